@@ -1,0 +1,3 @@
+fn main() {
+    std::process::exit(axonic_cli::run(std::env::args_os()));
+}
