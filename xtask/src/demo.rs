@@ -1,0 +1,59 @@
+//! `cargo xtask demo`: builds what the three processes of `examples/demo` need and starts the agent,
+//! which starts the other two.
+
+use crate::artifacts::{self, EVERY};
+use crate::run::Run;
+use crate::setup::{self, Tool};
+use crate::workspace::Workspace;
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+
+pub fn run(ws: &Workspace, docs: Option<&str>, query: Option<&str>) -> Result<()> {
+    setup::require(setup::ALL)?;
+    let agent = source(ws, "agent.py")?;
+    let tool = source(ws, "tool.mjs")?;
+    let plugin_source = source(ws, "plugin.cpp")?;
+    println!("demo: setting up");
+    let python = setup::python(ws)?;
+    setup::node(ws)?;
+    println!("demo: building the core, the C library, both extensions and the command line");
+    artifacts::build(ws, EVERY)?;
+    let plugin = build_plugin(ws, &plugin_source)?;
+    println!("demo: starting the agent");
+    let mut run = Run::new(python)
+        .arg(agent)
+        .dir(&ws.root)
+        .env("AXONIC_DEMO_PLUGIN", plugin)
+        .env("AXONIC_DEMO_TOOL", tool)
+        .env("AXONIC_DEMO_NODE", Tool::Node.program())
+        .env("AXONIC_DEMO_CLI", ws.cli());
+    if let Some(docs) = docs {
+        run = run.arg("--docs").arg(docs);
+    }
+    if let Some(query) = query {
+        run = run.arg("--query").arg(query);
+    }
+    run.shown()
+}
+
+fn source(ws: &Workspace, name: &str) -> Result<PathBuf> {
+    let path = ws.path("examples/demo").join(name);
+    if !path.exists() {
+        bail!("the demo is incomplete: {} is missing", ws.show(&path));
+    }
+    Ok(path)
+}
+
+fn build_plugin(ws: &Workspace, source: &PathBuf) -> Result<PathBuf> {
+    let plugin = ws.target.join("demo/plugin");
+    std::fs::create_dir_all(ws.target.join("demo"))?;
+    Run::new(Tool::Cxx.program())
+        .args(["-O2", "-Wall", "-Wextra", "-pthread", "-std=c++17"])
+        .arg(format!("-I{}", ws.c_prefix().join("include").display()))
+        .arg(source)
+        .args(artifacts::c_link(ws))
+        .arg("-o")
+        .arg(&plugin)
+        .quiet(ws, "demo-plugin")?;
+    Ok(plugin)
+}

@@ -1,0 +1,258 @@
+//! `cargo xtask test [stage…]`: runs the stages, one line each, and sums them up in a last line of
+//! the form `N passed, N failed, N skipped`. A stage that finds nothing to run has failed.
+
+mod blocks;
+mod c;
+mod examples;
+mod rust;
+mod scripts;
+
+use crate::artifacts::{self, Skin};
+use crate::run::{Outcome, Run};
+use crate::setup;
+use crate::workspace::{Workspace, write_if_changed};
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub use rust::targets;
+
+/// A part of the test suite that can be asked for by name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Stage {
+    /// Floors, unit and integration tests of every Rust package, the loom models.
+    Rust,
+    /// C and C++ programs against the built library, and an installation of it.
+    C,
+    /// pytest.
+    Python,
+    /// node --test.
+    Node,
+    /// Every ordered pair of languages, from tests/conformance.
+    Interop,
+    /// The examples against their expected output, the code blocks of the pages.
+    Docs,
+}
+
+/// What came out of one step of a stage.
+#[derive(Default)]
+pub struct Tally {
+    pub passed: usize,
+    pub failed: usize,
+    pub skipped: usize,
+    /// What to tell about the failures: names, and the end of the log.
+    pub said: Vec<String>,
+}
+
+impl Tally {
+    pub fn add(&mut self, other: Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.said.extend(other.said);
+    }
+
+    pub fn pass(&mut self) {
+        self.passed += 1;
+    }
+
+    pub fn fail(&mut self, what: impl Into<String>) {
+        self.failed += 1;
+        self.said.push(what.into());
+    }
+
+    pub fn skip(&mut self, why: impl Into<String>) {
+        self.skipped += 1;
+        self.said.push(format!("skipped: {}", why.into()));
+    }
+
+    fn counts(&self) -> String {
+        let skipped = if self.skipped > 0 { format!(", {} skipped", self.skipped) } else { String::new() };
+        format!("{} passed, {} failed{skipped}", self.passed, self.failed)
+    }
+}
+
+/// One line of the report; most stages are one step, `rust` and `docs` are several.
+struct Step {
+    stage: Stage,
+    name: &'static str,
+    needs: &'static [Skin],
+    run: fn(&Workspace) -> Result<Tally>,
+}
+
+const STEPS: &[Step] = &[
+    Step { stage: Stage::Rust, name: "floors", needs: &[], run: rust::floors },
+    Step { stage: Stage::Rust, name: "rust", needs: &[], run: rust::workspace },
+    Step { stage: Stage::Rust, name: "loom", needs: &[], run: rust::loom },
+    Step { stage: Stage::C, name: "c", needs: &[Skin::C], run: c::programs },
+    Step { stage: Stage::C, name: "install", needs: &[Skin::C, Skin::Cli], run: c::installed },
+    Step { stage: Stage::Python, name: "python", needs: &[Skin::Python, Skin::Cli], run: scripts::python },
+    Step { stage: Stage::Node, name: "node", needs: &[Skin::Node, Skin::Cli], run: scripts::node },
+    Step { stage: Stage::Interop, name: "interop", needs: artifacts::EVERY, run: rust::interop },
+    Step { stage: Stage::Docs, name: "examples", needs: artifacts::EVERY, run: examples::run },
+    Step { stage: Stage::Docs, name: "docs", needs: artifacts::EVERY, run: blocks::run },
+];
+
+/// Runs these stages, or all of them when none is named.
+pub fn run(ws: &Workspace, stages: &[Stage]) -> Result<()> {
+    let steps: Vec<&Step> = STEPS.iter().filter(|s| stages.is_empty() || stages.contains(&s.stage)).collect();
+    let private = RuntimeDir::create()?;
+    let mut total = prepare(ws, &steps);
+    for step in steps {
+        let started = Instant::now();
+        println!("test: {}: …", step.name);
+        let mut tally = (step.run)(ws).unwrap_or_else(|error| {
+            let mut tally = Tally::default();
+            tally.fail(format!("{error:#}"));
+            tally
+        });
+        if tally.passed + tally.failed + tally.skipped == 0 && step.name != "loom" {
+            tally.fail("nothing was run");
+        }
+        report(step.name, &tally, started.elapsed().as_secs());
+        total.add(tally);
+    }
+    drop(private);
+    let line = format!("{} passed, {} failed, {} skipped", total.passed, total.failed, total.skipped);
+    write_if_changed(&ws.scratch("test-summary"), format!("{line}\n").as_bytes())?;
+    println!("{line}");
+    if total.failed > 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+fn report(name: &str, tally: &Tally, seconds: u64) {
+    for said in &tally.said {
+        for line in said.lines() {
+            println!("    {line}");
+        }
+    }
+    let verdict = if tally.failed > 0 { "FAILED" } else { "ok" };
+    println!("test: {name}: {verdict}: {} ({seconds} s)", tally.counts());
+}
+
+/// Sets up and builds what the steps need. A skin that cannot be built counts as a failure here and
+/// does not keep the others from being tested.
+fn prepare(ws: &Workspace, steps: &[&Step]) -> Tally {
+    let mut tally = Tally::default();
+    let mut needs: Vec<Skin> = Vec::new();
+    for skin in steps.iter().flat_map(|step| step.needs) {
+        if !needs.contains(skin) {
+            needs.push(*skin);
+        }
+    }
+    if needs.is_empty() {
+        return tally;
+    }
+    println!("test: setting up");
+    let mut ready = |what: &str, result: Result<()>| match result {
+        Ok(()) => true,
+        Err(error) => {
+            let mut one = Tally::default();
+            one.fail(format!("{what}: {error:#}"));
+            report("set-up", &one, 0);
+            tally.add(one);
+            false
+        }
+    };
+    if needs.contains(&Skin::Python) && !ready("python", setup::python(ws).map(drop)) {
+        needs.retain(|skin| *skin != Skin::Python);
+    }
+    if needs.contains(&Skin::Node) && !ready("node", setup::node(ws)) {
+        needs.retain(|skin| *skin != Skin::Node);
+    }
+    println!("test: building {needs:?}");
+    if artifacts::build(ws, &needs).is_err() {
+        for skin in needs {
+            ready(&format!("building {skin:?}"), artifacts::build(ws, &[skin]));
+        }
+    }
+    tally
+}
+
+/// A runtime directory of our own, so that tests meet no domain of this user's and leave none.
+struct RuntimeDir(PathBuf);
+
+impl RuntimeDir {
+    fn create() -> Result<RuntimeDir> {
+        use std::os::unix::fs::DirBuilderExt;
+        let path = PathBuf::from(format!("/dev/shm/axonic-test-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        // SAFETY: xtask has started no thread; everything it runs inherits the variable.
+        unsafe { std::env::set_var("AXONIC_RUNTIME_DIR", &path) };
+        Ok(RuntimeDir(path))
+    }
+}
+
+impl Drop for RuntimeDir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The tally of a run whose own summary was read as `counted`: a crash is a failure even when no
+/// test admitted to one, and a run without any count is a failure too.
+pub fn judge(ws: &Workspace, outcome: &Outcome, counted: Option<Tally>) -> Tally {
+    let mut tally = counted.unwrap_or_default();
+    if tally.passed + tally.failed + tally.skipped == 0 && outcome.success() {
+        tally.fail("the run counted no test");
+    }
+    if !outcome.success() && tally.failed == 0 {
+        tally.fail(outcome.ending());
+    }
+    if tally.failed > 0 {
+        tally.said.push(outcome.tail(80));
+        tally.said.push(format!("whole log: {}", ws.show(&outcome.log)));
+    }
+    tally
+}
+
+/// A run that finds what was built through the `AXONIC_TEST_*` variables.
+pub fn with_environment(ws: &Workspace, run: Run) -> Run {
+    artifacts::environment(ws).into_iter().fold(run, |run, (name, path)| run.env(name, path))
+}
+
+/// Adds up `label: number` pairs found by `read` in each line.
+pub fn sum_lines(output: &str, read: impl Fn(&str) -> Option<Tally>) -> Option<Tally> {
+    let mut sum: Option<Tally> = None;
+    for tally in output.lines().filter_map(read) {
+        sum.get_or_insert_default().add(tally);
+    }
+    sum
+}
+
+/// The number right before `word` in a summary such as "3 passed, 1 failed".
+pub fn count_before(line: &str, word: &str) -> usize {
+    let words: Vec<&str> = line.split([' ', ',', ';', '=']).filter(|w| !w.is_empty()).collect();
+    let at = words.iter().position(|w| *w == word);
+    at.and_then(|at| words.get(at.checked_sub(1)?)?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_read_from_summaries() {
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out";
+        assert_eq!(count_before(line, "passed"), 12);
+        assert_eq!(count_before(line, "failed"), 3);
+        assert_eq!(count_before("== 7 passed, 2 errors in 0.1s ==", "errors"), 2);
+        assert_eq!(count_before("passed", "passed"), 0);
+    }
+
+    #[test]
+    fn a_crash_and_an_empty_run_are_failures() {
+        let ws = Workspace::find().unwrap();
+        let crashed = Run::new("sh").args(["-c", "kill -SEGV $$"]).logged(&ws, "unit-crash").unwrap();
+        let counted = Tally { passed: 3, ..Tally::default() };
+        assert_eq!(judge(&ws, &crashed, Some(counted)).failed, 1);
+        let empty = Run::new("true").logged(&ws, "unit-empty").unwrap();
+        assert_eq!(judge(&ws, &empty, None).failed, 1);
+        let counted = Tally { passed: 3, ..Tally::default() };
+        assert_eq!(judge(&ws, &empty, Some(counted)).failed, 0);
+    }
+}
