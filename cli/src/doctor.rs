@@ -1,0 +1,67 @@
+//! `axonic doctor`: what is wrong, and what helps.
+
+use std::io::Write;
+
+use axonic::inspect::{self, Finding, Severity};
+
+use crate::human::{plural, printable};
+use crate::output::{Output, Style};
+use crate::place::Place;
+use crate::stop::{FAILED, Outcome, Stop};
+
+const EXAMPLES: &str = "\
+Examples:
+  axonic doctor                       look at every domain
+  axonic doctor --domain demo         look at one
+  axonic doctor --clean               remove what dead processes left behind
+
+Unread messages that a live subscriber is still owed are never removed.
+Exit code 1 when something is wrong and still there at the end.";
+
+/// Find what is wrong, with the remedy for each finding
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Remove what dead processes left behind
+    #[arg(long)]
+    clean: bool,
+}
+
+pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
+    let mut out = Output::open()?;
+    let names = match &place.domain {
+        Some(name) => vec![name.clone()],
+        None => place.domains()?,
+    };
+    let mut left = 0;
+    for name in &names {
+        let findings = inspect::doctor(&place.with_domain(name).options("doctor"), args.clean)?;
+        for finding in &findings {
+            print(&mut out, name, finding, args.clean)?;
+        }
+        left += findings.iter().filter(|finding| !(args.clean && finding.cleanable)).count();
+    }
+    if left == 0 {
+        let good = out.paint(Style::Good, "ok");
+        writeln!(out, "{good}  {} examined", plural(names.len() as u64, "domain"))?;
+    }
+    out.flush()?;
+    Ok(if left == 0 { 0 } else { FAILED })
+}
+
+fn print(out: &mut Output<'_>, domain: &str, finding: &Finding, clean: bool) -> Result<(), Stop> {
+    let (style, word) = match finding.severity {
+        _ if clean && finding.cleanable => (Style::Good, "removed"),
+        Severity::Error => (Style::Error, "error"),
+        Severity::Warning => (Style::Warning, "warning"),
+        Severity::Note => (Style::Quiet, "note"),
+    };
+    writeln!(out, "{}  {domain}: {}", out.paint(style, word), printable(&finding.what))?;
+    if let Some(path) = &finding.path {
+        writeln!(out, "    at {}", printable(&path.display().to_string()))?;
+    }
+    if !(clean && finding.cleanable) {
+        writeln!(out, "    remedy: {}", printable(&finding.remedy))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! `axonic ls`: which domains there are, and what is in one.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use axonic::name::Pattern;
+
+use crate::human::{bytes, plural, printable, since};
+use crate::output::{Output, Style};
+use crate::place::Place;
+use crate::stop::{Outcome, Stop};
+use crate::table::Table;
+use crate::view::View;
+
+const EXAMPLES: &str = "\
+Examples:
+  axonic ls              all domains
+  axonic ls demo         participants, topics, regions and rings of the domain demo";
+
+/// List domains, or the objects of a domain
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The domain to look into; without it (and without --domain) all domains are listed
+    #[arg(value_name = "DOMAIN")]
+    name: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
+    let mut out = Output::open()?;
+    match (&args.name, &place.domain) {
+        (Some(name), Some(domain)) if name != domain => {
+            return Err(Stop::usage(format!(
+                "two domains given, {name} and --domain {domain}: leave one out"
+            )));
+        }
+        (Some(name), _) | (None, Some(name)) => {
+            objects(&mut out, &View::take(&place.with_domain(name), "ls")?)?;
+        }
+        (None, None) => domains(&mut out, place)?,
+    }
+    out.flush()?;
+    Ok(0)
+}
+
+/// One line per domain. One that cannot be read is listed with the reason.
+fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
+    let names = place.domains()?;
+    if names.is_empty() {
+        writeln!(out, "no domains in {}", place.directory()?.display())?;
+        return Ok(());
+    }
+    let mut table = Table::new(["DOMAIN", ">PARTICIPANTS", ">TOPICS", ">REGIONS", ">RINGS", ">MEMORY"]);
+    let mut unreadable = Vec::new();
+    for name in names {
+        match View::take(&place.with_domain(&name), "ls") {
+            Ok(view) => table.row(summary(&view)),
+            Err(stop) => unreadable.push(format!("{name}: {stop}")),
+        }
+    }
+    table.print(out, 0)?;
+    for line in unreadable {
+        writeln!(out, "{}", out.paint(Style::Warning, &printable(&line)))?;
+    }
+    Ok(())
+}
+
+fn summary(view: &View) -> [String; 6] {
+    let snapshot = &view.snapshot;
+    let alive = snapshot.participants.iter().filter(|p| p.alive).count();
+    [
+        snapshot.domain.clone(),
+        alive.to_string(),
+        topics(view).len().to_string(),
+        snapshot.regions.len().to_string(),
+        snapshot.rings.len().to_string(),
+        bytes(snapshot.bytes),
+    ]
+}
+
+/// Who publishes and who subscribes to each topic. A subscriber whose pattern matches none stands
+/// under its pattern.
+fn topics(view: &View) -> BTreeMap<&str, (Vec<String>, Vec<String>)> {
+    let mut topics: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    for publisher in &view.snapshot.publishers {
+        topics.entry(&publisher.topic).or_default().0.push(view.who(publisher.participant));
+    }
+    let published: Vec<&str> = topics.keys().copied().collect();
+    for subscriber in view.snapshot.subscribers.iter().filter(|s| s.alive) {
+        let who = view.who(subscriber.participant);
+        let pattern = Pattern::new(&subscriber.pattern).ok();
+        let matched = |topic: &&&str| pattern.as_ref().is_some_and(|pattern| pattern.matches(topic));
+        let mut matches = published.iter().filter(matched).peekable();
+        if matches.peek().is_none() {
+            topics.entry(&subscriber.pattern).or_default().1.push(who.clone());
+        }
+        for topic in matches {
+            topics.entry(topic).or_default().1.push(who.clone());
+        }
+    }
+    topics
+}
+
+fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
+    let snapshot = &view.snapshot;
+    let name = out.paint(Style::Name, &snapshot.domain);
+    let path = out.paint(Style::Quiet, &snapshot.path.display().to_string());
+    writeln!(out, "{name}  {}  {path}", bytes(snapshot.bytes))?;
+
+    let mut participants = Table::new(["ID", "LABEL", ">PID", ">SINCE", "STATE"]);
+    for p in &snapshot.participants {
+        let state = match (p.alive, p.same_pid_namespace) {
+            (false, _) => "dead",
+            (true, true) => "live",
+            (true, false) => "live, other pid namespace",
+        };
+        let id = format!("{}.{}", p.slot, p.epoch);
+        participants.row([id, printable(&p.label), p.pid.to_string(), since(p.since_unix_ms), state.into()]);
+    }
+    section(out, "participant", &participants)?;
+
+    let mut table = Table::new(["TOPIC", "PUBLISHERS", "SUBSCRIBERS"]);
+    for (topic, (publishers, subscribers)) in topics(view) {
+        table.row([topic.to_owned(), people(&publishers), people(&subscribers)]);
+    }
+    section(out, "topic", &table)?;
+
+    let mut regions = Table::new(["REGION", ">SIZE"]);
+    for region in &snapshot.regions {
+        regions.row([region.name.clone(), bytes(region.size)]);
+    }
+    section(out, "region", &regions)?;
+    section(out, "ring", &rings(view))
+}
+
+fn rings(view: &View) -> Table {
+    let mut table = Table::new(["RING", "PRODUCER", "CONSUMER", ">CAPACITY", ">WAITING"]);
+    for ring in &view.snapshot.rings {
+        table.row([ring.name.clone(), "-".into(), "-".into(), "-".into(), "-".into()]);
+    }
+    table
+}
+
+/// A table under its count; nothing when it is empty.
+fn section(out: &mut Output<'_>, noun: &str, table: &Table) -> Result<(), Stop> {
+    if !table.is_empty() {
+        let title = plural(table.rows().len() as u64, noun);
+        writeln!(out, "\n{}", out.paint(Style::Name, &title))?;
+        table.print(out, 2)?;
+    }
+    Ok(())
+}
+
+/// The first few, and how many more.
+fn people(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    match names {
+        [] => "-".to_owned(),
+        few if few.len() <= SHOWN => few.join(", "),
+        many => format!("{}, and {} more", many[..SHOWN].join(", "), many.len() - SHOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_names_are_cut_short() {
+        let names: Vec<String> = ["a", "b", "c", "d", "e"].map(str::to_owned).into();
+        assert_eq!(people(&names[..0]), "-");
+        assert_eq!(people(&names[..3]), "a, b, c");
+        assert_eq!(people(&names), "a, b, c, and 2 more");
+    }
+}

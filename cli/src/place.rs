@@ -1,0 +1,55 @@
+//! Which domain a verb is about.
+
+use std::path::PathBuf;
+
+use axonic::{Domain, DomainOptions};
+use clap::Args;
+
+use crate::stop::Stop;
+
+/// The options every verb has.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct Place {
+    /// The domain [default: $AXONIC_DOMAIN, else "default"]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
+    /// Where domains live [default: $AXONIC_RUNTIME_DIR, else a private directory on /dev/shm]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) runtime_dir: Option<PathBuf>,
+}
+
+impl Place {
+    /// The core's options for this place; `verb` is how `axonic ls` shows us to others.
+    pub(crate) fn options(&self, verb: &str) -> DomainOptions {
+        DomainOptions {
+            name: self.domain.clone(),
+            runtime_dir: self.runtime_dir.clone(),
+            label: Some(format!("axonic {verb}")),
+            ..DomainOptions::default()
+        }
+    }
+
+    /// The same place with another domain.
+    pub(crate) fn with_domain(&self, name: &str) -> Place {
+        Place { domain: Some(name.to_owned()), runtime_dir: self.runtime_dir.clone() }
+    }
+
+    /// Takes part in the domain, which is created when it does not exist.
+    pub(crate) fn open(&self, verb: &str) -> Result<Domain, Stop> {
+        Ok(Domain::open_with(self.options(verb))?)
+    }
+
+    /// Where domains live.
+    pub(crate) fn directory(&self) -> Result<PathBuf, Stop> {
+        match &self.runtime_dir {
+            Some(directory) => Ok(directory.clone()),
+            None => Ok(axonic::inspect::runtime_dir()?),
+        }
+    }
+
+    /// The names of all domains there.
+    pub(crate) fn domains(&self) -> Result<Vec<String>, Stop> {
+        Ok(axonic::inspect::domains()?)
+    }
+}

@@ -1,0 +1,204 @@
+//! `axonic stat`: every counter of a domain, and what deserves a look.
+
+use std::io::Write;
+
+use axonic::Overflow;
+
+use crate::human::{bytes, plural, since};
+use crate::output::{Output, Style};
+use crate::place::Place;
+use crate::stop::{Outcome, Stop};
+use crate::table::Table;
+use crate::view::{View, lag, publisher_state, subscriber_state};
+
+const EXAMPLES: &str = "\
+Examples:
+  axonic stat                                      counters, and who lags, waits or pins memory
+  axonic stat --domain demo --json | jq .publishers
+  axonic stat --json | jq '.subscribers[] | select(.missed > 0) | .pattern'";
+
+/// Show all counters: who lags, who waits, who pins memory, what was orphaned
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// One JSON object with everything there is to see
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
+    let mut out = Output::open()?;
+    let view = View::take(place, "stat")?;
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &view.snapshot)?;
+        writeln!(out)?;
+    } else {
+        print(&mut out, &view)?;
+    }
+    out.flush()?;
+    Ok(0)
+}
+
+fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
+    let snapshot = &view.snapshot;
+    let alive = snapshot.participants.iter().filter(|p| p.alive).count();
+    let name = out.paint(Style::Name, &snapshot.domain);
+    writeln!(
+        out,
+        "{name}  {} of shared memory, {}, {}, {}",
+        bytes(snapshot.bytes),
+        plural(alive as u64, "live participant"),
+        plural(snapshot.regions.len() as u64, "region"),
+        plural(snapshot.rings.len() as u64, "ring"),
+    )?;
+    for table in [publishers(view), subscribers(view), lags(view), pins(view), rings(view)] {
+        if !table.is_empty() {
+            writeln!(out)?;
+            table.print(out, 0)?;
+        }
+    }
+    let notes = notes(view);
+    if !notes.is_empty() {
+        writeln!(out)?;
+    }
+    for note in notes {
+        writeln!(out, "{} {note}", out.paint(Style::Warning, "!"))?;
+    }
+    Ok(())
+}
+
+fn publishers(view: &View) -> Table {
+    let mut table = Table::new([
+        "TOPIC",
+        "PUBLISHER",
+        "OVERFLOW",
+        ">PUBLISHED",
+        ">BYTES",
+        ">BLOCKED",
+        ">WAKES",
+        ">ELIDED",
+        ">RING",
+        ">SLAB",
+        "STATE",
+    ]);
+    for p in &view.snapshot.publishers {
+        table.row([
+            p.topic.clone(),
+            view.who(p.participant),
+            overflow(p.overflow).into(),
+            p.published.to_string(),
+            bytes(p.bytes),
+            p.blocked.to_string(),
+            p.wakes_sent.to_string(),
+            p.wakes_elided.to_string(),
+            bytes(p.capacity),
+            bytes(p.slab_bytes),
+            publisher_state(p).into(),
+        ]);
+    }
+    table
+}
+
+fn overflow(policy: Overflow) -> &'static str {
+    match policy {
+        Overflow::DropOldest => "drop_oldest",
+        Overflow::Block => "block",
+        Overflow::Reject => "reject",
+    }
+}
+
+fn subscribers(view: &View) -> Table {
+    let mut table = Table::new([
+        "PATTERN",
+        "SUBSCRIBER",
+        ">RECEIVED",
+        ">BYTES",
+        ">MISSED",
+        ">LAG",
+        ">PINNED",
+        ">RINGS",
+        "STATE",
+    ]);
+    for s in &view.snapshot.subscribers {
+        table.row([
+            s.pattern.clone(),
+            view.who(s.participant),
+            s.received.to_string(),
+            bytes(s.bytes),
+            s.missed.to_string(),
+            lag(s).to_string(),
+            s.pinned.to_string(),
+            s.rings.to_string(),
+            subscriber_state(s).into(),
+        ]);
+    }
+    table
+}
+
+/// Who lags, behind whom, by how much: the worst first.
+fn lags(view: &View) -> Table {
+    let mut table = Table::new(["LAGGING", "TOPIC", "BEHIND", ">MESSAGES"]);
+    let mut all: Vec<_> = view
+        .snapshot
+        .subscribers
+        .iter()
+        .flat_map(|subscriber| subscriber.lag.iter().map(move |lag| (subscriber, lag)))
+        .filter(|(_, lag)| lag.messages > 0)
+        .collect();
+    all.sort_by_key(|(_, lag)| std::cmp::Reverse(lag.messages));
+    for (subscriber, lag) in all {
+        let (topic, publisher) = origin(view, lag.publisher);
+        table.row([view.who(subscriber.participant), topic, publisher, lag.messages.to_string()]);
+    }
+    table
+}
+
+/// Who holds slots of whose slab.
+fn pins(view: &View) -> Table {
+    let mut table = Table::new(["PINNING", "TOPIC", "MEMORY OF", ">SLOTS"]);
+    for subscriber in &view.snapshot.subscribers {
+        for pin in &subscriber.pins {
+            let (topic, publisher) = origin(view, pin.publisher);
+            table.row([view.who(subscriber.participant), topic, publisher, pin.slots.to_string()]);
+        }
+    }
+    table
+}
+
+/// Topic and participant of a publisher.
+fn origin(view: &View, publisher: u64) -> (String, String) {
+    match view.publisher(publisher) {
+        Some(info) => (info.topic.clone(), view.who(info.participant)),
+        None => ("-".to_owned(), "gone".to_owned()),
+    }
+}
+
+fn rings(view: &View) -> Table {
+    let mut table = Table::new(["RING", ">CAPACITY"]);
+    for ring in &view.snapshot.rings {
+        table.row([ring.name.clone(), "-".into()]);
+    }
+    table
+}
+
+/// What deserves a look, in sentences.
+fn notes(view: &View) -> Vec<String> {
+    let mut notes = Vec::new();
+    for p in &view.snapshot.publishers {
+        let (topic, who) = (&p.topic, view.who(p.participant));
+        if p.orphan {
+            notes.push(format!("{topic}: {who} is gone, its ring stays until its subscribers have read it"));
+        } else if p.waiting {
+            notes.push(format!("{topic}: {who} waits for a subscriber to make room"));
+        }
+    }
+    for s in view.snapshot.subscribers.iter().filter(|s| s.alive && s.missed > 0) {
+        let missed = s.missed;
+        notes.push(format!("{}: {} missed {missed} so far", s.pattern, view.who(s.participant)));
+    }
+    for p in view.snapshot.participants.iter().filter(|p| !p.alive) {
+        let who = view.who(axonic::ParticipantId { slot: p.slot, epoch: p.epoch });
+        notes.push(format!("{who} died {}: `axonic doctor` tells what it left", since(p.since_unix_ms)));
+    }
+    notes
+}

@@ -1,0 +1,42 @@
+//! `axonic unlink`: removes a named object.
+
+use axonic::Noun;
+use clap::ValueEnum;
+
+use crate::place::Place;
+use crate::stop::Outcome;
+
+const EXAMPLES: &str = "\
+Examples:
+  axonic unlink region frame-buffer
+  axonic unlink topic orders.created       its leftovers, once no live process holds them
+  axonic unlink ring camera-0 --domain demo";
+
+/// Remove a region, or the leftovers of a topic or ring that nobody alive holds
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// What it is
+    noun: Kind,
+    /// Its name
+    name: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Region,
+    Topic,
+    Ring,
+}
+
+pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
+    let noun = match args.noun {
+        Kind::Region => Noun::Region,
+        Kind::Topic => Noun::Topic,
+        Kind::Ring => Noun::Ring,
+    };
+    // Opening creates: a mistyped domain must not come into being here.
+    axonic::inspect::snapshot(&place.options("unlink"))?;
+    place.open("unlink")?.unlink(noun, &args.name)?;
+    Ok(0)
+}

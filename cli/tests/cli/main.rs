@@ -1,0 +1,8 @@
+//! The built `axonic` binary, driven from outside as a shell would.
+
+mod harness;
+mod repair;
+mod screen;
+mod see;
+mod speak;
+mod streams;

@@ -1,0 +1,100 @@
+//! `doctor` and `unlink`: what a killed process leaves, and how it goes away.
+
+use axonic::{PublisherOptions, RegionOptions, inspect};
+use nix::sys::signal::Signal;
+
+use crate::harness::{Place, until};
+
+#[test]
+fn doctor_finds_and_removes_what_a_killed_process_left() {
+    let place = Place::new();
+    let mut victim = place.sub(["a"]);
+    let pid = victim.child().id().to_string();
+    place.ok(["doctor"]);
+    victim.signal(Signal::SIGKILL);
+    assert_eq!(victim.finish().code, 137);
+
+    let found = place.run(["doctor"]);
+    assert_eq!(found.code, 1, "{found:?}");
+    assert!(found.out.contains(&pid) && found.out.contains("remedy: "), "{}", found.out);
+    assert_eq!(place.run(["doctor"]).code, 1, "looking changes nothing");
+
+    let cleaned = place.run(["doctor", "--clean"]);
+    assert_eq!(cleaned.code, 0, "{cleaned:?}");
+    assert!(cleaned.out.contains("removed"), "{}", cleaned.out);
+    assert!(place.ok(["doctor"]).starts_with("ok"));
+    assert!(place.snapshot().subscribers.is_empty());
+}
+
+#[test]
+fn doctor_looks_at_the_domain_it_was_told() {
+    let place = Place::new();
+    let mut victim = place.sub(["a"]);
+    let _healthy = place.open("healthy");
+    victim.signal(Signal::SIGKILL);
+    victim.finish();
+    place.ok(["doctor", "--domain", "healthy"]);
+    assert_eq!(place.run(["doctor", "--domain", "default"]).code, 1);
+    assert_eq!(place.run(["doctor"]).code, 1);
+    assert_eq!(place.run(["doctor", "--domain", "nowhere"]).code, 1);
+}
+
+#[test]
+fn doctor_keeps_what_a_live_subscriber_has_yet_to_read() {
+    let place = Place::new();
+    let domain = place.open("default");
+    let mut subscriber = domain.subscriber("a", &axonic::SubscriberOptions::default()).unwrap();
+    let mut victim =
+        crate::harness::Running::start(place.axonic(["pub", "a"]).stdin(std::process::Stdio::piped()));
+    use std::io::Write;
+    victim.child().stdin.as_mut().unwrap().write_all(b"owed\n").unwrap();
+    until("it published", || place.snapshot().publishers.iter().any(|p| p.published == 1));
+    victim.signal(Signal::SIGKILL);
+    victim.finish();
+    place.run(["doctor", "--clean"]);
+    assert_eq!(subscriber.receive(Some(std::time::Duration::from_secs(10))).unwrap().data(), b"owed");
+}
+
+#[test]
+fn unlink_removes_a_region_once() {
+    let place = Place::new();
+    let domain = place.open("default");
+    let options = RegionOptions { size: Some(4096), ..RegionOptions::default() };
+    drop(domain.region("frames", &options).unwrap());
+    assert!(place.ok(["ls", "default"]).contains("frames"));
+    assert_eq!(place.ok(["unlink", "region", "frames"]), "");
+    assert!(!place.ok(["ls", "default"]).contains("frames"));
+    let done = place.run(["unlink", "region", "frames"]);
+    let (code, message) = done.error();
+    assert_eq!(code, 1);
+    assert!(message.contains("frames"), "{message}");
+}
+
+#[test]
+fn unlink_leaves_alone_what_somebody_holds() {
+    let place = Place::new();
+    let domain = place.open("default");
+    let _publisher = domain.publisher("a", &PublisherOptions::default()).unwrap();
+    let done = place.run(["unlink", "topic", "a"]);
+    let (code, message) = done.error();
+    assert!(code == 1 && message.contains('a'), "{message}");
+    assert_eq!(place.snapshot().publishers.len(), 1);
+}
+
+#[test]
+fn unlink_removes_retained_messages() {
+    let place = Place::new();
+    place.ok(["pub", "a", "kept", "--retain"]);
+    assert_eq!(place.snapshot().publishers.len(), 1);
+    place.ok(["unlink", "topic", "a"]);
+    assert!(place.snapshot().publishers.is_empty());
+}
+
+#[test]
+fn unlink_does_not_create_the_domain_it_looks_into() {
+    let place = Place::new();
+    assert_eq!(place.run(["unlink", "region", "x", "--domain", "nowhere"]).error().0, 1);
+    assert!(place.ok(["ls"]).starts_with("no domains"));
+    let options = axonic::DomainOptions { runtime_dir: Some(place.path().into()), ..Default::default() };
+    assert!(inspect::snapshot(&options).is_err());
+}
