@@ -72,7 +72,8 @@ struct Record<'a> {
     data: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data_base64: Option<String>,
-    publisher: u64,
+    /// In hexadecimal: readers in JavaScript and jq would round a number of 64 bits.
+    publisher: String,
     sequence: u64,
     missed: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,9 +100,9 @@ pub(crate) fn write_json(out: &mut Output<'_>, message: &Message<'_>) -> Result<
     let attributes = message.attributes()?;
     let mut record = Record {
         topic: message.topic(),
-        content: content_name(message.content()),
+        content: message.content().name(),
         tensor: message.tensor().map(|tensor| Shape { dtype: tensor.dtype.name(), shape: &tensor.shape }),
-        publisher: message.publisher(),
+        publisher: format!("{:016x}", message.publisher()),
         sequence: message.sequence(),
         missed: message.missed(),
         attributes: (!attributes.is_empty()).then_some(Pairs(attributes)),
@@ -133,15 +134,6 @@ fn set_body<'a>(record: &mut Record<'a>, content: Content, data: &'a [u8]) {
 /// Passes JSON through as it was written, so that no number loses digits on the way.
 fn raw_value(json: &[u8]) -> Option<Box<RawValue>> {
     serde_json::from_slice(json).ok()
-}
-
-fn content_name(content: Content) -> &'static str {
-    match content {
-        Content::Raw => "raw",
-        Content::Json => "json",
-        Content::MessagePack => "messagepack",
-        Content::Tensor => "tensor",
-    }
 }
 
 #[cfg(test)]

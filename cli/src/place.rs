@@ -1,6 +1,6 @@
 //! Which domain a verb is about.
 
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 
 use axonic::{Domain, DomainOptions};
 use clap::Args;
@@ -24,7 +24,11 @@ impl Place {
     pub(crate) fn options(&self, verb: &str) -> DomainOptions {
         DomainOptions {
             name: self.domain.clone(),
-            runtime_dir: self.runtime_dir.clone(),
+            // A shell's paths are relative to where it stands; the core insists on absolute ones.
+            runtime_dir: self
+                .runtime_dir
+                .as_ref()
+                .map(|path| absolute(path).unwrap_or_else(|_| path.clone())),
             label: Some(format!("axonic {verb}")),
             ..DomainOptions::default()
         }
