@@ -14,10 +14,10 @@ use std::str::FromStr;
 
 /// The floors from the ground up, each with the root modules on it.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("error and name", &["error", "name"]),
+    ("error, name, value", &["error", "name", "value"]),
     ("sys", &["sys"]),
     ("domain", &["domain"]),
-    ("mechanisms", &["mechanisms"]),
+    ("mechanisms", &["mechanisms", "wait", "inspect"]),
     ("patterns", &["patterns"]),
     ("host", &["host"]),
     ("bridges", &["bridges"]),

@@ -47,12 +47,12 @@ pub fn run(ws: &Workspace) -> Result<()> {
 }
 
 fn rustfmt(ws: &Workspace) -> Result<()> {
-    Run::cargo(ws).args(["fmt", "--all", "--check"]).quiet(ws, "lint-rustfmt")?;
+    Run::cargo(ws).args(["fmt", "--all", "--", "--check", "--color=never"]).quiet(ws, "lint-rustfmt")?;
     // Examples belong to no package, so cargo does not know them.
     let loose = files_below(&ws.path("examples"), "rs");
     if !loose.is_empty() {
         Run::new("rustfmt")
-            .args(["--check", "--edition", "2024"])
+            .args(["--check", "--color=never", "--edition", "2024"])
             .args(loose)
             .dir(&ws.root)
             .quiet(ws, "lint-rustfmt-examples")?;

@@ -94,6 +94,9 @@ const STEPS: &[Step] = &[
     Step { stage: Stage::Docs, name: "docs", needs: artifacts::EVERY, run: blocks::run },
 ];
 
+/// How much of a runner's failure report goes to the terminal; the log has all of it.
+const MOST_LINES: usize = 400;
+
 /// Runs these stages, or all of them when none is named.
 pub fn run(ws: &Workspace, stages: &[Stage]) -> Result<()> {
     let steps: Vec<&Step> = STEPS.iter().filter(|s| stages.is_empty() || stages.contains(&s.stage)).collect();
@@ -194,8 +197,9 @@ impl Drop for RuntimeDir {
 }
 
 /// The tally of a run whose own summary was read as `counted`: a crash is a failure even when no
-/// test admitted to one, and a run without any count is a failure too.
-pub fn judge(ws: &Workspace, outcome: &Outcome, counted: Option<Tally>) -> Tally {
+/// test admitted to one, and a run without any count is a failure too. `failures` is the part of
+/// the output that tells what went wrong; when the runner got to tell nothing, the end is shown.
+pub fn judge(ws: &Workspace, outcome: &Outcome, counted: Option<Tally>, failures: &[&str]) -> Tally {
     let mut tally = counted.unwrap_or_default();
     if tally.passed + tally.failed + tally.skipped == 0 && outcome.success() {
         tally.fail("the run counted no test");
@@ -204,7 +208,8 @@ pub fn judge(ws: &Workspace, outcome: &Outcome, counted: Option<Tally>) -> Tally
         tally.fail(outcome.ending());
     }
     if tally.failed > 0 {
-        tally.said.push(outcome.tail(80));
+        let told = failures.len().min(MOST_LINES);
+        tally.said.push(if told > 0 { failures[..told].join("\n") } else { outcome.tail(80) });
         tally.said.push(format!("whole log: {}", ws.show(&outcome.log)));
     }
     tally
@@ -213,6 +218,19 @@ pub fn judge(ws: &Workspace, outcome: &Outcome, counted: Option<Tally>) -> Tally
 /// A run that finds what was built through the `AXONIC_TEST_*` variables.
 pub fn with_environment(ws: &Workspace, run: Run) -> Run {
     artifacts::environment(ws).into_iter().fold(run, |run, (name, path)| run.env(name, path))
+}
+
+/// The lines from each one that `begins` to the next that `ends` a report.
+pub fn sections(output: &str, begins: fn(&str) -> bool, ends: fn(&str) -> bool) -> Vec<&str> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for line in output.lines() {
+        inside = begins(line) || (inside && !ends(line));
+        if inside {
+            found.push(line);
+        }
+    }
+    found
 }
 
 /// Adds up `label: number` pairs found by `read` in each line.
@@ -245,14 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn failure_reports_are_cut_out() {
+        let output = "a\nfailures:\nwhy\ntest result: FAILED\nb\nfailures:\nmore\ntest result: FAILED\n";
+        let found = sections(output, |line| line == "failures:", |line| line.starts_with("test result:"));
+        assert_eq!(found, ["failures:", "why", "failures:", "more"]);
+    }
+
+    #[test]
     fn a_crash_and_an_empty_run_are_failures() {
         let ws = Workspace::find().unwrap();
         let crashed = Run::new("sh").args(["-c", "kill -SEGV $$"]).logged(&ws, "unit-crash").unwrap();
         let counted = Tally { passed: 3, ..Tally::default() };
-        assert_eq!(judge(&ws, &crashed, Some(counted)).failed, 1);
+        assert_eq!(judge(&ws, &crashed, Some(counted), &[]).failed, 1);
         let empty = Run::new("true").logged(&ws, "unit-empty").unwrap();
-        assert_eq!(judge(&ws, &empty, None).failed, 1);
+        assert_eq!(judge(&ws, &empty, None, &[]).failed, 1);
         let counted = Tally { passed: 3, ..Tally::default() };
-        assert_eq!(judge(&ws, &empty, Some(counted)).failed, 0);
+        assert_eq!(judge(&ws, &empty, Some(counted), &[]).failed, 0);
     }
 }

@@ -1,6 +1,6 @@
 //! Cargo's tests: the workspace, the loom models, the interop matrix.
 
-use super::{Tally, count_before, judge, sum_lines, with_environment};
+use super::{Tally, count_before, judge, sections, sum_lines, with_environment};
 use crate::run::{Outcome, Run};
 use crate::workspace::{Workspace, files_below, files_in};
 use anyhow::{Context, Result, bail};
@@ -103,5 +103,7 @@ fn counted(ws: &Workspace, outcome: &Outcome) -> Tally {
             ..Tally::default()
         })
     });
-    judge(ws, outcome, sum)
+    let failures =
+        sections(&outcome.output, |line| line == "failures:", |line| line.starts_with("test result:"));
+    judge(ws, outcome, sum, &failures)
 }

@@ -1,6 +1,6 @@
 //! The suites of the interpreted languages: pytest and node's own runner.
 
-use super::{Tally, count_before, judge, sum_lines, with_environment};
+use super::{Tally, count_before, judge, sections, sum_lines, with_environment};
 use crate::run::Run;
 use crate::setup::Tool;
 use crate::workspace::{Workspace, files_below};
@@ -23,7 +23,9 @@ pub fn python(ws: &Workspace) -> Result<Tally> {
             && (line.contains(" passed") || line.contains(" failed") || line.contains(" error"));
         summary.then(|| pytest_counts(line))
     });
-    Ok(judge(ws, &outcome, sum))
+    let begins =
+        |line: &str| line.starts_with("=") && (line.contains(" FAILURES ") || line.contains(" ERRORS "));
+    Ok(judge(ws, &outcome, sum, &sections(&outcome.output, begins, |_| false)))
 }
 
 fn pytest_counts(line: &str) -> Tally {
@@ -53,13 +55,9 @@ pub fn node(ws: &Workspace) -> Result<Tally> {
         .dir(&ws.path("bindings-node"));
     let outcome = with_environment(ws, run).logged(ws, "test-node")?;
     let sum = sum_lines(&outcome.output, tap_counts);
-    let mut tally = judge(ws, &outcome, sum);
-    if tally.failed > 0 {
-        // The log ends in totals; what failed stands far above.
-        let failures = outcome.output.lines().filter(|line| line.trim_start().starts_with("not ok "));
-        tally.said.extend(failures.map(|line| line.trim().to_owned()));
-    }
-    Ok(tally)
+    let begins = |line: &str| line.trim_start().starts_with("not ok ");
+    let failures = sections(&outcome.output, begins, |line| line.trim() == "...");
+    Ok(judge(ws, &outcome, sum, &failures))
 }
 
 /// Node ends its TAP output with `# pass 12`, `# fail 0`, `# cancelled 0`, `# skipped 1`, `# todo 0`.
