@@ -7,9 +7,9 @@ use crate::workspace::{Workspace, copy_if_changed, files_in};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
-/// The name every program linked with the shared library asks the loader for. It changes when the
-/// C ABI breaks; `ffi-c/build.rs` writes it into the library.
-pub const SONAME: &str = "libaxonic.so.0";
+/// The name every program linked with the shared library asks the loader for; `ffi-c/build.rs`
+/// writes it into the library.
+pub const SONAME: &str = concat!("libaxonic.so.", env!("CARGO_PKG_VERSION_MAJOR"));
 
 /// One artefact over the core.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -175,18 +175,33 @@ fn prepare(ws: &Workspace, steps: &[&Step]) -> Tally {
     tally
 }
 
+const RUNTIME_DIRS: &str = "/dev/shm/axonic-test-";
+
 /// A runtime directory of our own, so that tests meet no domain of this user's and leave none.
 struct RuntimeDir(PathBuf);
 
 impl RuntimeDir {
     fn create() -> Result<RuntimeDir> {
         use std::os::unix::fs::DirBuilderExt;
-        let path = PathBuf::from(format!("/dev/shm/axonic-test-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
+        RuntimeDir::collect();
+        let path = PathBuf::from(format!("{RUNTIME_DIRS}{}", std::process::id()));
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
         // SAFETY: xtask has started no thread; everything it runs inherits the variable.
         unsafe { std::env::set_var("AXONIC_RUNTIME_DIR", &path) };
         Ok(RuntimeDir(path))
+    }
+
+    /// Removes what interrupted runs left: directories named after processes that are gone, and
+    /// after our own number, which an earlier process had.
+    fn collect() {
+        for entry in std::fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            let path = entry.path();
+            let owner = path.to_str().and_then(|p| p.strip_prefix(RUNTIME_DIRS)?.parse::<u32>().ok());
+            let gone = |pid| pid == std::process::id() || !PathBuf::from(format!("/proc/{pid}")).exists();
+            if owner.is_some_and(gone) {
+                let _ = std::fs::remove_dir_all(path);
+            }
+        }
     }
 }
 
