@@ -1,0 +1,21 @@
+//! Axonic core.
+#[cfg(not(loom))]
+mod domain;
+mod error;
+#[cfg(not(loom))]
+mod mechanisms;
+mod name;
+mod sys;
+#[cfg(not(loom))]
+mod value;
+
+pub use error::{Error, ErrorKind, Result};
+#[cfg(not(loom))]
+pub use domain::{Domain, DomainOptions, Noun, ParticipantId, Wait};
+#[cfg(not(loom))]
+pub use mechanisms::topic::{
+    Loan, LoanMeta, Message, Overflow, Publisher, PublisherOptions, PublisherStats, Sample, Start, Subscriber, SubscriberOptions, SubscriberStats,
+};
+#[cfg(not(loom))]
+pub use value::{Attributes, Content, Dtype, Payload, Tensor, json_to_msgpack, msgpack_to_json, preview};
+pub use name::{MAX_NAME, Pattern, check_name};

@@ -1,0 +1,293 @@
+//! A domain: a named place where processes meet.
+//!
+//! It is a directory on a tmpfs with a participant table and one directory per kind of object.
+//! Opening it takes a slot in the table; nothing else happens: no thread, no signal handler.
+
+pub mod catalogue;
+pub mod layout;
+mod open;
+pub mod participants;
+pub mod waiter;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::file::Access;
+use crate::sys::fork;
+use catalogue::Catalogue;
+use layout::ObjectId;
+pub use layout::ParticipantId;
+use participants::Participants;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+
+pub use open::{domains, runtime_dir};
+pub(crate) use open::{find, Place};
+
+/// How a wait waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Never sleeps: lowest latency, one core busy for as long as it waits.
+    Spin,
+    /// Spins for about 40 microseconds, then sleeps.
+    #[default]
+    Adaptive,
+    /// Sleeps at once: the least processor time.
+    Block,
+}
+
+/// Kinds of named objects that [`Domain::unlink`] removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Noun {
+    /// What finished publishers of a topic left behind.
+    Topic,
+    /// A named region of memory.
+    Region,
+    /// A ring and what is in it.
+    Ring,
+}
+
+/// How to open a domain. The default opens the domain named by `AXONIC_DOMAIN`, or `default`.
+#[derive(Clone, Debug, Default)]
+pub struct DomainOptions {
+    /// Name of the domain; `None` means `AXONIC_DOMAIN`, or `default`.
+    pub name: Option<String>,
+    /// Directory that holds domains; `None` means `AXONIC_RUNTIME_DIR`, or a directory of this user
+    /// on `/dev/shm`. Must be on a tmpfs.
+    pub runtime_dir: Option<PathBuf>,
+    /// Permission bits of the domain's files, such as `0o660` for a group's domain; default `0o600`.
+    pub mode: Option<u32>,
+    /// Group number the domain's files are given to.
+    pub group: Option<u32>,
+    /// Slots of a new domain's participant table, 1 to 4096; default 1024. An existing domain keeps its own.
+    pub max_participants: Option<u32>,
+    /// How `axonic ls` shows this participant; default: the program's name.
+    pub label: Option<String>,
+}
+
+/// One participation in a domain. Clones share it; it ends with [`Domain::close`] or when the last
+/// clone and the last handle made from it are gone. `Send` and `Sync`.
+///
+/// After a fork the child's handles open the domain anew at their first use.
+#[derive(Clone)]
+pub struct Domain {
+    inner: Arc<Inner>,
+}
+
+/// What a handle leaves in shared memory, taken back when it or its domain is closed.
+pub(crate) trait Attached: Send + Sync {
+    /// Takes it back; `false` when something of it is still in use. Called once or more, from any thread.
+    fn detach(&self) -> bool;
+}
+
+pub(crate) struct Inner {
+    /// The fork token it was opened under; zero once closed. One comparison tells a usable handle.
+    state: AtomicU64,
+    token: u64,
+    options: DomainOptions,
+    place: Place,
+    me: ParticipantId,
+    serial: AtomicU32,
+    pub(crate) participants: Participants,
+    publishers: Mutex<Catalogue>,
+    subscribers: Mutex<Catalogue>,
+    attached: Mutex<Vec<Weak<dyn Attached>>>,
+    /// The first object made here sweeps up after the dead.
+    swept: AtomicBool,
+    /// The slot was given back.
+    left: AtomicBool,
+    /// The domain as a forked child opened it anew.
+    reopened: OnceLock<Domain>,
+}
+
+impl Domain {
+    /// Opens the domain `name`, making it if it does not exist.
+    pub fn open(name: &str) -> Result<Domain> {
+        Domain::open_with(DomainOptions { name: Some(name.into()), ..Default::default() })
+    }
+
+    /// Opens the domain named by `AXONIC_DOMAIN`, or `default`.
+    pub fn open_default() -> Result<Domain> {
+        Domain::open_with(DomainOptions::default())
+    }
+
+    /// Opens a domain with options.
+    pub fn open_with(options: DomainOptions) -> Result<Domain> {
+        let token = fork::renew();
+        let (place, participants, me) = open::join(&options)?;
+        let catalogue = |directory: &str| Mutex::new(Catalogue::new(place.path.join(directory)));
+        let inner = Inner {
+            state: AtomicU64::new(token),
+            token,
+            me,
+            serial: AtomicU32::new(0),
+            participants,
+            publishers: catalogue(open::PUBLISHERS),
+            subscribers: catalogue(open::SUBSCRIBERS),
+            attached: Mutex::default(),
+            swept: AtomicBool::new(false),
+            left: AtomicBool::new(false),
+            reopened: OnceLock::new(),
+            options,
+            place,
+        };
+        Ok(Domain { inner: Arc::new(inner) })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.place.name
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.inner.place.path
+    }
+
+    /// Who this is in the participant table.
+    pub fn participant(&self) -> ParticipantId {
+        self.inner.me
+    }
+
+    /// The options it was opened with.
+    pub fn options(&self) -> &DomainOptions {
+        &self.inner.options
+    }
+
+    /// Leaves the domain: its publishers and subscribers are withdrawn and answer `Closed` from now
+    /// on. Borrowed samples stay readable. Closing twice does nothing.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.inner.state.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether handles of this domain may be used as they are: not closed, not carried over a fork.
+    #[inline(always)]
+    pub(crate) fn usable(&self) -> bool {
+        self.inner.state.load(Ordering::Relaxed) == fork::token()
+    }
+
+    /// Whether this is a copy in a forked child, whose shared side belongs to the parent.
+    pub(crate) fn forked(&self) -> bool {
+        self.inner.forked()
+    }
+
+    /// The domain to use now: itself, or in a forked child the one opened anew there.
+    pub(crate) fn current(&self) -> Result<Domain> {
+        if self.usable() {
+            return Ok(self.clone());
+        }
+        if self.is_closed() {
+            return Err(closed(&format!("domain '{}'", self.name())));
+        }
+        if let Some(reopened) = self.inner.reopened.get() {
+            return reopened.current();
+        }
+        let fresh = Domain::open_with(self.inner.options.clone())?;
+        self.inner.reopened.get_or_init(|| fresh).current()
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl Inner {
+    fn forked(&self) -> bool {
+        fork::token() != self.token
+    }
+
+    fn close(&self) {
+        if self.forked() || self.state.swap(0, Ordering::AcqRel) == 0 {
+            self.state.store(0, Ordering::Release);
+            return;
+        }
+        let attached = std::mem::take(&mut *lock(&self.attached));
+        let mut done = true;
+        attached.iter().filter_map(Weak::upgrade).for_each(|object| done &= object.detach());
+        // A borrowed sample counts only as long as its participant lives: then the last one to be
+        // dropped drops us, and we leave.
+        if done {
+            self.leave();
+        }
+    }
+
+    fn leave(&self) {
+        if !self.forked() && !self.left.swap(true, Ordering::AcqRel) {
+            open::leave(&self.place, &self.participants, self.me);
+        }
+    }
+
+    /// Whether this is the first object of this participation (asked once per object).
+    pub fn first_object(&self) -> bool {
+        !self.swept.swap(true, Ordering::AcqRel)
+    }
+
+    /// A number for a new object of this participant.
+    pub fn new_id(&self) -> ObjectId {
+        ObjectId::new(self.me, self.serial.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    pub fn me(&self) -> ParticipantId {
+        self.me
+    }
+
+    pub fn access(&self) -> &Access {
+        &self.place.access
+    }
+
+    pub fn directory(&self, kind: Directory) -> PathBuf {
+        self.place.directory(kind)
+    }
+
+    pub fn publishers(&self) -> MutexGuard<'_, Catalogue> {
+        lock(&self.publishers)
+    }
+
+    pub fn subscribers(&self) -> MutexGuard<'_, Catalogue> {
+        lock(&self.subscribers)
+    }
+
+    pub fn is_alive(&self, id: ParticipantId) -> bool {
+        self.participants.is_alive(id, Some(self.me))
+    }
+
+    /// Remembers what to take back at close.
+    pub fn attach(&self, object: Weak<dyn Attached>) {
+        let mut attached = lock(&self.attached);
+        if attached.len() == attached.capacity() {
+            attached.retain(|object| object.strong_count() > 0);
+        }
+        attached.push(object);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+        self.leave();
+    }
+}
+
+pub(crate) use open::Directory;
+
+/// A lock of this process; a panic elsewhere leaves plain data behind it, not a broken invariant.
+pub(crate) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The error of using something closed.
+pub(crate) fn closed(what: &str) -> Error {
+    Error::new(ErrorKind::Closed, format!("{what} was closed; open it again"))
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_closed() { "closed" } else { "open" };
+        write!(f, "Domain({:?}, participant {}, {state})", self.name(), self.participant())
+    }
+}

@@ -1,0 +1,325 @@
+//! Who takes part in a domain, and who is still alive.
+//!
+//! The table is a file with one entry per slot. A participant holds the OFD lock on the byte that
+//! is its slot number for as long as it lives; only the holder of that lock writes the entry. The
+//! kernel gives the lock back at death, whatever the cause, so nobody ever needs a heartbeat.
+//!
+//! Taking a slot: lock the byte, store `epoch + 1` as CLAIMING, fill the entry, store it as LIVE. A
+//! death between any two of these frees the lock, and the next taker starts over with a new epoch.
+
+use super::layout::{Header, Kind, LINE, MAX_EPOCH, MAX_SLOTS, ObjectId, ParticipantId, SharedName, map_checked};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::file::{self, Access, FileErrno};
+use crate::sys::fork::LockFd;
+use crate::sys::mapping::{Mapping, Shared, round_to_pages};
+use crate::sys::process::{self, PidFd};
+use crate::sys::{clock, fence, lock};
+use std::collections::HashMap;
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+/// Participants of a new domain unless asked otherwise.
+pub const DEFAULT_MAX_PARTICIPANTS: u32 = 1024;
+
+/// The beginning of the participants file.
+#[repr(C)]
+pub struct Board {
+    header: Header,
+    /// Slots in the table.
+    slots: AtomicU64,
+    _pad0: [AtomicU64; 7],
+    /// Raised whenever a publisher or ring appears; who looks for publishers compares it (D1).
+    pub publishers: Generation,
+    /// Raised whenever a subscriber appears or leaves; publishers compare it (D1).
+    pub subscribers: Generation,
+}
+
+/// A counter on two cache lines of its own (neighbouring lines are fetched in pairs).
+#[repr(C)]
+pub struct Generation {
+    value: AtomicU64,
+    _pad: [AtomicU64; 15],
+}
+
+impl Generation {
+    /// Tells everyone who compares it to look again. Sequentially consistent: pairs with [`Generation::now`] (D1).
+    pub fn raise(&self) {
+        self.value.fetch_add(1, Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    pub fn now(&self) -> u64 {
+        self.value.load(Ordering::Acquire)
+    }
+}
+
+/// One entry of the table.
+#[repr(C)]
+struct Entry {
+    /// `epoch << 8 | phase`.
+    state: AtomicU64,
+    pid: AtomicU64,
+    /// Inode of its pid namespace; a pid means nothing in another.
+    pid_namespace: AtomicU64,
+    start_time: AtomicU64,
+    /// Milliseconds since 1970.
+    since: AtomicU64,
+    /// [`REGISTERED`], [`NO_BARRIER`].
+    flags: AtomicU64,
+    label: SharedName,
+}
+
+/// The process registered for membarrier: its writers do not fence, sleepers must (W1).
+const REGISTERED: u64 = 1;
+/// The process cannot issue a membarrier: writers it listens to must fence (W1).
+const NO_BARRIER: u64 = 2;
+
+const FREE: u64 = 0;
+const CLAIMING: u64 = 1;
+const LIVE: u64 = 2;
+
+// SAFETY: atomics only.
+unsafe impl Shared for Board {}
+// SAFETY: atomics only.
+unsafe impl Shared for Entry {}
+
+/// Entries begin here.
+const TABLE: usize = 4096;
+const ENTRY: usize = 256;
+const _: () = assert!(size_of::<Entry>() <= ENTRY && size_of::<Board>() <= TABLE);
+const _: () = assert!(offset_of!(Board, publishers) == 2 * LINE && offset_of!(Board, subscribers) == 4 * LINE);
+
+/// Becomes readable when the process of a participant exits.
+pub struct Death(PidFd);
+
+impl Death {
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The table of a domain, seen by a participant or from outside.
+pub struct Participants {
+    mapping: Mapping,
+    fd: LockFd,
+    slots: u32,
+    namespace: u64,
+    deaths: Mutex<HashMap<ParticipantId, Arc<Death>>>,
+}
+
+/// What is known of one participant.
+#[derive(Clone, Debug)]
+pub struct ParticipantEntry {
+    pub id: ParticipantId,
+    pub pid: u32,
+    pub label: String,
+    pub since_unix_ms: u64,
+    pub same_pid_namespace: bool,
+    pub alive: bool,
+}
+
+impl Participants {
+    /// Opens the table at `path`, making it with `slots` entries if nobody has.
+    pub fn open_or_create(path: &Path, slots: u32, access: &Access) -> Result<Participants> {
+        loop {
+            match Participants::open(path) {
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                other => return other,
+            }
+            let size = round_to_pages(TABLE + slots as usize * ENTRY);
+            let directory = path.parent().unwrap_or(Path::new("/"));
+            let fd = file::create_unnamed(directory, size as u64, access)?;
+            let mapping = Mapping::new(fd.as_fd(), size, true)?;
+            let board: &Board = mapping.at(0);
+            board.header.write(Kind::Participants, size, ParticipantId { slot: 0, epoch: 0 }, ObjectId(0));
+            board.slots.store(u64::from(slots), Ordering::Relaxed);
+            match file::link(fd.as_fd(), path) {
+                Ok(()) | Err(FileErrno::EEXIST) => {}
+                Err(e) => return Err(crate::sys::os_error(e, format!("creating {}", path.display()))),
+            }
+        }
+    }
+
+    /// Opens an existing table.
+    pub fn open(path: &Path) -> Result<Participants> {
+        let fd = file::open_existing(path, true)?;
+        let what = path.display();
+        let mapping = map_checked(fd.as_fd(), Kind::Participants, TABLE, true, &what)?;
+        let slots = mapping.at::<Board>(0).slots.load(Ordering::Relaxed);
+        let fits = ((mapping.len() - TABLE) / ENTRY) as u64;
+        if slots == 0 || slots > fits.min(u64::from(MAX_SLOTS)) {
+            return Err(Error::new(ErrorKind::Corrupt, format!("{what}: it claims {slots} slots, its size holds {fits}")));
+        }
+        let namespace = process::pid_namespace();
+        Ok(Participants { mapping, fd: LockFd::new(fd)?, slots: slots as u32, namespace, deaths: Mutex::default() })
+    }
+
+    pub fn board(&self) -> &Board {
+        self.mapping.at(0)
+    }
+
+    fn entry(&self, slot: u32) -> &Entry {
+        self.mapping.at(TABLE + slot as usize * ENTRY)
+    }
+
+    /// Takes a free slot for this process.
+    pub fn join(&self, domain: &str, label: &str) -> Result<ParticipantId> {
+        for slot in 0..self.slots {
+            if !lock::try_lock(self.fd.as_fd(), u64::from(slot))? {
+                continue;
+            }
+            let entry = self.entry(slot);
+            let epoch = (entry.state.load(Ordering::Relaxed) >> 8) as u32 % MAX_EPOCH + 1;
+            entry.state.store(u64::from(epoch) << 8 | CLAIMING, Ordering::Release);
+            entry.pid.store(u64::from(process::pid()), Ordering::Relaxed);
+            entry.pid_namespace.store(self.namespace, Ordering::Relaxed);
+            entry.start_time.store(process::start_time(process::pid()).unwrap_or(0), Ordering::Relaxed);
+            entry.since.store(clock::unix_millis(), Ordering::Relaxed);
+            let barrier = if fence::available() { 0 } else { NO_BARRIER };
+            entry.flags.store(barrier | if fence::register() { REGISTERED } else { 0 }, Ordering::Relaxed);
+            entry.label.write(label);
+            entry.state.store(u64::from(epoch) << 8 | LIVE, Ordering::Release);
+            return Ok(ParticipantId { slot, epoch });
+        }
+        Err(Error::new(
+            ErrorKind::LimitReached,
+            format!(
+                "domain '{domain}' is full: all {} participants are taken; close some (`axonic ls` names them), or make the domain anew with a larger max_participants",
+                self.slots
+            ),
+        ))
+    }
+
+    /// Takes every slot's lock at once: nobody but this description is in the domain, and nobody
+    /// gets in until [`Participants::unlock_all`].
+    pub fn try_lock_all(&self) -> bool {
+        lock::try_lock_all(self.fd.as_fd(), u64::from(MAX_SLOTS))
+    }
+
+    pub fn unlock_all(&self) {
+        lock::unlock_all(self.fd.as_fd());
+    }
+
+    /// Whether the table has lost its name: the domain was taken away.
+    pub fn is_removed(&self) -> bool {
+        file::is_unlinked(self.fd.as_fd())
+    }
+
+    /// Gives the slot back.
+    pub fn leave(&self, me: ParticipantId) {
+        let entry = self.entry(me.slot);
+        if entry.state.load(Ordering::Relaxed) >> 8 == u64::from(me.epoch) {
+            entry.state.store(u64::from(me.epoch) << 8 | FREE, Ordering::Release);
+        }
+        lock::unlock(self.fd.as_fd(), u64::from(me.slot));
+    }
+
+    /// Whether writers of this participant leave fencing to sleepers.
+    pub fn is_registered(&self, id: ParticipantId) -> bool {
+        id.slot < self.slots && self.entry(id.slot).flags.load(Ordering::Relaxed) & REGISTERED != 0
+    }
+
+    /// Whether this participant cannot fence for others when it goes to sleep.
+    pub fn lacks_barrier(&self, id: ParticipantId) -> bool {
+        id.slot < self.slots && self.entry(id.slot).flags.load(Ordering::Relaxed) & NO_BARRIER != 0
+    }
+
+    /// Whether `id` is alive: its epoch is current, its lock is held, and its process, where it can
+    /// be seen, has not exited. `me` is the asker's own id, whose lock it cannot ask about.
+    pub fn is_alive(&self, id: ParticipantId, me: Option<ParticipantId>) -> bool {
+        if Some(id) == me {
+            return true;
+        }
+        if id.slot >= self.slots {
+            return false;
+        }
+        let entry = self.entry(id.slot);
+        let state = entry.state.load(Ordering::Acquire);
+        if state >> 8 != u64::from(id.epoch) || state & 0xff == FREE {
+            return false;
+        }
+        if !lock::is_locked(self.fd.as_fd(), u64::from(id.slot)) {
+            return false;
+        }
+        // A child made by raw clone keeps its dead parent's lock: believe the process, where the
+        // pid is one of our namespace.
+        match self.identity(entry) {
+            Some((pid, started)) => match process::start_time(pid) {
+                Some(now) => now == started && !zombie(pid),
+                None => !matches!(PidFd::open(pid), Ok(None)),
+            },
+            None => true,
+        }
+    }
+
+    /// Pid and start time, if they mean something here.
+    fn identity(&self, entry: &Entry) -> Option<(u32, u64)> {
+        let same = self.namespace != 0 && entry.pid_namespace.load(Ordering::Relaxed) == self.namespace;
+        let started = entry.start_time.load(Ordering::Relaxed);
+        if same && started != 0 { Some((entry.pid.load(Ordering::Relaxed) as u32, started)) } else { None }
+    }
+
+    /// The death notice of a participant; `None` when its process cannot be seen from here (another
+    /// pid namespace) or is dead already. The lock must still be held *after* the descriptor was
+    /// opened, or the pid may have passed to a stranger.
+    pub fn death_of(&self, id: ParticipantId, me: ParticipantId) -> Result<Option<Arc<Death>>> {
+        let mut deaths = self.deaths.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(death) = deaths.get(&id) {
+            return Ok(Some(death.clone()));
+        }
+        if id.slot >= self.slots {
+            return Ok(None);
+        }
+        let Some((pid, _)) = self.identity(self.entry(id.slot)) else { return Ok(None) };
+        let Some(pidfd) = PidFd::open(pid)? else { return Ok(None) };
+        if !self.is_alive(id, Some(me)) {
+            return Ok(None);
+        }
+        let death = Arc::new(Death(pidfd));
+        deaths.retain(|_, death| Arc::strong_count(death) > 1 || !death.0.exited());
+        deaths.insert(id, death.clone());
+        Ok(Some(death))
+    }
+
+    /// Everybody whose entry is not free, the dead included.
+    pub fn list(&self, me: Option<ParticipantId>) -> Vec<ParticipantEntry> {
+        (0..self.slots).filter_map(|slot| self.describe(slot, me)).collect()
+    }
+
+    fn describe(&self, slot: u32, me: Option<ParticipantId>) -> Option<ParticipantEntry> {
+        let entry = self.entry(slot);
+        let state = entry.state.load(Ordering::Acquire);
+        if state & 0xff == FREE {
+            return None;
+        }
+        let id = ParticipantId { slot, epoch: (state >> 8) as u32 };
+        Some(ParticipantEntry {
+            id,
+            pid: entry.pid.load(Ordering::Relaxed) as u32,
+            label: entry.label.read(),
+            since_unix_ms: entry.since.load(Ordering::Relaxed),
+            same_pid_namespace: entry.pid_namespace.load(Ordering::Relaxed) == self.namespace,
+            alive: self.is_alive(id, me),
+        })
+    }
+
+    /// Frees the entry of a dead participant, so that it is no longer listed. Taking its lock proves
+    /// that nobody has it.
+    pub fn bury(&self, id: ParticipantId) {
+        if id.slot < self.slots && matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true)) {
+            let entry = self.entry(id.slot);
+            if entry.state.load(Ordering::Relaxed) >> 8 == u64::from(id.epoch) {
+                entry.state.store(u64::from(id.epoch) << 8 | FREE, Ordering::Release);
+            }
+            lock::unlock(self.fd.as_fd(), u64::from(id.slot));
+        }
+    }
+}
+
+/// A process that exited but was not waited for holds no lock and will do nothing more.
+fn zombie(pid: u32) -> bool {
+    matches!(PidFd::open(pid), Ok(Some(fd)) if fd.exited())
+}

@@ -1,0 +1,196 @@
+//! Sleeping and being woken.
+//!
+//! A sleeper owns a waiter: a word `armed` in its own shared page, a FIFO (its bell), and an epoll
+//! set over the bell and the pidfds of its peers. Odd values of `armed` mean asleep or about to be;
+//! each arming has a new value, so a ringer rings once per arming.
+//!
+//! Pairs, by name (see docs/protocol.md):
+//! - **W1** sleeper: `armed = odd`, heavy fence, look again — ringer: commit, light fence, read
+//!   `armed`. At least one sees the other, so no wake-up is lost.
+//! - Only the sleeper changes `armed`. A ringer killed between reading it and ringing leaves a
+//!   sleeper whose epoll set still holds the ringer's pidfd: the death wakes it and it looks again.
+
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::fence;
+
+/// Arms and fences; the caller must look for work once more before sleeping. Pairs with [`is_armed`] (W1).
+pub fn arm(armed: &AtomicU64, registered_peers: bool) {
+    let value = armed.load(Ordering::Relaxed);
+    armed.store(value | 1, Ordering::Relaxed);
+    fence::heavy(registered_peers);
+}
+
+/// Back awake: the next arming has another value.
+pub fn disarm(armed: &AtomicU64) {
+    let value = armed.load(Ordering::Relaxed);
+    if value & 1 == 1 {
+        armed.store(value + 1, Ordering::Release);
+    }
+}
+
+/// The ringer's look, after its commit and light fence: the value to remember when a ring is due.
+#[inline(always)]
+pub fn is_armed(armed: &AtomicU64, last_rung: u64) -> Option<u64> {
+    let value = armed.load(Ordering::Relaxed);
+    if value & 1 == 1 && value != last_rung { Some(value) } else { None }
+}
+
+#[cfg(not(loom))]
+pub use waiter::{BELL, Ringer, Waiter};
+
+#[cfg(not(loom))]
+mod waiter {
+    use super::*;
+    use crate::domain::Wait;
+    use crate::domain::layout::{ObjectId, ParticipantId};
+    use crate::domain::participants::Death;
+    use crate::error::Result;
+    use crate::sys::descriptor::{Epoll, make_bell, open_bell, ring, silence};
+    use std::collections::HashMap;
+    use std::os::fd::{AsFd, OwnedFd, RawFd};
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    /// Epoll token of the bell; peers use their packed participant id, which is never this.
+    pub const BELL: u64 = u64::MAX;
+
+    /// How long the adaptive mode spins: about what one sleep and wake-up across cores costs.
+    const SPIN: Duration = Duration::from_micros(40);
+
+    /// A peer in another pid namespace has no pidfd here; its lock is looked at this often instead.
+    const FOREIGN_CHECK: Duration = Duration::from_millis(250);
+
+    /// The sleeper's side. It belongs to one thread at a time.
+    pub struct Waiter {
+        bell: OwnedFd,
+        epoll: Epoll,
+        path: PathBuf,
+        peers: HashMap<ParticipantId, Option<Arc<Death>>>,
+        /// Some peer counts on heavy fences (it registered for membarrier).
+        pub registered_peers: bool,
+        foreign_peers: bool,
+    }
+
+    impl Waiter {
+        /// Makes the bell of object `id` in `directory`.
+        pub fn new(directory: &Path, id: ObjectId, mode: u32) -> Result<Waiter> {
+            let path = directory.join(id.to_string());
+            let bell = make_bell(&path, mode)?;
+            let made = Waiter {
+                bell,
+                epoll: Epoll::new()?,
+                path,
+                peers: HashMap::new(),
+                registered_peers: false,
+                foreign_peers: false,
+            };
+            made.epoll.add(made.bell.as_fd(), BELL)?;
+            Ok(made)
+        }
+
+        /// Watches a peer's life. Idempotent.
+        pub fn watch(&mut self, peer: ParticipantId, death: Option<Arc<Death>>, registered: bool) -> Result<()> {
+            self.registered_peers |= registered;
+            if self.peers.contains_key(&peer) {
+                return Ok(());
+            }
+            match &death {
+                Some(death) => self.epoll.add(death.as_fd(), peer.pack())?,
+                None => self.foreign_peers = true,
+            }
+            self.peers.insert(peer, death);
+            Ok(())
+        }
+
+        /// Stops watching a peer that died or has nothing to do with us any more.
+        pub fn unwatch(&mut self, peer: ParticipantId) {
+            if let Some(Some(death)) = self.peers.remove(&peer) {
+                self.epoll.remove(death.as_fd());
+            }
+        }
+
+        /// Sleeps until rung, a death, or the timeout. Tells which peers died meanwhile.
+        pub fn sleep(&self, timeout: Option<Duration>) -> Result<Vec<ParticipantId>> {
+            let mut limit = timeout;
+            if self.foreign_peers {
+                limit = Some(limit.map_or(FOREIGN_CHECK, |t| t.min(FOREIGN_CHECK)));
+            }
+            self.look(limit).map(|(_, dead)| dead)
+        }
+
+        /// Without sleeping: whether the bell was rung, which is silent afterwards, and who died.
+        pub fn drain(&self) -> Result<(bool, Vec<ParticipantId>)> {
+            self.look(Some(Duration::ZERO))
+        }
+
+        fn look(&self, limit: Option<Duration>) -> Result<(bool, Vec<ParticipantId>)> {
+            let (mut rung, mut dead) = (false, Vec::new());
+            self.epoll.wait(limit, |token| match token {
+                BELL => rung = true,
+                peer => dead.push(ParticipantId::unpack(peer)),
+            })?;
+            if rung {
+                silence(self.bell.as_fd());
+            }
+            Ok((rung, dead))
+        }
+
+        /// Makes the pollable descriptor readable, as if somebody had rung.
+        pub fn ring_self(&self) {
+            ring(self.bell.as_fd());
+        }
+
+        /// The pollable descriptor.
+        pub fn fd(&self) -> RawFd {
+            self.epoll.as_raw_fd()
+        }
+
+        /// Where the bell is, for its removal.
+        pub fn path(&self) -> &Path {
+            &self.path
+        }
+
+        pub fn foreign_peers(&self) -> bool {
+            self.foreign_peers
+        }
+    }
+
+    /// The other side: somebody's bell, opened when the two met.
+    pub struct Ringer {
+        bell: OwnedFd,
+        last_rung: u64,
+    }
+
+    impl Ringer {
+        pub fn open(directory: &Path, id: ObjectId) -> Result<Ringer> {
+            Ok(Ringer { bell: open_bell(&directory.join(id.to_string()))?, last_rung: 0 })
+        }
+
+        /// Rings if the sleeper is armed and was not rung for this arming. Call after the commit
+        /// and the light fence.
+        #[inline(always)]
+        pub fn ring_if_armed(&mut self, armed: &AtomicU64) -> bool {
+            match is_armed(armed, self.last_rung) {
+                None => false,
+                Some(value) => {
+                    self.last_rung = value;
+                    ring(self.bell.as_fd());
+                    true
+                }
+            }
+        }
+    }
+
+    /// How long this mode spins before it sleeps.
+    pub fn spin_time(wait: Wait) -> Option<Duration> {
+        match wait {
+            Wait::Spin => None,
+            Wait::Adaptive => Some(SPIN),
+            Wait::Block => Some(Duration::ZERO),
+        }
+    }
+}
+
+#[cfg(not(loom))]
+pub use waiter::spin_time;

@@ -1,0 +1,4 @@
+//! The mechanisms: one file or folder per noun.
+
+pub mod record;
+pub mod topic;

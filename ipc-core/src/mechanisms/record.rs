@@ -1,0 +1,588 @@
+//! Records in a ring: the one data structure under topics and rings.
+//!
+//! One process writes, any number read. The ring is a range of a shared file mapped twice back to
+//! back, so that every record is contiguous. A position counts bytes from the beginning of time;
+//! the place of a position is its remainder by the capacity, a power of two.
+//!
+//! A record is a 16-byte header and a body, rounded up to whole cache lines. The header's `ready`
+//! word is the record's sequence number plus one, or zero while there is no record: readers wait on
+//! the very line that carries the message, one transfer between cores instead of two.
+//!
+//! Pairs, by name (docs/protocol.md):
+//! - **R1** writer: clear `ready` of the *next* place, fill the record, `ready` (release) — reader:
+//!   `ready` (acquire), then the body. What an earlier lap left in the next place can therefore
+//!   never look like a record to a reader that follows.
+//! - **R2** writer: `claim`, full fence, overwrite — racing reader: copy, acquire fence, `claim`. A copy that
+//!   was overwritten meanwhile is noticed and dropped.
+//! - **R3** writer: `seq`, then `head` (release) — attaching reader: `head` (acquire), `seq`, then `ready` at
+//!   head. `ready == 0` proves that `seq` is the number of the record that will appear at `head`.
+//! - **A1** writer: `claim`, full fence, look at cursors — attaching reader: cursor, full fence, look
+//!   at `claim`. At least one sees the other.
+
+use crate::domain::layout::{Header, Kind, LINE, SharedName, map_checked};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::sys::file;
+use crate::sys::mapping::{Mapping, Mirror, Shared, page_size};
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+/// Bytes of a record's header; the body follows.
+pub const RECORD_HEADER: usize = 16;
+/// Smallest and largest ring.
+pub const MIN_CAPACITY: usize = 64 << 10;
+pub const MAX_CAPACITY: usize = 1 << 30;
+/// How often a reader looks for a place to begin before it takes what it has.
+const ATTEMPTS: usize = 1000;
+/// A publisher notes at most this many subscribers that were there before it.
+pub const MAX_EXPECTED: usize = 1024;
+
+/// The beginning of a ring file, up to its data.
+#[repr(C)]
+pub struct RingHead {
+    pub header: Header,
+    pub name: SharedName,
+    /// [`crate::Overflow`] as a number.
+    pub overflow: AtomicU64,
+    /// Bytes of data.
+    pub capacity: AtomicU64,
+    /// Where the data begins in the file.
+    pub data_offset: AtomicU64,
+    /// Budget of the slab.
+    pub max_bytes: AtomicU64,
+    /// 1: kept for late joiners after its publisher is gone.
+    pub retain: AtomicU64,
+    _pad0: [AtomicU64; 25],
+    // Read by every reader for each message, written rarely.
+    /// Positions below it may be overwritten (R2, A1).
+    pub claim: AtomicU64,
+    /// 1 once the writer said goodbye.
+    pub closed: AtomicU64,
+    _pad1: [AtomicU64; 14],
+    // Written for each message, read by those who attach and by inspection only.
+    /// The number of the next record; also the count of records so far (R3).
+    pub seq: AtomicU64,
+    /// The position after the newest record (R3).
+    pub head: AtomicU64,
+    /// Payload bytes so far.
+    pub bytes: AtomicU64,
+    /// Waits for room so far.
+    pub blocked: AtomicU64,
+    pub wakes_sent: AtomicU64,
+    pub slab_bytes: AtomicU64,
+    _pad2: [AtomicU64; 10],
+    /// The writer's waiter: odd while it sleeps for room (W1).
+    pub armed: AtomicU64,
+    _pad3: [AtomicU64; 15],
+    /// How many of `expected` count. Written before the first record, then fixed.
+    pub expected_count: AtomicU64,
+    _pad4: [AtomicU64; 15],
+    /// Subscribers that were there before the first record: they start at position 0.
+    pub expected: [AtomicU64; MAX_EXPECTED],
+}
+
+// SAFETY: atomics only.
+unsafe impl Shared for RingHead {}
+
+const _: () = assert!(offset_of!(RingHead, claim) == 512 && offset_of!(RingHead, seq) == 640);
+const _: () = assert!(offset_of!(RingHead, armed) == 768 && offset_of!(RingHead, expected) == 1024);
+
+/// Rounds a wish for capacity to what a ring can have; `setting` names it in the error.
+pub fn round_capacity(wish: usize, setting: &str) -> Result<usize> {
+    if wish > MAX_CAPACITY {
+        let text = format!("{setting} is {wish} bytes, the limit is {MAX_CAPACITY}");
+        return Err(Error::new(ErrorKind::InvalidArgument, text));
+    }
+    Ok(wish.max(MIN_CAPACITY).max(page_size()).next_power_of_two())
+}
+
+/// A mapped ring file.
+pub struct RingMap {
+    control: Mapping,
+    data: Mirror,
+    capacity: u64,
+}
+
+impl RingMap {
+    /// Bytes before the data.
+    pub fn data_offset() -> usize {
+        size_of::<RingHead>().next_multiple_of(page_size())
+    }
+
+    /// Makes an unnamed ring file; the caller fills the rest of its head and links it.
+    pub fn create(directory: &Path, access: &file::Access, capacity: usize) -> Result<(std::os::fd::OwnedFd, RingMap)> {
+        let offset = RingMap::data_offset();
+        let fd = file::create_unnamed(directory, (offset + capacity) as u64, access)?;
+        let control = Mapping::new(fd.as_fd(), offset, true)?;
+        let data = Mirror::new(fd.as_fd(), offset, capacity, true)?;
+        let map = RingMap { control, data, capacity: capacity as u64 };
+        map.head().capacity.store(capacity as u64, Ordering::Relaxed);
+        map.head().data_offset.store(offset as u64, Ordering::Relaxed);
+        Ok((fd, map))
+    }
+
+    /// Maps an existing ring to read. Every number in it is checked before it is believed.
+    pub fn open(path: &Path, kind: Kind) -> Result<RingMap> {
+        let fd = file::open_existing(path, false)?;
+        RingMap::open_fd(fd.as_fd(), kind, &path.display())
+    }
+
+    fn open_fd(fd: BorrowedFd<'_>, kind: Kind, what: &dyn std::fmt::Display) -> Result<RingMap> {
+        let offset = RingMap::data_offset();
+        let size = file::size(fd)? as usize;
+        // The head alone is mapped once more than needed here; the whole is not, its data is mirrored.
+        let whole = map_checked(fd, kind, offset, false, what)?;
+        let capacity = whole.at::<RingHead>(0).capacity.load(Ordering::Relaxed);
+        let starts = whole.at::<RingHead>(0).data_offset.load(Ordering::Relaxed);
+        let possible = (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
+        if !possible || starts != offset as u64 || size as u64 != starts + capacity {
+            let text = format!("{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes");
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        drop(whole);
+        let control = Mapping::new(fd, offset, false)?;
+        Ok(RingMap { control, data: Mirror::new(fd, offset, capacity as usize, false)?, capacity })
+    }
+
+    pub fn head(&self) -> &RingHead {
+        self.control.at(0)
+    }
+
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    #[inline(always)]
+    fn place(&self, position: u64) -> *mut u8 {
+        // SAFETY: the remainder is below the capacity, and the mirror maps twice that.
+        unsafe { self.data.as_mut_ptr().add((position & (self.capacity - 1)) as usize) }
+    }
+
+    #[inline(always)]
+    fn ready(&self, position: u64) -> &AtomicU64 {
+        // SAFETY: record positions are multiples of a line, so aligned, and within the mirror.
+        unsafe { &*self.place(position).cast::<AtomicU64>() }
+    }
+
+    #[inline(always)]
+    fn shape(&self, position: u64) -> &AtomicU64 {
+        // SAFETY: as above; a header is 16 of a line's 64 bytes.
+        unsafe { &*self.place(position).add(8).cast::<AtomicU64>() }
+    }
+}
+
+/// The second header word: `body 32 | meta 16 | content 8 | flags 8`, low bits first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes of payload (or descriptor) in the body.
+    pub body: u32,
+    /// Bytes of metadata, after the payload rounded up to 8.
+    pub meta: u16,
+    pub content: u8,
+    pub flags: u8,
+}
+
+/// The body is a descriptor of a slab slot.
+pub const FLAG_SLAB: u8 = 1;
+/// The metadata begins with a tensor's type and shape.
+pub const FLAG_TENSOR: u8 = 2;
+/// The metadata has attributes.
+pub const FLAG_ATTRIBUTES: u8 = 4;
+
+impl Shape {
+    pub fn pack(self) -> u64 {
+        u64::from(self.body)
+            | u64::from(self.meta) << 32
+            | u64::from(self.content) << 48
+            | u64::from(self.flags) << 56
+    }
+
+    pub fn unpack(word: u64) -> Shape {
+        Shape { body: word as u32, meta: (word >> 32) as u16, content: (word >> 48) as u8, flags: (word >> 56) as u8 }
+    }
+
+    /// Where the metadata begins in the body.
+    pub fn meta_offset(self) -> usize {
+        (self.body as usize).next_multiple_of(8)
+    }
+
+    /// Bytes of the body, payload and metadata.
+    pub fn body_bytes(self) -> usize {
+        if self.meta == 0 { self.body as usize } else { self.meta_offset() + self.meta as usize }
+    }
+
+    /// Bytes of the record in the ring, header included, in whole lines.
+    #[inline(always)]
+    pub fn record_bytes(self) -> u64 {
+        (RECORD_HEADER + self.body_bytes()).next_multiple_of(LINE) as u64
+    }
+}
+
+/// The writing end. Belongs to the one process that made the ring.
+pub struct Writer {
+    map: std::sync::Arc<RingMap>,
+    head: u64,
+    seq: u64,
+    claim: u64,
+    /// Readers may copy what is being overwritten: write by atomic words.
+    racy: bool,
+}
+
+impl Writer {
+    pub fn new(map: std::sync::Arc<RingMap>, racy: bool) -> Writer {
+        Writer { map, head: 0, seq: 0, claim: 0, racy }
+    }
+
+    pub fn head(&self) -> u64 {
+        self.head
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub fn claim(&self) -> u64 {
+        self.claim
+    }
+
+    pub fn control(&self) -> &RingHead {
+        self.map.head()
+    }
+
+    /// How far `claim` must be before `bytes` of records can be written. A spare line stays between
+    /// the newest record and the oldest, for the cleared `ready` word (R1).
+    #[inline(always)]
+    pub fn needed_claim(&self, bytes: u64) -> u64 {
+        (self.head + bytes + LINE as u64).saturating_sub(self.map.capacity)
+    }
+
+    #[inline(always)]
+    pub fn has_room(&self, bytes: u64) -> bool {
+        self.needed_claim(bytes) <= self.claim
+    }
+
+    /// Whether `bytes` of records fit an empty ring.
+    pub fn can_ever_fit(&self, bytes: u64) -> bool {
+        bytes + LINE as u64 <= self.map.capacity
+    }
+
+    /// Moves `claim` to the first record boundary at or after `target`, or to `head`, but not past `limit`, and
+    /// fences: afterwards a reader's cursor that is not seen belongs to a reader that sees the claim (A1, R2).
+    pub fn claim_to(&mut self, target: u64, limit: u64) {
+        let mut at = self.claim;
+        while at < target && at < self.head {
+            let next = at + Shape::unpack(self.map.shape(at).load(Ordering::Relaxed)).record_bytes();
+            if next > limit {
+                break;
+            }
+            at = next;
+        }
+        if at != self.claim {
+            self.claim = at;
+            self.map.head().claim.store(at, Ordering::Relaxed);
+        }
+        fence(Ordering::SeqCst);
+    }
+
+    /// Writes and publishes one record; there must be room for it.
+    #[inline(always)]
+    pub fn write(&mut self, shape: Shape, body: &[u8], meta: &[u8]) {
+        let next = self.head + shape.record_bytes();
+        self.map.ready(next).store(0, Ordering::Relaxed);
+        self.fill(self.head, shape, body, meta);
+        self.map.ready(self.head).store(self.seq + 1, Ordering::Release);
+        self.publish_progress(next, 1);
+    }
+
+    /// Writes all records, then makes them visible at once: the last first, so that a reader that
+    /// sees the first sees all, and a death in between shows none.
+    pub fn write_many<'a>(&mut self, records: impl Iterator<Item = (Shape, &'a [u8], &'a [u8])>) {
+        let mut places = Vec::new();
+        let mut at = self.head;
+        for (shape, body, meta) in records {
+            if at != self.head {
+                self.map.ready(at).store(0, Ordering::Relaxed);
+            }
+            self.fill(at, shape, body, meta);
+            places.push(at);
+            at += shape.record_bytes();
+        }
+        if places.is_empty() {
+            return;
+        }
+        self.map.ready(at).store(0, Ordering::Relaxed);
+        for (i, place) in places.iter().enumerate().rev() {
+            self.map.ready(*place).store(self.seq + i as u64 + 1, Ordering::Release);
+        }
+        self.publish_progress(at, places.len() as u64);
+    }
+
+    #[inline(always)]
+    fn publish_progress(&mut self, head: u64, records: u64) {
+        self.head = head;
+        self.seq += records;
+        let control = self.map.head();
+        control.seq.store(self.seq, Ordering::Release);
+        control.head.store(head, Ordering::Release);
+    }
+
+    #[inline(always)]
+    fn fill(&self, at: u64, shape: Shape, body: &[u8], meta: &[u8]) {
+        self.map.shape(at).store(shape.pack(), Ordering::Relaxed);
+        // SAFETY: room for the record was checked by the caller; the mirror makes it contiguous.
+        unsafe {
+            let place = self.map.place(at).add(RECORD_HEADER);
+            if self.racy {
+                store_words(place, body);
+                if !meta.is_empty() {
+                    store_words(place.add(shape.meta_offset()), meta);
+                }
+            } else {
+                std::ptr::copy_nonoverlapping(body.as_ptr(), place, body.len());
+                std::ptr::copy_nonoverlapping(meta.as_ptr(), place.add(shape.meta_offset()), meta.len());
+            }
+        }
+    }
+
+    /// The memory of a record of up to `body` bytes at the head, to be filled in place. There must be room.
+    pub fn reserve(&mut self, body: usize) -> &mut [u8] {
+        // SAFETY: room was checked by the caller; until `write_reserved` nobody else looks at it.
+        unsafe { std::slice::from_raw_parts_mut(self.map.place(self.head).add(RECORD_HEADER), body) }
+    }
+
+    /// Publishes what [`Writer::reserve`] gave out.
+    pub fn write_reserved(&mut self, shape: Shape) {
+        let next = self.head + shape.record_bytes();
+        self.map.ready(next).store(0, Ordering::Relaxed);
+        self.map.shape(self.head).store(shape.pack(), Ordering::Relaxed);
+        self.map.ready(self.head).store(self.seq + 1, Ordering::Release);
+        self.publish_progress(next, 1);
+    }
+}
+
+/// What a reader finds at its position.
+pub enum Next {
+    /// Nothing yet.
+    Empty,
+    /// The writer overwrote it: the reader must resynchronise.
+    Lapped,
+    /// A record.
+    Record(Found),
+}
+
+/// A record found and not yet taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    pub seq: u64,
+    pub shape: Shape,
+}
+
+/// Where a reader begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    Beginning,
+    Oldest,
+    Latest,
+}
+
+/// The reading end.
+pub struct Reader {
+    pub map: std::sync::Arc<RingMap>,
+    position: u64,
+    expected: u64,
+    /// The writer overwrites without asking: copies are by words and validated (R2).
+    racy: bool,
+}
+
+impl Reader {
+    pub fn new(map: std::sync::Arc<RingMap>, racy: bool, from: From) -> Reader {
+        let mut reader = Reader { map, position: 0, expected: 0, racy };
+        match from {
+            From::Beginning => {}
+            From::Oldest => reader.go_to_oldest(),
+            From::Latest => reader.go_to_latest(),
+        }
+        reader
+    }
+
+    /// A reader that continues at a known place.
+    pub fn resume(map: std::sync::Arc<RingMap>, position: u64, expected: u64) -> Reader {
+        Reader { map, position, expected, racy: false }
+    }
+
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The number of the record expected next.
+    pub fn expected(&self) -> u64 {
+        self.expected
+    }
+
+    pub fn racy(&self) -> bool {
+        self.racy
+    }
+
+    /// The cursor is visible to the writer now; is the position still whole? (A1)
+    pub fn attached(&self) -> bool {
+        fence(Ordering::SeqCst);
+        self.map.head().claim.load(Ordering::Relaxed) <= self.position
+    }
+
+    /// Both searches read racing words and check that nothing moved meanwhile; a writer fast enough to
+    /// spoil every attempt leaves the reader behind, which it then notices as being lapped.
+    fn go_to_latest(&mut self) {
+        let head = self.map.head();
+        for _ in 0..ATTEMPTS {
+            // R3: `head`, then `seq`, then `ready` at head.
+            let at = head.head.load(Ordering::Acquire) & !(LINE as u64 - 1);
+            let seq = head.seq.load(Ordering::Acquire);
+            let ready = self.map.ready(at).load(Ordering::Acquire);
+            self.position = at;
+            self.expected = if ready == 0 { seq } else { ready - 1 };
+            if !self.is_lapped() {
+                return;
+            }
+        }
+    }
+
+    fn go_to_oldest(&mut self) {
+        for _ in 0..ATTEMPTS {
+            let claim = self.map.head().claim.load(Ordering::Acquire) & !(LINE as u64 - 1);
+            let ready = self.map.ready(claim).load(Ordering::Acquire);
+            fence(Ordering::Acquire);
+            if self.map.head().claim.load(Ordering::Relaxed) == claim {
+                if ready == 0 {
+                    // Nothing between claim and head.
+                    return self.go_to_latest();
+                }
+                self.position = claim;
+                self.expected = ready - 1;
+                return;
+            }
+        }
+        self.go_to_latest();
+    }
+
+    /// After being lapped: continues at the oldest record there is. Returns how many were missed;
+    /// they are counted once, when the next record arrives.
+    pub fn resynchronise(&mut self) {
+        let expected = self.expected;
+        self.go_to_oldest();
+        self.expected = expected;
+    }
+
+    /// Looks at the next record without taking it.
+    #[inline(always)]
+    pub fn peek(&self) -> Result<Next> {
+        let ready = self.map.ready(self.position).load(Ordering::Acquire);
+        if ready == self.expected + 1 || (ready > self.expected + 1 && self.racy) {
+            let shape = Shape::unpack(self.map.shape(self.position).load(Ordering::Relaxed));
+            if RECORD_HEADER + shape.body_bytes() + LINE <= self.map.capacity as usize {
+                return Ok(Next::Record(Found { seq: ready - 1, shape }));
+            }
+        }
+        self.nothing(ready)
+    }
+
+    #[cold]
+    fn nothing(&self, ready: u64) -> Result<Next> {
+        if self.racy && self.is_lapped() {
+            return Ok(Next::Lapped);
+        }
+        if ready == 0 {
+            return Ok(Next::Empty);
+        }
+        Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("ring: a record at {} has an impossible header ({ready:#x}); its publisher's memory was damaged", self.position),
+        ))
+    }
+
+    /// Whether what was read since may have been overwritten (R2).
+    #[inline(always)]
+    pub fn is_lapped(&self) -> bool {
+        fence(Ordering::Acquire);
+        self.map.head().claim.load(Ordering::Relaxed) > self.position
+    }
+
+    /// Copies `bytes` of the body at the position to `to`, which has room for them rounded up to 8.
+    /// `false`: it was overwritten meanwhile.
+    ///
+    /// # Safety
+    /// `bytes` fits the record [`Reader::peek`] returned; `to` is writable for `bytes` rounded up to 8, aligned to 8.
+    #[inline(always)]
+    pub unsafe fn copy(&self, bytes: usize, to: *mut u8) -> bool {
+        // SAFETY: the record is within the mirror (checked by `peek`), `to` by the caller.
+        unsafe {
+            let body = self.map.place(self.position).add(RECORD_HEADER);
+            if self.racy {
+                load_words(body, to, bytes);
+                !self.is_lapped()
+            } else {
+                std::ptr::copy_nonoverlapping(body, to, bytes);
+                true
+            }
+        }
+    }
+
+    /// The body in place; only of a ring whose writer waits for its readers.
+    pub fn body(&self, found: &Found) -> &[u8] {
+        debug_assert!(!self.racy);
+        // SAFETY: within the mirror (checked by `peek`); the writer leaves it alone until the cursor passed.
+        unsafe { std::slice::from_raw_parts(self.map.place(self.position).add(RECORD_HEADER), found.shape.body as usize) }
+    }
+
+    /// Takes the record: the next expected is the one after it. Returns how many were missed before it.
+    #[inline(always)]
+    pub fn advance(&mut self, found: &Found) -> u64 {
+        let missed = found.seq.wrapping_sub(self.expected);
+        self.position += found.shape.record_bytes();
+        self.expected = found.seq + 1;
+        missed
+    }
+
+    /// Whether every record up to the true end has been taken. `head` may lag one record behind when the writer
+    /// died between its two stores, so the place itself is asked.
+    pub fn drained(&self) -> bool {
+        matches!(self.peek(), Ok(Next::Empty))
+    }
+}
+
+/// Stores bytes by relaxed 8-byte atomics: a reader that copies at the same time gets garbage it will
+/// drop, not undefined behaviour.
+///
+/// # Safety
+/// `to` is aligned to 8 and writable for the length rounded up to 8.
+#[inline(always)]
+unsafe fn store_words(to: *mut u8, from: &[u8]) {
+    let (whole, tail) = (from.len() / 8, from.len() % 8);
+    // SAFETY: indices stay below the length; `to` by the caller.
+    unsafe {
+        let words = to.cast::<AtomicU64>();
+        for i in 0..whole {
+            (*words.add(i)).store(from.as_ptr().cast::<u64>().add(i).read_unaligned(), Ordering::Relaxed);
+        }
+        if tail > 0 {
+            let mut last = [0u8; 8];
+            last[..tail].copy_from_slice(&from[whole * 8..]);
+            (*words.add(whole)).store(u64::from_le_bytes(last), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The reader's side of [`store_words`].
+///
+/// # Safety
+/// Both aligned to 8; `from` readable and `to` writable for `bytes` rounded up to 8.
+#[inline(always)]
+unsafe fn load_words(from: *const u8, to: *mut u8, bytes: usize) {
+    // SAFETY: by the caller.
+    unsafe {
+        let (source, target) = (from.cast::<AtomicU64>(), to.cast::<u64>());
+        for i in 0..bytes.div_ceil(8) {
+            target.add(i).write((*source.add(i)).load(Ordering::Relaxed));
+        }
+    }
+}

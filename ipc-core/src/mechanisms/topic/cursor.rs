@@ -1,0 +1,195 @@
+//! A subscriber's shared page: written by it alone, mapped read-only by publishers.
+//!
+//! It says what the subscriber wants (pattern), how far it has read each ring (cursors), which slab
+//! slots it looks at (pins) and whether it sleeps (armed).
+
+use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
+use crate::domain::{Attached, Directory, Domain, lock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::sys::descriptor::{open_bell, ring};
+use crate::sys::file;
+use crate::sys::mapping::{Mapping, Shared, round_to_pages};
+use std::mem::offset_of;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Rings one subscriber can follow at a time.
+pub const MAX_RINGS: usize = 1024;
+/// Samples one subscriber can have borrowed at a time.
+pub const MAX_BORROWED: usize = 1024;
+/// A position that holds nobody up.
+pub const NOWHERE: u64 = u64::MAX;
+
+/// How far one ring has been read. `ring == 0`: the place is free. The position is stored before the
+/// ring when attaching, so that a publisher that sees the ring sees a true position.
+#[repr(C)]
+pub struct Cursor {
+    pub ring: AtomicU64,
+    pub position: AtomicU64,
+}
+
+/// The subscriber's file.
+#[repr(C)]
+pub struct SubscriberHead {
+    pub header: Header,
+    pub pattern: SharedName,
+    pub max_borrowed: AtomicU64,
+    _pad0: [AtomicU64; 29],
+    /// The subscriber's waiter: odd while it sleeps or watches its descriptor (W1).
+    pub armed: AtomicU64,
+    _pad1: [AtomicU64; 15],
+    /// 1 once closed; its pins may still count.
+    pub closed: AtomicU64,
+    /// Places of `cursors` in use or used before; no ring beyond.
+    pub cursors_high: AtomicU64,
+    /// The same for `pins`.
+    pub pins_high: AtomicU64,
+    _pad2: [AtomicU64; 13],
+    // For inspection only.
+    pub received: AtomicU64,
+    pub missed: AtomicU64,
+    pub bytes: AtomicU64,
+    _pad3: [AtomicU64; 13],
+    pub cursors: [Cursor; MAX_RINGS],
+    /// A slab slot being read: `cursor index + 1 (16) | segment (24) | slot (24)`; zero: free (H1).
+    pub pins: [AtomicU64; MAX_BORROWED],
+}
+
+// SAFETY: atomics only.
+unsafe impl Shared for SubscriberHead {}
+
+const _: () = assert!(offset_of!(SubscriberHead, armed) == 512 && offset_of!(SubscriberHead, closed) == 640);
+const _: () = assert!(offset_of!(SubscriberHead, cursors) == 896 && offset_of!(SubscriberHead, cursors) % LINE == 0);
+
+/// Bytes of the file.
+pub fn file_size() -> usize {
+    round_to_pages(size_of::<SubscriberHead>())
+}
+
+/// The word that announces a slot (H1).
+pub fn pin_word(cursor: usize, segment: u32, slot: u32) -> u64 {
+    (cursor as u64 + 1) << 48 | u64::from(segment & 0xff_ffff) << 24 | u64::from(slot & 0xff_ffff)
+}
+
+/// The subscriber's own hold on its page, shared with the samples borrowed through it.
+pub struct SubscriberShared {
+    pub id: ObjectId,
+    domain: Domain,
+    map: Mapping,
+    path: PathBuf,
+    bell: PathBuf,
+    /// Free places of `pins`, the lowest last; its length tells how many are in use.
+    free: Mutex<Vec<u16>>,
+}
+
+impl SubscriberShared {
+    /// Makes the page and gives it its name; from now on publishers see it.
+    pub fn create(domain: &Domain, id: ObjectId, bell: &Path, pattern: &str, max_borrowed: usize) -> Result<SubscriberShared> {
+        let inner = domain.inner();
+        let directory = inner.directory(Directory::Subscribers);
+        let fd = file::create_unnamed(&directory, file_size() as u64, inner.access())?;
+        let map = Mapping::new(fd.as_fd(), file_size(), true)?;
+        let head: &SubscriberHead = map.at(0);
+        head.header.write(Kind::Subscriber, file_size(), inner.me(), id);
+        head.pattern.write(pattern);
+        head.max_borrowed.store(max_borrowed as u64, Ordering::Relaxed);
+        let path = directory.join(id.to_string());
+        file::link_or_error(fd.as_fd(), &path)?;
+        let free = Mutex::new((0..max_borrowed as u16).rev().collect());
+        Ok(SubscriberShared { id, domain: domain.clone(), map, path, bell: bell.into(), free })
+    }
+
+    #[inline(always)]
+    pub fn head(&self) -> &SubscriberHead {
+        self.map.at(0)
+    }
+
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Whether this is a copy in a forked child.
+    pub fn forked(&self) -> bool {
+        self.domain.forked()
+    }
+
+    /// How many samples are borrowed now.
+    pub fn pinned(&self) -> usize {
+        let most = self.head().max_borrowed.load(Ordering::Relaxed) as usize;
+        most.saturating_sub(lock(&self.free).len())
+    }
+
+    /// Announces that a slot is being read, and fences. The caller checks the slot's stamp next.
+    ///
+    /// **H1** reader: pin, full fence, stamp — publisher: stamp = 0, full fence, pins. At least one
+    /// sees the other, so a slot is never overwritten under a reader that believes in it.
+    pub fn pin(&self, word: u64) -> Result<u16> {
+        let mut free = lock(&self.free);
+        let head = self.head();
+        let Some(place) = free.pop() else {
+            return Err(Error::new(
+                ErrorKind::LimitReached,
+                format!(
+                    "subscriber '{}' has {} samples borrowed, its max_borrowed: release some or raise max_borrowed (at most {MAX_BORROWED})",
+                    head.pattern.read(),
+                    head.max_borrowed.load(Ordering::Relaxed)
+                ),
+            ));
+        };
+        head.pins[usize::from(place)].store(word, Ordering::Relaxed);
+        if head.pins_high.load(Ordering::Relaxed) <= u64::from(place) {
+            head.pins_high.store(u64::from(place) + 1, Ordering::Relaxed);
+        }
+        fence(Ordering::SeqCst);
+        Ok(place)
+    }
+
+    /// Takes the announcement back: the slot may be overwritten from now on.
+    pub fn unpin(&self, place: u16) {
+        self.head().pins[usize::from(place)].store(0, Ordering::Release);
+        lock(&self.free).push(place);
+    }
+
+    fn unlink(&self) {
+        file::unlink(&self.path);
+        file::unlink(&self.bell);
+        self.domain.inner().participants.board().subscribers.raise();
+    }
+}
+
+impl Attached for SubscriberShared {
+    /// Lets go of every ring and, once no sample is borrowed any more, of the page itself.
+    fn detach(&self) -> bool {
+        if self.forked() {
+            return true;
+        }
+        let head = self.head();
+        if head.closed.swap(1, Ordering::AcqRel) == 0 {
+            let bells = self.domain.inner().directory(Directory::Bells);
+            for cursor in &head.cursors[..(head.cursors_high.load(Ordering::Relaxed) as usize).min(MAX_RINGS)] {
+                cursor.position.store(NOWHERE, Ordering::Release);
+                let ring_id = cursor.ring.load(Ordering::Relaxed);
+                // A publisher may be asleep waiting for this very cursor.
+                if let (true, Ok(bell)) = (ring_id != 0, open_bell(&bells.join(ObjectId(ring_id).to_string()))) {
+                    ring(bell.as_fd());
+                }
+            }
+            if let Ok(own) = open_bell(&self.bell) {
+                ring(own.as_fd());
+            }
+        }
+        let done = self.pinned() == 0;
+        if done {
+            self.unlink();
+        }
+        done
+    }
+}
+
+impl Drop for SubscriberShared {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}

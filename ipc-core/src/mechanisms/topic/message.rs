@@ -1,0 +1,246 @@
+//! Messages as they come out: copied into the subscriber's scratch memory, or pinned in place.
+
+use super::cursor::SubscriberShared;
+use super::segment::Segment;
+use crate::domain::Directory;
+use crate::domain::layout::{LINE, ObjectId};
+use crate::domain::waiter::is_armed;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::{FLAG_ATTRIBUTES, FLAG_TENSOR, RingMap};
+use crate::sys::atomic::{Ordering, fence};
+use crate::sys::descriptor::{open_bell, ring};
+use crate::value::{Attributes, Content, Tensor, decode_attributes, decode_tensor, preview};
+use std::fmt;
+use std::ops::Deref;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
+
+/// Memory for message bytes, aligned like the messages themselves.
+#[derive(Default)]
+pub(super) struct Scratch(Vec<Line>);
+
+impl Scratch {
+    /// Room for `bytes` rounded up to 8; what it held before is lost. Memory far larger than needed
+    /// is given back, so that one huge message is not paid for for ever.
+    pub fn room(&mut self, bytes: usize) -> *mut u8 {
+        const GENEROUS: usize = 4 << 20;
+        let lines = bytes.div_ceil(LINE) + 1;
+        if self.0.capacity() < lines || (self.0.capacity() * LINE > GENEROUS && lines < self.0.capacity() / 4) {
+            self.0 = Vec::with_capacity(lines);
+        }
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// What was written into the room.
+    ///
+    /// # Safety
+    /// The first `offset + length` bytes were written since the last call of `room` for at least as many.
+    pub unsafe fn bytes(&self, offset: usize, length: usize) -> &[u8] {
+        // SAFETY: by the caller; the vector's capacity covers it.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<u8>().add(offset), length) }
+    }
+}
+
+/// What every message carries besides its bytes.
+#[derive(Clone)]
+pub(super) struct Envelope {
+    pub topic: Arc<str>,
+    pub content: Content,
+    pub flags: u8,
+    pub meta: Box<[u8]>,
+    pub tensor: Option<Tensor>,
+    pub sequence: u64,
+    pub missed: u64,
+    pub publisher: ObjectId,
+}
+
+impl Envelope {
+    /// Decodes the tensor, which must fit the payload.
+    pub fn decode(&mut self, length: usize) -> Result<()> {
+        if self.flags & FLAG_TENSOR != 0 {
+            self.tensor = Some(decode_tensor(&self.meta, length)?);
+        }
+        Ok(())
+    }
+}
+
+macro_rules! accessors {
+    () => {
+        /// The topic it was published to.
+        pub fn topic(&self) -> &str {
+            &self.envelope.topic
+        }
+
+        /// How to understand its bytes.
+        pub fn content(&self) -> Content {
+            self.envelope.content
+        }
+
+        /// Type and shape, if it is a tensor.
+        pub fn tensor(&self) -> Option<&Tensor> {
+            self.envelope.tensor.as_ref()
+        }
+
+        /// Its CloudEvents attributes; empty if it has none.
+        pub fn attributes(&self) -> Result<Attributes> {
+            if self.envelope.flags & FLAG_ATTRIBUTES == 0 {
+                return Ok(Attributes::new());
+            }
+            decode_attributes(&self.envelope.meta, self.envelope.flags & FLAG_TENSOR != 0)
+        }
+
+        /// How many messages of this publisher were missed just before this one.
+        pub fn missed(&self) -> u64 {
+            self.envelope.missed
+        }
+
+        /// Its number among the messages of its publisher, from 0.
+        pub fn sequence(&self) -> u64 {
+            self.envelope.sequence
+        }
+
+        /// The number of its publisher.
+        pub fn publisher(&self) -> u64 {
+            self.envelope.publisher.0
+        }
+    };
+}
+
+/// A received message; its bytes are a copy that is valid until the subscriber is used again.
+pub struct Message<'a> {
+    pub(super) envelope: &'a Envelope,
+    pub(super) data: &'a [u8],
+}
+
+impl Message<'_> {
+    accessors!();
+
+    /// The payload, 64-byte aligned.
+    pub fn data(&self) -> &[u8] {
+        self.data
+    }
+
+    /// The same message with bytes of its own, to keep.
+    pub fn to_sample(&self) -> Sample {
+        Sample { envelope: self.envelope.clone(), bytes: Bytes::own(self.data) }
+    }
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe("Message", self.envelope, self.data, f)
+    }
+}
+
+/// A borrowed message: large payloads are read where they were written and stay pinned until this is
+/// dropped; small ones are copies. `Send` and `Sync`; it may outlive its subscriber.
+pub struct Sample {
+    pub(super) envelope: Envelope,
+    pub(super) bytes: Bytes,
+}
+
+pub(super) enum Bytes {
+    Owned(Scratch, usize),
+    Pinned(Pinned),
+}
+
+/// A slab slot held still.
+pub(super) struct Pinned {
+    pub shared: Arc<SubscriberShared>,
+    pub segment: Arc<Segment>,
+    pub slot: u32,
+    pub place: u16,
+    pub length: usize,
+    /// The ring of a publisher that may be waiting for this slot.
+    pub waiting: Option<Arc<RingMap>>,
+    pub publisher: ObjectId,
+}
+
+impl Bytes {
+    pub fn own(data: &[u8]) -> Bytes {
+        let mut scratch = Scratch::default();
+        let room = scratch.room(data.len());
+        // SAFETY: the room is at least this large and new.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), room, data.len()) };
+        Bytes::Owned(scratch, data.len())
+    }
+}
+
+impl Pinned {
+    pub fn data(&self) -> &[u8] {
+        // SAFETY: the length was checked against the slot; the pin keeps the publisher from writing to it.
+        unsafe { std::slice::from_raw_parts(self.segment.place(self.slot), self.length) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        if self.shared.forked() {
+            return;
+        }
+        self.shared.unpin(self.place);
+        if let Some(map) = &self.waiting {
+            // W1, as after any other progress; rare enough to open the bell here.
+            fence(Ordering::SeqCst);
+            if is_armed(&map.head().armed, 0).is_some() {
+                let bells = self.shared.domain().inner().directory(Directory::Bells);
+                if let Ok(bell) = open_bell(&bells.join(self.publisher.to_string())) {
+                    ring(bell.as_fd());
+                }
+            }
+        }
+    }
+}
+
+impl Sample {
+    accessors!();
+
+    /// The payload, 64-byte aligned. Fails with `Forked` in a forked child for pinned bytes, which
+    /// only the parent may rely on.
+    pub fn try_data(&self) -> Result<&[u8]> {
+        match &self.bytes {
+            Bytes::Pinned(pinned) if pinned.shared.forked() => Err(Error::new(
+                ErrorKind::Forked,
+                format!("a borrowed sample of '{}' was carried over a fork; it belongs to the parent process", self.topic()),
+            )),
+            Bytes::Pinned(pinned) => Ok(pinned.data()),
+            // SAFETY: `own` and the subscriber wrote this many bytes.
+            Bytes::Owned(scratch, length) => Ok(unsafe { scratch.bytes(0, *length) }),
+        }
+    }
+
+    /// The payload; panics in a forked child for pinned bytes (see [`Sample::try_data`]).
+    pub fn data(&self) -> &[u8] {
+        match self.try_data() {
+            Ok(data) => data,
+            Err(e) => panic!("{e}"),
+        }
+    }
+
+    /// Whether the bytes are in shared memory and count against `max_borrowed`.
+    pub fn is_pinned(&self) -> bool {
+        matches!(self.bytes, Bytes::Pinned(_))
+    }
+}
+
+impl Deref for Sample {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.data()
+    }
+}
+
+impl fmt::Debug for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        describe("Sample", &self.envelope, self.try_data().unwrap_or_default(), f)
+    }
+}
+
+fn describe(what: &str, envelope: &Envelope, data: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let text = preview(envelope.content, envelope.tensor.as_ref(), data, 60);
+    write!(f, "{what}({:?}, #{}, {text})", envelope.topic, envelope.sequence)
+}

@@ -1,0 +1,180 @@
+//! A publisher's view of its subscribers: their cursors, pins and bells.
+
+use super::cursor::{MAX_BORROWED, MAX_RINGS, NOWHERE, SubscriberHead, pin_word};
+use super::slab::Slot;
+use crate::domain::layout::{Kind, ObjectId, map_checked};
+use crate::domain::waiter::{Ringer, Waiter};
+use crate::domain::{Directory, Domain, ParticipantId};
+use crate::error::{ErrorKind, Result};
+use crate::name::Pattern;
+use crate::sys::atomic::Ordering;
+use crate::sys::fence;
+use crate::sys::file;
+use crate::sys::mapping::Mapping;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+struct Peer {
+    id: ObjectId,
+    map: Mapping,
+    ringer: Ringer,
+    /// Where our ring stands in its cursors, once found.
+    cursor: Option<usize>,
+    /// It was there before our first record and has not attached yet: it owes a reading from 0.
+    expected: bool,
+}
+
+impl Peer {
+    fn head(&self) -> &SubscriberHead {
+        self.map.at(0)
+    }
+
+    /// The place of our ring in its table, looked up until it is there.
+    fn find_cursor(&mut self, ring: ObjectId) -> Option<usize> {
+        let head: &SubscriberHead = self.map.at(0);
+        if let Some(index) = self.cursor
+            && head.cursors[index].ring.load(Ordering::Acquire) == ring.0
+        {
+            return Some(index);
+        }
+        let high = (head.cursors_high.load(Ordering::Acquire) as usize).min(MAX_RINGS);
+        let found = head.cursors[..high].iter().position(|c| c.ring.load(Ordering::Acquire) == ring.0);
+        if found.is_some() {
+            self.expected = false;
+        }
+        self.cursor = found;
+        found
+    }
+
+    /// How far it has read; [`NOWHERE`] when it does not hold us up.
+    fn position(&mut self, ring: ObjectId) -> u64 {
+        match self.find_cursor(ring) {
+            Some(index) => self.head().cursors[index].position.load(Ordering::Acquire),
+            None if self.expected && self.head().closed.load(Ordering::Acquire) == 0 => 0,
+            None => NOWHERE,
+        }
+    }
+}
+
+pub struct Peers {
+    domain: Domain,
+    ring: ObjectId,
+    topic: Arc<str>,
+    list: Vec<Peer>,
+    seen: Option<u64>,
+    /// Our writes need no fence: this process registered for membarrier and every peer can issue one (W1).
+    pub light: bool,
+    registered: bool,
+}
+
+impl Peers {
+    pub fn new(domain: &Domain, ring: ObjectId, topic: Arc<str>) -> Peers {
+        let registered = domain.inner().participants.is_registered(domain.participant());
+        Peers { domain: domain.clone(), ring, topic, list: Vec::new(), seen: None, light: registered, registered }
+    }
+
+    /// Whether subscribers came or went since the last look: one load of a line that rarely changes (D1).
+    #[inline(always)]
+    pub fn changed(&self) -> bool {
+        Some(self.domain.inner().participants.board().subscribers.now()) != self.seen
+    }
+
+    /// Meets new subscribers and forgets those that left. Opens their bells here, so that a lack of
+    /// descriptors is an error of this call and no message is written before everybody can be woken.
+    pub fn refresh(&mut self, watcher: Option<&mut Waiter>, expected: bool) -> Result<()> {
+        let domain = self.domain.clone();
+        let inner = domain.inner();
+        let mut catalogue = inner.subscribers();
+        let (generation, entries) = catalogue.refresh(&inner.participants.board().subscribers);
+        self.list.retain(|peer| entries.iter().any(|listed| listed.id == peer.id));
+        let mut watcher = watcher;
+        for listed in entries {
+            let known = self.list.iter().any(|peer| peer.id == listed.id);
+            if known || !Pattern::new(&listed.name).is_ok_and(|p| p.matches(&self.topic)) {
+                continue;
+            }
+            match self.meet(listed.id, &listed.path, watcher.as_deref_mut(), expected) {
+                // It left, or died and was collected, between the listing and now.
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                other => other?,
+            }
+        }
+        let barriers = self.list.iter().all(|peer| !inner.participants.lacks_barrier(peer.id.owner()));
+        self.light = self.registered && barriers;
+        self.seen = Some(generation);
+        Ok(())
+    }
+
+    fn meet(&mut self, id: ObjectId, path: &std::path::Path, watcher: Option<&mut Waiter>, expected: bool) -> Result<()> {
+        let inner = self.domain.inner();
+        let owner = id.owner();
+        if !inner.is_alive(owner) {
+            return Ok(());
+        }
+        let fd = file::open_existing(path, false)?;
+        let map = map_checked(fd.as_fd(), Kind::Subscriber, super::cursor::file_size(), false, &path.display())?;
+        let ringer = Ringer::open(&inner.directory(Directory::Bells), id)?;
+        if let (Some(waiter), true) = (watcher, owner != inner.me()) {
+            let death = inner.participants.death_of(owner, inner.me())?;
+            waiter.watch(owner, death, inner.participants.is_registered(owner))?;
+        }
+        self.list.push(Peer { id, map, ringer, cursor: None, expected });
+        Ok(())
+    }
+
+    /// The ids of everybody known, for the ring's list of expected subscribers.
+    pub fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.list.iter().map(|peer| peer.id)
+    }
+
+    pub fn len(&self) -> usize {
+        self.list.iter().filter(|peer| peer.head().closed.load(Ordering::Acquire) == 0).count()
+    }
+
+    /// The smallest position anybody still has to read from.
+    pub fn slowest(&mut self) -> u64 {
+        let ring = self.ring;
+        self.list.iter_mut().map(|peer| peer.position(ring)).min().unwrap_or(NOWHERE)
+    }
+
+    /// Whether somebody has announced that it reads this slot (H1). The caller has withdrawn the stamp and fenced.
+    pub fn is_pinned(&mut self, slot: Slot) -> bool {
+        let ring = self.ring;
+        self.list.iter_mut().any(|peer| {
+            let Some(index) = peer.find_cursor(ring) else { return false };
+            let wanted = pin_word(index, slot.segment, slot.slot);
+            let head: &SubscriberHead = peer.map.at(0);
+            let high = (head.pins_high.load(Ordering::Acquire) as usize).min(MAX_BORROWED);
+            head.pins[..high].iter().any(|pin| pin.load(Ordering::Acquire) == wanted)
+        })
+    }
+
+    /// After a commit: wakes those who sleep. Returns how many bells were rung.
+    #[inline(always)]
+    pub fn wake(&mut self) -> u64 {
+        fence::light(self.light);
+        let mut rung = 0;
+        for peer in &mut self.list {
+            let head: &SubscriberHead = peer.map.at(0);
+            rung += u64::from(peer.ringer.ring_if_armed(&head.armed));
+        }
+        rung
+    }
+
+    /// Forgets subscribers whose participant died; returns how many.
+    pub fn forget_dead(&mut self) -> usize {
+        let inner = self.domain.inner();
+        let before = self.list.len();
+        let mut verdicts: Vec<(ParticipantId, bool)> = Vec::new();
+        self.list.retain(|peer| {
+            let owner = peer.id.owner();
+            if let Some((_, alive)) = verdicts.iter().find(|(id, _)| *id == owner) {
+                return *alive;
+            }
+            let alive = inner.is_alive(owner);
+            verdicts.push((owner, alive));
+            alive
+        });
+        before - self.list.len()
+    }
+}

@@ -1,0 +1,706 @@
+//! The publishing end of a topic.
+
+use super::loan::{Loan, LoanMeta};
+use super::peers::Peers;
+use super::segment::{DESCRIPTOR, Descriptor};
+use super::slab::{Reclaim, Slab, Slot};
+use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime};
+use crate::domain::layout::{Kind, ObjectId};
+use crate::domain::waiter::{Waiter, arm, disarm, spin_time};
+use crate::domain::{Attached, Directory, Domain, closed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::{self, FLAG_ATTRIBUTES, FLAG_SLAB, FLAG_TENSOR, MAX_EXPECTED, RingMap, Shape, Writer};
+use crate::name::check_name;
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::clock::{Deadline, unix_millis};
+use crate::sys::descriptor::{open_bell, ring};
+use crate::sys::file;
+use crate::value::{Attributes, Content, Payload, Tensor, encode_meta};
+use std::fmt;
+use std::os::fd::{AsFd, RawFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// Publishes to one topic. One thread uses it at a time (`Send`, not `Sync`).
+///
+/// A publisher of a forked child opens anew at its first use there, with a ring of its own.
+pub struct Publisher {
+    domain: Domain,
+    topic: Arc<str>,
+    options: PublisherOptions,
+    shared: Arc<PublisherShared>,
+    writer: Writer,
+    /// Records may be written while no more than this claim is needed: cursors were checked for it.
+    safe: u64,
+    slab: Slab,
+    peers: Peers,
+    waiter: Waiter,
+    /// Its descriptor is being watched: a failed attempt leaves it armed.
+    evented: bool,
+}
+
+/// Counters of a publisher since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PublisherStats {
+    /// Messages published.
+    pub published: u64,
+    /// Payload bytes published.
+    pub bytes: u64,
+    /// Times a message had to wait for room.
+    pub blocked: u64,
+    /// Bells rung for sleeping subscribers.
+    pub wakes_sent: u64,
+    /// Messages for which nobody had to be woken.
+    pub wakes_elided: u64,
+    /// Subscribers at the last look.
+    pub subscribers: usize,
+    /// Bytes of shared memory the slab has taken.
+    pub slab_bytes: usize,
+}
+
+/// What a publisher leaves in shared memory.
+struct PublisherShared {
+    id: ObjectId,
+    domain: Domain,
+    topic: Arc<str>,
+    map: Arc<RingMap>,
+    bell: PathBuf,
+}
+
+impl Attached for PublisherShared {
+    fn detach(&self) -> bool {
+        let head = self.map.head();
+        if self.domain.forked() || head.closed.swap(1, Ordering::AcqRel) == 1 {
+            return true;
+        }
+        let inner = self.domain.inner();
+        // Sleeping subscribers take what is left and let the ring go.
+        let bells = inner.directory(Directory::Bells);
+        for id in lifetime::subscribers_of(&self.domain, &self.topic) {
+            if let Ok(bell) = open_bell(&bells.join(id.to_string())) {
+                ring(bell.as_fd());
+            }
+        }
+        if let Ok(own) = open_bell(&self.bell) {
+            ring(own.as_fd());
+        }
+        file::unlink(&self.bell);
+        lifetime::collect_ring(&self.domain, self.id, &self.topic);
+        inner.participants.board().publishers.raise();
+        true
+    }
+}
+
+impl Drop for PublisherShared {
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// How long an attempt may take.
+enum Patience {
+    Never,
+    Until(Deadline),
+}
+
+/// A message encoded for the ring.
+struct Encoded<'a> {
+    data: &'a [u8],
+    content: Content,
+    meta: Vec<u8>,
+    flags: u8,
+}
+
+impl Publisher {
+    pub(super) fn open(domain: Domain, topic: &str, options: &PublisherOptions) -> Result<Publisher> {
+        check_name("topic", topic)?;
+        let capacity = record::round_capacity(options.capacity, "capacity")?;
+        lifetime::sweep_once(&domain);
+        lifetime::check_orphans(&domain, topic)?;
+        let inner = domain.inner();
+        let id = inner.new_id();
+        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), id, inner.access().mode)?;
+        waiter.registered_peers = inner.participants.is_registered(inner.me());
+        let shared = match create_ring(&domain, id, topic, options, capacity, waiter.path()) {
+            Ok(shared) => Arc::new(shared),
+            Err(e) => {
+                file::unlink(waiter.path());
+                return Err(e);
+            }
+        };
+        let attached: Weak<dyn Attached> = Arc::<PublisherShared>::downgrade(&shared);
+        inner.attach(attached);
+        // D1: our ring is linked; raise, then look for subscribers that were there before.
+        inner.participants.board().publishers.raise();
+        let topic = shared.topic.clone();
+        let mut publisher = Publisher {
+            writer: Writer::new(shared.map.clone(), options.overflow == Overflow::DropOldest),
+            safe: 0,
+            slab: Slab::new(&domain, id, options.max_bytes),
+            peers: Peers::new(&domain, id, topic.clone()),
+            options: options.clone(),
+            evented: false,
+            waiter,
+            topic,
+            shared,
+            domain: domain.clone(),
+        };
+        publisher.note_expected()?;
+        Ok(publisher)
+    }
+
+    /// Writes down who was here before the first message: they will read from the very first record,
+    /// however late they come round to mapping the ring.
+    fn note_expected(&mut self) -> Result<()> {
+        self.refresh_peers(true)?;
+        let head = self.writer.control();
+        let mut count = 0;
+        for id in self.peers.ids() {
+            if count == MAX_EXPECTED {
+                let text = format!("topic '{}' has over {MAX_EXPECTED} subscribers, more than one publisher can promise its first message to", self.topic);
+                return Err(Error::new(ErrorKind::LimitReached, text));
+            }
+            head.expected[count].store(id.0, Ordering::Relaxed);
+            count += 1;
+        }
+        head.expected_count.store(count as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Its number, unique in the domain; messages carry it.
+    pub fn id(&self) -> u64 {
+        self.shared.id.0
+    }
+
+    /// The options it was opened with.
+    pub fn options(&self) -> &PublisherOptions {
+        &self.options
+    }
+
+    /// The domain it belongs to.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Publishes bytes; with [`Overflow::Block`] it waits for room without a deadline.
+    #[inline]
+    pub fn publish(&mut self, data: &[u8]) -> Result<()> {
+        let shape = Shape { body: data.len() as u32, meta: 0, content: 0, flags: 0 };
+        // The common case first: a small message, room for it, nobody new.
+        if data.len() <= INLINE_MAX
+            && self.domain.usable()
+            && !self.peers.changed()
+            && self.writer.needed_claim(shape.record_bytes()) <= self.safe
+        {
+            self.write(shape, data, &[], data.len());
+            return Ok(());
+        }
+        self.send(&Payload::raw(data), None)
+    }
+
+    /// Publishes a value as JSON.
+    pub fn publish_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        let text = serde_json::to_vec(value)
+            .map_err(|e| Error::new(ErrorKind::Decode, format!("topic '{}': the value is not JSON: {e}", self.topic)))?;
+        self.send(&Payload::json(&text), None)
+    }
+
+    /// Publishes a message; with [`Overflow::Block`] it waits for room up to `timeout` (`None`: for ever).
+    pub fn send(&mut self, payload: &Payload<'_>, timeout: Option<Duration>) -> Result<()> {
+        self.send_with(payload, &Patience::Until(Deadline::after(timeout)))
+    }
+
+    /// Publishes without waiting: `WouldBlock` when a `Block` ring is full, `Full` when a `Reject` ring is.
+    pub fn try_send(&mut self, payload: &Payload<'_>) -> Result<()> {
+        self.send_with(payload, &Patience::Never)
+    }
+
+    fn send_with(&mut self, payload: &Payload<'_>, patience: &Patience) -> Result<()> {
+        self.enter()?;
+        let encoded = self.encode(payload.data, payload.content, payload.tensor, payload.attributes)?;
+        if payload.data.len() <= INLINE_MAX {
+            let shape = encoded.shape(payload.data.len());
+            self.make_room(shape.record_bytes(), patience)?;
+            self.write(shape, payload.data, &encoded.meta, payload.data.len());
+            return Ok(());
+        }
+        let shape = encoded.slab_shape();
+        let slot = self.take_slot(payload.data.len(), patience)?;
+        if let Err(e) = self.make_room(shape.record_bytes(), patience) {
+            self.slab.give_back(slot);
+            return Err(e);
+        }
+        self.copy_to_slot(slot, payload.data);
+        let descriptor = self.stamp(slot, payload.data.len(), self.writer.seq(), self.writer.head());
+        self.write(shape, &descriptor, &encoded.meta, payload.data.len());
+        Ok(())
+    }
+
+    /// Publishes all messages at once or none: a subscriber that sees the first sees all. `TooLarge`
+    /// when together they can never fit the ring.
+    pub fn publish_many(&mut self, payloads: &[Payload<'_>], timeout: Option<Duration>) -> Result<()> {
+        self.enter()?;
+        let patience = Patience::Until(Deadline::after(timeout));
+        let encoded = payloads
+            .iter()
+            .map(|p| self.encode(p.data, p.content, p.tensor, p.attributes))
+            .collect::<Result<Vec<Encoded<'_>>>>()?;
+        let shapes: Vec<Shape> = encoded.iter().map(Encoded::any_shape).collect();
+        let bytes: u64 = shapes.iter().map(|s| s.record_bytes()).sum();
+        if !self.writer.can_ever_fit(bytes) {
+            let text = format!(
+                "topic '{}': {} messages need {bytes} bytes of ring at once, its capacity is {}; raise capacity or send fewer at once",
+                self.topic,
+                payloads.len(),
+                self.shared.map.capacity()
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        let slots = self.take_slots(&encoded, &patience)?;
+        if let Err(e) = self.make_room(bytes, &patience) {
+            slots.into_iter().flatten().for_each(|slot| self.slab.give_back(slot));
+            return Err(e);
+        }
+        let mut at = self.writer.head();
+        let mut descriptors = vec![[0; DESCRIPTOR]; payloads.len()];
+        for (i, slot) in slots.iter().enumerate() {
+            if let Some(slot) = slot {
+                self.copy_to_slot(*slot, encoded[i].data);
+                descriptors[i] = self.stamp(*slot, encoded[i].data.len(), self.writer.seq() + i as u64, at);
+            }
+            at += shapes[i].record_bytes();
+        }
+        let bodies = encoded.iter().enumerate().map(|(i, e)| {
+            let body: &[u8] = if slots[i].is_some() { &descriptors[i] } else { e.data };
+            (shapes[i], body, e.meta.as_slice())
+        });
+        self.writer.write_many(bodies);
+        let total: usize = payloads.iter().map(|p| p.data.len()).sum();
+        self.after_write(total);
+        Ok(())
+    }
+
+    /// A slot for every message that needs one, or none taken.
+    fn take_slots(&mut self, encoded: &[Encoded<'_>], patience: &Patience) -> Result<Vec<Option<Slot>>> {
+        let mut slots = Vec::with_capacity(encoded.len());
+        for e in encoded {
+            if e.data.len() <= INLINE_MAX {
+                slots.push(None);
+                continue;
+            }
+            match self.take_slot(e.data.len(), patience) {
+                Ok(slot) => slots.push(Some(slot)),
+                Err(error) => {
+                    slots.into_iter().flatten().for_each(|slot| self.slab.give_back(slot));
+                    return Err(error);
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    /// Lends a slot of `length` bytes to be written in place; it waits for one as `send` does.
+    pub fn loan(&mut self, length: usize, timeout: Option<Duration>) -> Result<Loan> {
+        self.enter()?;
+        self.check_size(length)?;
+        let slot = self.take_slot(length, &Patience::Until(Deadline::after(timeout)))?;
+        let segment = self.slab.segment(slot);
+        Ok(Loan::new(&self.domain, self.shared.id, segment, slot, length, self.slab.returned.clone()))
+    }
+
+    /// Publishes a loan of this publisher, in place (a small one is copied into the ring).
+    pub fn commit(&mut self, loan: Loan, meta: &LoanMeta<'_>, timeout: Option<Duration>) -> Result<()> {
+        loan.check()?;
+        self.enter()?;
+        if loan.ring != self.shared.id {
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': the loan was taken from another publisher", self.topic)));
+        }
+        let length = meta.len.unwrap_or(loan.len());
+        if length > loan.len() {
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': {length} bytes of a loan of {}", self.topic, loan.len())));
+        }
+        let encoded = self.encode(&loan[..length], meta.content, meta.tensor, meta.attributes)?;
+        let patience = Patience::Until(Deadline::after(timeout));
+        if length <= INLINE_MAX {
+            let shape = encoded.shape(length);
+            self.make_room(shape.record_bytes(), &patience)?;
+            self.write(shape, &loan[..length], &encoded.meta, length);
+            return Ok(());
+        }
+        let shape = encoded.slab_shape();
+        self.make_room(shape.record_bytes(), &patience)?;
+        let descriptor = self.stamp(loan.slot, length, self.writer.seq(), self.writer.head());
+        let meta = encoded.meta;
+        loan.spent();
+        self.write(shape, &descriptor, &meta, length);
+        Ok(())
+    }
+
+    /// Waits until `n` subscribers have found this publisher.
+    pub fn wait_for_subscribers(&mut self, n: usize, timeout: Option<Duration>) -> Result<()> {
+        let deadline = Deadline::after(timeout);
+        loop {
+            if self.subscribers() >= n {
+                return Ok(());
+            }
+            self.enter()?;
+            arm(&self.control().armed, self.waiter.registered_peers);
+            let enough = self.subscribers() >= n;
+            if !enough && !deadline.passed() {
+                self.waiter.sleep(deadline.remaining())?;
+            }
+            disarm(&self.control().armed);
+            if !enough && deadline.passed() && self.subscribers() < n {
+                let text = format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.len());
+                return Err(Error::new(ErrorKind::Timeout, text));
+            }
+        }
+    }
+
+    /// How many live subscribers match this topic now.
+    pub fn subscribers(&mut self) -> usize {
+        if self.enter().is_err() {
+            return 0;
+        }
+        self.peers.forget_dead();
+        self.peers.len()
+    }
+
+    /// The descriptor to watch after `WouldBlock`: readable when it is worth trying again. Calling
+    /// this once makes later failed attempts arm it.
+    pub fn fd(&mut self) -> Result<RawFd> {
+        self.enter()?;
+        if !self.evented {
+            self.evented = true;
+            self.waiter.ring_self();
+        }
+        Ok(self.waiter.fd())
+    }
+
+    /// Counters since it was opened.
+    pub fn stats(&self) -> PublisherStats {
+        let head = self.control();
+        let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        PublisherStats {
+            published: read(&head.seq),
+            bytes: read(&head.bytes),
+            blocked: read(&head.blocked),
+            wakes_sent: read(&head.wakes_sent),
+            wakes_elided: read(&head.seq).saturating_sub(read(&head.wakes_sent)),
+            subscribers: self.peers.len(),
+            slab_bytes: self.slab.bytes(),
+        }
+    }
+
+    /// Ends it; the same as dropping it.
+    pub fn close(self) {}
+
+    fn control(&self) -> &record::RingHead {
+        self.shared.map.head()
+    }
+
+    /// The gate of every call: not closed, not a forked copy, nobody unknown.
+    #[inline]
+    fn enter(&mut self) -> Result<()> {
+        if !self.domain.usable() {
+            self.reopen()?;
+        }
+        if self.peers.changed() {
+            self.refresh_peers(false)?;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn reopen(&mut self) -> Result<()> {
+        if self.domain.is_closed() {
+            return Err(closed(&format!("publisher of '{}': its domain '{}'", self.topic, self.domain.name())));
+        }
+        // The parent's copy notices the fork when it is dropped and leaves the shared side alone.
+        *self = Publisher::open(self.domain.current()?, &self.topic.clone(), &self.options.clone())?;
+        Ok(())
+    }
+
+    fn refresh_peers(&mut self, expected: bool) -> Result<()> {
+        let watcher = if self.options.overflow == Overflow::Block { Some(&mut self.waiter) } else { None };
+        self.peers.refresh(watcher, expected)
+    }
+
+    fn check_size(&self, length: usize) -> Result<()> {
+        if length > self.options.max_bytes && length > INLINE_MAX {
+            let text = format!(
+                "topic '{}': a message of {length} bytes is over max_bytes, {}; open the publisher with a larger max_bytes",
+                self.topic, self.options.max_bytes
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        Ok(())
+    }
+
+    fn encode<'a>(&self, data: &'a [u8], content: Content, tensor: Option<&Tensor>, attributes: Option<&Attributes>) -> Result<Encoded<'a>> {
+        self.check_size(data.len())?;
+        if tensor.is_none() && attributes.is_none() && content != Content::Tensor {
+            return Ok(Encoded { data, content, meta: Vec::new(), flags: 0 });
+        }
+        let attributes = attributes.filter(|a| !a.is_empty()).map(|a| self.complete(a));
+        let meta = encode_meta(content, tensor, attributes.as_ref(), data.len())?;
+        let flags = if tensor.is_some() { FLAG_TENSOR } else { 0 } | if attributes.is_some() { FLAG_ATTRIBUTES } else { 0 };
+        Ok(Encoded { data, content, meta, flags })
+    }
+
+    /// What CloudEvents 1.0 asks of an event, where the caller left it out.
+    fn complete(&self, attributes: &Attributes) -> Attributes {
+        let (id, seq) = (self.shared.id, self.writer.seq());
+        attributes.complete(&[
+            ("specversion", &|| "1.0".into()),
+            ("id", &|| format!("{id}-{seq}")),
+            ("source", &|| format!("axonic://{}/{}", self.domain.name(), self.topic)),
+            ("type", &|| self.topic.to_string()),
+            ("time", &|| rfc3339(unix_millis())),
+        ])
+    }
+
+    fn copy_to_slot(&self, slot: Slot, data: &[u8]) {
+        let segment = self.slab.segment(slot);
+        // SAFETY: the slot was just taken for this many bytes, and nobody reads it before its record is out.
+        unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), segment.place(slot.slot), data.len()) };
+    }
+
+    /// Binds a slot to the record about to be written, number `seq` at `position`.
+    fn stamp(&mut self, slot: Slot, length: usize, seq: u64, position: u64) -> [u8; DESCRIPTOR] {
+        self.slab.segment(slot).stamp(slot.slot).store(seq + 1, Ordering::Release);
+        self.slab.used(slot, position);
+        Descriptor { segment: slot.segment, slot: slot.slot, length: length as u64, stamp: seq + 1 }.encode()
+    }
+
+    #[inline(always)]
+    fn write(&mut self, shape: Shape, body: &[u8], meta: &[u8], payload: usize) {
+        self.writer.write(shape, body, meta);
+        self.after_write(payload);
+    }
+
+    #[inline(always)]
+    fn after_write(&mut self, payload: usize) {
+        let rung = self.peers.wake();
+        let head = self.shared.map.head();
+        let add = |word: &AtomicU64, n: u64| word.store(word.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        add(&head.bytes, payload as u64);
+        if rung > 0 {
+            add(&head.wakes_sent, rung);
+        }
+    }
+
+    /// Makes sure that `bytes` of records can be written over what is there.
+    #[inline]
+    fn make_room(&mut self, bytes: u64, patience: &Patience) -> Result<()> {
+        if self.writer.needed_claim(bytes) <= self.safe || self.try_room(bytes)? {
+            return Ok(());
+        }
+        self.wait_for_room(patience, &mut |publisher| publisher.try_room(bytes))
+    }
+
+    /// Claims what the next records need and some more, so that the fence is paid once in a while.
+    fn try_room(&mut self, bytes: u64) -> Result<bool> {
+        let needed = self.writer.needed_claim(bytes);
+        let wanted = needed + self.shared.map.capacity() / 16;
+        if self.options.overflow == Overflow::DropOldest {
+            self.writer.claim_to(wanted, u64::MAX);
+            self.safe = self.writer.claim();
+            return Ok(true);
+        }
+        self.writer.claim_to(wanted, self.peers.slowest());
+        // A1: the claim is out; whoever attached meanwhile either saw it or is seen now.
+        if self.peers.changed() {
+            self.refresh_peers(false)?;
+        }
+        if self.peers.slowest() >= self.writer.claim() {
+            self.safe = self.writer.claim();
+        }
+        Ok(needed <= self.safe)
+    }
+
+    fn take_slot(&mut self, length: usize, patience: &Patience) -> Result<Slot> {
+        if let Some(slot) = self.try_slot(length)? {
+            return Ok(slot);
+        }
+        if self.options.overflow == Overflow::DropOldest {
+            return Err(self.all_pinned());
+        }
+        let mut taken = None;
+        self.wait_for_room(patience, &mut |publisher| {
+            taken = publisher.try_slot(length)?;
+            Ok(taken.is_some())
+        })?;
+        taken.ok_or_else(|| self.all_pinned())
+    }
+
+    fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
+        let claim = self.writer.claim();
+        let drop_oldest = self.options.overflow == Overflow::DropOldest;
+        let before = self.slab.bytes();
+        let taken = self.slab.acquire(length, &mut Reclaim { peers: &mut self.peers, claim, drop_oldest })?;
+        if taken.is_none() && self.peers.forget_dead() > 0 {
+            return self.slab.acquire(length, &mut Reclaim { peers: &mut self.peers, claim, drop_oldest });
+        }
+        if self.slab.bytes() != before {
+            self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
+        }
+        Ok(taken)
+    }
+
+    fn all_pinned(&self) -> Error {
+        let text = format!(
+            "topic '{}': all slots of its slab ({} of max_bytes {}) are lent out or pinned by readers ({} pinned); release samples, commit loans, or raise max_bytes (`axonic stat` names who pins)",
+            self.topic,
+            self.slab.bytes(),
+            self.options.max_bytes,
+            self.slab.pinned()
+        );
+        Error::new(ErrorKind::LimitReached, text)
+    }
+
+    /// Waits until `attempt` succeeds: spins, then sleeps until a subscriber moves on or dies.
+    #[cold]
+    fn wait_for_room(&mut self, patience: &Patience, attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>) -> Result<()> {
+        if self.options.overflow == Overflow::Reject {
+            self.peers.forget_dead();
+            return if attempt(self)? { Ok(()) } else { Err(self.full(ErrorKind::Full)) };
+        }
+        let Patience::Until(deadline) = patience else {
+            return self.arm_for_room(attempt);
+        };
+        let blocked = &self.shared.map.head().blocked;
+        blocked.store(blocked.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.peers.forget_dead();
+        loop {
+            if self.spin(deadline, attempt)? {
+                return Ok(());
+            }
+            if deadline.passed() {
+                return Err(self.full(ErrorKind::Timeout));
+            }
+            arm(&self.control().armed, self.waiter.registered_peers);
+            let done = attempt(self);
+            if matches!(done, Ok(false)) {
+                for dead in self.waiter.sleep(deadline.remaining())? {
+                    self.waiter.unwatch(dead);
+                }
+            }
+            disarm(&self.control().armed);
+            self.enter()?;
+            self.peers.forget_dead();
+            if done? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn spin(&mut self, deadline: &Deadline, attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>) -> Result<bool> {
+        let limit = spin_time(self.options.wait);
+        let started = Instant::now();
+        loop {
+            for _ in 0..64 {
+                if attempt(self)? {
+                    return Ok(true);
+                }
+                std::hint::spin_loop();
+            }
+            let spent = started.elapsed();
+            if deadline.passed() || limit.is_some_and(|limit| spent >= limit) {
+                return Ok(false);
+            }
+            if limit.is_none() {
+                self.enter()?;
+                self.peers.forget_dead();
+            }
+        }
+    }
+
+    /// A failed attempt of a publisher whose descriptor is watched leaves it armed.
+    fn arm_for_room(&mut self, attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>) -> Result<()> {
+        if self.evented {
+            for dead in self.waiter.sleep(Some(Duration::ZERO))? {
+                self.waiter.unwatch(dead);
+            }
+            disarm(&self.control().armed);
+            arm(&self.control().armed, self.waiter.registered_peers);
+        }
+        self.peers.forget_dead();
+        if attempt(self)? { Ok(()) } else { Err(self.full(ErrorKind::WouldBlock)) }
+    }
+
+    fn full(&self, kind: ErrorKind) -> Error {
+        let text = format!(
+            "topic '{}': no room, a subscriber is a whole ring behind (capacity {} bytes, max_bytes {}); read faster, raise them, or use overflow drop_oldest (`axonic stat` names who lags)",
+            self.topic,
+            self.shared.map.capacity(),
+            self.options.max_bytes
+        );
+        Error::new(kind, text)
+    }
+}
+
+impl Encoded<'_> {
+    fn shape(&self, length: usize) -> Shape {
+        Shape { body: length as u32, meta: self.meta.len() as u16, content: self.content as u8, flags: self.flags }
+    }
+
+    fn slab_shape(&self) -> Shape {
+        Shape { flags: self.flags | FLAG_SLAB, ..self.shape(DESCRIPTOR) }
+    }
+
+    fn any_shape(&self) -> Shape {
+        if self.data.len() <= INLINE_MAX { self.shape(self.data.len()) } else { self.slab_shape() }
+    }
+}
+
+fn create_ring(domain: &Domain, id: ObjectId, topic: &str, options: &PublisherOptions, capacity: usize, bell: &std::path::Path) -> Result<PublisherShared> {
+    let inner = domain.inner();
+    let directory = inner.directory(Directory::Publishers);
+    let (fd, map) = RingMap::create(&directory, inner.access(), capacity)?;
+    let head = map.head();
+    head.header.write(Kind::Publisher, RingMap::data_offset() + capacity, inner.me(), id);
+    head.name.write(topic);
+    head.overflow.store(options.overflow as u64, Ordering::Relaxed);
+    head.max_bytes.store(options.max_bytes as u64, Ordering::Relaxed);
+    head.retain.store(u64::from(options.retain), Ordering::Relaxed);
+    file::link_or_error(fd.as_fd(), &directory.join(id.to_string()))?;
+    Ok(PublisherShared { id, domain: domain.clone(), topic: topic.into(), map: Arc::new(map), bell: bell.into() })
+}
+
+/// Milliseconds since 1970 as RFC 3339 (days to civil date: H. Hinnant's `civil_from_days`).
+fn rfc3339(unix_ms: u64) -> String {
+    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
+    let z = days + 719_468;
+    let (era, doe) = (z / 146_097, z % 146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
+    let year = yoe + era * 400 + u64::from(month <= 2);
+    let (s, ms) = (ms / 1000, ms % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", s / 3600, s / 60 % 60, s % 60)
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stats = self.stats();
+        write!(f, "Publisher({:?}, {}, {} published, {} subscribers)", self.topic, self.options.overflow.name(), stats.published, stats.subscribers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn dates() {
+        assert_eq!(super::rfc3339(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(super::rfc3339(951_782_400_001), "2000-02-29T00:00:00.001Z");
+        assert_eq!(super::rfc3339(1_735_689_599_999), "2024-12-31T23:59:59.999Z");
+    }
+}

@@ -1,0 +1,260 @@
+//! A publisher's slab: where payloads over 2 KiB live.
+//!
+//! Slots come in size classes (four to each doubling, so at most a fifth is wasted), segments are
+//! added on demand up to `max_bytes`. A slot is used again when every reader has passed its record,
+//! or, where the oldest may be dropped, when it is the oldest; never while somebody has it pinned.
+
+use super::peers::Peers;
+use super::segment::{MAX_SLOTS, Segment, file_name};
+use crate::domain::layout::ObjectId;
+use crate::domain::{Directory, Domain, lock};
+use crate::error::Result;
+use crate::sys::atomic::{Ordering, fence};
+use crate::sys::file;
+use crate::sys::mapping::page_size;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// A segment of small slots has about this many bytes.
+const SEGMENT_BYTES: usize = 256 << 10;
+
+/// While the slab is smaller, it grows rather than reuse slots all readers have passed: late joiners
+/// find that much history. Beyond, memory that is warm in the caches is preferred.
+const HISTORY_BYTES: usize = 8 << 20;
+
+/// A slot of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slot {
+    pub segment: u32,
+    pub slot: u32,
+}
+
+/// A slot that belongs to the record at a position.
+struct Used {
+    slot: Slot,
+    position: u64,
+}
+
+#[derive(Default)]
+struct Class {
+    free: Vec<Slot>,
+    /// In order of position.
+    used: VecDeque<Used>,
+    /// Taken back, but somebody still looks at them.
+    pinned: Vec<Slot>,
+}
+
+struct Held {
+    segment: Arc<Segment>,
+    free: usize,
+}
+
+pub struct Slab {
+    directory: PathBuf,
+    domain: Domain,
+    ring: ObjectId,
+    max_bytes: usize,
+    bytes: usize,
+    next_segment: u32,
+    classes: BTreeMap<usize, Class>,
+    segments: HashMap<u32, Held>,
+    /// Slots of loans that were dropped, from any thread.
+    pub returned: Arc<Mutex<Vec<Slot>>>,
+}
+
+/// What the slab must know of the ring to take slots back.
+pub struct Reclaim<'a> {
+    pub peers: &'a mut Peers,
+    /// Records below it were overwritten.
+    pub claim: u64,
+    /// Whether unread records may be dropped.
+    pub drop_oldest: bool,
+}
+
+impl Reclaim<'_> {
+    /// Records below this position will be read by nobody.
+    fn finished(&mut self) -> u64 {
+        self.claim.max(self.peers.slowest())
+    }
+}
+
+impl Slab {
+    pub fn new(domain: &Domain, ring: ObjectId, max_bytes: usize) -> Slab {
+        Slab {
+            directory: domain.inner().directory(Directory::Segments),
+            domain: domain.clone(),
+            ring,
+            max_bytes,
+            bytes: 0,
+            next_segment: 0,
+            classes: BTreeMap::new(),
+            segments: HashMap::new(),
+            returned: Arc::default(),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The size of the slots that hold `length` bytes.
+    pub fn class_of(&self, length: usize) -> usize {
+        let page = page_size();
+        let step = (length.max(1).next_power_of_two() / 8).max(page);
+        length.max(1).next_multiple_of(step).min(self.max_bytes.next_multiple_of(page))
+    }
+
+    pub fn segment(&self, slot: Slot) -> Arc<Segment> {
+        self.segments[&slot.segment].segment.clone()
+    }
+
+    /// Takes a slot for `length` bytes; `None` when every slot is still needed or pinned.
+    pub fn acquire(&mut self, length: usize, reclaim: &mut Reclaim<'_>) -> Result<Option<Slot>> {
+        self.take_returned();
+        let size = self.class_of(length);
+        if let Some(slot) = self.pop_free(size) {
+            return Ok(Some(slot));
+        }
+        self.release_unpinned(size, reclaim);
+        if self.bytes >= HISTORY_BYTES {
+            self.recycle(size, reclaim, false);
+        }
+        if self.classes.entry(size).or_default().free.is_empty() && !self.grow(size)? {
+            self.recycle(size, reclaim, false);
+            if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, false) {
+                self.grow(size)?;
+            }
+            if reclaim.drop_oldest && self.classes[&size].free.is_empty() {
+                self.recycle(size, reclaim, true);
+                if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, true) {
+                    self.grow(size)?;
+                }
+            }
+        }
+        Ok(self.pop_free(size))
+    }
+
+    /// The slot now belongs to the record at `position`.
+    pub fn used(&mut self, slot: Slot, position: u64) {
+        let size = self.segments[&slot.segment].segment.slot_size;
+        self.classes.entry(size).or_default().used.push_back(Used { slot, position });
+    }
+
+    /// The slot was not needed after all.
+    pub fn give_back(&mut self, slot: Slot) {
+        if let Some(held) = self.segments.get_mut(&slot.segment) {
+            held.free += 1;
+            let size = held.segment.slot_size;
+            self.classes.entry(size).or_default().free.push(slot);
+        }
+    }
+
+    fn take_returned(&mut self) {
+        let returned = std::mem::take(&mut *lock(&self.returned));
+        returned.into_iter().for_each(|slot| self.give_back(slot));
+    }
+
+    fn pop_free(&mut self, size: usize) -> Option<Slot> {
+        let slot = self.classes.get_mut(&size)?.free.pop()?;
+        if let Some(held) = self.segments.get_mut(&slot.segment) {
+            held.free -= 1;
+        }
+        Some(slot)
+    }
+
+    /// Slots whose readers have let go meanwhile are free again.
+    fn release_unpinned(&mut self, size: usize, reclaim: &mut Reclaim<'_>) {
+        let Some(class) = self.classes.get_mut(&size) else { return };
+        let (still, free): (Vec<Slot>, Vec<Slot>) =
+            std::mem::take(&mut class.pinned).into_iter().partition(|slot| reclaim.peers.is_pinned(*slot));
+        class.pinned = still;
+        free.into_iter().for_each(|slot| self.give_back(slot));
+    }
+
+    /// Takes back the oldest slot of a class: one that is finished, or with `unread` any.
+    fn recycle(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) {
+        let finished = reclaim.finished();
+        while let Some(class) = self.classes.get_mut(&size) {
+            match class.used.front() {
+                Some(oldest) if unread || oldest.position < finished => {}
+                _ => return,
+            }
+            let Some(oldest) = class.used.pop_front() else { return };
+            if self.take_back(oldest.slot, reclaim) {
+                return;
+            }
+        }
+    }
+
+    /// Withdraws a slot from its record (H1). `false`: it is pinned and set aside.
+    fn take_back(&mut self, slot: Slot, reclaim: &mut Reclaim<'_>) -> bool {
+        let Some(held) = self.segments.get(&slot.segment) else { return false };
+        let size = held.segment.slot_size;
+        held.segment.stamp(slot.slot).store(0, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if reclaim.peers.is_pinned(slot) {
+            self.classes.entry(size).or_default().pinned.push(slot);
+            return false;
+        }
+        self.give_back(slot);
+        true
+    }
+
+    /// Adds a segment of this class if the budget allows; `false` when it does not.
+    fn grow(&mut self, size: usize) -> Result<bool> {
+        let slots = (SEGMENT_BYTES / size).clamp(1, MAX_SLOTS).min((self.max_bytes.next_multiple_of(page_size()) - self.bytes.min(self.max_bytes)) / size);
+        if slots == 0 {
+            return Ok(false);
+        }
+        let number = self.next_segment;
+        let path = self.directory.join(file_name(self.ring, number));
+        let inner = self.domain.inner();
+        let segment = Segment::create(&path, inner.access(), inner.me(), self.ring, size, slots)?;
+        self.next_segment += 1;
+        self.bytes += size * slots;
+        self.segments.insert(number, Held { segment: Arc::new(segment), free: 0 });
+        (0..slots as u32).rev().for_each(|slot| self.give_back(Slot { segment: number, slot }));
+        Ok(true)
+    }
+
+    /// Gives up segments of other classes until one of `size` fits the budget.
+    fn shrink_others(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) -> bool {
+        let others: Vec<usize> = self.classes.keys().copied().filter(|other| *other != size).collect();
+        for other in others {
+            self.release_unpinned(other, reclaim);
+            loop {
+                self.retire_free_segments(other);
+                if self.bytes + size <= self.max_bytes.next_multiple_of(page_size()) {
+                    return true;
+                }
+                let before = self.classes[&other].used.len();
+                self.recycle(other, reclaim, unread);
+                if self.classes[&other].used.len() == before {
+                    break;
+                }
+            }
+        }
+        false
+    }
+
+    fn retire_free_segments(&mut self, size: usize) {
+        let all_free = |held: &Held| held.segment.slot_size == size && held.free == held.segment.slots;
+        let retired: Vec<u32> = self.segments.iter().filter(|(_, held)| all_free(held)).map(|(n, _)| *n).collect();
+        for number in retired {
+            if let Some(held) = self.segments.remove(&number) {
+                held.segment.retire();
+                self.bytes -= held.segment.slot_size * held.segment.slots;
+                file::unlink(&self.directory.join(file_name(self.ring, number)));
+                if let Some(class) = self.classes.get_mut(&size) {
+                    class.free.retain(|slot| slot.segment != number);
+                }
+            }
+        }
+    }
+
+    /// How many slots are pinned by readers, for messages.
+    pub fn pinned(&self) -> usize {
+        self.classes.values().map(|class| class.pinned.len()).sum()
+    }
+}

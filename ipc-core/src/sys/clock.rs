@@ -1,0 +1,29 @@
+//! Time: deadlines on the monotonic clock, wall-clock stamps for people.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// When a wait ends. `None` never does.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// A deadline `timeout` from now; a timeout too long for the clock is no deadline.
+    pub fn after(timeout: Option<Duration>) -> Deadline {
+        Deadline(timeout.and_then(|t| Instant::now().checked_add(t)))
+    }
+
+    /// What is left: `None` when there is no deadline, zero when it has passed.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.0.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether it has passed.
+    pub fn passed(&self) -> bool {
+        self.remaining() == Some(Duration::ZERO)
+    }
+}
+
+/// Milliseconds since 1970, for people and CloudEvents.
+pub fn unix_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}

@@ -1,0 +1,123 @@
+//! Descriptors one sleeps on: epoll sets, bells (FIFOs) and timers.
+
+use super::os_error;
+use crate::error::Result;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::epoll::{self, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::stat::Mode;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::unistd::{mkfifo, read, write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// An epoll set; its own descriptor is pollable in turn.
+pub struct Epoll(epoll::Epoll);
+
+/// At most this many events are taken per call; the rest stay for the next.
+const BATCH: usize = 64;
+
+impl Epoll {
+    pub fn new() -> Result<Epoll> {
+        epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)
+            .map(Epoll)
+            .map_err(|e| os_error(e, "creating an epoll descriptor to wait on"))
+    }
+
+    /// Watches `fd` for input under `token`, level-triggered.
+    pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> Result<()> {
+        self.0
+            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))
+            .map_err(|e| os_error(e, "watching a descriptor"))
+    }
+
+    /// Stops watching `fd`; a descriptor that is not watched is no error.
+    pub fn remove(&self, fd: BorrowedFd<'_>) {
+        let _ = self.0.delete(fd);
+    }
+
+    /// Waits for input and calls `each` with the tokens that have some. An interrupted wait counts
+    /// as no input, so that the caller looks around before sleeping on.
+    pub fn wait(&self, timeout: Option<Duration>, mut each: impl FnMut(u64)) -> Result<()> {
+        let mut events = [EpollEvent::empty(); BATCH];
+        match self.0.wait(&mut events, epoll_timeout(timeout)) {
+            Ok(n) => events[..n].iter().for_each(|event| each(event.data())),
+            Err(Errno::EINTR) => {}
+            Err(e) => return Err(os_error(e, "waiting on an epoll descriptor")),
+        }
+        Ok(())
+    }
+
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.0.0.as_raw_fd()
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
+    }
+}
+
+/// Rounds up to whole milliseconds, so that a wait never ends early and then spins.
+fn epoll_timeout(timeout: Option<Duration>) -> EpollTimeout {
+    match timeout {
+        None => EpollTimeout::NONE,
+        Some(t) => {
+            let millis = t.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
+            EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
+        }
+    }
+}
+
+/// Makes the FIFO a sleeper is woken through.
+pub fn make_bell(path: &Path, mode: u32) -> Result<OwnedFd> {
+    match mkfifo(path, Mode::from_bits_truncate(mode)) {
+        Ok(()) => {}
+        // The name carries slot, epoch and serial: a leftover can only be our own half-made one.
+        Err(Errno::EEXIST) => {}
+        Err(e) => return Err(os_error(e, format!("making the bell {}", path.display()))),
+    }
+    super::file::set_mode(path, mode)?;
+    open_bell(path)
+}
+
+/// Opens a bell. Read-write even for a ringer: a FIFO without a reader would raise SIGPIPE, and an
+/// open for writing alone would wait for one.
+pub fn open_bell(path: &Path) -> Result<OwnedFd> {
+    open(path, OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(|e| os_error(e, format!("opening the bell {}", path.display())))
+}
+
+/// Rings: one byte. A full FIFO has bytes enough to wake its sleeper.
+pub fn ring(bell: BorrowedFd<'_>) {
+    let _ = write(bell, &[1]);
+}
+
+/// Takes every byte out of a bell.
+pub fn silence(bell: BorrowedFd<'_>) {
+    let mut buffer = [0; 256];
+    while matches!(read(bell, &mut buffer), Ok(n) if n == buffer.len()) {}
+}
+
+/// A descriptor that becomes readable every `period`.
+pub struct Timer(TimerFd);
+
+impl Timer {
+    pub fn every(period: Duration) -> Result<Timer> {
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(|e| os_error(e, "creating a timer"))?;
+        timer
+            .set(Expiration::Interval(period.into()), TimerSetTimeFlags::empty())
+            .map_err(|e| os_error(e, format!("starting a timer of {period:?}")))?;
+        Ok(Timer(timer))
+    }
+
+    /// Takes the expirations seen so far, so that the descriptor is quiet until the next.
+    pub fn take(&self) {
+        let _ = read(self.0.as_fd(), &mut [0; 8]);
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,48 @@
+//! The only room for the operating system: everything above speaks of mappings, descriptors,
+//! bells, locks and clocks, and a port replaces what is here.
+
+pub mod atomic;
+#[cfg(not(loom))]
+pub mod clock;
+#[cfg(not(loom))]
+pub mod descriptor;
+pub mod fence;
+#[cfg(not(loom))]
+pub mod file;
+#[cfg(not(loom))]
+pub mod fork;
+#[cfg(not(loom))]
+pub mod lock;
+#[cfg(not(loom))]
+pub mod mapping;
+#[cfg(not(loom))]
+pub mod process;
+
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+compile_error!("axonic runs on 64-bit little-endian Linux (x86-64, aarch64) only");
+
+#[cfg(not(loom))]
+pub use errno::os_error;
+
+#[cfg(not(loom))]
+mod errno {
+    use crate::error::{Error, ErrorKind};
+    use nix::errno::Errno;
+
+    /// Names a failed system call: `what` says what was being done to which object.
+    pub fn os_error(errno: Errno, what: impl std::fmt::Display) -> Error {
+        let (kind, remedy) = match errno {
+            Errno::EMFILE => (ErrorKind::LimitReached, "this process has no file descriptors left: raise `ulimit -n` or close handles"),
+            Errno::ENFILE => (ErrorKind::LimitReached, "the system has no file descriptors left: raise fs.file-max"),
+            Errno::ENOSPC | Errno::EDQUOT => (ErrorKind::NoSpace, "the shared-memory filesystem is full: enlarge it (containers: --shm-size), lower capacity or max_bytes, or run `axonic doctor --clean`"),
+            Errno::ENOMEM => (ErrorKind::NoSpace, "the system has no memory or address space left for it"),
+            Errno::EACCES | Errno::EPERM => (ErrorKind::PermissionDenied, "check the owner and mode of the runtime directory (AXONIC_RUNTIME_DIR)"),
+            Errno::EROFS => (ErrorKind::PermissionDenied, "the runtime directory is read-only: point AXONIC_RUNTIME_DIR at a writable tmpfs"),
+            Errno::ENOENT => (ErrorKind::NotFound, "it does not exist"),
+            Errno::EEXIST => (ErrorKind::AlreadyExists, "it exists already"),
+            Errno::EINTR => (ErrorKind::Interrupted, "a signal interrupted it"),
+            _ => (ErrorKind::Io, errno.desc()),
+        };
+        Error::new(kind, format!("{what}: {remedy} ({errno:?})"))
+    }
+}

@@ -1,0 +1,67 @@
+//! Processes: pid namespaces, start times, and descriptors that become readable at death.
+
+use super::os_error;
+use crate::error::Result;
+use nix::errno::Errno;
+use nix::libc;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+
+/// The number of this process in its own pid namespace.
+pub fn pid() -> u32 {
+    std::process::id()
+}
+
+/// Identifies this process's pid namespace; a pid means something only inside one. Zero: unknown.
+pub fn pid_namespace() -> u64 {
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino())
+}
+
+/// When a process started, in clock ticks since boot: tells a reused pid from the first bearer.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command in parentheses may contain anything; fields are counted after the last ')'.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// The name people know this process by.
+pub fn program_name() -> String {
+    let first = std::env::args_os().next().unwrap_or_default();
+    let path = std::path::Path::new(&first);
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if name.starts_with("python") || name == "node" {
+        let script = std::env::args_os().skip(1).find(|a| !a.to_string_lossy().starts_with('-'));
+        if let Some(file) = script.as_ref().and_then(|s| std::path::Path::new(s).file_name()) {
+            return format!("{name} {}", file.to_string_lossy());
+        }
+    }
+    name
+}
+
+/// A descriptor of another process that is readable once it has exited.
+pub struct PidFd(OwnedFd);
+
+impl PidFd {
+    /// `None` when the process is gone already.
+    pub fn open(pid: u32) -> Result<Option<PidFd>> {
+        // SAFETY: pidfd_open takes a number and flags and returns a fresh descriptor or -1.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+        match Errno::result(fd) {
+            // SAFETY: a descriptor the kernel just gave us, owned by nobody else.
+            Ok(fd) => Ok(Some(PidFd(unsafe { OwnedFd::from_raw_fd(fd as i32) }))),
+            Err(Errno::ESRCH) => Ok(None),
+            Err(e) => Err(os_error(e, format!("watching process {pid}"))),
+        }
+    }
+
+    /// Whether the process has exited.
+    pub fn exited(&self) -> bool {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1))
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
