@@ -7,7 +7,11 @@ mod mechanisms;
 mod name;
 mod sys;
 #[cfg(not(loom))]
+mod unlink;
+#[cfg(not(loom))]
 mod value;
+#[cfg(not(loom))]
+mod wait;
 
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]
@@ -19,3 +23,7 @@ pub use mechanisms::topic::{
 #[cfg(not(loom))]
 pub use value::{Attributes, Content, Dtype, Payload, Tensor, json_to_msgpack, msgpack_to_json, preview};
 pub use name::{MAX_NAME, Pattern, check_name};
+#[cfg(not(loom))]
+pub use mechanisms::region::{Create, Region, RegionOptions};
+#[cfg(not(loom))]
+pub use wait::WaitSet;

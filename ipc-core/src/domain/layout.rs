@@ -5,9 +5,11 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::MAX_NAME;
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::file;
 use crate::sys::mapping::{Mapping, Shared, page_size};
 use std::fmt;
 use std::mem::offset_of;
+use std::os::fd::BorrowedFd;
 
 /// The first eight bytes of every shared file.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"AXONIC\r\n");
@@ -206,10 +208,19 @@ impl fmt::Display for ObjectId {
 }
 
 /// Maps an existing shared file after checking its header; `minimum` is what its fixed part needs.
-pub fn map_checked(fd: std::os::fd::BorrowedFd<'_>, kind: Kind, minimum: usize, writable: bool, what: &dyn fmt::Display) -> Result<Mapping> {
-    let size = crate::sys::file::size(fd)?;
-    let length = usize::try_from(size).unwrap_or(usize::MAX);
-    if length < minimum.max(size_of::<Header>()) {
+pub fn map_checked(fd: BorrowedFd<'_>, kind: Kind, minimum: usize, writable: bool, what: &dyn fmt::Display) -> Result<Mapping> {
+    let size = usize::try_from(file::size(fd)?).unwrap_or(usize::MAX);
+    map_part(fd, kind, minimum.max(size), minimum, writable, what)
+}
+
+/// The same for the first `length` bytes only.
+pub fn map_head(fd: BorrowedFd<'_>, kind: Kind, length: usize, what: &dyn fmt::Display) -> Result<Mapping> {
+    map_part(fd, kind, length, length, false, what)
+}
+
+fn map_part(fd: BorrowedFd<'_>, kind: Kind, length: usize, minimum: usize, writable: bool, what: &dyn fmt::Display) -> Result<Mapping> {
+    let size = file::size(fd)?;
+    if size < minimum.max(size_of::<Header>()) as u64 {
         return Err(Error::new(
             ErrorKind::Corrupt,
             format!("{what}: it has {size} bytes, too few for its header; remove it with `axonic doctor --clean`"),

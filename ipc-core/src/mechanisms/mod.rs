@@ -1,4 +1,5 @@
 //! The mechanisms: one file or folder per noun.
 
 pub mod record;
+pub mod region;
 pub mod topic;

@@ -19,7 +19,7 @@
 //! - **A1** writer: `claim`, full fence, look at cursors — attaching reader: cursor, full fence, look
 //!   at `claim`. At least one sees the other.
 
-use crate::domain::layout::{Header, Kind, LINE, SharedName, map_checked};
+use crate::domain::layout::{Header, Kind, LINE, SharedName, map_head};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering, fence};
 use crate::sys::file;
@@ -97,6 +97,12 @@ pub fn round_capacity(wish: usize, setting: &str) -> Result<usize> {
     Ok(wish.max(MIN_CAPACITY).max(page_size()).next_power_of_two())
 }
 
+/// Maps the head of a ring alone, to look at its words.
+pub fn open_head(path: &Path, kind: Kind) -> Result<Mapping> {
+    let fd = file::open_existing(path, false)?;
+    map_head(fd.as_fd(), kind, RingMap::data_offset(), &path.display())
+}
+
 /// A mapped ring file.
 pub struct RingMap {
     control: Mapping,
@@ -131,17 +137,14 @@ impl RingMap {
     fn open_fd(fd: BorrowedFd<'_>, kind: Kind, what: &dyn std::fmt::Display) -> Result<RingMap> {
         let offset = RingMap::data_offset();
         let size = file::size(fd)? as usize;
-        // The head alone is mapped once more than needed here; the whole is not, its data is mirrored.
-        let whole = map_checked(fd, kind, offset, false, what)?;
-        let capacity = whole.at::<RingHead>(0).capacity.load(Ordering::Relaxed);
-        let starts = whole.at::<RingHead>(0).data_offset.load(Ordering::Relaxed);
+        let control = map_head(fd, kind, offset, what)?;
+        let capacity = control.at::<RingHead>(0).capacity.load(Ordering::Relaxed);
+        let starts = control.at::<RingHead>(0).data_offset.load(Ordering::Relaxed);
         let possible = (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
         if !possible || starts != offset as u64 || size as u64 != starts + capacity {
             let text = format!("{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes");
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
-        drop(whole);
-        let control = Mapping::new(fd, offset, false)?;
         Ok(RingMap { control, data: Mirror::new(fd, offset, capacity as usize, false)?, capacity })
     }
 

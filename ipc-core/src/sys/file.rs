@@ -154,3 +154,32 @@ pub fn names(directory: &Path) -> Vec<String> {
 pub fn user() -> u32 {
     Uid::effective().as_raw()
 }
+
+/// A memfd with a copy of `data`, sealed against every change.
+pub fn create_sealed(data: &[u8]) -> Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    let failed = |e| os_error(e, format!("making a sealed region of {} bytes", data.len()));
+    let fd = memfd_create("axonic", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).map_err(failed)?;
+    allocate(fd.as_fd(), data.len() as u64, &"a sealed region")?;
+    let mut written = 0;
+    while written < data.len() {
+        written += nix::sys::uio::pwrite(&fd, &data[written..], written as i64).map_err(failed)?;
+    }
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
+    fcntl(&fd, FcntlArg::F_ADD_SEALS(seals)).map_err(failed)?;
+    Ok(fd)
+}
+
+/// Refuses memory that its sender could still change or truncate.
+pub fn check_seals(fd: BorrowedFd<'_>) -> Result<()> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    let wanted = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    match fcntl(fd, FcntlArg::F_GET_SEALS) {
+        Ok(bits) if SealFlag::from_bits_truncate(bits).contains(wanted) => Ok(()),
+        _ => Err(Error::new(
+            ErrorKind::PermissionDenied,
+            "the descriptor is not sealed memory: its sender could change or truncate it; use Region::sealed to make one",
+        )),
+    }
+}

@@ -6,6 +6,8 @@
 use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
 use crate::domain::{Attached, Directory, Domain, lock};
 use crate::error::{Error, ErrorKind, Result};
+use super::lifetime;
+use crate::name::Pattern;
 use crate::sys::atomic::{AtomicU64, Ordering, fence};
 use crate::sys::descriptor::{open_bell, ring};
 use crate::sys::file;
@@ -178,6 +180,9 @@ impl Attached for SubscriberShared {
             }
             if let Ok(own) = open_bell(&self.bell) {
                 ring(own.as_fd());
+            }
+            if let Ok(pattern) = Pattern::new(&head.pattern.read()) {
+                lifetime::collect_finished(&self.domain, &pattern);
             }
         }
         let done = self.pinned() == 0;

@@ -9,7 +9,7 @@ use crate::domain::catalogue::Listed;
 use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::{Directory, Domain, ParticipantId};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{MAX_EXPECTED, Reader, RingMap};
+use crate::mechanisms::record::{MAX_EXPECTED, Reader, RingHead, RingMap, open_head};
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
 use crate::sys::file;
@@ -107,6 +107,28 @@ pub(super) fn collect_ring(domain: &Domain, id: ObjectId, topic: &str) -> bool {
     true
 }
 
+/// Removes the rings of finished publishers that only a leaving subscriber of `pattern` was owed.
+pub(super) fn collect_finished(domain: &Domain, pattern: &Pattern) {
+    let inner = domain.inner();
+    let rings: Vec<Arc<Listed>> = {
+        let mut catalogue = inner.publishers();
+        let (_, entries) = catalogue.refresh(&inner.participants.board().publishers);
+        entries.iter().filter(|l| pattern.matches(&l.name)).cloned().collect()
+    };
+    let mut living = Living::new(domain);
+    for ring in rings {
+        if is_finished(&ring, &mut living) {
+            collect_ring(domain, ring.id, &ring.name);
+        }
+    }
+}
+
+/// Whether a ring's publisher said goodbye or died.
+pub(crate) fn is_finished(ring: &Listed, living: &mut Living<'_>) -> bool {
+    !living.is_alive(ring.id.owner())
+        || open_head(&ring.path, Kind::Publisher).is_ok_and(|head| head.at::<RingHead>(0).closed.load(Ordering::Acquire) != 0)
+}
+
 /// Removes a ring's files whatever is in them.
 pub(crate) fn remove_ring(domain: &Domain, id: ObjectId) {
     let inner = domain.inner();
@@ -172,19 +194,15 @@ pub(super) fn check_orphans(domain: &Domain, topic: &str) -> Result<()> {
         return Ok(());
     }
     let mut living = Living::new(domain);
-    let mut orphans: Vec<(Arc<Listed>, RingMap)> = Vec::new();
-    for ring in rings {
-        let Ok(map) = RingMap::open(&ring.path, Kind::Publisher) else { continue };
-        let finished = map.head().closed.load(Ordering::Acquire) != 0 || !living.is_alive(ring.id.owner());
-        if finished && map.head().retain.load(Ordering::Relaxed) == 0 {
-            orphans.push((ring, map));
-        }
-    }
+    let orphans: Vec<Arc<Listed>> = rings.into_iter().filter(|ring| is_finished(ring, &mut living)).collect();
     let excess = orphans.len().saturating_sub(MAX_ORPHANS - 1);
-    for (ring, map) in orphans.into_iter().take(excess) {
-        if Overflow::from_number(map.head().overflow.load(Ordering::Relaxed)) != Overflow::DropOldest {
+    for ring in orphans.into_iter().take(excess) {
+        let Ok(map) = open_head(&ring.path, Kind::Publisher) else { continue };
+        let head: &RingHead = map.at(0);
+        let may_drop = Overflow::from_number(head.overflow.load(Ordering::Relaxed)) == Overflow::DropOldest;
+        if !may_drop || head.retain.load(Ordering::Relaxed) != 0 {
             let text = format!(
-                "topic '{topic}': {MAX_ORPHANS} finished publishers still hold messages for a subscriber that does not read; `axonic stat` names it, `axonic unlink topic {topic}` drops them"
+                "topic '{topic}': {MAX_ORPHANS} finished publishers still hold messages (retained, or for a subscriber that does not read); `axonic stat` names it, `axonic unlink topic {topic}` drops them"
             );
             return Err(Error::new(ErrorKind::LimitReached, text));
         }

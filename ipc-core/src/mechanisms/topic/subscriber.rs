@@ -690,12 +690,6 @@ impl Drop for Subscriber {
             return;
         }
         self.shared.detach();
-        // What is left in rings of finished publishers may have been owed to us alone.
-        for source in std::mem::take(&mut self.sources) {
-            if source.dead || source.reader.map.head().closed.load(Ordering::Acquire) != 0 {
-                lifetime::collect_ring(&self.domain, source.id, &source.topic);
-            }
-        }
     }
 }
 

@@ -1,0 +1,55 @@
+//! Removing named objects for good.
+
+use crate::domain::{Directory, Domain, Noun};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::topic::lifetime::{Living, is_finished, remove_ring};
+use crate::name::check_name;
+use crate::sys::file;
+
+impl Domain {
+    /// Removes a region, or what finished publishers of a topic or the ends of a ring left behind. Fails with
+    /// `NotFound` when there is nothing, with `Busy` when somebody alive still publishes. Those who have the
+    /// memory mapped keep it until they let go.
+    pub fn unlink(&self, noun: Noun, name: &str) -> Result<()> {
+        let domain = self.current()?;
+        let what = match noun {
+            Noun::Topic => "topic",
+            Noun::Region => "region",
+            Noun::Ring => "ring",
+        };
+        check_name(what, name)?;
+        match noun {
+            Noun::Topic => unlink_topic(&domain, name),
+            Noun::Region => unlink_file(&domain, Directory::Regions, what, name),
+            Noun::Ring => unlink_file(&domain, Directory::Rings, what, name),
+        }
+    }
+}
+
+fn not_found(domain: &Domain, what: &str, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("{what} '{name}': nothing to remove in domain '{}'", domain.name()))
+}
+
+fn unlink_file(domain: &Domain, directory: Directory, what: &str, name: &str) -> Result<()> {
+    let path = domain.inner().directory(directory).join(name);
+    if !path.exists() {
+        return Err(not_found(domain, what, name));
+    }
+    file::unlink(&path);
+    Ok(())
+}
+
+fn unlink_topic(domain: &Domain, name: &str) -> Result<()> {
+    let rings: Vec<_> = domain.inner().publishers().scan().iter().filter(|l| l.name == name).cloned().collect();
+    let mut living = Living::new(domain);
+    if let Some(ring) = rings.iter().find(|ring| !is_finished(ring, &mut living)) {
+        let text = format!("topic '{name}' has a live publisher (participant {}); close it first", ring.id.owner());
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
+    if rings.is_empty() {
+        return Err(not_found(domain, "topic", name));
+    }
+    rings.iter().for_each(|ring| remove_ring(domain, ring.id));
+    domain.inner().participants.board().publishers.raise();
+    Ok(())
+}

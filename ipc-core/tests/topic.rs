@@ -1,0 +1,328 @@
+//! Topics through the public interface: delivery, order, overflow, loans and borrows.
+
+mod common;
+
+use axonic::*;
+use common::Place;
+use std::time::Duration;
+
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+fn options(overflow: Overflow) -> PublisherOptions {
+    PublisherOptions { overflow, ..Default::default() }
+}
+
+#[test]
+fn small_and_large_messages_arrive_in_order() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("orders.>", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("orders.created", &options(Overflow::Block)).unwrap();
+    let sizes = [0, 1, 47, 48, 49, 64, 2047, 2048, 2049, 4096, 100_000, 1 << 20];
+    for (i, size) in sizes.iter().enumerate() {
+        publisher.publish(&vec![i as u8; *size]).unwrap();
+        let message = subscriber.receive(SECOND).unwrap();
+        assert_eq!((message.topic(), message.sequence(), message.missed()), ("orders.created", i as u64, 0));
+        assert_eq!(message.data(), vec![i as u8; *size]);
+        assert_eq!(message.data().as_ptr() as usize % 64, 0);
+    }
+    for (i, size) in sizes.iter().enumerate() {
+        publisher.publish(&vec![i as u8; *size]).unwrap();
+        let sample = subscriber.borrow(SECOND).unwrap();
+        assert_eq!(sample.data(), vec![i as u8; *size]);
+        assert_eq!(sample.is_pinned(), *size > 2048);
+        assert_eq!(sample.data().as_ptr() as usize % 64, 0);
+    }
+    assert!(subscriber.try_receive().unwrap().is_none());
+    assert_eq!(subscriber.receive(Some(Duration::from_millis(5))).unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn drop_oldest_counts_exactly_what_was_missed() {
+    let place = Place::new();
+    let domain = place.open();
+    for size in [8, 100, 3000] {
+        let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+        let mut publisher = domain
+            .publisher("t", &PublisherOptions { capacity: 64 << 10, max_bytes: 1 << 20, ..Default::default() })
+            .unwrap();
+        let mut seen = 0u64;
+        let (mut next, mut lost) = (0u64, 0u64);
+        for i in 0..20_000u64 {
+            let mut data = vec![0u8; size];
+            data[..8].copy_from_slice(&i.to_le_bytes());
+            publisher.publish(&data).unwrap();
+            if i % 7000 == 6999 {
+                while let Some(m) = subscriber.try_receive().unwrap() {
+                    let number = u64::from_le_bytes(m.data()[..8].try_into().unwrap());
+                    assert_eq!((number, m.sequence()), (next + m.missed(), number));
+                    lost += m.missed();
+                    next = number + 1;
+                    seen += 1;
+                }
+            }
+        }
+        while let Some(m) = subscriber.try_receive().unwrap() {
+            lost += m.missed();
+            seen += 1;
+        }
+        assert!(lost > 0 && seen > 0);
+        assert_eq!(seen + lost, 20_000);
+        assert_eq!(subscriber.missed(), lost);
+    }
+}
+
+#[test]
+fn block_waits_reject_refuses() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    for (overflow, kind) in [(Overflow::Block, ErrorKind::WouldBlock), (Overflow::Reject, ErrorKind::Full)] {
+        for size in [100, 5000] {
+            let mut publisher =
+                domain.publisher("t", &PublisherOptions { overflow, capacity: 64 << 10, max_bytes: 64 << 10, ..Default::default() }).unwrap();
+            let data = vec![1u8; size];
+            let mut sent = 0;
+            let error = loop {
+                match publisher.try_send(&Payload::raw(&data)) {
+                    Ok(()) => sent += 1,
+                    Err(e) => break e,
+                }
+            };
+            assert_eq!(error.kind(), kind);
+            assert!(sent >= 8, "{sent}");
+            if overflow == Overflow::Block {
+                let timed = publisher.send(&Payload::raw(&data), Some(Duration::from_millis(5))).unwrap_err();
+                assert_eq!(timed.kind(), ErrorKind::Timeout);
+            }
+            for _ in 0..sent {
+                assert_eq!(subscriber.receive(SECOND).unwrap().missed(), 0);
+            }
+            publisher.try_send(&Payload::raw(&data)).unwrap();
+            subscriber.receive(SECOND).unwrap();
+        }
+    }
+}
+
+#[test]
+fn block_loses_nothing_across_threads() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let other = place.open();
+    let writer = std::thread::spawn(move || {
+        let mut publisher =
+            other.publisher("t", &PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, max_bytes: 256 << 10, ..Default::default() }).unwrap();
+        for i in 0..30_000u64 {
+            let size = [8, 60, 700, 3000][i as usize % 4];
+            let mut data = vec![i as u8; size];
+            data[..8].copy_from_slice(&i.to_le_bytes());
+            publisher.publish(&data).unwrap();
+        }
+    });
+    for i in 0..30_000u64 {
+        let m = subscriber.receive(Some(Duration::from_secs(10))).unwrap();
+        assert_eq!(u64::from_le_bytes(m.data()[..8].try_into().unwrap()), i);
+        assert!(m.data()[8..].iter().all(|b| *b == i as u8));
+        assert_eq!(m.missed(), 0);
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_hundred_pinned_views_stall_nobody() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    for overflow in [Overflow::DropOldest, Overflow::Block, Overflow::Reject] {
+        let mut publisher = domain.publisher("t", &options(overflow)).unwrap();
+        let mut held = Vec::new();
+        for i in 0..1000u32 {
+            publisher.send(&Payload::raw(&vec![i as u8; 10_000]), SECOND).unwrap();
+            let sample = subscriber.borrow(SECOND).unwrap();
+            if held.len() < 100 {
+                held.push((i, sample));
+            }
+        }
+        assert!(held.iter().all(|(i, s)| s.is_pinned() && s.iter().all(|b| *b == *i as u8)));
+        assert_eq!(subscriber.stats().pinned, 100);
+        drop(held);
+        assert_eq!(subscriber.stats().pinned, 0);
+    }
+    let mut publisher = domain.publisher("t", &options(Overflow::DropOldest)).unwrap();
+    let mut few = domain.subscriber("t", &SubscriberOptions { max_borrowed: 2, ..Default::default() }).unwrap();
+    for _ in 0..3 {
+        publisher.publish(&[0; 5000]).unwrap();
+    }
+    let held = [few.borrow(SECOND).unwrap(), few.borrow(SECOND).unwrap()];
+    assert_eq!(few.borrow(SECOND).unwrap_err().kind(), ErrorKind::LimitReached);
+    drop(held);
+    assert_eq!(few.borrow(SECOND).unwrap().missed(), 0);
+}
+
+#[test]
+fn loans_are_published_or_discarded() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("cam", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("cam", &PublisherOptions::default()).unwrap();
+    let tensor = Tensor::new(Dtype::U8, [480, 640, 3]);
+    let mut loan = publisher.loan(tensor.byte_len().unwrap(), None).unwrap();
+    loan.fill(7);
+    publisher.commit(loan, &LoanMeta { content: Content::Tensor, tensor: Some(&tensor), ..Default::default() }, None).unwrap();
+    drop(publisher.loan(5000, None).unwrap());
+    let mut small = publisher.loan(10, None).unwrap();
+    small.copy_from_slice(b"0123456789");
+    publisher.commit(small, &LoanMeta { len: Some(4), ..Default::default() }, None).unwrap();
+    let frame = subscriber.borrow(SECOND).unwrap();
+    assert_eq!((frame.tensor(), frame.content()), (Some(&tensor), Content::Tensor));
+    assert!(frame.is_pinned() && frame.iter().all(|b| *b == 7));
+    assert_eq!(subscriber.receive(SECOND).unwrap().data(), b"0123");
+    let mut other = domain.publisher("cam", &PublisherOptions::default()).unwrap();
+    let loan = other.loan(100, None).unwrap();
+    assert_eq!(publisher.commit(loan, &LoanMeta::default(), None).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let too_large = publisher.publish(&vec![0; (64 << 20) + 1]).unwrap_err();
+    assert_eq!(too_large.kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn attributes_ride_along_and_are_completed() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("orders.*", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("orders.created", &PublisherOptions::default()).unwrap();
+    let mut attributes = Attributes::new();
+    attributes.insert("type", "com.example.order").unwrap();
+    attributes.insert("traceparent", "00-abc").unwrap();
+    for size in [10, 5000] {
+        let data = vec![1u8; size];
+        publisher.send(&Payload::raw(&data).with_attributes(&attributes), None).unwrap();
+        let message = subscriber.receive(SECOND).unwrap();
+        let got = message.attributes().unwrap();
+        assert_eq!((got.get("type"), got.get("traceparent")), (Some("com.example.order"), Some("00-abc")));
+        assert!(["specversion", "id", "source", "time"].iter().all(|n| got.get(n).is_some()));
+        assert_eq!(message.data(), data);
+    }
+    publisher.publish(b"plain").unwrap();
+    assert!(subscriber.receive(SECOND).unwrap().attributes().unwrap().is_empty());
+}
+
+#[test]
+fn publish_many_is_all_or_nothing() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &PublisherOptions { capacity: 64 << 10, ..Default::default() }).unwrap();
+    let bodies: Vec<Vec<u8>> = (0..50).map(|i| vec![i as u8; if i % 10 == 0 { 5000 } else { i * 3 }]).collect();
+    let batch: Vec<Payload> = bodies.iter().map(|b| Payload::raw(b)).collect();
+    for _ in 0..100 {
+        publisher.publish_many(&batch, None).unwrap();
+        for body in &bodies {
+            let m = subscriber.receive(SECOND).unwrap();
+            assert_eq!((m.data(), m.missed()), (body.as_slice(), 0));
+        }
+    }
+    let many = vec![Payload::raw(&[0; 1000]); 100];
+    assert_eq!(publisher.publish_many(&many, None).unwrap_err().kind(), ErrorKind::TooLarge);
+    publisher.publish_many(&[], None).unwrap();
+    assert!(subscriber.try_receive().unwrap().is_none());
+}
+
+#[test]
+fn late_joiners_begin_where_they_ask() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    for i in 0..10u8 {
+        publisher.publish(&[i]).unwrap();
+    }
+    let mut late = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut oldest = domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
+    publisher.publish(&[10]).unwrap();
+    let m = late.receive(SECOND).unwrap();
+    assert_eq!((m.data(), m.missed()), ([10].as_slice(), 0));
+    for i in 0..=10u8 {
+        assert_eq!(oldest.receive(SECOND).unwrap().data(), [i]);
+    }
+}
+
+#[test]
+fn the_last_words_of_a_publisher_are_heard() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    for round in 0..5u8 {
+        let mut publisher = domain.publisher("t", &options(Overflow::Block)).unwrap();
+        publisher.publish(&[round]).unwrap();
+        publisher.publish(&vec![round; 5000]).unwrap();
+        drop(publisher);
+        assert_eq!(subscriber.receive(SECOND).unwrap().data(), [round]);
+        assert_eq!(subscriber.receive(SECOND).unwrap().data(), vec![round; 5000]);
+    }
+    assert_eq!(subscriber.publishers(), 0);
+    let mut retained = domain.publisher("t", &PublisherOptions { retain: true, ..Default::default() }).unwrap();
+    retained.publish(b"kept").unwrap();
+    drop(retained);
+    let mut oldest = domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
+    assert_eq!(oldest.receive(SECOND).unwrap().data(), b"kept");
+    drop((oldest, subscriber));
+    domain.unlink(Noun::Topic, "t").unwrap();
+}
+
+#[test]
+fn wildcards_and_publishers_that_appear_later() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut all = domain.subscriber(">", &SubscriberOptions::default()).unwrap();
+    let mut publishers: Vec<Publisher> =
+        (0..20).map(|i| domain.publisher(&format!("a.{i}"), &PublisherOptions::default()).unwrap()).collect();
+    for (i, publisher) in publishers.iter_mut().enumerate() {
+        publisher.publish(&[i as u8]).unwrap();
+    }
+    let mut seen: Vec<u8> = (0..20).map(|_| all.receive(SECOND).unwrap().data()[0]).collect();
+    seen.sort();
+    assert_eq!(seen, (0..20).collect::<Vec<u8>>());
+    assert_eq!(all.publishers(), 20);
+}
+
+#[test]
+fn closing_in_any_order_is_clean() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    publisher.publish(&[3; 5000]).unwrap();
+    let sample = subscriber.borrow(SECOND).unwrap();
+    domain.close();
+    domain.close();
+    assert_eq!(publisher.publish(b"x").unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(subscriber.try_receive().unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(domain.publisher("t", &PublisherOptions::default()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(sample.data(), [3; 5000]);
+    drop((publisher, subscriber));
+    assert_eq!(sample.data(), [3; 5000]);
+}
+
+#[test]
+fn the_descriptor_is_readable_until_an_attempt_is_empty() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    let fd = subscriber.fd().unwrap();
+    assert!(common::readable(fd));
+    assert!(subscriber.try_receive().unwrap().is_none());
+    assert!(!common::readable(fd));
+    for _ in 0..3 {
+        publisher.publish(b"a").unwrap();
+        publisher.publish(b"b").unwrap();
+        assert!(common::readable(fd));
+        subscriber.try_receive().unwrap().unwrap();
+        assert!(common::readable(fd));
+        subscriber.try_receive().unwrap().unwrap();
+        assert!(subscriber.try_receive().unwrap().is_none());
+        assert!(!common::readable(fd));
+    }
+    let stats = publisher.stats();
+    assert!(stats.wakes_sent >= 3 && stats.published == 6);
+}
