@@ -17,7 +17,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("error, name, value", &["error", "name", "value"]),
     ("sys", &["sys"]),
     ("domain", &["domain"]),
-    ("mechanisms", &["mechanisms", "wait", "inspect"]),
+    ("mechanisms", &["mechanisms", "wait", "inspect", "unlink"]),
     ("patterns", &["patterns"]),
     ("host", &["host"]),
     ("bridges", &["bridges"]),

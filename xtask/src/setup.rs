@@ -92,12 +92,17 @@ pub fn require(tools: &[Tool]) -> Result<()> {
     Ok(())
 }
 
-/// Makes `target/venv` hold what `bindings-python/requirements-dev.txt` pins and see the checkout's
-/// package; answers the interpreter's path.
+/// Lists of pinned Python packages; both go into the one environment.
+const REQUIREMENTS: [&str; 2] = ["bindings-python/requirements-dev.txt", "xtask/requirements.txt"];
+
+/// Makes `target/venv` hold what [`REQUIREMENTS`] pin and see the checkout's package; answers the interpreter's path.
 pub fn python(ws: &Workspace) -> Result<PathBuf> {
     require(&[Tool::Python])?;
-    let list = ws.path("bindings-python/requirements-dev.txt");
-    let wanted = std::fs::read_to_string(&list).with_context(|| format!("reading {}", ws.show(&list)))?;
+    let lists = REQUIREMENTS.map(|list| ws.path(list));
+    let mut wanted = String::new();
+    for list in &lists {
+        wanted += &std::fs::read_to_string(list).with_context(|| format!("reading {}", ws.show(list)))?;
+    }
     let base = Run::new(Tool::Python.program())
         .args(["-c", "import sys; print(sys.executable, sys.version)"])
         .text()?;
@@ -111,8 +116,8 @@ pub fn python(ws: &Workspace) -> Result<PathBuf> {
     if !stamped(&list_stamp, &wanted) {
         println!("  python packages: {}", names(&wanted));
         Run::new(ws.python())
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-            .arg(&list)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(lists.iter().flat_map(|list| ["--requirement".as_ref(), list.as_os_str()]))
             .quiet(ws, "setup-pip")
             .context("installing the Python packages (a package index must be reachable once)")?;
         write_if_changed(&list_stamp, wanted.as_bytes())?;

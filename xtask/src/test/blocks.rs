@@ -127,7 +127,7 @@ fn transpile(ws: &Workspace, source: &Path) -> Result<PathBuf> {
         .arg(ws.path("bindings-node/node_modules/typescript/bin/tsc"))
         .args(["--strict", "--target", "es2022", "--module", "nodenext", "--skipLibCheck"])
         .args(["--lib", "es2022,esnext.disposable,dom"])
-        .arg("--typeRoots")
+        .args(["--types", "node", "--typeRoots"])
         .arg(ws.path("bindings-node/node_modules/@types"))
         .arg(source)
         .quiet(ws, "transpile")?;

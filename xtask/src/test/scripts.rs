@@ -56,8 +56,22 @@ pub fn node(ws: &Workspace) -> Result<Tally> {
     let outcome = with_environment(ws, run).logged(ws, "test-node")?;
     let sum = sum_lines(&outcome.output, tap_counts);
     let begins = |line: &str| line.trim_start().starts_with("not ok ");
-    let failures = sections(&outcome.output, begins, |line| line.trim() == "...");
+    let mut failures = sections(&outcome.output, begins, |line| line.trim() == "...");
+    // What a file wrote before it could not even be loaded comes as comments, ahead of its "not ok".
+    failures.splice(0..0, outcome.output.lines().filter(|line| is_remark(line)));
     Ok(judge(ws, &outcome, sum, &failures))
+}
+
+/// A comment in TAP output that is neither a title nor a total.
+fn is_remark(line: &str) -> bool {
+    line.starts_with("# ")
+        && !line.starts_with("# Subtest: ")
+        && tap_counts(line).is_none()
+        && !is_total(line)
+}
+
+fn is_total(line: &str) -> bool {
+    ["# tests ", "# suites ", "# duration_ms "].iter().any(|total| line.starts_with(total))
 }
 
 /// Node ends its TAP output with `# pass 12`, `# fail 0`, `# cancelled 0`, `# skipped 1`, `# todo 0`.
@@ -84,6 +98,7 @@ mod tests {
         assert_eq!((tally.passed, tally.failed, tally.skipped), (30, 3, 1));
         let text =
             "ok 1 - a\n# tests 5\n# pass 3\n# fail 1\n# cancelled 1\n# skipped 2\n# duration_ms 12.5\n";
+        assert!(is_remark("# Error: no such module") && !text.lines().any(is_remark));
         let tally = sum_lines(text, tap_counts).unwrap();
         assert_eq!((tally.passed, tally.failed, tally.skipped), (3, 2, 2));
     }
