@@ -83,17 +83,18 @@ impl Write for Output<'_> {
 }
 
 impl Write for Descriptor<'_> {
-    /// Writes what can be written without blocking past a signal. Node makes pipes non-blocking,
-    /// so `EAGAIN` means "wait" here as it does for a blocking descriptor.
+    /// A signal ends a write that would block, and no other: what was received before Ctrl-C still
+    /// reaches a reader that has room. Node makes pipes non-blocking, so `EAGAIN` means "wait" here
+    /// as it does for a blocking descriptor.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
+            let room = &mut [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)];
             match self.interrupt {
-                Some(interrupt) => {
+                Some(interrupt) if poll(room, PollTimeout::ZERO)? == 0 => {
                     interrupt.wait_for(self.file.as_fd(), PollFlags::POLLOUT).map_err(io::Error::other)?;
                 }
-                None => {
-                    poll(&mut [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)], PollTimeout::NONE)?;
-                }
+                Some(_) => {}
+                None => drop(poll(room, PollTimeout::NONE)?),
             }
             match self.file.write(&bytes[..bytes.len().min(CHUNK)]) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,

@@ -4,7 +4,7 @@
 //! because it leaves a SIGWINCH handler in the process, which may be somebody's interpreter. A new
 //! size is noticed by asking for it on every tick instead.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -66,7 +66,8 @@ fn stays(interrupt: &Interrupt) -> Result<bool, Stop> {
     }
     let mut keys = [0; 64];
     match nix::unistd::read(stdin.as_fd(), &mut keys) {
-        Ok(0) => Ok(false),
+        // The terminal has gone.
+        Ok(0) | Err(nix::Error::EIO) => Ok(false),
         Ok(count) => Ok(!asks_to_quit(&keys[..count])),
         Err(nix::Error::EAGAIN | nix::Error::EINTR) => Ok(true),
         Err(errno) => Err(errno.into()),
@@ -78,14 +79,30 @@ fn asks_to_quit(keys: &[u8]) -> bool {
     keys == [0x1b] || (keys[0] != 0x1b && keys.iter().any(|key| matches!(key, b'q' | b'Q' | 0x03 | 0x04)))
 }
 
+/// Writes to a terminal that may vanish. Errors end here: that it has gone shows when a key is
+/// read, and ratatui would tell of a failed `drop` on stderr, which has gone as well.
+struct Canvas<'a>(Output<'a>);
+
+impl Write for Canvas<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
+}
+
 /// The terminal in its other state; `drop` brings it back, also while a panic unwinds.
 struct Guarded<'a> {
-    terminal: Terminal<CrosstermBackend<Output<'a>>>,
+    terminal: Terminal<CrosstermBackend<Canvas<'a>>>,
 }
 
 impl<'a> Guarded<'a> {
     fn enter(out: Output<'a>) -> Result<Guarded<'a>, Stop> {
-        let terminal = Terminal::new(CrosstermBackend::new(out))?;
+        let terminal = Terminal::new(CrosstermBackend::new(Canvas(out)))?;
         enable_raw_mode()?;
         let mut guarded = Guarded { terminal };
         execute!(guarded.terminal.backend_mut(), EnterAlternateScreen, cursor::Hide)?;
@@ -96,9 +113,7 @@ impl<'a> Guarded<'a> {
 impl Drop for Guarded<'_> {
     fn drop(&mut self) {
         let _ = disable_raw_mode();
-        // Nothing helps when the terminal itself has gone.
         let _ = execute!(self.terminal.backend_mut(), LeaveAlternateScreen, cursor::Show);
-        let _ = self.terminal.backend_mut().flush();
     }
 }
 

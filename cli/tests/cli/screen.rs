@@ -1,17 +1,39 @@
 //! The live `axonic top`, on a pseudo-terminal.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use axonic::PublisherOptions;
-use nix::pty::{Winsize, openpty};
+use nix::fcntl::OFlag;
+use nix::pty::{Winsize, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::signal::Signal;
 use nix::sys::termios::{LocalFlags, tcgetattr};
 
 use crate::harness::{Place, Running, until};
+
+/// Both sides of a pseudo-terminal. Not `openpty`: its descriptors would be inherited by every child
+/// of a test that runs at the same time.
+fn pair() -> (File, File) {
+    let ours = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+    grantpt(&ours).unwrap();
+    unlockpt(&ours).unwrap();
+    let flags = OFlag::O_NOCTTY.bits();
+    let theirs = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(ptsname_r(&ours).unwrap())
+        .unwrap();
+    let size = Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the request reads one window size from the pointer.
+    let set = unsafe { libc::ioctl(theirs.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    assert_eq!(set, 0);
+    (File::from(OwnedFd::from(ours)), theirs)
+}
 
 /// A terminal of 100 by 30, with what was drawn on it so far.
 struct Terminal {
@@ -22,9 +44,7 @@ struct Terminal {
 
 impl Terminal {
     fn new() -> Terminal {
-        let size = Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-        let pair = openpty(&size, None).unwrap();
-        let ours = File::from(pair.master);
+        let (ours, theirs) = pair();
         let drawn = Arc::new(Mutex::new(String::new()));
         let (mut reader, sink) = (ours.try_clone().unwrap(), drawn.clone());
         // Ends with an error when the last copy of the other side is closed.
@@ -34,7 +54,7 @@ impl Terminal {
                 sink.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
             }
         });
-        Terminal { ours, theirs: File::from(pair.slave), drawn }
+        Terminal { ours, theirs, drawn }
     }
 
     fn start(&self, place: &Place, args: &[&str]) -> Running {
@@ -76,6 +96,22 @@ fn top_draws_until_told_to_quit_and_restores_the_terminal() {
         assert!(terminal.is_cooked());
         until("the screen is back", || terminal.shows(LEAVE_ALTERNATE_SCREEN) && terminal.shows(SHOW_CURSOR));
     }
+}
+
+#[test]
+fn top_ends_when_its_terminal_has_gone() {
+    let place = Place::new();
+    let _domain = place.open("default");
+    let (mut ours, theirs) = pair();
+    let side = || Stdio::from(theirs.try_clone().unwrap());
+    let mut command = place.axonic(["top"]);
+    let mut top = Running::start(command.stdin(side()).stdout(side()).stderr(side()));
+    // Neither this process nor the command holds the other side open.
+    drop((command, theirs));
+    assert!(ours.read(&mut [0; 16]).unwrap() > 0, "it began to draw");
+    assert!(top.child().try_wait().unwrap().is_none());
+    drop(ours);
+    assert_eq!(top.finish().code, 0);
 }
 
 #[test]
