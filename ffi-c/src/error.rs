@@ -1,0 +1,292 @@
+//! Codes, the message of the last failure, versions, and the gate every exported function goes through.
+
+use axonic::{Error, ErrorKind};
+use std::any::Any;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+/// What a function returns: AXONIC_OK or the negative number of what went wrong. Numbers are never
+/// reused; later versions may add some.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum axonic_error_kind {
+    AXONIC_OK = 0,
+    /// An argument makes no sense; also NULL where data or a place for a result is needed.
+    AXONIC_ERROR_INVALID_ARGUMENT = -1,
+    /// A name or pattern is not made of tokens joined by '.'.
+    AXONIC_ERROR_INVALID_NAME = -2,
+    AXONIC_ERROR_NOT_FOUND = -3,
+    AXONIC_ERROR_ALREADY_EXISTS = -4,
+    AXONIC_ERROR_PERMISSION_DENIED = -5,
+    /// The timeout passed.
+    AXONIC_ERROR_TIMEOUT = -6,
+    /// The timeout was 0 and it would have had to wait.
+    AXONIC_ERROR_WOULD_BLOCK = -7,
+    /// The handle or its domain is closed, or the handle is NULL.
+    AXONIC_ERROR_CLOSED = -8,
+    /// The other side ended.
+    AXONIC_ERROR_DISCONNECTED = -9,
+    /// Larger than an option allows; the message names it.
+    AXONIC_ERROR_TOO_LARGE = -10,
+    /// A publisher with AXONIC_OVERFLOW_REJECT found no room.
+    AXONIC_ERROR_FULL = -11,
+    /// A table or quota is used up; the message names it.
+    AXONIC_ERROR_LIMIT_REACHED = -12,
+    /// The filesystem of the runtime directory is full.
+    AXONIC_ERROR_NO_SPACE = -13,
+    /// The domain was made by an incompatible version.
+    AXONIC_ERROR_LAYOUT_MISMATCH = -14,
+    /// Shared memory holds what no version writes.
+    AXONIC_ERROR_CORRUPT = -15,
+    /// A loan or borrowed message was carried across fork().
+    AXONIC_ERROR_FORKED = -16,
+    /// Somebody else holds it.
+    AXONIC_ERROR_BUSY = -17,
+    /// Still referred to from this process.
+    AXONIC_ERROR_IN_USE = -18,
+    AXONIC_ERROR_INTERRUPTED = -19,
+    AXONIC_ERROR_UNSUPPORTED = -20,
+    /// The bytes are not what the content type says.
+    AXONIC_ERROR_DECODE = -21,
+    /// Any other failure of the operating system, and errors inside the library.
+    AXONIC_ERROR_IO = -22,
+}
+
+pub const AXONIC_VERSION_MAJOR: u32 = 0;
+pub const AXONIC_VERSION_MINOR: u32 = 1;
+pub const AXONIC_VERSION_PATCH: u32 = 0;
+
+/// Why a call failed: the core's error, or one found before the core was reached.
+pub(crate) enum Failure {
+    Core(Error),
+    /// The ordinary answer of a poll that found nothing; costs no allocation.
+    Nothing(ErrorKind, &'static CStr),
+}
+
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Failure {
+        Failure::Core(Error::new(kind, message))
+    }
+
+    pub(crate) fn argument(message: impl Into<String>) -> Failure {
+        Failure::new(ErrorKind::InvalidArgument, message)
+    }
+
+    pub(crate) fn kind(&self) -> ErrorKind {
+        match self {
+            Failure::Core(error) => error.kind(),
+            Failure::Nothing(kind, _) => *kind,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Core(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Core(error) => error.fmt(f),
+            Failure::Nothing(_, text) => f.write_str(&text.to_string_lossy()),
+        }
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind())
+    }
+}
+
+/// The last failure of this thread; its text is made when somebody asks for it.
+struct Last {
+    failure: Option<Failure>,
+    text: Option<CString>,
+}
+
+thread_local! {
+    static LAST: RefCell<Last> = const { RefCell::new(Last { failure: None, text: None }) };
+}
+
+fn remember(failure: Failure) -> c_int {
+    let code = -failure.kind().number();
+    // A thread that is ending has no place for the text any more; the code still says what happened.
+    let _ = LAST.try_with(|last| last.borrow_mut().failure = Some(failure));
+    code
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Failure {
+    let what = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text.as_str(),
+        _ => "no message",
+    };
+    Failure::new(ErrorKind::Io, format!("internal error in the library, please report it: {what}"))
+}
+
+/// Runs the body of an exported function: a failure becomes a code and this thread's message, and
+/// no panic crosses into C.
+pub(crate) fn enter(body: impl FnOnce() -> Outcome<()>) -> c_int {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => 0,
+        Ok(Err(failure)) => remember(failure),
+        Err(payload) => remember(panicked(&*payload)),
+    }
+}
+
+/// As `enter` for functions that return what they found, or `none` when they fail.
+pub(crate) fn enter_or<T>(none: T, body: impl FnOnce() -> Outcome<T>) -> T {
+    let mut found = none;
+    enter(|| {
+        found = body()?;
+        Ok(())
+    });
+    found
+}
+
+/// The message of this thread's last failed call: the noun, its name, what happened, the limit or
+/// setting, the remedy. "" before the first failure; valid until the next failed call of this thread.
+/// A call that succeeds does not clear it.
+#[unsafe(no_mangle)]
+pub extern "C" fn axonic_last_error_message() -> *const c_char {
+    let text = catch_unwind(|| {
+        LAST.try_with(|last| {
+            let Last { failure, text } = &mut *last.borrow_mut();
+            if let Some(failure) = failure.take() {
+                *text = Some(match failure {
+                    Failure::Nothing(_, text) => text.to_owned(),
+                    Failure::Core(error) => without_nul(error.to_string()),
+                });
+            }
+            text.as_ref().map(|text| text.as_ptr())
+        })
+    });
+    text.ok().and_then(Result::ok).flatten().unwrap_or(c"".as_ptr())
+}
+
+fn without_nul(text: String) -> CString {
+    CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
+}
+
+/// The name of a code, the same in every language: "Timeout" for AXONIC_ERROR_TIMEOUT, "Ok" for
+/// AXONIC_OK, NULL for a number this version does not know. Valid for ever.
+#[unsafe(no_mangle)]
+pub extern "C" fn axonic_error_name(code: i32) -> *const c_char {
+    static NAMES: OnceLock<Vec<(i32, CString)>> = OnceLock::new();
+    if code == axonic_error_kind::AXONIC_OK as i32 {
+        return c"Ok".as_ptr();
+    }
+    enter_or(std::ptr::null(), || {
+        let names = NAMES.get_or_init(|| {
+            ErrorKind::ALL.iter().map(|kind| (-kind.number(), without_nul(kind.name().to_owned()))).collect()
+        });
+        let found = names.iter().find(|(number, _)| *number == code);
+        Ok(found.map_or(std::ptr::null(), |(_, name)| name.as_ptr()))
+    })
+}
+
+/// The version of the library that was loaded, "0.1.0". The header's own is in AXONIC_VERSION_MAJOR,
+/// _MINOR and _PATCH. Valid for ever.
+#[unsafe(no_mangle)]
+pub extern "C" fn axonic_version() -> *const c_char {
+    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => panic!("the version of the package holds a NUL"),
+    };
+    VERSION.as_ptr()
+}
+
+/// The version of the layout of shared memory: libraries with the same number share domains.
+#[unsafe(no_mangle)]
+pub extern "C" fn axonic_layout_version() -> u32 {
+    axonic::LAYOUT_VERSION
+}
+
+#[cfg(test)]
+mod tests {
+    use super::axonic_error_kind::*;
+    use super::*;
+
+    /// One line per kind, so that a new kind in the core breaks the build or this test, not a program in C.
+    fn code(kind: ErrorKind) -> axonic_error_kind {
+        match kind {
+            ErrorKind::InvalidArgument => AXONIC_ERROR_INVALID_ARGUMENT,
+            ErrorKind::InvalidName => AXONIC_ERROR_INVALID_NAME,
+            ErrorKind::NotFound => AXONIC_ERROR_NOT_FOUND,
+            ErrorKind::AlreadyExists => AXONIC_ERROR_ALREADY_EXISTS,
+            ErrorKind::PermissionDenied => AXONIC_ERROR_PERMISSION_DENIED,
+            ErrorKind::Timeout => AXONIC_ERROR_TIMEOUT,
+            ErrorKind::WouldBlock => AXONIC_ERROR_WOULD_BLOCK,
+            ErrorKind::Closed => AXONIC_ERROR_CLOSED,
+            ErrorKind::Disconnected => AXONIC_ERROR_DISCONNECTED,
+            ErrorKind::TooLarge => AXONIC_ERROR_TOO_LARGE,
+            ErrorKind::Full => AXONIC_ERROR_FULL,
+            ErrorKind::LimitReached => AXONIC_ERROR_LIMIT_REACHED,
+            ErrorKind::NoSpace => AXONIC_ERROR_NO_SPACE,
+            ErrorKind::LayoutMismatch => AXONIC_ERROR_LAYOUT_MISMATCH,
+            ErrorKind::Corrupt => AXONIC_ERROR_CORRUPT,
+            ErrorKind::Forked => AXONIC_ERROR_FORKED,
+            ErrorKind::Busy => AXONIC_ERROR_BUSY,
+            ErrorKind::InUse => AXONIC_ERROR_IN_USE,
+            ErrorKind::Interrupted => AXONIC_ERROR_INTERRUPTED,
+            ErrorKind::Unsupported => AXONIC_ERROR_UNSUPPORTED,
+            ErrorKind::Decode => AXONIC_ERROR_DECODE,
+            ErrorKind::Io => AXONIC_ERROR_IO,
+        }
+    }
+
+    fn text(pointer: *const c_char) -> String {
+        // SAFETY: the functions under test return NUL-terminated strings that live long enough.
+        unsafe { CStr::from_ptr(pointer) }.to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn every_kind_is_its_negative_number_and_keeps_its_name() {
+        for &kind in ErrorKind::ALL {
+            assert_eq!(code(kind) as i32, -kind.number(), "{kind:?}");
+            assert_eq!(text(axonic_error_name(-kind.number())), kind.name());
+            // AXONIC_ERROR_WOULD_BLOCK is WouldBlock.
+            let constant = format!("{:?}", code(kind)).replace("AXONIC_ERROR", "").replace('_', "");
+            assert_eq!(constant, kind.name().to_uppercase());
+        }
+        assert_eq!(text(axonic_error_name(0)), "Ok");
+        for unknown in [1, -23, i32::MIN, i32::MAX] {
+            assert!(axonic_error_name(unknown).is_null());
+        }
+    }
+
+    #[test]
+    fn a_failure_leaves_code_and_message_and_success_keeps_them() {
+        assert_eq!(text(axonic_last_error_message()), "");
+        assert_eq!(enter(|| Err(Failure::new(ErrorKind::Busy, "held\0by 7.3"))), -17);
+        assert_eq!(enter(|| Ok(())), 0);
+        assert!(text(axonic_last_error_message()).contains("held\u{fffd}by 7.3"));
+        assert_eq!(enter(|| Err(Failure::Nothing(ErrorKind::WouldBlock, c"nothing there"))), -7);
+        assert_eq!(text(axonic_last_error_message()), "nothing there");
+        let other_thread = std::thread::spawn(|| text(axonic_last_error_message())).join().unwrap();
+        assert_eq!(other_thread, "");
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        assert_eq!(enter(|| panic!("the sky fell")), -22);
+        assert!(text(axonic_last_error_message()).contains("the sky fell"));
+        assert_eq!(enter_or(5, || panic!("again")), 5);
+    }
+
+    #[test]
+    fn the_header_carries_the_version_of_the_package() {
+        let macros = format!("{AXONIC_VERSION_MAJOR}.{AXONIC_VERSION_MINOR}.{AXONIC_VERSION_PATCH}");
+        assert_eq!(macros, env!("CARGO_PKG_VERSION"));
+        assert_eq!(text(axonic_version()), env!("CARGO_PKG_VERSION"));
+        assert!(axonic_layout_version() > 0);
+    }
+}

@@ -1,0 +1,377 @@
+//! The writing side of a topic.
+
+use crate::args::{self, Out, Timeout, Versioned};
+use crate::domain::{self, axonic_domain};
+use crate::error::{Failure, Outcome, enter, enter_or};
+use crate::handle::{self, Noun};
+use crate::message::{Sent, axonic_payload};
+use axonic::{Loan, LoanMeta, Overflow, Payload, Publisher, PublisherOptions};
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::ptr::{null, null_mut};
+
+/// Publishes to one topic.
+pub struct axonic_publisher(());
+
+pub(crate) struct State {
+    pub(crate) publisher: Publisher,
+    topic: CString,
+}
+
+impl Noun for axonic_publisher {
+    const NAME: &'static str = "axonic_publisher";
+    type State = State;
+}
+
+/// What keeps a loan's memory in place.
+pub struct axonic_loan_token(());
+
+impl Noun for axonic_loan_token {
+    const NAME: &'static str = "axonic_loan";
+    type State = Loan;
+}
+
+/// What a publisher does when a subscriber has not read what it would overwrite.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum axonic_overflow {
+    /// Overwrite the oldest; the next message received says how many were missed.
+    AXONIC_OVERFLOW_DROP_OLDEST = 0,
+    /// Wait for the slowest subscriber.
+    AXONIC_OVERFLOW_BLOCK = 1,
+    /// Refuse with AXONIC_ERROR_FULL.
+    AXONIC_OVERFLOW_REJECT = 2,
+}
+
+/// Start with AXONIC_PUBLISHER_OPTIONS_INIT. 0 means the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct axonic_publisher_options {
+    /// sizeof(axonic_publisher_options)
+    pub size: usize,
+    /// An axonic_overflow.
+    pub overflow: i32,
+    /// An axonic_wait.
+    pub wait: i32,
+    /// Bytes of the ring of small messages; default 256 KiB.
+    pub capacity: usize,
+    /// Bytes larger messages (over 2 KiB) may use together; default 64 MiB.
+    pub max_bytes: usize,
+    /// Not 0: keep the messages after this publisher ends, for AXONIC_START_OLDEST.
+    pub retain: i32,
+    /// 0; for later versions.
+    pub reserved: i32,
+}
+
+// SAFETY: `repr(C)`, the size first, numbers only.
+unsafe impl Versioned for axonic_publisher_options {
+    const INIT: Self = axonic_publisher_options {
+        size: size_of::<Self>(),
+        overflow: axonic_overflow::AXONIC_OVERFLOW_DROP_OLDEST as i32,
+        wait: 0,
+        capacity: 0,
+        max_bytes: 0,
+        retain: 0,
+        reserved: 0,
+    };
+    const NAME: &'static str = "axonic_publisher_options";
+}
+
+/// Memory of the publisher to write a message into. Fill `data`, lower `size` to publish less of it,
+/// then axonic_publisher_commit() or axonic_publisher_abort(), once. It outlives its publisher.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct axonic_loan {
+    /// Aligned to 64 bytes; what it holds at first is unspecified.
+    pub data: *mut c_void,
+    pub size: usize,
+    /// NULL once committed or aborted.
+    pub token: *mut axonic_loan_token,
+}
+
+impl axonic_loan {
+    const SPENT: axonic_loan = axonic_loan { data: null_mut(), size: 0, token: null_mut() };
+}
+
+/// Counters of a publisher, as `axonic stat` shows them.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct axonic_publisher_stats {
+    pub published: u64,
+    pub bytes: u64,
+    /// Times it waited for room, or answered that there is none.
+    pub blocked: u64,
+    /// Sleeping subscribers it woke.
+    pub wakes_sent: u64,
+    /// Wake-ups it saved because nobody slept.
+    pub wakes_elided: u64,
+    pub subscribers: u64,
+    /// Memory held for larger messages.
+    pub slab_bytes: u64,
+    /// 0; for later versions.
+    pub reserved: [u64; 5],
+}
+
+fn options(given: &axonic_publisher_options) -> Outcome<PublisherOptions> {
+    use axonic_overflow::*;
+    let choices = [
+        (AXONIC_OVERFLOW_DROP_OLDEST as i32, Overflow::DropOldest),
+        (AXONIC_OVERFLOW_BLOCK as i32, Overflow::Block),
+        (AXONIC_OVERFLOW_REJECT as i32, Overflow::Reject),
+    ];
+    let default = PublisherOptions::default();
+    Ok(PublisherOptions {
+        overflow: args::choice(given.overflow, &choices, "axonic_overflow")?,
+        capacity: args::or_default(given.capacity, default.capacity),
+        max_bytes: args::or_default(given.max_bytes, default.max_bytes),
+        retain: given.retain != 0,
+        wait: domain::wait(given.wait)?,
+    })
+}
+
+/// Opens a publisher of a topic, "orders.created". `options` NULL: the defaults.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_open(
+    domain: *const axonic_domain,
+    topic: *const c_char,
+    options: *const axonic_publisher_options,
+    out: *mut *mut axonic_publisher,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles, strings and pointers.
+        let (out, domain, topic, given) = unsafe {
+            (Out::new(out)?, handle::get(domain)?, args::text(topic, "topic")?, args::versioned(options)?)
+        };
+        let publisher = domain.domain.publisher(topic, &self::options(&given)?)?;
+        let topic = args::c_string(publisher.topic());
+        out.set(handle::give::<axonic_publisher>(State { publisher, topic }));
+        Ok(())
+    })
+}
+
+/// Ends the publisher. What subscribers have not read yet stays readable to them.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_close(publisher: *mut axonic_publisher) -> c_int {
+    // SAFETY: the header's rules for handles.
+    enter(|| unsafe { handle::close(publisher) })
+}
+
+/// Its topic. NULL on failure.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_topic(publisher: *const axonic_publisher) -> *const c_char {
+    // SAFETY: the header's rules for handles.
+    enter_or(null(), || Ok(unsafe { handle::get(publisher)? }.topic.as_ptr()))
+}
+
+/// Its id, which its messages carry. 0 on failure.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_id(publisher: *const axonic_publisher) -> u64 {
+    // SAFETY: the header's rules for handles.
+    enter_or(0, || Ok(unsafe { handle::get(publisher)? }.publisher.id()))
+}
+
+/// Publishes a copy of raw bytes; with AXONIC_OVERFLOW_BLOCK it waits for room for ever.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_publish(
+    publisher: *mut axonic_publisher,
+    data: *const c_void,
+    size: usize,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (state, data) = unsafe { (handle::get_mut(publisher)?, args::bytes(data, size)?) };
+        Ok(state.publisher.publish(data)?)
+    })
+}
+
+/// Publishes a copy of a payload. With AXONIC_OVERFLOW_BLOCK and no room: AXONIC_ERROR_TIMEOUT
+/// after `timeout`, AXONIC_ERROR_WOULD_BLOCK when it is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_send(
+    publisher: *mut axonic_publisher,
+    payload: *const axonic_payload,
+    timeout: i64,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (state, sent) = unsafe { (handle::get_mut(publisher)?, Sent::read(payload)?) };
+        Ok(match args::timeout(timeout) {
+            Timeout::Try => state.publisher.try_send(&sent.payload())?,
+            Timeout::Wait(limit) => state.publisher.send(&sent.payload(), limit)?,
+        })
+    })
+}
+
+/// Publishes `count` payloads so that a subscriber finds all of them or none.
+/// AXONIC_ERROR_TOO_LARGE when they can never fit together.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_publish_many(
+    publisher: *mut axonic_publisher,
+    payloads: *const axonic_payload,
+    count: usize,
+    timeout: i64,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (state, sent) = unsafe { (handle::get_mut(publisher)?, read_many(payloads, count)?) };
+        let payloads: Vec<Payload> = sent.iter().map(Sent::payload).collect();
+        Ok(state.publisher.publish_many(&payloads, args::limit(timeout))?)
+    })
+}
+
+/// # Safety
+/// The header's rules for pointers, and they hold for `'a`.
+unsafe fn read_many<'a>(payloads: *const axonic_payload, count: usize) -> Outcome<Vec<Sent<'a>>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    if payloads.is_null() || !payloads.is_aligned() {
+        return Err(Failure::argument("payloads is NULL or misaligned"));
+    }
+    // The caller's struct may be older or newer than ours: its own size is the distance between them.
+    // SAFETY: at least one readable payload by the caller's promise.
+    let stride = unsafe { payloads.cast::<usize>().read() };
+    let mut sent = Vec::new();
+    for index in 0..count {
+        // SAFETY: inside the caller's array of `count` structs of that size.
+        let payload = unsafe { payloads.cast::<u8>().add(index.wrapping_mul(stride)) };
+        let payload = payload.cast::<axonic_payload>();
+        // SAFETY: `read` checks the pointer's alignment and the size it begins with.
+        sent.push(unsafe { Sent::read(payload)? });
+        // SAFETY: as above, and aligned because `read` accepted it.
+        if unsafe { payload.cast::<usize>().read() } != stride {
+            return Err(Failure::argument("the payloads say different sizes; begin each with AXONIC_PAYLOAD_INIT"));
+        }
+    }
+    Ok(sent)
+}
+
+/// Lends `size` bytes to write a message in place.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_loan(
+    publisher: *mut axonic_publisher,
+    size: usize,
+    timeout: i64,
+    out: *mut axonic_loan,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(publisher)?) };
+        let mut loan = state.publisher.loan(size, args::limit(timeout))?;
+        let data = loan.as_mut_ptr().cast();
+        out.set(axonic_loan { data, size, token: handle::give::<axonic_loan_token>(loan) });
+        Ok(())
+    })
+}
+
+/// Publishes a loan of this publisher. `payload` says what it holds (its `data` and `data_size` stay
+/// NULL and 0); NULL: raw bytes. The loan is spent, unless the answer is AXONIC_ERROR_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_commit(
+    publisher: *mut axonic_publisher,
+    loan: *mut axonic_loan,
+    payload: *const axonic_payload,
+    timeout: i64,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (state, sent) = unsafe { (handle::get_mut(publisher)?, Sent::read(payload)?) };
+        // SAFETY: NULL is answered; else the header's rules for pointers.
+        let place = unsafe { loan.as_mut() }.ok_or_else(|| Failure::argument("the loan is NULL"))?;
+        if place.token.is_null() {
+            return Err(Failure::argument("the loan was committed or aborted before"));
+        }
+        if !sent.data.is_empty() {
+            return Err(Failure::argument("the payload of a loan has no data of its own: the loan is the data"));
+        }
+        // SAFETY: the header's rules for handles.
+        let lent = unsafe { handle::get(place.token)? }.len();
+        if place.size > lent {
+            return Err(Failure::argument(format!("the loan has {lent} bytes, its size says {}", place.size)));
+        }
+        // SAFETY: the header's rules for handles; the struct forgets it in the next line.
+        let loan = unsafe { handle::take(place.token)? };
+        let len = Some(std::mem::replace(place, axonic_loan::SPENT).size);
+        let Sent { content, tensor, attributes, .. } = &sent;
+        let meta =
+            LoanMeta { len, content: *content, tensor: tensor.as_ref(), attributes: attributes.as_ref() };
+        Ok(state.publisher.commit(loan, &meta, args::limit(timeout))?)
+    })
+}
+
+/// Gives a loan back unpublished. No-op for NULL and for a loan that is spent. Needs no publisher.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_abort(loan: *mut axonic_loan) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for pointers.
+        if let Some(place) = unsafe { loan.as_mut() } {
+            // SAFETY: the header's rules for handles; the struct forgets it in the next line.
+            unsafe { handle::close(place.token)? };
+            *place = axonic_loan::SPENT;
+        }
+        Ok(())
+    })
+}
+
+/// Waits until at least `count` subscribers are attached.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_wait_for_subscribers(
+    publisher: *mut axonic_publisher,
+    count: usize,
+    timeout: i64,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles.
+        let state = unsafe { handle::get_mut(publisher)? };
+        Ok(state.publisher.wait_for_subscribers(count, args::limit(timeout))?)
+    })
+}
+
+/// Live subscribers whose pattern matches, now.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_subscribers(
+    publisher: *mut axonic_publisher,
+    out: *mut usize,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(publisher)?) };
+        out.set(state.publisher.subscribers());
+        Ok(())
+    })
+}
+
+/// A descriptor for poll() and epoll, readable when a publisher that was told
+/// AXONIC_ERROR_WOULD_BLOCK should try again. Belongs to the publisher.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_fd(publisher: *mut axonic_publisher, out: *mut c_int) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(publisher)?) };
+        out.set(state.publisher.fd()?);
+        Ok(())
+    })
+}
+
+/// Its counters.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_publisher_get_stats(
+    publisher: *mut axonic_publisher,
+    out: *mut axonic_publisher_stats,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(publisher)?) };
+        let stats = state.publisher.stats();
+        out.set(axonic_publisher_stats {
+            published: stats.published,
+            bytes: stats.bytes,
+            blocked: stats.blocked,
+            wakes_sent: stats.wakes_sent,
+            wakes_elided: stats.wakes_elided,
+            subscribers: stats.subscribers as u64,
+            slab_bytes: stats.slab_bytes as u64,
+            reserved: [0; 5],
+        });
+        Ok(())
+    })
+}

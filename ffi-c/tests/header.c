@@ -1,0 +1,90 @@
+/* The header alone: constants, initial values, names and versions. */
+#define _GNU_SOURCE
+#include "check.h"
+
+/* Offsets are the ABI: a field that moves breaks programs that are compiled already. */
+_Static_assert(sizeof(axonic_domain_options) == 40, "domain options");
+_Static_assert(sizeof(axonic_publisher_options) == 40, "publisher options");
+_Static_assert(sizeof(axonic_subscriber_options) == 24, "subscriber options");
+_Static_assert(sizeof(axonic_region_options) == 24, "region options");
+_Static_assert(sizeof(axonic_ring_options) == 24, "ring options");
+_Static_assert(sizeof(axonic_payload) == 64, "payload");
+_Static_assert(offsetof(axonic_payload, shape) == 32, "payload.shape");
+_Static_assert(sizeof(axonic_message) == 192, "message");
+_Static_assert(offsetof(axonic_message, data) == 16, "message.data");
+_Static_assert(offsetof(axonic_message, shape) == 48, "message.shape");
+_Static_assert(offsetof(axonic_message, missed) == 112, "message.missed");
+_Static_assert(offsetof(axonic_message, sample) == 152, "message.sample");
+_Static_assert(sizeof(axonic_loan) == 24, "loan");
+_Static_assert(sizeof(axonic_publisher_stats) == 96, "publisher stats");
+_Static_assert(sizeof(axonic_subscriber_stats) == 64, "subscriber stats");
+_Static_assert(sizeof(axonic_participant) == 8, "participant");
+
+static void initial_values(void) {
+    axonic_domain_options domain = AXONIC_DOMAIN_OPTIONS_INIT;
+    CHECK(domain.size == sizeof domain && domain.runtime_dir == NULL && domain.label == NULL);
+    CHECK(domain.group == -1 && domain.mode == 0 && domain.max_participants == 0);
+    axonic_publisher_options publisher = AXONIC_PUBLISHER_OPTIONS_INIT;
+    CHECK(publisher.size == sizeof publisher && publisher.overflow == AXONIC_OVERFLOW_DROP_OLDEST);
+    CHECK(publisher.wait == AXONIC_WAIT_ADAPTIVE && publisher.capacity == 0 && publisher.max_bytes == 0);
+    CHECK(publisher.retain == 0 && publisher.reserved == 0);
+    axonic_subscriber_options subscriber = AXONIC_SUBSCRIBER_OPTIONS_INIT;
+    CHECK(subscriber.size == sizeof subscriber && subscriber.start == AXONIC_START_LATEST);
+    CHECK(subscriber.wait == AXONIC_WAIT_ADAPTIVE && subscriber.max_borrowed == 0);
+    axonic_region_options region = AXONIC_REGION_OPTIONS_INIT;
+    CHECK(region.size == sizeof region && region.bytes == 0 && region.reserved == 0);
+    CHECK(region.create == AXONIC_CREATE_OPEN_OR_CREATE);
+    axonic_ring_options ring = AXONIC_RING_OPTIONS_INIT;
+    CHECK(ring.size == sizeof ring && ring.capacity == 0 && ring.wait == AXONIC_WAIT_ADAPTIVE);
+    CHECK(ring.reserved == 0);
+    axonic_payload payload = AXONIC_PAYLOAD_INIT;
+    CHECK(payload.size == sizeof payload && payload.data == NULL && payload.data_size == 0);
+    CHECK(payload.content == AXONIC_CONTENT_RAW && payload.dtype == AXONIC_DTYPE_NONE);
+    CHECK(payload.shape == NULL && payload.ndim == 0);
+    CHECK(payload.attributes == NULL && payload.attribute_count == 0);
+}
+
+static void times_and_versions(void) {
+    CHECK(AXONIC_FOREVER < 0);
+    CHECK(AXONIC_MICROSECOND == 1000 && AXONIC_MILLISECOND == 1000 * AXONIC_MICROSECOND);
+    CHECK(AXONIC_SECOND == 1000 * AXONIC_MILLISECOND && sizeof(AXONIC_SECOND) == 8);
+    CHECK(AXONIC_MAX_DIMENSIONS == 8);
+    char version[32];
+    snprintf(version, sizeof version, "%d.%d.%d", AXONIC_VERSION_MAJOR, AXONIC_VERSION_MINOR, AXONIC_VERSION_PATCH);
+    SAME(axonic_version(), version);
+    CHECK(axonic_layout_version() >= 1);
+}
+
+static void names(void) {
+    SAME(axonic_error_name(AXONIC_OK), "Ok");
+    SAME(axonic_error_name(AXONIC_ERROR_INVALID_ARGUMENT), "InvalidArgument");
+    SAME(axonic_error_name(AXONIC_ERROR_TIMEOUT), "Timeout");
+    SAME(axonic_error_name(AXONIC_ERROR_IO), "Io");
+    CHECK(axonic_error_name(AXONIC_ERROR_IO - 1) == NULL);
+    CHECK(axonic_error_name(6) == NULL);
+    int known = 0;
+    while (axonic_error_name(-known - 1) != NULL) {
+        known++;
+    }
+    CHECK(known == -AXONIC_ERROR_IO);
+
+    SAME(axonic_dtype_name(AXONIC_DTYPE_F32), "float32");
+    SAME(axonic_dtype_name(AXONIC_DTYPE_BF16), "bfloat16");
+    SAME(axonic_dtype_name(AXONIC_DTYPE_C128), "complex128");
+    CHECK(axonic_dtype_name(AXONIC_DTYPE_NONE) == NULL && axonic_dtype_name(16) == NULL);
+    const size_t sizes[] = {0, 1, 1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, 8, 16, 0};
+    for (int dtype = 0; dtype <= 16; dtype++) {
+        CHECK(axonic_dtype_size(dtype) == sizes[dtype]);
+        CHECK((axonic_dtype_name(dtype) != NULL) == (sizes[dtype] != 0));
+    }
+}
+
+int main(void) {
+    check_start();
+    SAME(axonic_last_error_message(), "");
+    initial_values();
+    times_and_versions();
+    names();
+    SAME(axonic_last_error_message(), "");
+    return 0;
+}

@@ -1,0 +1,682 @@
+/*
+ * Axonic: local communication between processes through shared memory.
+ * Generated from ffi-c/src by cbindgen (`cargo xtask codegen`); change it there.
+ *
+ * Rules for every function
+ *
+ * - Answers. A function returns AXONIC_OK (0) or a negative axonic_error_kind, and then
+ *   axonic_last_error_message() of the same thread says what happened and what to do. Functions that
+ *   return what they found say what they return on failure. Results come last among the parameters
+ *   and are written only on success.
+ * - Handles are opaque. axonic_<noun>_close(NULL) is a no-op; handles may be closed in any order; a
+ *   handle must not be used after it was closed. (The library tries to answer that mistake, and a
+ *   pointer of another noun, with AXONIC_ERROR_CLOSED or AXONIC_ERROR_INVALID_ARGUMENT. That helps
+ *   debugging and is no promise.)
+ * - Threads. Functions that take `const T *` may be called on one handle from several threads at
+ *   once. A function that takes `T *` must be the only one on that handle while it runs. Handles are
+ *   independent of each other, may move between threads, and no thread is ever started.
+ * - Timeouts are nanoseconds: negative waits for ever (AXONIC_FOREVER), 0 tries once. A signal
+ *   handler does not end a wait.
+ * - Strings are UTF-8 and end with a NUL. Those the library returns belong to it; each function says
+ *   how long they are valid, otherwise until their handle is closed.
+ * - Data is a pointer and a number of bytes; the pointer may be NULL when the number is 0.
+ * - Options begin with their own size, so that they can grow: start with AXONIC_<X>_OPTIONS_INIT and
+ *   change what matters. NULL means the defaults. Fields that take one of an enum's values are int32_t.
+ * - After fork() the child may use the parent's handles: they reopen themselves at their first use.
+ *   Loans and borrowed messages answer AXONIC_ERROR_FORKED there.
+ */
+
+#ifndef AXONIC_H
+#define AXONIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(__linux__) || !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "Axonic runs on 64-bit little-endian Linux only."
+#endif
+
+/* A timeout that never ends, and time units to write the others with: 5 * AXONIC_SECOND. */
+#define AXONIC_FOREVER ((int64_t)-1)
+#define AXONIC_MICROSECOND ((int64_t)1000)
+#define AXONIC_MILLISECOND ((int64_t)1000000)
+#define AXONIC_SECOND ((int64_t)1000000000)
+
+/* Initial values, for C and C++: axonic_publisher_options options = AXONIC_PUBLISHER_OPTIONS_INIT; */
+#define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0 }
+#define AXONIC_PUBLISHER_OPTIONS_INIT { sizeof(axonic_publisher_options), 0, 0, 0, 0, 0, 0 }
+#define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0 }
+#define AXONIC_REGION_OPTIONS_INIT { sizeof(axonic_region_options), 0, 0, 0 }
+#define AXONIC_RING_OPTIONS_INIT { sizeof(axonic_ring_options), 0, 0, 0 }
+#define AXONIC_PAYLOAD_INIT { sizeof(axonic_payload), NULL, 0, 0, 0, NULL, 0, NULL, 0 }
+
+#define AXONIC_VERSION_MAJOR 0
+
+#define AXONIC_VERSION_MINOR 1
+
+#define AXONIC_VERSION_PATCH 0
+
+/// The most dimensions a tensor has.
+#define AXONIC_MAX_DIMENSIONS 8
+
+/// What a function returns: AXONIC_OK or the negative number of what went wrong. Numbers are never
+/// reused; later versions may add some.
+typedef enum axonic_error_kind {
+    AXONIC_OK = 0,
+    /// An argument makes no sense; also NULL where data or a place for a result is needed.
+    AXONIC_ERROR_INVALID_ARGUMENT = -1,
+    /// A name or pattern is not made of tokens joined by '.'.
+    AXONIC_ERROR_INVALID_NAME = -2,
+    AXONIC_ERROR_NOT_FOUND = -3,
+    AXONIC_ERROR_ALREADY_EXISTS = -4,
+    AXONIC_ERROR_PERMISSION_DENIED = -5,
+    /// The timeout passed.
+    AXONIC_ERROR_TIMEOUT = -6,
+    /// The timeout was 0 and it would have had to wait.
+    AXONIC_ERROR_WOULD_BLOCK = -7,
+    /// The handle or its domain is closed, or the handle is NULL.
+    AXONIC_ERROR_CLOSED = -8,
+    /// The other side ended.
+    AXONIC_ERROR_DISCONNECTED = -9,
+    /// Larger than an option allows; the message names it.
+    AXONIC_ERROR_TOO_LARGE = -10,
+    /// A publisher with AXONIC_OVERFLOW_REJECT found no room.
+    AXONIC_ERROR_FULL = -11,
+    /// A table or quota is used up; the message names it.
+    AXONIC_ERROR_LIMIT_REACHED = -12,
+    /// The filesystem of the runtime directory is full.
+    AXONIC_ERROR_NO_SPACE = -13,
+    /// The domain was made by an incompatible version.
+    AXONIC_ERROR_LAYOUT_MISMATCH = -14,
+    /// Shared memory holds what no version writes.
+    AXONIC_ERROR_CORRUPT = -15,
+    /// A loan or borrowed message was carried across fork().
+    AXONIC_ERROR_FORKED = -16,
+    /// Somebody else holds it.
+    AXONIC_ERROR_BUSY = -17,
+    /// Still referred to from this process.
+    AXONIC_ERROR_IN_USE = -18,
+    AXONIC_ERROR_INTERRUPTED = -19,
+    AXONIC_ERROR_UNSUPPORTED = -20,
+    /// The bytes are not what the content type says.
+    AXONIC_ERROR_DECODE = -21,
+    /// Any other failure of the operating system, and errors inside the library.
+    AXONIC_ERROR_IO = -22,
+} axonic_error_kind;
+
+/// What axonic_domain_unlink() removes.
+typedef enum axonic_noun {
+    AXONIC_NOUN_TOPIC = 1,
+    AXONIC_NOUN_REGION = 2,
+    AXONIC_NOUN_RING = 3,
+} axonic_noun;
+
+/// How a handle waits, in option structs.
+typedef enum axonic_wait {
+    /// Spin briefly, then sleep.
+    AXONIC_WAIT_ADAPTIVE = 0,
+    /// Never sleep: the lowest latency for a whole core.
+    AXONIC_WAIT_SPIN = 1,
+    /// Sleep at once.
+    AXONIC_WAIT_BLOCK = 2,
+} axonic_wait;
+
+/// What the bytes of a message are.
+typedef enum axonic_content {
+    AXONIC_CONTENT_RAW = 0,
+    AXONIC_CONTENT_JSON = 1,
+    AXONIC_CONTENT_MESSAGEPACK = 2,
+    /// An array of `dtype` elements with a `shape`, row-major.
+    AXONIC_CONTENT_TENSOR = 3,
+} axonic_content;
+
+/// The element type of a tensor.
+typedef enum axonic_dtype {
+    /// No tensor.
+    AXONIC_DTYPE_NONE = 0,
+    AXONIC_DTYPE_BOOL = 1,
+    AXONIC_DTYPE_I8 = 2,
+    AXONIC_DTYPE_U8 = 3,
+    AXONIC_DTYPE_I16 = 4,
+    AXONIC_DTYPE_U16 = 5,
+    AXONIC_DTYPE_I32 = 6,
+    AXONIC_DTYPE_U32 = 7,
+    AXONIC_DTYPE_I64 = 8,
+    AXONIC_DTYPE_U64 = 9,
+    AXONIC_DTYPE_F16 = 10,
+    AXONIC_DTYPE_BF16 = 11,
+    AXONIC_DTYPE_F32 = 12,
+    AXONIC_DTYPE_F64 = 13,
+    AXONIC_DTYPE_C64 = 14,
+    AXONIC_DTYPE_C128 = 15,
+} axonic_dtype;
+
+/// What a publisher does when a subscriber has not read what it would overwrite.
+typedef enum axonic_overflow {
+    /// Overwrite the oldest; the next message received says how many were missed.
+    AXONIC_OVERFLOW_DROP_OLDEST = 0,
+    /// Wait for the slowest subscriber.
+    AXONIC_OVERFLOW_BLOCK = 1,
+    /// Refuse with AXONIC_ERROR_FULL.
+    AXONIC_OVERFLOW_REJECT = 2,
+} axonic_overflow;
+
+/// Where a subscriber begins with publishers that were there before it.
+typedef enum axonic_start {
+    /// With the next message.
+    AXONIC_START_LATEST = 0,
+    /// With the oldest message that is still there.
+    AXONIC_START_OLDEST = 1,
+} axonic_start;
+
+/// Whether opening may create.
+typedef enum axonic_create {
+    AXONIC_CREATE_OPEN_OR_CREATE = 0,
+    /// AXONIC_ERROR_ALREADY_EXISTS if it does.
+    AXONIC_CREATE_NEW = 1,
+    /// AXONIC_ERROR_NOT_FOUND if it does not exist.
+    AXONIC_CREATE_OPEN = 2,
+} axonic_create;
+
+/// A domain this process attached to: one participant, shared by every handle opened from it.
+typedef struct axonic_domain axonic_domain;
+
+/// What keeps a loan's memory in place.
+typedef struct axonic_loan_token axonic_loan_token;
+
+/// Publishes to one topic.
+typedef struct axonic_publisher axonic_publisher;
+
+/// A piece of memory that several processes map.
+typedef struct axonic_region axonic_region;
+
+/// The reading end of a ring.
+typedef struct axonic_ring_consumer axonic_ring_consumer;
+
+/// The writing end of a ring.
+typedef struct axonic_ring_producer axonic_ring_producer;
+
+/// What keeps a borrowed message in place.
+typedef struct axonic_sample axonic_sample;
+
+/// Receives what is published to the topics that match its pattern.
+typedef struct axonic_subscriber axonic_subscriber;
+
+/// Waits for several things at once. Each is known by a token of the caller's choice.
+typedef struct axonic_waitset axonic_waitset;
+
+/// Start with AXONIC_DOMAIN_OPTIONS_INIT. NULL or 0 means the default except where said.
+typedef struct axonic_domain_options {
+    /// sizeof(axonic_domain_options)
+    size_t size;
+    /// Default: AXONIC_RUNTIME_DIR, else a private directory of this user on /dev/shm.
+    const char *runtime_dir;
+    /// What `axonic ls` shows for this participant; default: the name of the program.
+    const char *label;
+    /// Group id of a domain shared between users; -1: none.
+    int64_t group;
+    /// Permissions of a domain that is created, as 0660.
+    uint32_t mode;
+    /// Participants a domain that is created has room for.
+    uint32_t max_participants;
+} axonic_domain_options;
+
+/// Who a participant is, as `axonic ls` shows it: "slot.epoch".
+typedef struct axonic_participant {
+    uint32_t slot;
+    uint32_t epoch;
+} axonic_participant;
+
+/// A CloudEvents 1.0 attribute. Names are 1 to 20 characters of a-z and 0-9.
+typedef struct axonic_attribute {
+    const char *name;
+    const char *value;
+} axonic_attribute;
+
+/// A message that arrived. Filled by axonic_subscriber_receive() and axonic_subscriber_borrow(); all
+/// its pointers stay valid until the next call on the subscriber, or, when it was borrowed, until
+/// axonic_subscriber_release().
+typedef struct axonic_message {
+    /// Ends with a NUL.
+    const char *topic;
+    size_t topic_size;
+    /// Aligned to 64 bytes. Not to be written to.
+    const void *data;
+    /// Bytes at `data`.
+    size_t size;
+    /// An axonic_content.
+    int32_t content;
+    /// An axonic_dtype.
+    int32_t dtype;
+    size_t ndim;
+    size_t shape[AXONIC_MAX_DIMENSIONS];
+    /// Messages of this publisher that were overwritten unread just before this one.
+    uint64_t missed;
+    /// Counts this publisher's messages.
+    uint64_t sequence;
+    /// The publisher's id.
+    uint64_t publisher;
+    /// `attribute_count` attributes in the order they were sent; see axonic_message_attribute().
+    const struct axonic_attribute *attributes;
+    size_t attribute_count;
+    /// NULL unless borrowed.
+    struct axonic_sample *sample;
+    /// 0; for later versions.
+    uint64_t reserved[4];
+} axonic_message;
+
+/// Start with AXONIC_PUBLISHER_OPTIONS_INIT. 0 means the default.
+typedef struct axonic_publisher_options {
+    /// sizeof(axonic_publisher_options)
+    size_t size;
+    /// An axonic_overflow.
+    int32_t overflow;
+    /// An axonic_wait.
+    int32_t wait;
+    /// Bytes of the ring of small messages; default 256 KiB.
+    size_t capacity;
+    /// Bytes larger messages (over 2 KiB) may use together; default 64 MiB.
+    size_t max_bytes;
+    /// Not 0: keep the messages after this publisher ends, for AXONIC_START_OLDEST.
+    int32_t retain;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_publisher_options;
+
+/// What a publisher sends. Start with AXONIC_PAYLOAD_INIT, which is an empty raw message.
+typedef struct axonic_payload {
+    /// sizeof(axonic_payload)
+    size_t size;
+    const void *data;
+    /// Bytes at `data`.
+    size_t data_size;
+    /// An axonic_content.
+    int32_t content;
+    /// An axonic_dtype, for AXONIC_CONTENT_TENSOR only.
+    int32_t dtype;
+    /// `ndim` lengths, for AXONIC_CONTENT_TENSOR only.
+    const size_t *shape;
+    size_t ndim;
+    /// `attribute_count` attributes. When there are any, the missing ones of specversion, id, source,
+    /// type and time are filled in.
+    const struct axonic_attribute *attributes;
+    size_t attribute_count;
+} axonic_payload;
+
+/// Memory of the publisher to write a message into. Fill `data`, lower `size` to publish less of it,
+/// then axonic_publisher_commit() or axonic_publisher_abort(), once. It outlives its publisher.
+typedef struct axonic_loan {
+    /// Aligned to 64 bytes; what it holds at first is unspecified.
+    void *data;
+    size_t size;
+    /// NULL once committed or aborted.
+    struct axonic_loan_token *token;
+} axonic_loan;
+
+/// Counters of a publisher, as `axonic stat` shows them.
+typedef struct axonic_publisher_stats {
+    uint64_t published;
+    uint64_t bytes;
+    /// Times it waited for room, or answered that there is none.
+    uint64_t blocked;
+    /// Sleeping subscribers it woke.
+    uint64_t wakes_sent;
+    /// Wake-ups it saved because nobody slept.
+    uint64_t wakes_elided;
+    uint64_t subscribers;
+    /// Memory held for larger messages.
+    uint64_t slab_bytes;
+    /// 0; for later versions.
+    uint64_t reserved[5];
+} axonic_publisher_stats;
+
+/// Start with AXONIC_SUBSCRIBER_OPTIONS_INIT. 0 means the default.
+typedef struct axonic_subscriber_options {
+    /// sizeof(axonic_subscriber_options)
+    size_t size;
+    /// An axonic_start.
+    int32_t start;
+    /// An axonic_wait.
+    int32_t wait;
+    /// Messages borrowed at once; default 128, at most 1024.
+    size_t max_borrowed;
+} axonic_subscriber_options;
+
+/// Counters of a subscriber, as `axonic stat` shows them.
+typedef struct axonic_subscriber_stats {
+    uint64_t received;
+    uint64_t bytes;
+    /// Messages overwritten before it read them.
+    uint64_t missed;
+    /// Publishers it reads from, ended ones with unread messages included.
+    uint64_t rings;
+    /// Borrowed messages that hold a publisher's memory.
+    uint64_t pinned;
+    /// 0; for later versions.
+    uint64_t reserved[3];
+} axonic_subscriber_stats;
+
+/// Start with AXONIC_REGION_OPTIONS_INIT.
+typedef struct axonic_region_options {
+    /// sizeof(axonic_region_options)
+    size_t size;
+    /// Bytes; needed to create. Not 0 and not the size of an existing region: AXONIC_ERROR_INVALID_ARGUMENT.
+    size_t bytes;
+    /// An axonic_create.
+    int32_t create;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_region_options;
+
+/// Start with AXONIC_RING_OPTIONS_INIT. 0 means the default.
+typedef struct axonic_ring_options {
+    /// sizeof(axonic_ring_options)
+    size_t size;
+    /// The largest message in bytes; default 1 MiB.
+    size_t capacity;
+    /// An axonic_wait.
+    int32_t wait;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_ring_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/// The message of this thread's last failed call: the noun, its name, what happened, the limit or
+/// setting, the remedy. "" before the first failure; valid until the next failed call of this thread.
+/// A call that succeeds does not clear it.
+const char *axonic_last_error_message(void);
+
+/// The name of a code, the same in every language: "Timeout" for AXONIC_ERROR_TIMEOUT, "Ok" for
+/// AXONIC_OK, NULL for a number this version does not know. Valid for ever.
+const char *axonic_error_name(int32_t code);
+
+/// The version of the library that was loaded, "0.1.0". The header's own is in AXONIC_VERSION_MAJOR,
+/// _MINOR and _PATCH. Valid for ever.
+const char *axonic_version(void);
+
+/// The version of the layout of shared memory: libraries with the same number share domains.
+uint32_t axonic_layout_version(void);
+
+/// Attaches to a domain and creates it if needed. `name` NULL or "": AXONIC_DOMAIN from the
+/// environment, else "default". `options` NULL: the defaults.
+int axonic_domain_open(const char *name,
+                       const struct axonic_domain_options *options,
+                       struct axonic_domain **out);
+
+/// Leaves the domain. Handles opened from it answer AXONIC_ERROR_CLOSED from now on; they are still
+/// to be closed, before or after.
+int axonic_domain_close(struct axonic_domain *domain);
+
+/// Its name. NULL on failure.
+const char *axonic_domain_name(const struct axonic_domain *domain);
+
+/// Its folder in the runtime directory. NULL on failure.
+const char *axonic_domain_path(const struct axonic_domain *domain);
+
+/// Who this process is in the domain. A child of fork() becomes another one at its first use.
+int axonic_domain_participant(const struct axonic_domain *domain, struct axonic_participant *out);
+
+/// Removes a region, or what a topic or ring left behind; `noun` is an axonic_noun.
+/// AXONIC_ERROR_BUSY while somebody alive holds a topic or ring of that name.
+int axonic_domain_unlink(const struct axonic_domain *domain, int32_t noun, const char *name);
+
+/// The value of an attribute of a message, or NULL when it has none of that name.
+const char *axonic_message_attribute(const struct axonic_message *message, const char *name);
+
+/// Bytes of one element of an axonic_dtype; 0 for a number that is none.
+size_t axonic_dtype_size(int32_t dtype);
+
+/// The name of an axonic_dtype as numpy spells it, "float32"; NULL for a number that is none. Valid for ever.
+const char *axonic_dtype_name(int32_t dtype);
+
+/// Opens a publisher of a topic, "orders.created". `options` NULL: the defaults.
+int axonic_publisher_open(const struct axonic_domain *domain,
+                          const char *topic,
+                          const struct axonic_publisher_options *options,
+                          struct axonic_publisher **out);
+
+/// Ends the publisher. What subscribers have not read yet stays readable to them.
+int axonic_publisher_close(struct axonic_publisher *publisher);
+
+/// Its topic. NULL on failure.
+const char *axonic_publisher_topic(const struct axonic_publisher *publisher);
+
+/// Its id, which its messages carry. 0 on failure.
+uint64_t axonic_publisher_id(const struct axonic_publisher *publisher);
+
+/// Publishes a copy of raw bytes; with AXONIC_OVERFLOW_BLOCK it waits for room for ever.
+int axonic_publisher_publish(struct axonic_publisher *publisher, const void *data, size_t size);
+
+/// Publishes a copy of a payload. With AXONIC_OVERFLOW_BLOCK and no room: AXONIC_ERROR_TIMEOUT
+/// after `timeout`, AXONIC_ERROR_WOULD_BLOCK when it is 0.
+int axonic_publisher_send(struct axonic_publisher *publisher,
+                          const struct axonic_payload *payload,
+                          int64_t timeout);
+
+/// Publishes `count` payloads so that a subscriber finds all of them or none.
+/// AXONIC_ERROR_TOO_LARGE when they can never fit together.
+int axonic_publisher_publish_many(struct axonic_publisher *publisher,
+                                  const struct axonic_payload *payloads,
+                                  size_t count,
+                                  int64_t timeout);
+
+/// Lends `size` bytes to write a message in place.
+int axonic_publisher_loan(struct axonic_publisher *publisher,
+                          size_t size,
+                          int64_t timeout,
+                          struct axonic_loan *out);
+
+/// Publishes a loan of this publisher. `payload` says what it holds (its `data` and `data_size` stay
+/// NULL and 0); NULL: raw bytes. The loan is spent, unless the answer is AXONIC_ERROR_INVALID_ARGUMENT.
+int axonic_publisher_commit(struct axonic_publisher *publisher,
+                            struct axonic_loan *loan,
+                            const struct axonic_payload *payload,
+                            int64_t timeout);
+
+/// Gives a loan back unpublished. No-op for NULL and for a loan that is spent. Needs no publisher.
+int axonic_publisher_abort(struct axonic_loan *loan);
+
+/// Waits until at least `count` subscribers are attached.
+int axonic_publisher_wait_for_subscribers(struct axonic_publisher *publisher, size_t count, int64_t timeout);
+
+/// Live subscribers whose pattern matches, now.
+int axonic_publisher_subscribers(struct axonic_publisher *publisher, size_t *out);
+
+/// A descriptor for poll() and epoll, readable when a publisher that was told
+/// AXONIC_ERROR_WOULD_BLOCK should try again. Belongs to the publisher.
+int axonic_publisher_fd(struct axonic_publisher *publisher, int *out);
+
+/// Its counters.
+int axonic_publisher_get_stats(struct axonic_publisher *publisher, struct axonic_publisher_stats *out);
+
+/// Subscribes to a topic or a pattern: "orders.created", "orders.*" (one token), "orders.>" (the
+/// rest). `options` NULL: the defaults.
+int axonic_subscriber_open(const struct axonic_domain *domain,
+                           const char *pattern,
+                           const struct axonic_subscriber_options *options,
+                           struct axonic_subscriber **out);
+
+/// Ends the subscription. Borrowed messages stay valid until they are released.
+int axonic_subscriber_close(struct axonic_subscriber *subscriber);
+
+/// Its pattern. NULL on failure.
+const char *axonic_subscriber_pattern(const struct axonic_subscriber *subscriber);
+
+/// Its id. 0 on failure.
+uint64_t axonic_subscriber_id(const struct axonic_subscriber *subscriber);
+
+/// Copies the next message into the subscriber and describes it in `out`. Timeout 0:
+/// AXONIC_ERROR_WOULD_BLOCK when there is none.
+int axonic_subscriber_receive(struct axonic_subscriber *subscriber,
+                              int64_t timeout,
+                              struct axonic_message *out);
+
+/// As axonic_subscriber_receive() without the copy: a larger message is read where its publisher
+/// wrote it. Ends with axonic_subscriber_release().
+int axonic_subscriber_borrow(struct axonic_subscriber *subscriber,
+                             int64_t timeout,
+                             struct axonic_message *out);
+
+/// Ends a borrow; the struct becomes an empty message. No-op for NULL and for a message that is not
+/// borrowed. Needs no subscriber and may be called from any thread.
+int axonic_subscriber_release(struct axonic_message *message);
+
+/// Live publishers whose topic matches, now.
+int axonic_subscriber_publishers(struct axonic_subscriber *subscriber, size_t *out);
+
+/// A descriptor for poll() and epoll, readable until a call with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK (level-triggered). Only poll it; it belongs to the subscriber.
+int axonic_subscriber_fd(struct axonic_subscriber *subscriber, int *out);
+
+/// Its counters.
+int axonic_subscriber_get_stats(struct axonic_subscriber *subscriber, struct axonic_subscriber_stats *out);
+
+/// Opens a region and creates it if the options allow. It stays until axonic_domain_unlink().
+int axonic_region_open(const struct axonic_domain *domain,
+                       const char *name,
+                       const struct axonic_region_options *options,
+                       struct axonic_region **out);
+
+/// Makes a nameless region with a copy of `data` that nobody can change or truncate any more, to be
+/// handed to another process by its descriptor.
+int axonic_region_seal(const void *data, size_t size, struct axonic_region **out);
+
+/// Opens a sealed region by a descriptor that another process sent, after checking its seals. The
+/// descriptor is duplicated: the caller keeps its own.
+int axonic_region_from_fd(int fd, struct axonic_region **out);
+
+/// Unmaps it. Pointers into it are dead afterwards.
+int axonic_region_close(struct axonic_region *region);
+
+/// Its name, "" when it is sealed. NULL on failure.
+const char *axonic_region_name(const struct axonic_region *region);
+
+/// Its memory, page-aligned, the same in every process that maps it. Not to be written to unless
+/// axonic_region_is_writable(). Who writes when is up to its users. NULL on failure.
+void *axonic_region_data(const struct axonic_region *region);
+
+/// Bytes at axonic_region_data(). 0 on failure.
+size_t axonic_region_size(const struct axonic_region *region);
+
+/// Whether it may be written to: sealed regions may not.
+bool axonic_region_is_writable(const struct axonic_region *region);
+
+/// Whether this call of axonic_region_open() created it, so that exactly one process initialises it.
+bool axonic_region_is_created(const struct axonic_region *region);
+
+/// Copies `size` bytes at `offset` out of it, checked against its size.
+int axonic_region_read(const struct axonic_region *region, size_t offset, size_t size, void *out);
+
+/// Copies `size` bytes into it at `offset`, checked against its size.
+int axonic_region_write(const struct axonic_region *region, size_t offset, const void *data, size_t size);
+
+/// The descriptor of a sealed region, to be sent over a socket or inherited. Belongs to the region.
+int axonic_region_fd(const struct axonic_region *region, int *out);
+
+/// Opens the writing end of a ring and creates the ring if needed. A ring has one of each:
+/// AXONIC_ERROR_BUSY for a second one. What is pushed before a consumer opened waits for it.
+int axonic_ring_producer_open(const struct axonic_domain *domain,
+                              const char *name,
+                              const struct axonic_ring_options *options,
+                              struct axonic_ring_producer **out);
+
+/// Ends the writing end; the consumer reads what is left, then answers AXONIC_ERROR_DISCONNECTED.
+int axonic_ring_producer_close(struct axonic_ring_producer *producer);
+
+/// The ring's name. NULL on failure.
+const char *axonic_ring_producer_name(const struct axonic_ring_producer *producer);
+
+/// Pushes a copy of a message, waiting for room. Timeout 0: AXONIC_ERROR_WOULD_BLOCK when there is none.
+int axonic_ring_producer_push(struct axonic_ring_producer *producer,
+                              const void *data,
+                              size_t size,
+                              int64_t timeout);
+
+/// Room for a message of `size` bytes to be written in place; nothing is sent before
+/// axonic_ring_producer_commit(). Valid until the next call on this producer.
+int axonic_ring_producer_reserve(struct axonic_ring_producer *producer,
+                                 size_t size,
+                                 int64_t timeout,
+                                 void **out);
+
+/// Sends the first `size` bytes of what was reserved last.
+int axonic_ring_producer_commit(struct axonic_ring_producer *producer, size_t size);
+
+/// A descriptor for poll() and epoll, readable when a producer that was told
+/// AXONIC_ERROR_WOULD_BLOCK should try again. Belongs to the producer.
+int axonic_ring_producer_fd(struct axonic_ring_producer *producer, int *out);
+
+/// Opens the reading end of a ring and creates the ring if needed.
+int axonic_ring_consumer_open(const struct axonic_domain *domain,
+                              const char *name,
+                              const struct axonic_ring_options *options,
+                              struct axonic_ring_consumer **out);
+
+/// Ends the reading end; another consumer may take its place.
+int axonic_ring_consumer_close(struct axonic_ring_consumer *consumer);
+
+/// The ring's name. NULL on failure.
+const char *axonic_ring_consumer_name(const struct axonic_ring_consumer *consumer);
+
+/// The next message, read in place: valid until the next axonic_ring_consumer_pop() or
+/// axonic_ring_consumer_release(), which give its room back to the producer. Timeout 0:
+/// AXONIC_ERROR_WOULD_BLOCK when there is none.
+int axonic_ring_consumer_pop(struct axonic_ring_consumer *consumer,
+                             int64_t timeout,
+                             const void **out_data,
+                             size_t *out_size);
+
+/// Gives the room of the message popped last back to the producer; no-op if it was given back.
+int axonic_ring_consumer_release(struct axonic_ring_consumer *consumer);
+
+/// A descriptor for poll() and epoll, readable until a pop with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK (level-triggered). Only poll it; it belongs to the consumer.
+int axonic_ring_consumer_fd(struct axonic_ring_consumer *consumer, int *out);
+
+/// Makes an empty wait set.
+int axonic_waitset_open(struct axonic_waitset **out);
+
+/// Ends it; what was added is not touched.
+int axonic_waitset_close(struct axonic_waitset *waitset);
+
+/// Ready while the subscriber may have messages. A token can be used once:
+/// AXONIC_ERROR_ALREADY_EXISTS.
+int axonic_waitset_add_subscriber(struct axonic_waitset *waitset,
+                                  struct axonic_subscriber *subscriber,
+                                  uint64_t token);
+
+/// Ready when a publisher that was told AXONIC_ERROR_WOULD_BLOCK should try again.
+int axonic_waitset_add_publisher(struct axonic_waitset *waitset,
+                                 struct axonic_publisher *publisher,
+                                 uint64_t token);
+
+/// Ready while a descriptor is readable: any of the system's, or one from an `_fd` function above.
+int axonic_waitset_add_fd(struct axonic_waitset *waitset, int fd, uint64_t token);
+
+/// Ready every `period` nanoseconds, the first time after one period.
+int axonic_waitset_add_timer(struct axonic_waitset *waitset, int64_t period, uint64_t token);
+
+/// Takes what has this token out of the set; AXONIC_ERROR_NOT_FOUND if nothing has it. Do so before
+/// closing what was added.
+int axonic_waitset_remove(struct axonic_waitset *waitset, uint64_t token);
+
+/// Waits until something is ready and writes up to `capacity` tokens to `tokens` and their number to
+/// `out_count`: 0 when the timeout passed, which is no error. Tokens that do not fit come first next time.
+int axonic_waitset_wait(struct axonic_waitset *waitset,
+                        int64_t timeout,
+                        uint64_t *tokens,
+                        size_t capacity,
+                        size_t *out_count);
+
+/// A descriptor that is readable while something in the set is ready. Belongs to the set.
+int axonic_waitset_fd(struct axonic_waitset *waitset, int *out);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* AXONIC_H */

@@ -1,0 +1,36 @@
+// Axonic for C++17 and later: the nouns of axonic.h as values that close themselves. Header only.
+//
+// Failures. Every call that can fail takes a Report last: leave it out and the call throws
+// axonic::Error (or the subclass of its kind, such as axonic::TimeoutError); give a std::error_code
+// and it is set instead, and the call returns something empty.
+//
+// Lifetime. Handles are movable and keep their domain open; a Loan keeps its publisher, a Sample its
+// memory. Using a handle after close(), or after it was moved from, is ErrorKind::Closed.
+//
+// Threads. A Domain and a Region may be used from several threads at once; any other object by one at a time.
+#ifndef AXONIC_HPP
+#define AXONIC_HPP
+
+#include "axonic.h"
+#include "axonic/domain.hpp"
+#include "axonic/error.hpp"
+#include "axonic/message.hpp"
+#include "axonic/publisher.hpp"
+#include "axonic/region.hpp"
+#include "axonic/ring.hpp"
+#include "axonic/subscriber.hpp"
+#include "axonic/value.hpp"
+#include "axonic/wait.hpp"
+
+#include <cstdint>
+
+namespace axonic {
+
+// The version of the library that was loaded, "0.1.0".
+inline const char* version() noexcept { return axonic_version(); }
+// Libraries with the same layout version share domains.
+inline std::uint32_t layout_version() noexcept { return axonic_layout_version(); }
+
+} // namespace axonic
+
+#endif

@@ -1,0 +1,128 @@
+// The domain, from which the other nouns are opened. Included by axonic.hpp.
+#ifndef AXONIC_DOMAIN_HPP
+#define AXONIC_DOMAIN_HPP
+
+#include "publisher.hpp"
+#include "region.hpp"
+#include "ring.hpp"
+#include "subscriber.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace axonic {
+
+enum class Noun : std::int32_t {
+    Topic = AXONIC_NOUN_TOPIC,
+    Region = AXONIC_NOUN_REGION,
+    Ring = AXONIC_NOUN_RING,
+};
+
+// Options mean what they mean in axonic.h; 0 and "" are the default.
+struct DomainOptions {
+    std::string runtime_dir{};
+    std::string label{};
+    std::int64_t group = -1;
+    std::uint32_t mode = 0;
+    std::uint32_t max_participants = 0;
+};
+
+// A domain this process attached to. Copies are the same participant; it is left when the last copy
+// and the last handle opened from it are gone, or at close().
+class Domain {
+public:
+    Domain() noexcept = default;
+    explicit Domain(axonic_domain* handle) : shared_(std::make_shared<detail::OwnedDomain>(handle)) {}
+
+    explicit operator bool() const noexcept { return get() != nullptr; }
+    axonic_domain* get() const noexcept { return shared_ != nullptr ? shared_->get() : nullptr; }
+    // Leaves the domain now: its handles answer ErrorKind::Closed. Not while another thread uses it.
+    void close() noexcept {
+        if (shared_ != nullptr) {
+            shared_->reset();
+        }
+    }
+    std::string_view name() const noexcept { return detail::text(axonic_domain_name(get())); }
+    std::string_view path() const noexcept { return detail::text(axonic_domain_path(get())); }
+    axonic_participant participant(Report report = {}) const {
+        return detail::result<axonic_participant>(
+            report, [&](auto* out) { return axonic_domain_participant(get(), out); });
+    }
+
+    Publisher publisher(const std::string& topic, const PublisherOptions& options = {}, Report report = {}) const {
+        axonic_publisher_options given = AXONIC_PUBLISHER_OPTIONS_INIT;
+        given.overflow = static_cast<std::int32_t>(options.overflow);
+        given.wait = static_cast<std::int32_t>(options.wait);
+        given.capacity = options.capacity;
+        given.max_bytes = options.max_bytes;
+        given.retain = options.retain ? 1 : 0;
+        return open<Publisher>(axonic_publisher_open, topic, given, report);
+    }
+    Subscriber subscriber(const std::string& pattern, const SubscriberOptions& options = {},
+                          Report report = {}) const {
+        axonic_subscriber_options given = AXONIC_SUBSCRIBER_OPTIONS_INIT;
+        given.start = static_cast<std::int32_t>(options.start);
+        given.wait = static_cast<std::int32_t>(options.wait);
+        given.max_borrowed = options.max_borrowed;
+        return open<Subscriber>(axonic_subscriber_open, pattern, given, report);
+    }
+    Region region(const std::string& name, const RegionOptions& options = {}, Report report = {}) const {
+        axonic_region_options given = AXONIC_REGION_OPTIONS_INIT;
+        given.bytes = options.size;
+        given.create = static_cast<std::int32_t>(options.create);
+        if (!detail::nul_free(name, report)) {
+            return Region();
+        }
+        return Region(detail::result<axonic_region*>(
+            report, [&](auto* out) { return axonic_region_open(get(), name.c_str(), &given, out); }));
+    }
+    RingProducer ring_producer(const std::string& name, const RingOptions& options = {}, Report report = {}) const {
+        return open<RingProducer>(axonic_ring_producer_open, name, ring(options), report);
+    }
+    RingConsumer ring_consumer(const std::string& name, const RingOptions& options = {}, Report report = {}) const {
+        return open<RingConsumer>(axonic_ring_consumer_open, name, ring(options), report);
+    }
+    void unlink(Noun noun, const std::string& name, Report report = {}) const {
+        if (detail::nul_free(name, report)) {
+            report(axonic_domain_unlink(get(), static_cast<std::int32_t>(noun), name.c_str()));
+        }
+    }
+
+private:
+    static axonic_ring_options ring(const RingOptions& options) noexcept {
+        axonic_ring_options given = AXONIC_RING_OPTIONS_INIT;
+        given.capacity = options.capacity;
+        given.wait = static_cast<std::int32_t>(options.wait);
+        return given;
+    }
+    // Opens a handle that keeps this domain open.
+    template <class H, class Options, class T>
+    H open(int (*call)(const axonic_domain*, const char*, const Options*, T**), const std::string& name,
+           const Options& options, const Report& report) const {
+        T* handle = nullptr;
+        return detail::nul_free(name, report) && report(call(get(), name.c_str(), &options, &handle)) ? H(shared_, handle) : H();
+    }
+
+    detail::SharedDomain shared_;
+};
+
+// Attaches to a domain and creates it if needed; "" is AXONIC_DOMAIN or "default".
+inline Domain open(const std::string& name = "", const DomainOptions& options = {}, Report report = {}) {
+    axonic_domain_options given = AXONIC_DOMAIN_OPTIONS_INIT;
+    given.runtime_dir = options.runtime_dir.c_str();
+    given.label = options.label.c_str();
+    given.group = options.group;
+    given.mode = options.mode;
+    given.max_participants = options.max_participants;
+    if (!detail::nul_free(name, report)) {
+        return Domain();
+    }
+    return Domain(detail::result<axonic_domain*>(
+        report, [&](auto* out) { return axonic_domain_open(name.c_str(), &given, out); }));
+}
+
+} // namespace axonic
+
+#endif

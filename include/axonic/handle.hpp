@@ -1,0 +1,99 @@
+// What every noun is made of: owned handles and calls of the C functions. Included by axonic.hpp.
+#ifndef AXONIC_HANDLE_HPP
+#define AXONIC_HANDLE_HPP
+
+#include "../axonic.h"
+#include "error.hpp"
+#include "value.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace axonic {
+
+enum class Wait : std::int32_t {
+    Adaptive = AXONIC_WAIT_ADAPTIVE,
+    Spin = AXONIC_WAIT_SPIN,
+    Block = AXONIC_WAIT_BLOCK,
+};
+
+namespace detail {
+template <class T, int (*Close)(T*)> struct Closer {
+    void operator()(T* handle) const noexcept { Close(handle); }
+};
+template <class T, int (*Close)(T*)> using Owned = std::unique_ptr<T, Closer<T, Close>>;
+using OwnedDomain = Owned<axonic_domain, axonic_domain_close>;
+
+// A domain's handle, shared by everything opened from it.
+using SharedDomain = std::shared_ptr<OwnedDomain>;
+
+// A handle with the domain it needs: closed before its domain may be.
+template <class T, int (*Close)(T*)> struct Member {
+    SharedDomain domain;
+    Owned<T, Close> handle;
+    T* get() const noexcept { return handle.get(); }
+    void close() noexcept {
+        handle.reset();
+        domain.reset();
+    }
+};
+
+// Calls a C function whose last parameter is a place for a result of type R; R{} when it fails.
+template <class R, class F> R result(const Report& report, F call) {
+    R out{};
+    return report(call(&out)) ? out : R{};
+}
+
+// As `result` for descriptors, where nothing is -1.
+template <class F> int descriptor(const Report& report, F call) {
+    int out = -1;
+    report(call(&out));
+    return out;
+}
+
+// A string of C, which is NULL when there is none.
+inline std::string_view text(const char* text) noexcept { return text != nullptr ? text : std::string_view(); }
+
+// C would take a name with a NUL inside for the part before it.
+inline bool nul_free(const std::string& name, const Report& report) {
+    if (name.find('\0') != std::string::npos) {
+        report.fail(ErrorKind::InvalidName, "the name holds a NUL character");
+        return false;
+    }
+    return true;
+}
+
+// A payload as C wants it, with the arrays it points at.
+class PayloadInC {
+public:
+    PayloadInC(bytes_view data, Content content, Dtype dtype, span<const std::size_t> shape,
+               const Attributes& attributes) {
+        for (const auto& [name, value] : attributes) {
+            attributes_.push_back({name.c_str(), value.c_str()});
+        }
+        payload_.data = data.data();
+        payload_.data_size = data.size();
+        payload_.content = static_cast<std::int32_t>(content);
+        payload_.dtype = static_cast<std::int32_t>(dtype);
+        payload_.shape = shape.data();
+        payload_.ndim = shape.size();
+        payload_.attributes = attributes_.data();
+        payload_.attribute_count = attributes_.size();
+    }
+    explicit PayloadInC(const Payload& p) : PayloadInC(p.data, p.content, p.dtype, p.shape, p.attributes) {}
+    const axonic_payload& get() const noexcept { return payload_; }
+
+private:
+    axonic_payload payload_ = AXONIC_PAYLOAD_INIT;
+    std::vector<axonic_attribute> attributes_;
+};
+} // namespace detail
+
+} // namespace axonic
+
+#endif

@@ -1,0 +1,208 @@
+/* The C peer of the conformance tests; its arguments and output are those of every language:
+ *   peer send <domain> <topic> <copy|loan> <sizes> <count>
+ *   peer recv <domain> <topic> <copy|borrow> <sizes> <count>
+ *   peer errors
+ *   peer raise <domain>
+ */
+#define _GNU_SOURCE
+#include <axonic.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { SIZES = 64 };
+static size_t sizes[SIZES];
+static size_t size_count;
+
+static void check(int code) {
+    if (code != AXONIC_OK) {
+        printf("bad %s: %s\n", axonic_error_name(code), axonic_last_error_message());
+        exit(1);
+    }
+}
+
+static void read_sizes(const char *text) {
+    while (*text != '\0' && size_count < SIZES) {
+        char *end = NULL;
+        sizes[size_count++] = strtoull(text, &end, 10);
+        text = *end == ',' ? end + 1 : end;
+    }
+}
+
+/* The first byte of a message; each further one is 31 more. */
+static unsigned char first_byte(size_t message, size_t size) {
+    return (unsigned char)(message * 7 + size);
+}
+
+static void fill(unsigned char *bytes, size_t message, size_t size) {
+    unsigned char value = first_byte(message, size);
+    for (size_t i = 0; i < size; i++, value = (unsigned char)(value + 31)) {
+        bytes[i] = value;
+    }
+}
+
+static int send_all(axonic_domain *domain, const char *topic, int by_loan, size_t count) {
+    axonic_publisher *publisher = NULL;
+    axonic_publisher_options options = AXONIC_PUBLISHER_OPTIONS_INIT;
+    options.overflow = AXONIC_OVERFLOW_BLOCK;
+    options.max_bytes = (size_t)512 << 20;
+    check(axonic_publisher_open(domain, topic, &options, &publisher));
+    check(axonic_publisher_wait_for_subscribers(publisher, 1, 10 * AXONIC_SECOND));
+    size_t message = 0;
+    for (size_t s = 0; s < size_count; s++) {
+        unsigned char *bytes = malloc(sizes[s] + 1);
+        for (size_t k = 0; k < count; k++, message++) {
+            if (by_loan) {
+                axonic_loan loan;
+                check(axonic_publisher_loan(publisher, sizes[s], 20 * AXONIC_SECOND, &loan));
+                fill(loan.data, message, sizes[s]);
+                check(axonic_publisher_commit(publisher, &loan, NULL, 20 * AXONIC_SECOND));
+            } else {
+                fill(bytes, message, sizes[s]);
+                check(axonic_publisher_publish(publisher, bytes, sizes[s]));
+            }
+        }
+        free(bytes);
+    }
+    const struct timespec pause = {0, 2000000};
+    const time_t until = time(NULL) + 20;
+    size_t subscribers = 1;
+    while (subscribers != 0 && time(NULL) < until) {
+        nanosleep(&pause, NULL);
+        check(axonic_publisher_subscribers(publisher, &subscribers));
+    }
+    printf("sent %zu\n", message);
+    return axonic_publisher_close(publisher);
+}
+
+static int receive_all(axonic_domain *domain, const char *topic, int by_borrow, size_t count) {
+    axonic_subscriber *subscriber = NULL;
+    check(axonic_subscriber_open(domain, topic, NULL, &subscriber));
+    puts("ready");
+    fflush(stdout);
+    size_t message = 0;
+    uint32_t sum = 0;
+    for (size_t s = 0; s < size_count; s++) {
+        for (size_t k = 0; k < count; k++, message++) {
+            axonic_message m;
+            check(by_borrow ? axonic_subscriber_borrow(subscriber, 20 * AXONIC_SECOND, &m)
+                            : axonic_subscriber_receive(subscriber, 20 * AXONIC_SECOND, &m));
+            if (m.size != sizes[s] || m.missed != 0) {
+                printf("bad message %zu: %zu bytes instead of %zu, missed %" PRIu64 "\n", message, m.size, sizes[s],
+                       m.missed);
+                return 1;
+            }
+            const unsigned char *bytes = m.data;
+            unsigned char value = first_byte(message, m.size);
+            for (size_t i = 0; i < m.size; i++, value = (unsigned char)(value + 31)) {
+                if (bytes[i] != value) {
+                    printf("bad message %zu of %zu bytes: byte %zu is %d, not %d\n", message, m.size, i, bytes[i], value);
+                    return 1;
+                }
+                sum += value;
+            }
+            check(axonic_subscriber_release(&m));
+        }
+    }
+    check(axonic_subscriber_close(subscriber));
+    printf("ok %zu %" PRIu32 "\n", message, sum);
+    return 0;
+}
+
+#define KIND(constant) {AXONIC_ERROR_##constant, #constant}
+static const struct {
+    int code;
+    const char *constant;
+} kinds[] = {
+    KIND(INVALID_ARGUMENT), KIND(INVALID_NAME), KIND(NOT_FOUND),       KIND(ALREADY_EXISTS), KIND(PERMISSION_DENIED),
+    KIND(TIMEOUT),          KIND(WOULD_BLOCK),  KIND(CLOSED),          KIND(DISCONNECTED),   KIND(TOO_LARGE),
+    KIND(FULL),             KIND(LIMIT_REACHED), KIND(NO_SPACE),       KIND(LAYOUT_MISMATCH), KIND(CORRUPT),
+    KIND(FORKED),           KIND(BUSY),         KIND(IN_USE),          KIND(INTERRUPTED),    KIND(UNSUPPORTED),
+    KIND(DECODE),           KIND(IO),
+};
+
+/* The header's constants by number, each as WouldBlock for WOULD_BLOCK; the library must agree. */
+static int print_errors(void) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char name[32] = "";
+        size_t length = 0;
+        for (const char *c = kinds[i].constant; *c != '\0'; c++) {
+            if (*c != '_') {
+                const int starts = c == kinds[i].constant || c[-1] == '_';
+                name[length++] = (char)(starts ? *c : *c + ('a' - 'A'));
+            }
+        }
+        const char *known = axonic_error_name(kinds[i].code);
+        if (known == NULL || strcmp(known, name) != 0) {
+            printf("bad %d: the header says %s, the library %s\n", kinds[i].code, name, known != NULL ? known : "nothing");
+            return 1;
+        }
+        printf("%d %s\n", -kinds[i].code, name);
+    }
+    return 0;
+}
+
+static void raised(const char *what, int code) {
+    printf("%s %s\n", what, axonic_error_name(code));
+}
+
+static int raise_each(const char *name, axonic_domain *domain) {
+    axonic_publisher *publisher = NULL;
+    axonic_subscriber *subscriber = NULL;
+    axonic_region *region = NULL;
+    axonic_ring_producer *producer = NULL, *second = NULL;
+    axonic_message message;
+
+    raised("invalid-name", axonic_publisher_open(domain, "a/b", NULL, &publisher));
+    axonic_region_options existing = AXONIC_REGION_OPTIONS_INIT;
+    existing.create = AXONIC_CREATE_OPEN;
+    raised("not-found", axonic_region_open(domain, "missing", &existing, &region));
+    check(axonic_subscriber_open(domain, "errors", NULL, &subscriber));
+    raised("timeout", axonic_subscriber_receive(subscriber, AXONIC_MILLISECOND, &message));
+    axonic_publisher_options small = AXONIC_PUBLISHER_OPTIONS_INIT;
+    small.max_bytes = 1 << 20;
+    check(axonic_publisher_open(domain, "errors", &small, &publisher));
+    char *large = calloc(2, 1 << 20);
+    raised("too-large", axonic_publisher_publish(publisher, large, 2 << 20));
+    free(large);
+    check(axonic_publisher_close(publisher));
+
+    axonic_domain *closing = NULL;
+    check(axonic_domain_open(name, NULL, &closing));
+    check(axonic_publisher_open(closing, "errors", NULL, &publisher));
+    check(axonic_domain_close(closing));
+    raised("closed", axonic_publisher_publish(publisher, "x", 1));
+    check(axonic_publisher_close(publisher));
+
+    check(axonic_ring_producer_open(domain, "errors", NULL, &producer));
+    raised("busy", axonic_ring_producer_open(domain, "errors", NULL, &second));
+    check(axonic_ring_producer_close(producer));
+    return axonic_subscriber_close(subscriber);
+}
+
+int main(int argc, char **argv) {
+    const char *verb = argc > 1 ? argv[1] : "";
+    if (strcmp(verb, "errors") == 0) {
+        return print_errors();
+    }
+    if (argc < 3 || (strcmp(verb, "raise") != 0 && argc != 7)) {
+        fputs("usage: peer send|recv <domain> <topic> <mode> <sizes> <count> | errors | raise <domain>\n", stderr);
+        return 2;
+    }
+    axonic_domain *domain = NULL;
+    check(axonic_domain_open(argv[2], NULL, &domain));
+    int status = 2;
+    if (strcmp(verb, "raise") == 0) {
+        status = raise_each(argv[2], domain);
+    } else {
+        read_sizes(argv[5]);
+        const size_t count = strtoull(argv[6], NULL, 10);
+        const int in_place = strcmp(argv[4], "copy") != 0;
+        status = (strcmp(verb, "send") == 0 ? send_all : receive_all)(domain, argv[3], in_place, count);
+    }
+    check(axonic_domain_close(domain));
+    return status;
+}
