@@ -3,6 +3,8 @@
 mod domain;
 mod error;
 #[cfg(not(loom))]
+mod inspect;
+#[cfg(not(loom))]
 mod mechanisms;
 mod name;
 mod sys;
@@ -14,6 +16,8 @@ mod value;
 mod wait;
 
 pub use error::{Error, ErrorKind, Result};
+#[cfg(not(loom))]
+pub use domain::layout::LAYOUT_VERSION;
 #[cfg(not(loom))]
 pub use domain::{Domain, DomainOptions, Noun, ParticipantId, Wait};
 #[cfg(not(loom))]
@@ -27,3 +31,11 @@ pub use name::{MAX_NAME, Pattern, check_name};
 pub use mechanisms::region::{Create, Region, RegionOptions};
 #[cfg(not(loom))]
 pub use wait::WaitSet;
+#[cfg(not(loom))]
+pub use mechanisms::ring::{RingConsumer, RingOptions, RingProducer, RingStats};
+#[cfg(not(loom))]
+pub use domain::{domains, runtime_dir};
+#[cfg(not(loom))]
+pub use inspect::{
+    Finding, Lag, ParticipantInfo, Pin, PublisherInfo, RegionInfo, RingInfo, Severity, Snapshot, SubscriberInfo, doctor, snapshot,
+};

@@ -21,7 +21,7 @@ impl Domain {
         match noun {
             Noun::Topic => unlink_topic(&domain, name),
             Noun::Region => unlink_file(&domain, Directory::Regions, what, name),
-            Noun::Ring => unlink_file(&domain, Directory::Rings, what, name),
+            Noun::Ring => crate::mechanisms::ring::unlink(&domain, name),
         }
     }
 }

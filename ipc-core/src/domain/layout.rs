@@ -111,10 +111,6 @@ impl Header {
         Ok(())
     }
 
-    pub fn owner(&self) -> ParticipantId {
-        ParticipantId::unpack(self.owner.load(Ordering::Relaxed))
-    }
-
     pub fn id(&self) -> ObjectId {
         ObjectId(self.id.load(Ordering::Relaxed))
     }

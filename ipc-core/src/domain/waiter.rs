@@ -36,7 +36,7 @@ pub fn is_armed(armed: &AtomicU64, last_rung: u64) -> Option<u64> {
 }
 
 #[cfg(not(loom))]
-pub use waiter::{BELL, Ringer, Waiter};
+pub use waiter::{Ringer, Sleeper, Waiter, wait_for};
 
 #[cfg(not(loom))]
 mod waiter {
@@ -45,15 +45,19 @@ mod waiter {
     use crate::domain::layout::{ObjectId, ParticipantId};
     use crate::domain::participants::Death;
     use crate::error::Result;
+    use crate::sys::clock::Deadline;
     use crate::sys::descriptor::{Epoll, make_bell, open_bell, ring, silence};
     use std::collections::HashMap;
     use std::os::fd::{AsFd, OwnedFd, RawFd};
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     /// Epoll token of the bell; peers use their packed participant id, which is never this.
-    pub const BELL: u64 = u64::MAX;
+    const BELL: u64 = u64::MAX;
+
+    /// While spinning, this often somebody looks whether peers died.
+    const HOUSEKEEPING: Duration = Duration::from_millis(10);
 
     /// How long the adaptive mode spins: about what one sleep and wake-up across cores costs.
     const SPIN: Duration = Duration::from_micros(40);
@@ -70,6 +74,10 @@ mod waiter {
         /// Some peer counts on heavy fences (it registered for membarrier).
         pub registered_peers: bool,
         foreign_peers: bool,
+        /// Somebody watches the descriptor: an attempt that finds nothing leaves it armed.
+        evented: bool,
+        /// Something was taken since it was armed, so its bell may have been rung.
+        taken: bool,
     }
 
     impl Waiter {
@@ -84,6 +92,8 @@ mod waiter {
                 peers: HashMap::new(),
                 registered_peers: false,
                 foreign_peers: false,
+                evented: false,
+                taken: true,
             };
             made.epoll.add(made.bell.as_fd(), BELL)?;
             Ok(made)
@@ -119,11 +129,6 @@ mod waiter {
             self.look(limit).map(|(_, dead)| dead)
         }
 
-        /// Without sleeping: whether the bell was rung, which is silent afterwards, and who died.
-        pub fn drain(&self) -> Result<(bool, Vec<ParticipantId>)> {
-            self.look(Some(Duration::ZERO))
-        }
-
         fn look(&self, limit: Option<Duration>) -> Result<(bool, Vec<ParticipantId>)> {
             let (mut rung, mut dead) = (false, Vec::new());
             self.epoll.wait(limit, |token| match token {
@@ -136,14 +141,48 @@ mod waiter {
             Ok((rung, dead))
         }
 
-        /// Makes the pollable descriptor readable, as if somebody had rung.
-        pub fn ring_self(&self) {
-            ring(self.bell.as_fd());
+        /// The pollable descriptor. The first call makes it readable, and from then on every attempt
+        /// that finds nothing goes through [`Waiter::settle`].
+        pub fn watch_descriptor(&mut self) -> RawFd {
+            if !self.evented {
+                self.evented = true;
+                ring(self.bell.as_fd());
+            }
+            self.epoll.as_raw_fd()
         }
 
-        /// The pollable descriptor.
-        pub fn fd(&self) -> RawFd {
-            self.epoll.as_raw_fd()
+        pub fn is_evented(&self) -> bool {
+            self.evented
+        }
+
+        /// Something was taken.
+        #[inline(always)]
+        pub fn note_taken(&mut self) {
+            self.taken = true;
+        }
+
+        /// Something was taken after arming that nobody may have rung for: the descriptor stays
+        /// readable until an attempt finds nothing.
+        pub fn stay_readable(&mut self) {
+            self.taken = true;
+            if self.evented {
+                ring(self.bell.as_fd());
+            }
+        }
+
+        /// An attempt found nothing and the descriptor is watched. `None`: armed and silent as before.
+        /// Otherwise armed anew; the caller tidies up after the dead and looks once more.
+        pub fn settle(&mut self, armed: &AtomicU64) -> Result<Option<Vec<ParticipantId>>> {
+            let was_armed = armed.load(Ordering::Relaxed) & 1 == 1;
+            let (rung, dead) = self.look(Some(Duration::ZERO))?;
+            if was_armed && !rung && dead.is_empty() && !self.taken {
+                return Ok(None);
+            }
+            dead.iter().for_each(|peer| self.unwatch(*peer));
+            disarm(armed);
+            arm(armed, self.registered_peers);
+            self.taken = false;
+            Ok(Some(dead))
         }
 
         /// Where the bell is, for its removal.
@@ -151,9 +190,6 @@ mod waiter {
             &self.path
         }
 
-        pub fn foreign_peers(&self) -> bool {
-            self.foreign_peers
-        }
     }
 
     /// The other side: somebody's bell, opened when the two met.
@@ -182,15 +218,79 @@ mod waiter {
         }
     }
 
-    /// How long this mode spins before it sleeps.
-    pub fn spin_time(wait: Wait) -> Option<Duration> {
-        match wait {
+    /// Who can wait: it has a waiter and a word that says it sleeps.
+    pub trait Sleeper {
+        fn armed(&self) -> &AtomicU64;
+        fn waiter(&mut self) -> &mut Waiter;
+        /// A peer died, or may have.
+        fn tidy(&mut self) -> Result<()>;
+    }
+
+    /// Waits until `attempt` gives something: spins as the mode says, then sleeps until rung, a
+    /// death, or the deadline. `None`: the deadline passed.
+    pub fn wait_for<S: Sleeper, T>(
+        sleeper: &mut S,
+        wait: Wait,
+        deadline: &Deadline,
+        attempt: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        loop {
+            if let Some(done) = spin(sleeper, wait, deadline, attempt)? {
+                return Ok(Some(done));
+            }
+            if deadline.passed() {
+                return Ok(None);
+            }
+            let registered_peers = sleeper.waiter().registered_peers;
+            arm(sleeper.armed(), registered_peers);
+            // W1: look again between arming and sleeping.
+            let looked = attempt(sleeper);
+            let slept = match looked {
+                Ok(None) => sleeper.waiter().sleep(deadline.remaining()),
+                _ => Ok(Vec::new()),
+            };
+            disarm(sleeper.armed());
+            sleeper.waiter().note_taken();
+            if let Some(done) = looked? {
+                sleeper.waiter().stay_readable();
+                return Ok(Some(done));
+            }
+            let dead = slept?;
+            dead.iter().for_each(|peer| sleeper.waiter().unwatch(*peer));
+            if !dead.is_empty() || sleeper.waiter().foreign_peers {
+                sleeper.tidy()?;
+            }
+        }
+    }
+
+    fn spin<S: Sleeper, T>(
+        sleeper: &mut S,
+        wait: Wait,
+        deadline: &Deadline,
+        attempt: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let limit = match wait {
             Wait::Spin => None,
             Wait::Adaptive => Some(SPIN),
             Wait::Block => Some(Duration::ZERO),
+        };
+        let started = Instant::now();
+        let mut tidied = started;
+        loop {
+            for _ in 0..64 {
+                if let Some(done) = attempt(sleeper)? {
+                    return Ok(Some(done));
+                }
+                std::hint::spin_loop();
+            }
+            let now = Instant::now();
+            if deadline.passed() || limit.is_some_and(|limit| now - started >= limit) {
+                return Ok(None);
+            }
+            if now - tidied > HOUSEKEEPING {
+                tidied = now;
+                sleeper.tidy()?;
+            }
         }
     }
 }
-
-#[cfg(not(loom))]
-pub use waiter::spin_time;

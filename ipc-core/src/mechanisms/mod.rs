@@ -2,4 +2,5 @@
 
 pub mod record;
 pub mod region;
+pub mod ring;
 pub mod topic;

@@ -74,7 +74,9 @@ pub struct RingHead {
     _pad2: [AtomicU64; 10],
     /// The writer's waiter: odd while it sleeps for room (W1).
     pub armed: AtomicU64,
-    _pad3: [AtomicU64; 15],
+    /// The id of the writer's bell; of a named ring only, whose writers change.
+    pub writer: AtomicU64,
+    _pad3: [AtomicU64; 14],
     /// How many of `expected` count. Written before the first record, then fixed.
     pub expected_count: AtomicU64,
     _pad4: [AtomicU64; 15],
@@ -131,10 +133,11 @@ impl RingMap {
     /// Maps an existing ring to read. Every number in it is checked before it is believed.
     pub fn open(path: &Path, kind: Kind) -> Result<RingMap> {
         let fd = file::open_existing(path, false)?;
-        RingMap::open_fd(fd.as_fd(), kind, &path.display())
+        RingMap::open_fd(fd.as_fd(), kind, false, &path.display())
     }
 
-    fn open_fd(fd: BorrowedFd<'_>, kind: Kind, what: &dyn std::fmt::Display) -> Result<RingMap> {
+    /// Maps an open ring file; to write only for the holder of the writer's role.
+    pub fn open_fd(fd: BorrowedFd<'_>, kind: Kind, writable: bool, what: &dyn std::fmt::Display) -> Result<RingMap> {
         let offset = RingMap::data_offset();
         let size = file::size(fd)? as usize;
         let control = map_head(fd, kind, offset, what)?;
@@ -145,7 +148,8 @@ impl RingMap {
             let text = format!("{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes");
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
-        Ok(RingMap { control, data: Mirror::new(fd, offset, capacity as usize, false)?, capacity })
+        let control = if writable { Mapping::new(fd, offset, true)? } else { control };
+        Ok(RingMap { control, data: Mirror::new(fd, offset, capacity as usize, writable)?, capacity })
     }
 
     pub fn head(&self) -> &RingHead {
@@ -235,6 +239,22 @@ pub struct Writer {
 impl Writer {
     pub fn new(map: std::sync::Arc<RingMap>, racy: bool) -> Writer {
         Writer { map, head: 0, seq: 0, claim: 0, racy }
+    }
+
+    /// Continues a ring whose last writer is gone. It may have died between its commit and its note of
+    /// it, so the newest record is looked for at the place itself.
+    pub fn resume(map: std::sync::Arc<RingMap>) -> Writer {
+        let words = map.head();
+        let (mut head, mut seq) = (words.head.load(Ordering::Acquire), words.seq.load(Ordering::Acquire));
+        let ready = map.ready(head).load(Ordering::Acquire);
+        if ready != 0 {
+            head += Shape::unpack(map.shape(head).load(Ordering::Relaxed)).record_bytes();
+            seq = ready;
+        }
+        let claim = words.claim.load(Ordering::Relaxed);
+        let mut writer = Writer { map, head, seq, claim, racy: false };
+        writer.publish_progress(head, 0);
+        writer
     }
 
     pub fn head(&self) -> u64 {
@@ -409,18 +429,17 @@ impl Reader {
         reader
     }
 
-    /// A reader that continues at a known place.
-    pub fn resume(map: std::sync::Arc<RingMap>, position: u64, expected: u64) -> Reader {
-        Reader { map, position, expected, racy: false }
+    /// A reader that continues at a known place of a ring that never overwrites the unread.
+    pub fn resume(map: std::sync::Arc<RingMap>, position: u64) -> Reader {
+        // R3: `seq` before `ready`; an empty place is the head, whose number `seq` is.
+        let position = position & !(LINE as u64 - 1);
+        let seq = map.head().seq.load(Ordering::Acquire);
+        let ready = map.ready(position).load(Ordering::Acquire);
+        Reader { map, position, expected: if ready == 0 { seq } else { ready - 1 }, racy: false }
     }
 
     pub fn position(&self) -> u64 {
         self.position
-    }
-
-    /// The number of the record expected next.
-    pub fn expected(&self) -> u64 {
-        self.expected
     }
 
     pub fn racy(&self) -> bool {

@@ -150,6 +150,19 @@ pub fn names(directory: &Path) -> Vec<String> {
     entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect()
 }
 
+/// Free and all bytes of the filesystem a path is on.
+pub fn filesystem_space(path: &Path) -> Option<(u64, u64)> {
+    let stat = statfs(path).ok()?;
+    let block = stat.block_size() as u64;
+    Some((stat.blocks_available() * block, stat.blocks() * block))
+}
+
+/// Bytes of memory a file takes.
+pub fn allocated(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).map_or(0, |m| m.blocks() * 512)
+}
+
 /// The number of this user.
 pub fn user() -> u32 {
     Uid::effective().as_raw()

@@ -16,7 +16,7 @@ use crate::sys::file;
 use crate::sys::mapping::Mapping;
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Finished publishers of one topic whose rings may wait for a reader.
@@ -46,43 +46,56 @@ pub(super) fn sweep_once(domain: &Domain) {
 }
 
 /// Removes everything whose maker is dead and that nobody is owed. Returns the paths removed.
-pub(crate) fn sweep(domain: &Domain) -> Vec<std::path::PathBuf> {
+pub(crate) fn sweep(domain: &Domain) -> Vec<PathBuf> {
     let inner = domain.inner();
-    let mut living = Living::new(domain);
-    let mut removed = Vec::new();
-    for kind in [Directory::Subscribers, Directory::Bells] {
-        let directory = inner.directory(kind);
-        for name in file::names(&directory) {
-            if ObjectId::parse(&name).is_some_and(|id| !living.is_alive(id.owner())) {
-                removed.push(directory.join(&name));
-                file::unlink(&directory.join(name));
-            }
+    let left = leftovers(domain);
+    for path in &left {
+        let id = path.file_name().and_then(|name| ObjectId::parse(&name.to_string_lossy()));
+        match id {
+            Some(id) if path.starts_with(inner.directory(Directory::Publishers)) => remove_ring(domain, id),
+            _ => file::unlink(path),
         }
     }
-    if !removed.is_empty() {
+    if !left.is_empty() {
         inner.participants.board().subscribers.raise();
-    }
-    let rings: Vec<Arc<Listed>> = inner.publishers().scan().to_vec();
-    for ring in &rings {
-        if !living.is_alive(ring.id.owner()) && collect_ring(domain, ring.id, &ring.name) {
-            removed.push(ring.path.clone());
-        }
-    }
-    let segments = inner.directory(Directory::Segments);
-    let publishers = inner.directory(Directory::Publishers);
-    for name in file::names(&segments) {
-        let Some(id) = ObjectId::parse(&name) else { continue };
-        if !living.is_alive(id.owner()) && !publishers.join(id.to_string()).exists() {
-            removed.push(segments.join(&name));
-            file::unlink(&segments.join(name));
-        }
     }
     for entry in inner.participants.list(Some(inner.me())) {
         if !entry.alive {
             inner.participants.bury(entry.id);
         }
     }
-    removed
+    left
+}
+
+/// What [`sweep`] would remove.
+pub(crate) fn leftovers(domain: &Domain) -> Vec<PathBuf> {
+    let inner = domain.inner();
+    let mut living = Living::new(domain);
+    let mut left = Vec::new();
+    for kind in [Directory::Subscribers, Directory::Bells] {
+        let directory = inner.directory(kind);
+        let names = file::names(&directory).into_iter();
+        left.extend(names.filter(|n| ObjectId::parse(n).is_some_and(|id| !living.is_alive(id.owner()))).map(|n| directory.join(n)));
+    }
+    let rings: Vec<Arc<Listed>> = inner.publishers().scan().to_vec();
+    let finished = rings.iter().filter(|ring| !living.is_alive(ring.id.owner())).filter(|ring| !is_kept(domain, ring));
+    left.extend(finished.map(|ring| ring.path.clone()));
+    let (segments, publishers) = (inner.directory(Directory::Segments), inner.directory(Directory::Publishers));
+    for name in file::names(&segments) {
+        let orphan = |id: ObjectId| !living.is_alive(id.owner()) && !publishers.join(id.to_string()).exists();
+        if ObjectId::parse(&name).is_some_and(orphan) {
+            left.push(segments.join(name));
+        }
+    }
+    left
+}
+
+/// Whether a finished ring is retained, or owed to somebody alive.
+fn is_kept(domain: &Domain, ring: &Listed) -> bool {
+    match RingMap::open(&ring.path, Kind::Publisher) {
+        Ok(map) => map.head().retain.load(Ordering::Relaxed) != 0 || is_owed(domain, ring.id, &ring.name, map),
+        Err(_) => false,
+    }
 }
 
 /// The ids of the subscribers of a topic.
@@ -93,18 +106,12 @@ pub(super) fn subscribers_of(domain: &Domain, topic: &str) -> Vec<ObjectId> {
     entries.iter().filter(|l| Pattern::new(&l.name).is_ok_and(|p| p.matches(topic))).map(|l| l.id).collect()
 }
 
-/// Removes the ring of a finished publisher unless it is retained or somebody alive is owed what it
-/// holds. Returns whether it is gone.
-pub(super) fn collect_ring(domain: &Domain, id: ObjectId, topic: &str) -> bool {
-    let inner = domain.inner();
-    let path = inner.directory(Directory::Publishers).join(id.to_string());
-    if let Ok(map) = RingMap::open(&path, Kind::Publisher)
-        && (map.head().retain.load(Ordering::Relaxed) != 0 || is_owed(domain, id, topic, map))
-    {
-        return false;
+/// Removes the ring of a finished publisher unless it is retained or somebody alive is owed what it holds.
+pub(super) fn collect_ring(domain: &Domain, id: ObjectId, topic: &str) {
+    let path = domain.inner().directory(Directory::Publishers).join(id.to_string());
+    if !is_kept(domain, &Listed { id, name: topic.into(), path }) {
+        remove_ring(domain, id);
     }
-    remove_ring(domain, id);
-    true
 }
 
 /// Removes the rings of finished publishers that only a leaving subscriber of `pattern` was owed.
@@ -172,7 +179,7 @@ fn owes(path: &Path, subscriber: ObjectId, ring: ObjectId, map: &Arc<RingMap>) -
 
 fn is_at_end(map: &Arc<RingMap>, position: u64) -> bool {
     let end = map.head().head.load(Ordering::Acquire);
-    position >= end && Reader::resume(map.clone(), position, map.head().seq.load(Ordering::Acquire)).drained()
+    position >= end && Reader::resume(map.clone(), position).drained()
 }
 
 /// Maps a subscriber's page to look at.

@@ -6,7 +6,7 @@ use super::segment::{DESCRIPTOR, Descriptor};
 use super::slab::{Reclaim, Slab, Slot};
 use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime};
 use crate::domain::layout::{Kind, ObjectId};
-use crate::domain::waiter::{Waiter, arm, disarm, spin_time};
+use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{self, FLAG_ATTRIBUTES, FLAG_SLAB, FLAG_TENSOR, MAX_EXPECTED, RingMap, Shape, Writer};
@@ -20,7 +20,7 @@ use std::fmt;
 use std::os::fd::{AsFd, RawFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Publishes to one topic. One thread uses it at a time (`Send`, not `Sync`).
 ///
@@ -36,8 +36,6 @@ pub struct Publisher {
     slab: Slab,
     peers: Peers,
     waiter: Waiter,
-    /// Its descriptor is being watched: a failed attempt leaves it armed.
-    evented: bool,
 }
 
 /// Counters of a publisher since it was opened.
@@ -140,7 +138,6 @@ impl Publisher {
             slab: Slab::new(&domain, id, options.max_bytes),
             peers: Peers::new(&domain, id, topic.clone()),
             options: options.clone(),
-            evented: false,
             waiter,
             topic,
             shared,
@@ -344,23 +341,16 @@ impl Publisher {
 
     /// Waits until `n` subscribers have found this publisher.
     pub fn wait_for_subscribers(&mut self, n: usize, timeout: Option<Duration>) -> Result<()> {
-        let deadline = Deadline::after(timeout);
-        loop {
-            if self.subscribers() >= n {
-                return Ok(());
-            }
-            self.enter()?;
-            arm(&self.control().armed, self.waiter.registered_peers);
-            let enough = self.subscribers() >= n;
-            if !enough && !deadline.passed() {
-                self.waiter.sleep(deadline.remaining())?;
-            }
-            disarm(&self.control().armed);
-            if !enough && deadline.passed() && self.subscribers() < n {
-                let text = format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.len());
-                return Err(Error::new(ErrorKind::Timeout, text));
-            }
+        let enough = &mut |publisher: &mut Publisher| {
+            publisher.enter()?;
+            Ok((publisher.peers.len() >= n).then_some(()))
+        };
+        self.peers.forget_dead();
+        if enough(self)?.is_some() || wait_for(self, self.options.wait, &Deadline::after(timeout), enough)?.is_some() {
+            return Ok(());
         }
+        let text = format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.len());
+        Err(Error::new(ErrorKind::Timeout, text))
     }
 
     /// How many live subscribers match this topic now.
@@ -376,11 +366,7 @@ impl Publisher {
     /// this once makes later failed attempts arm it.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.enter()?;
-        if !self.evented {
-            self.evented = true;
-            self.waiter.ring_self();
-        }
-        Ok(self.waiter.fd())
+        Ok(self.waiter.watch_descriptor())
     }
 
     /// Counters since it was opened.
@@ -565,74 +551,26 @@ impl Publisher {
         Error::new(ErrorKind::LimitReached, text)
     }
 
-    /// Waits until `attempt` succeeds: spins, then sleeps until a subscriber moves on or dies.
+    /// Waits until `attempt` succeeds: until a subscriber moves on, lets a sample go, leaves or dies.
     #[cold]
     fn wait_for_room(&mut self, patience: &Patience, attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>) -> Result<()> {
+        let attempt = &mut |publisher: &mut Publisher| {
+            publisher.enter()?;
+            Ok(attempt(publisher)?.then_some(()))
+        };
+        self.peers.forget_dead();
         if self.options.overflow == Overflow::Reject {
-            self.peers.forget_dead();
-            return if attempt(self)? { Ok(()) } else { Err(self.full(ErrorKind::Full)) };
+            return attempt(self)?.ok_or_else(|| self.full(ErrorKind::Full));
         }
         let Patience::Until(deadline) = patience else {
-            return self.arm_for_room(attempt);
+            if self.waiter.is_evented() && self.waiter.settle(&self.shared.map.head().armed)?.is_some() {
+                self.peers.forget_dead();
+            }
+            return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
         };
         let blocked = &self.shared.map.head().blocked;
         blocked.store(blocked.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.peers.forget_dead();
-        loop {
-            if self.spin(deadline, attempt)? {
-                return Ok(());
-            }
-            if deadline.passed() {
-                return Err(self.full(ErrorKind::Timeout));
-            }
-            arm(&self.control().armed, self.waiter.registered_peers);
-            let done = attempt(self);
-            if matches!(done, Ok(false)) {
-                for dead in self.waiter.sleep(deadline.remaining())? {
-                    self.waiter.unwatch(dead);
-                }
-            }
-            disarm(&self.control().armed);
-            self.enter()?;
-            self.peers.forget_dead();
-            if done? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn spin(&mut self, deadline: &Deadline, attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>) -> Result<bool> {
-        let limit = spin_time(self.options.wait);
-        let started = Instant::now();
-        loop {
-            for _ in 0..64 {
-                if attempt(self)? {
-                    return Ok(true);
-                }
-                std::hint::spin_loop();
-            }
-            let spent = started.elapsed();
-            if deadline.passed() || limit.is_some_and(|limit| spent >= limit) {
-                return Ok(false);
-            }
-            if limit.is_none() {
-                self.enter()?;
-                self.peers.forget_dead();
-            }
-        }
-    }
-
-    /// A failed attempt of a publisher whose descriptor is watched leaves it armed.
-    fn arm_for_room(&mut self, attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>) -> Result<()> {
-        if self.evented {
-            for dead in self.waiter.sleep(Some(Duration::ZERO))? {
-                self.waiter.unwatch(dead);
-            }
-            disarm(&self.control().armed);
-            arm(&self.control().armed, self.waiter.registered_peers);
-        }
-        self.peers.forget_dead();
-        if attempt(self)? { Ok(()) } else { Err(self.full(ErrorKind::WouldBlock)) }
+        wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     fn full(&self, kind: ErrorKind) -> Error {
@@ -643,6 +581,21 @@ impl Publisher {
             self.options.max_bytes
         );
         Error::new(kind, text)
+    }
+}
+
+impl Sleeper for Publisher {
+    fn armed(&self) -> &AtomicU64 {
+        &self.shared.map.head().armed
+    }
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.waiter
+    }
+
+    fn tidy(&mut self) -> Result<()> {
+        self.peers.forget_dead();
+        Ok(())
     }
 }
 

@@ -5,12 +5,12 @@ use super::message::{Bytes, Envelope, Message, Pinned, Sample, Scratch};
 use super::segment::{DESCRIPTOR, Descriptor, Segment};
 use super::{INLINE_MAX, Overflow, Start, SubscriberOptions, lifetime};
 use crate::domain::layout::{Kind, ObjectId, ParticipantId};
-use crate::domain::waiter::{Ringer, Waiter, arm, disarm, spin_time};
+use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{FLAG_SLAB, Found, From, MAX_EXPECTED, Next, Reader, RingMap};
 use crate::name::Pattern;
-use crate::sys::atomic::Ordering;
+use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
 use crate::sys::{fence, file};
 use crate::value::{Content, MAX_META};
@@ -18,16 +18,13 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Largest body of a record in a topic's ring.
 const MAX_BODY: usize = INLINE_MAX + MAX_META + 8;
 
 /// Messages taken from one publisher before the next one has its turn.
 const BURST: u32 = 64;
-
-/// While spinning, this often somebody looks whether publishers died.
-const HOUSEKEEPING: Duration = Duration::from_millis(10);
 
 /// Receives from every topic its pattern matches. One thread uses it at a time (`Send`, not `Sync`).
 ///
@@ -45,9 +42,6 @@ pub struct Subscriber {
     burst: u32,
     generation: Option<u64>,
     light: bool,
-    evented: bool,
-    /// Messages were taken since the waiter was armed, so its bell may have been rung.
-    taken_since_armed: bool,
     record: Scratch,
     bulk: Scratch,
     envelope: Envelope,
@@ -135,8 +129,6 @@ impl Subscriber {
             burst: 0,
             generation: None,
             light: inner.participants.is_registered(inner.me()),
-            evented: false,
-            taken_since_armed: true,
             record: Scratch::default(),
             bulk: Scratch::default(),
             envelope,
@@ -200,11 +192,7 @@ impl Subscriber {
     /// poll, asyncio and libuv, level-triggered. Calling this once makes empty `try_` calls arm it.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.enter()?;
-        if !self.evented {
-            self.evented = true;
-            self.waiter.ring_self();
-        }
-        Ok(self.waiter.fd())
+        Ok(self.waiter.watch_descriptor())
     }
 
     /// How many publishers are followed now.
@@ -280,9 +268,7 @@ impl Subscriber {
             }
         }
         self.generation = Some(generation);
-        self.note_deaths();
-        self.let_go_of_finished();
-        Ok(())
+        self.tidy()
     }
 
     fn attach(&mut self, id: ObjectId, topic: &str, path: &std::path::Path) -> Result<()> {
@@ -391,7 +377,7 @@ impl Subscriber {
     #[inline(always)]
     fn try_take(&mut self, take: Take) -> Result<Option<Taken>> {
         let taken = self.poll(take)?;
-        if taken.is_none() && self.evented {
+        if taken.is_none() && self.waiter.is_evented() {
             return self.poll_armed(take);
         }
         Ok(taken)
@@ -406,7 +392,7 @@ impl Subscriber {
                 self.next = 0;
             }
             if let Some(taken) = self.take_from(self.next, take)? {
-                self.taken_since_armed = true;
+                self.waiter.note_taken();
                 self.burst += 1;
                 if self.burst >= BURST {
                     self.burst = 0;
@@ -423,23 +409,13 @@ impl Subscriber {
     /// Nothing there, and somebody watches the descriptor: leaves it armed and silent, or readable.
     #[cold]
     fn poll_armed(&mut self, take: Take) -> Result<Option<Taken>> {
-        let armed = &self.shared.head().armed;
-        let was_armed = armed.load(Ordering::Relaxed) & 1 == 1;
-        let (rung, dead) = self.waiter.drain()?;
-        if was_armed && !rung && dead.is_empty() && !self.taken_since_armed {
-            return Ok(None);
-        }
-        disarm(armed);
+        let Some(dead) = self.waiter.settle(&self.shared.head().armed)? else { return Ok(None) };
         if !dead.is_empty() {
-            self.note_deaths();
-            self.let_go_of_finished();
+            self.tidy()?;
         }
-        arm(&self.shared.head().armed, self.waiter.registered_peers);
-        self.taken_since_armed = false;
         let taken = self.poll(take)?;
         if taken.is_some() {
-            // It came before we were armed, so nobody rang: stay readable until an attempt is empty.
-            self.waiter.ring_self();
+            self.waiter.stay_readable();
         }
         Ok(taken)
     }
@@ -455,54 +431,11 @@ impl Subscriber {
     #[cold]
     fn wait_slowly(&mut self, timeout: Option<Duration>, take: Take) -> Result<Taken> {
         let deadline = Deadline::after(timeout);
-        loop {
-            if let Some(taken) = self.spin(&deadline, take)? {
-                return Ok(taken);
-            }
-            if deadline.passed() {
-                let text = format!("subscriber '{}': no message within {:?}", self.pattern(), timeout.unwrap_or_default());
-                return Err(Error::new(ErrorKind::Timeout, text));
-            }
-            arm(&self.shared.head().armed, self.waiter.registered_peers);
-            let looked = self.poll(take);
-            let slept = if matches!(looked, Ok(None)) { self.waiter.sleep(deadline.remaining()) } else { Ok(Vec::new()) };
-            if !self.domain.forked() {
-                disarm(&self.shared.head().armed);
-            }
-            if let Some(taken) = looked? {
-                if self.evented {
-                    self.waiter.ring_self();
-                }
-                return Ok(taken);
-            }
-            if !slept?.is_empty() || self.waiter.foreign_peers() {
-                self.note_deaths();
-                self.let_go_of_finished();
-            }
-        }
-    }
-
-    fn spin(&mut self, deadline: &Deadline, take: Take) -> Result<Option<Taken>> {
-        let limit = spin_time(self.options.wait);
-        let started = Instant::now();
-        let mut tidied = started;
-        loop {
-            for _ in 0..64 {
-                if let Some(taken) = self.poll(take)? {
-                    return Ok(Some(taken));
-                }
-                std::hint::spin_loop();
-            }
-            let now = Instant::now();
-            if deadline.passed() || limit.is_some_and(|limit| now - started >= limit) {
-                return Ok(None);
-            }
-            if now - tidied > HOUSEKEEPING {
-                tidied = now;
-                self.note_deaths();
-                self.let_go_of_finished();
-            }
-        }
+        let wait = self.options.wait;
+        wait_for(self, wait, &deadline, &mut |subscriber| subscriber.poll(take))?.ok_or_else(|| {
+            let text = format!("subscriber '{}': no message within {:?}", self.pattern(), timeout.unwrap_or_default());
+            Error::new(ErrorKind::Timeout, text)
+        })
     }
 
     /// Takes the next record of one ring.
@@ -681,6 +614,22 @@ impl Source {
         if let Some(ringer) = &mut self.ringer {
             ringer.ring_if_armed(&self.reader.map.head().armed);
         }
+    }
+}
+
+impl Sleeper for Subscriber {
+    fn armed(&self) -> &AtomicU64 {
+        &self.shared.head().armed
+    }
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.waiter
+    }
+
+    fn tidy(&mut self) -> Result<()> {
+        self.note_deaths();
+        self.let_go_of_finished();
+        Ok(())
     }
 }
 

@@ -1,0 +1,400 @@
+//! Seeing a domain from outside: nobody in it has to cooperate.
+
+use crate::domain::layout::{Kind, ObjectId};
+use crate::domain::participants::Participants;
+use crate::domain::{Directory, Domain, DomainOptions, ParticipantId, Place, find};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::{RingHead, open_head};
+use crate::mechanisms::ring::{CURSOR_SUFFIX, ring_position};
+use crate::mechanisms::topic::lifetime::{leftovers, open_page, sweep};
+use crate::mechanisms::topic::{NOWHERE, Overflow, SubscriberHead};
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::{file, process};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// A domain at one moment. The numbers are read while others change them, each by itself.
+#[derive(Clone, Debug, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct Snapshot {
+    pub domain: String,
+    pub path: PathBuf,
+    pub participants: Vec<ParticipantInfo>,
+    pub publishers: Vec<PublisherInfo>,
+    pub subscribers: Vec<SubscriberInfo>,
+    pub regions: Vec<RegionInfo>,
+    pub rings: Vec<RingInfo>,
+    /// Bytes of shared memory all its files take.
+    pub bytes: u64,
+}
+
+/// One participant.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ParticipantInfo {
+    pub slot: u32,
+    pub epoch: u32,
+    /// As its own pid namespace numbers it.
+    pub pid: u32,
+    pub label: String,
+    pub alive: bool,
+    /// Stopped by a signal or a debugger.
+    pub stopped: bool,
+    pub since_unix_ms: u64,
+    pub same_pid_namespace: bool,
+}
+
+/// One publisher, living or with messages left.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct PublisherInfo {
+    pub id: u64,
+    /// `slot.epoch`.
+    pub participant: String,
+    pub topic: String,
+    pub overflow: &'static str,
+    pub alive: bool,
+    pub closed: bool,
+    /// Finished, but somebody is owed what is left, or it is retained.
+    pub orphan: bool,
+    pub published: u64,
+    pub bytes: u64,
+    /// Times it waited for room.
+    pub blocked: u64,
+    pub wakes_sent: u64,
+    pub wakes_elided: u64,
+    /// Bytes of its ring.
+    pub capacity: u64,
+    pub slab_bytes: u64,
+    /// Asleep for room now.
+    pub waiting: bool,
+}
+
+/// One subscriber.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SubscriberInfo {
+    pub id: u64,
+    /// `slot.epoch`.
+    pub participant: String,
+    pub pattern: String,
+    pub alive: bool,
+    pub received: u64,
+    pub missed: u64,
+    pub bytes: u64,
+    /// Slab slots it has borrowed.
+    pub pinned: usize,
+    /// Rings it follows.
+    pub rings: usize,
+    /// Asleep now, or watched by an event loop.
+    pub waiting: bool,
+    pub lag: Vec<Lag>,
+    pub pins: Vec<Pin>,
+}
+
+/// How far a subscriber is behind a publisher.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Lag {
+    pub publisher: u64,
+    /// Bytes of ring written and not yet read.
+    pub bytes: u64,
+}
+
+/// How many slots of a publisher a subscriber has borrowed.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Pin {
+    pub publisher: u64,
+    pub slots: usize,
+}
+
+/// A region.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RegionInfo {
+    pub name: String,
+    /// Bytes, its header page included.
+    pub size: u64,
+}
+
+/// A ring.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RingInfo {
+    pub name: String,
+    pub capacity: u64,
+    pub messages: u64,
+    pub pending_bytes: u64,
+    pub blocked: u64,
+    /// Whether its ends are held by somebody alive.
+    pub producer: bool,
+    pub consumer: bool,
+}
+
+fn read(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Relaxed)
+}
+
+/// Looks at a domain without taking part in it. `NotFound` if there is none.
+pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
+    let place = find(options)?;
+    let table = open_table(&place)?;
+    let participants: Vec<ParticipantInfo> = table.list(None).iter().map(describe_participant).collect();
+    let mut living = HashMap::new();
+    let mut is_alive = |id: ParticipantId| *living.entry(id).or_insert_with(|| table.is_alive(id, None));
+    let publishers = list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())));
+    let subscribers = list(&place, Directory::Subscribers, |path, id| describe_subscriber(path, id, is_alive(id.owner()), &publishers));
+    let mut bytes = file::allocated(&place.participants());
+    for kind in Directory::ALL {
+        let directory = place.directory(kind);
+        bytes += file::names(&directory).iter().map(|name| file::allocated(&directory.join(name))).sum::<u64>();
+    }
+    let (regions, rings) = (regions(&place), rings(&place));
+    Ok(Snapshot { domain: place.name.clone(), path: place.path.clone(), participants, publishers, subscribers, regions, rings, bytes })
+}
+
+fn open_table(place: &Place) -> Result<Participants> {
+    Participants::open(&place.participants()).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Error::new(
+            ErrorKind::NotFound,
+            format!("domain '{}' does not exist in {}; nobody has it open", place.name, place.path.display()),
+        ),
+        _ => e,
+    })
+}
+
+fn list<T>(place: &Place, kind: Directory, mut each: impl FnMut(PathBuf, ObjectId) -> Option<T>) -> Vec<T> {
+    let directory = place.directory(kind);
+    let mut names = file::names(&directory);
+    names.sort();
+    names.iter().filter_map(|name| each(directory.join(name), ObjectId::parse(name)?)).collect()
+}
+
+fn describe_participant(entry: &crate::domain::participants::ParticipantEntry) -> ParticipantInfo {
+    ParticipantInfo {
+        slot: entry.id.slot,
+        epoch: entry.id.epoch,
+        pid: entry.pid,
+        label: entry.label.clone(),
+        alive: entry.alive,
+        stopped: entry.alive && entry.same_pid_namespace && process::is_stopped(entry.pid),
+        since_unix_ms: entry.since_unix_ms,
+        same_pid_namespace: entry.same_pid_namespace,
+    }
+}
+
+fn describe_publisher(path: PathBuf, id: ObjectId, alive: bool) -> Option<PublisherInfo> {
+    let map = open_head(&path, Kind::Publisher).ok()?;
+    let head: &RingHead = map.at(0);
+    let closed = read(&head.closed) != 0;
+    Some(PublisherInfo {
+        id: id.0,
+        participant: id.owner().to_string(),
+        topic: head.name.read(),
+        overflow: Overflow::from_number(read(&head.overflow)).name(),
+        alive,
+        closed,
+        orphan: closed || !alive,
+        published: read(&head.seq),
+        bytes: read(&head.bytes),
+        blocked: read(&head.blocked),
+        wakes_sent: read(&head.wakes_sent),
+        wakes_elided: read(&head.seq).saturating_sub(read(&head.wakes_sent)),
+        capacity: read(&head.capacity),
+        slab_bytes: read(&head.slab_bytes),
+        waiting: read(&head.armed) & 1 == 1,
+    })
+}
+
+fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, publishers: &[PublisherInfo]) -> Option<SubscriberInfo> {
+    let map = open_page(&path).ok()?;
+    let head: &SubscriberHead = map.at(0);
+    let directory = path.parent()?.parent()?.join("publishers");
+    let cursors: Vec<(u64, u64)> = head.cursors.iter().map(|c| (read(&c.ring), read(&c.position))).collect();
+    let followed = |publisher: &&PublisherInfo| cursors.iter().any(|(ring, _)| *ring == publisher.id);
+    let lag = |publisher: &PublisherInfo| {
+        let position = cursors.iter().find(|(ring, _)| *ring == publisher.id)?.1;
+        let ring = open_head(&directory.join(ObjectId(publisher.id).to_string()), Kind::Publisher).ok()?;
+        let bytes = read(&ring.at::<RingHead>(0).head).saturating_sub(position);
+        (position != NOWHERE && bytes > 0).then_some(Lag { publisher: publisher.id, bytes })
+    };
+    let mut pins: HashMap<u64, usize> = HashMap::new();
+    for pin in head.pins.iter().map(read).filter(|pin| *pin != 0) {
+        let ring = cursors.get((pin >> 48) as usize - 1).map_or(0, |(ring, _)| *ring);
+        *pins.entry(ring).or_default() += 1;
+    }
+    Some(SubscriberInfo {
+        id: id.0,
+        participant: id.owner().to_string(),
+        pattern: head.pattern.read(),
+        alive,
+        received: read(&head.received),
+        missed: read(&head.missed),
+        bytes: read(&head.bytes),
+        pinned: pins.values().sum(),
+        rings: publishers.iter().filter(followed).count(),
+        waiting: read(&head.armed) & 1 == 1,
+        lag: publishers.iter().filter_map(lag).collect(),
+        pins: pins.into_iter().map(|(publisher, slots)| Pin { publisher, slots }).collect(),
+    })
+}
+
+fn regions(place: &Place) -> Vec<RegionInfo> {
+    let directory = place.directory(Directory::Regions);
+    let mut regions: Vec<RegionInfo> = file::names(&directory)
+        .into_iter()
+        .map(|name| RegionInfo { size: std::fs::metadata(directory.join(&name)).map_or(0, |m| m.len()), name })
+        .collect();
+    regions.sort_by(|a, b| a.name.cmp(&b.name));
+    regions
+}
+
+fn rings(place: &Place) -> Vec<RingInfo> {
+    let directory = place.directory(Directory::Rings);
+    let mut names = file::names(&directory);
+    names.retain(|name| !name.ends_with(CURSOR_SUFFIX));
+    names.sort();
+    names.into_iter().filter_map(|name| describe_ring(&directory, name)).collect()
+}
+
+fn describe_ring(directory: &std::path::Path, name: String) -> Option<RingInfo> {
+    let map = open_head(&directory.join(&name), Kind::RingData).ok()?;
+    let head: &RingHead = map.at(0);
+    let (position, producer, consumer) = ring_position(&directory.join(format!("{name}{CURSOR_SUFFIX}"))).ok()?;
+    Some(RingInfo {
+        name,
+        capacity: read(&head.capacity),
+        messages: read(&head.seq),
+        pending_bytes: read(&head.head).saturating_sub(position),
+        blocked: read(&head.blocked),
+        producer,
+        consumer,
+    })
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Something waits, or memory is held for nothing.
+    Warning,
+    /// Something cannot work.
+    Problem,
+}
+
+/// Something the doctor found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What was found.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// The file concerned.
+    pub path: Option<PathBuf>,
+    /// Whether `clean` removes it.
+    pub cleanable: bool,
+}
+
+fn finding(severity: Severity, what: String, remedy: &str) -> Finding {
+    Finding { severity, what, remedy: remedy.into(), path: None, cleanable: false }
+}
+
+/// Looks for what is stuck, lagging, dead or damaged in a domain and says what to do about each. With
+/// `clean` it also removes what the dead left behind, never anything somebody alive is still owed.
+pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
+    let place = find(options)?;
+    let seen = match snapshot(options) {
+        Err(e) if matches!(e.kind(), ErrorKind::LayoutMismatch | ErrorKind::Corrupt) => {
+            let what = format!("the domain's table cannot be read: {e}");
+            let path = Some(place.participants());
+            return Ok(vec![Finding { path, ..finding(Severity::Problem, what, "stop its participants and remove the directory") }]);
+        }
+        other => other?,
+    };
+    let mut findings = Vec::new();
+    stuck(&seen, &mut findings);
+    damaged(&place, &mut findings);
+    space(&place, &mut findings);
+    let domain = Domain::open_with(DomainOptions { label: Some("axonic doctor".into()), ..options.clone() })?;
+    let dead: HashMap<ParticipantId, &ParticipantInfo> =
+        seen.participants.iter().filter(|p| !p.alive).map(|p| (ParticipantId { slot: p.slot, epoch: p.epoch }, p)).collect();
+    let left = if clean { sweep(&domain) } else { leftovers(&domain) };
+    for path in left {
+        let owner = path.file_name().and_then(|n| ObjectId::parse(&n.to_string_lossy())).map(ObjectId::owner);
+        let who = owner.and_then(|id| dead.get(&id)).map_or("a participant that is gone".into(), |p| format!("'{}' (pid {}), which died", p.label, p.pid));
+        let what = format!("left behind by {who}");
+        let remedy = if clean { "removed" } else { "`axonic doctor --clean` removes it" };
+        findings.push(Finding { path: Some(path), cleanable: true, ..finding(Severity::Warning, what, remedy) });
+    }
+    if clean {
+        for found in findings.iter().filter(|f| f.cleanable) {
+            found.path.iter().for_each(|path| file::unlink(path));
+        }
+    }
+    Ok(findings)
+}
+
+/// Who waits for whom.
+fn stuck(seen: &Snapshot, findings: &mut Vec<Finding>) {
+    let participant = |id: &str| seen.participants.iter().find(|p| format!("{}.{}", p.slot, p.epoch) == id);
+    for subscriber in seen.subscribers.iter().filter(|s| s.alive) {
+        let Some(who) = participant(&subscriber.participant) else { continue };
+        let state = if who.stopped { "is stopped" } else { "has not read on" };
+        for lag in &subscriber.lag {
+            let Some(publisher) = seen.publishers.iter().find(|p| p.id == lag.publisher) else { continue };
+            if publisher.waiting && publisher.overflow == "block" {
+                let what = format!(
+                    "publisher of '{}' waits for room: subscriber '{}' of '{}' (pid {}) {state}, {} bytes behind",
+                    publisher.topic, subscriber.pattern, who.label, who.pid, lag.bytes
+                );
+                let remedy = if who.stopped { "continue that process (kill -CONT) or end it" } else { "read faster, raise capacity, or use overflow drop_oldest" };
+                findings.push(finding(Severity::Warning, what, remedy));
+            }
+        }
+    }
+    for who in seen.participants.iter().filter(|p| p.stopped) {
+        let what = format!("participant '{}' (pid {}) is stopped", who.label, who.pid);
+        findings.push(finding(Severity::Note, what, "it is alive and will continue unharmed; kill -CONT wakes it"));
+    }
+    for publisher in seen.publishers.iter().filter(|p| p.orphan && p.alive) {
+        let what = format!("a finished publisher of '{}' holds {} bytes for readers still to come", publisher.topic, publisher.capacity + publisher.slab_bytes);
+        findings.push(finding(Severity::Note, what, "it goes when they have read it; `axonic unlink topic` drops it"));
+    }
+}
+
+/// Files that are not what their place says.
+fn damaged(place: &Place, findings: &mut Vec<Finding>) {
+    let mut check = |kind: Directory, open: &dyn Fn(&std::path::Path) -> Result<()>| {
+        let directory = place.directory(kind);
+        for name in file::names(&directory) {
+            let path = directory.join(&name);
+            if let Err(e) = open(&path)
+                && e.kind() != ErrorKind::NotFound
+            {
+                let cleanable = e.kind() == ErrorKind::Corrupt;
+                let remedy = if cleanable { "`axonic doctor --clean` removes it" } else { "run one version of axonic, then remove the file" };
+                findings.push(Finding { path: Some(path), cleanable, ..finding(Severity::Problem, e.to_string(), remedy) });
+            }
+        }
+    };
+    check(Directory::Publishers, &|path| open_head(path, Kind::Publisher).map(drop));
+    check(Directory::Subscribers, &|path| open_page(path).map(drop));
+}
+
+/// Whether memory is running out.
+fn space(place: &Place, findings: &mut Vec<Finding>) {
+    let Some((free, all)) = file::filesystem_space(&place.path) else { return };
+    if free < all / 10 {
+        let what = format!("the shared-memory filesystem of {} has {} of {} MiB left", place.path.display(), free >> 20, all >> 20);
+        findings.push(finding(Severity::Problem, what, "enlarge it (containers: --shm-size), or lower capacity and max_bytes"));
+    } else if all <= 64 << 20 {
+        let what = format!("the shared-memory filesystem of {} has {} MiB in all, a container's default", place.path.display(), all >> 20);
+        findings.push(finding(Severity::Note, what, "start the container with a larger --shm-size for large messages"));
+    }
+}
