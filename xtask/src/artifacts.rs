@@ -3,7 +3,7 @@
 
 use crate::run::Run;
 use crate::setup;
-use crate::workspace::{Workspace, copy_if_changed, files_in};
+use crate::workspace::{Workspace, copy_if_changed, files_below};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,8 @@ fn stage_c(ws: &Workspace) -> Result<()> {
         bail!("the C library does not carry the soname {SONAME}; ffi-c/build.rs sets it");
     }
     let prefix = ws.c_prefix();
+    // A header that is gone from include/ must be gone for the tests too.
+    let _ = std::fs::remove_dir_all(prefix.join("include"));
     crate::install::c_tree(ws, &prefix, &prefix)
 }
 
@@ -119,9 +121,9 @@ pub fn environment(ws: &Workspace) -> Vec<(&'static str, PathBuf)> {
     ]
 }
 
-/// `include/*.h` and `include/*.hpp`, the public headers.
+/// The public headers: everything below `include/`.
 pub fn headers(ws: &Workspace) -> Vec<PathBuf> {
-    files_in(&ws.path("include"), |name| name.ends_with(".h") || name.ends_with(".hpp"))
+    ["h", "hpp"].iter().flat_map(|extension| files_below(&ws.path("include"), extension)).collect()
 }
 
 /// The built library `name` in the release folder, checked to be there.

@@ -39,8 +39,7 @@ pub fn c_tree(ws: &Workspace, into: &Path, prefix: &Path) -> Result<()> {
         bail!("include/ holds no header; `cargo xtask codegen` writes include/axonic.h");
     }
     for header in headers {
-        let name = header.file_name().context("a header without a name")?;
-        copy_if_changed(&header, &into.join("include").join(name))?;
+        copy_if_changed(&header, &into.join(header.strip_prefix(&ws.root)?))?;
     }
     let lib = into.join("lib");
     let full = format!("libaxonic.so.{VERSION}");
