@@ -1,0 +1,56 @@
+//! `axonic._native`: the Python skin over the core, one file per noun.
+//!
+//! The package `axonic` re-exports these classes; what is written in Python there is only what Python
+//! says better (asyncio, dataclasses, JSON).
+
+mod buffer;
+mod cli;
+mod dlpack;
+mod domain;
+mod error;
+mod gate;
+mod loan;
+mod message;
+mod publisher;
+mod region;
+mod ring;
+mod subscriber;
+mod value;
+mod views;
+mod wait;
+mod window;
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Called in the child of every `os.fork()`.
+#[pyfunction]
+fn forked() {
+    gate::forked();
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    error::register(module)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<domain::PyDomain>()?;
+    module.add_class::<publisher::PyPublisher>()?;
+    module.add_class::<publisher::PublisherStats>()?;
+    module.add_class::<loan::PyLoan>()?;
+    module.add_class::<subscriber::PySubscriber>()?;
+    module.add_class::<subscriber::SubscriberStats>()?;
+    module.add_class::<message::PyMessage>()?;
+    module.add_class::<message::PySample>()?;
+    module.add_class::<region::PyRegion>()?;
+    module.add_class::<ring::PyRingProducer>()?;
+    module.add_class::<ring::PyRingConsumer>()?;
+    module.add_class::<ring::PyReservation>()?;
+    module.add_class::<ring::PyRingMessage>()?;
+    module.add_class::<wait::PyWaitSet>()?;
+    module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
+    let hooks = PyDict::new(py);
+    hooks.set_item("after_in_child", wrap_pyfunction!(forked, module)?)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
+    Ok(())
+}

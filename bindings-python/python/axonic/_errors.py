@@ -1,0 +1,58 @@
+"""The exceptions, made by the core from its one table of error kinds.
+
+Each derives from AxonicError and, where Python has a fitting built-in, from that too: a timeout is
+caught by `except TimeoutError` as well as by `except axonic.TimeoutError`. `kind` is the core's name
+("Timeout"), `code` its stable number.
+"""
+
+from ._native import (
+    AlreadyExistsError,
+    AxonicError,
+    BusyError,
+    ClosedError,
+    CorruptError,
+    DecodeError,
+    DisconnectedError,
+    ForkedError,
+    FullError,
+    InterruptedError,
+    InUseError,
+    InvalidArgumentError,
+    InvalidNameError,
+    IoError,
+    LayoutMismatchError,
+    LimitReachedError,
+    NoSpaceError,
+    NotFoundError,
+    PermissionDeniedError,
+    TimeoutError,
+    TooLargeError,
+    UnsupportedError,
+    WouldBlockError,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "AxonicError",
+    "BusyError",
+    "ClosedError",
+    "CorruptError",
+    "DecodeError",
+    "DisconnectedError",
+    "ForkedError",
+    "FullError",
+    "InUseError",
+    "InterruptedError",
+    "InvalidArgumentError",
+    "InvalidNameError",
+    "IoError",
+    "LayoutMismatchError",
+    "LimitReachedError",
+    "NoSpaceError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "TimeoutError",
+    "TooLargeError",
+    "UnsupportedError",
+    "WouldBlockError",
+]

@@ -1,0 +1,275 @@
+//! The domain: where every other handle comes from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axonic::{Create, DomainOptions, Noun, Overflow, PublisherOptions, RegionOptions, RingOptions, Start, SubscriberOptions, Wait};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::error::OrRaise;
+use crate::publisher::PyPublisher;
+use crate::region::PyRegion;
+use crate::ring::{PyRingConsumer, PyRingProducer};
+use crate::subscriber::PySubscriber;
+use crate::value::choice;
+use crate::views::Views;
+
+/// The core's domain and the count of views below it, shared by all of its handles.
+pub struct Home {
+    pub core: axonic::Domain,
+    pub views: Arc<Views>,
+}
+
+impl Home {
+    /// How another process opens the same domain: the arguments of `axonic.open`.
+    fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let options = self.core.options();
+        let arguments = PyDict::new(py);
+        arguments.set_item("name", self.core.name())?;
+        arguments.set_item("runtime_dir", options.runtime_dir.as_ref())?;
+        arguments.set_item("mode", options.mode)?;
+        arguments.set_item("group", options.group)?;
+        arguments.set_item("max_participants", options.max_participants)?;
+        arguments.set_item("label", options.label.as_deref())?;
+        Ok(arguments)
+    }
+
+    /// What pickle stores for a handle: how to open its domain, which noun, its name and its options.
+    pub fn reduce<'py>(
+        &self,
+        py: Python<'py>,
+        noun: &str,
+        name: &str,
+        options: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        let reopen = py.import("axonic._reopen")?.getattr("reopen")?;
+        let arguments = (self.arguments(py)?, noun, name, options);
+        PyTuple::new(py, [reopen, arguments.into_pyobject(py)?.into_any()])
+    }
+}
+
+/// Reads a `wait=` argument.
+fn wait_argument(py: Python<'_>, name: &str) -> PyResult<Wait> {
+    choice(py, "wait", name, [("adaptive", Wait::Adaptive), ("spin", Wait::Spin), ("block", Wait::Block)])
+}
+
+pub fn wait_name(wait: Wait) -> &'static str {
+    match wait {
+        Wait::Adaptive => "adaptive",
+        Wait::Spin => "spin",
+        Wait::Block => "block",
+    }
+}
+
+pub fn start_name(start: Start) -> &'static str {
+    match start {
+        Start::Latest => "latest",
+        Start::Oldest => "oldest",
+    }
+}
+
+/// A named place on this machine where processes meet. Made by `axonic.open`.
+///
+/// Safe to use from several threads. Closing it closes every handle made from it.
+#[pyclass(frozen, weakref, name = "Domain", module = "axonic")]
+pub struct PyDomain {
+    home: Arc<Home>,
+}
+
+#[pymethods]
+impl PyDomain {
+    #[new]
+    #[pyo3(signature = (name = None, *, runtime_dir = None, mode = None, group = None, max_participants = None, label = None))]
+    fn new(
+        py: Python<'_>,
+        name: Option<String>,
+        runtime_dir: Option<PathBuf>,
+        mode: Option<u32>,
+        group: Option<u32>,
+        max_participants: Option<u32>,
+        label: Option<String>,
+    ) -> PyResult<PyDomain> {
+        let options = DomainOptions { name, runtime_dir, mode, group, max_participants, label };
+        let core = py.detach(|| axonic::Domain::open_with(options)).or_raise(py)?;
+        Ok(PyDomain { home: Arc::new(Home { core, views: Views::root() }) })
+    }
+
+    /// The domain's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.home.core.name()
+    }
+
+    /// The directory that holds its shared memory.
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.home.core.path().to_path_buf()
+    }
+
+    /// This open's place among the participants, such as "7.3" (slot and epoch).
+    #[getter]
+    fn participant(&self) -> String {
+        self.home.core.participant().to_string()
+    }
+
+    /// Whether close() was called.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.home.core.is_closed()
+    }
+
+    /// Opens a publisher.
+    ///
+    /// `type` is a dataclass or pydantic model for structured values, or None. `overflow` says what
+    /// happens when a reader is slow: "drop_oldest", "block" or "reject". `capacity` is the ring in
+    /// bytes, `max_bytes` the budget for payloads over 2 KiB, `retain` keeps unread messages for
+    /// subscribers that start at "oldest" after this publisher has ended.
+    #[pyo3(signature = (topic, r#type = None, *, overflow = "drop_oldest", capacity = None, max_bytes = None, retain = false, wait = "adaptive"))]
+    #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
+    fn publisher(
+        &self,
+        py: Python<'_>,
+        topic: &str,
+        r#type: Option<Py<PyAny>>,
+        overflow: &str,
+        capacity: Option<usize>,
+        max_bytes: Option<usize>,
+        retain: bool,
+        wait: &str,
+    ) -> PyResult<PyPublisher> {
+        let defaults = PublisherOptions::default();
+        let known = [Overflow::DropOldest, Overflow::Block, Overflow::Reject];
+        let options = PublisherOptions {
+            overflow: choice(py, "overflow", overflow, known.map(|known| (known.name(), known)))?,
+            capacity: capacity.unwrap_or(defaults.capacity),
+            max_bytes: max_bytes.unwrap_or(defaults.max_bytes),
+            retain,
+            wait: wait_argument(py, wait)?,
+        };
+        let core = py.detach(|| self.home.core.publisher(topic, &options)).or_raise(py)?;
+        Ok(PyPublisher::new(core, options, r#type, &self.home))
+    }
+
+    /// Opens a subscriber for a topic or a pattern ("orders.*" one word, "orders.>" the rest).
+    ///
+    /// `type` shapes structured values. `start` is "latest" or "oldest"; `max_borrowed` is how many
+    /// samples may be borrowed at once.
+    #[pyo3(signature = (pattern, r#type = None, *, start = "latest", max_borrowed = None, wait = "adaptive"))]
+    fn subscriber(
+        &self,
+        py: Python<'_>,
+        pattern: &str,
+        r#type: Option<Py<PyAny>>,
+        start: &str,
+        max_borrowed: Option<usize>,
+        wait: &str,
+    ) -> PyResult<PySubscriber> {
+        let known = [Start::Latest, Start::Oldest];
+        let options = SubscriberOptions {
+            start: choice(py, "start", start, known.map(|known| (start_name(known), known)))?,
+            max_borrowed: max_borrowed.unwrap_or(SubscriberOptions::default().max_borrowed),
+            wait: wait_argument(py, wait)?,
+        };
+        let core = py.detach(|| self.home.core.subscriber(pattern, &options)).or_raise(py)?;
+        Ok(PySubscriber::new(core, options, r#type, &self.home))
+    }
+
+    /// Opens a region of raw shared memory. `size` in bytes is needed to create it and checked against
+    /// one that exists; `create` is "open_or_create", "create_new" or "open".
+    #[pyo3(signature = (name, size = None, *, create = "open_or_create"))]
+    fn region(&self, py: Python<'_>, name: &str, size: Option<usize>, create: &str) -> PyResult<PyRegion> {
+        let known =
+            [("open_or_create", Create::OpenOrCreate), ("create_new", Create::CreateNew), ("open", Create::Open)];
+        let options = RegionOptions { size, create: choice(py, "create", create, known)? };
+        let core = py.detach(|| self.home.core.region(name, &options)).or_raise(py)?;
+        Ok(PyRegion::named(core, &self.home))
+    }
+
+    /// Opens the sending end of a ring; one per name. `capacity` is its largest message in bytes.
+    #[pyo3(signature = (name, *, capacity = None, wait = "adaptive"))]
+    fn ring_producer(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        capacity: Option<usize>,
+        wait: &str,
+    ) -> PyResult<PyRingProducer> {
+        let options = ring_options(py, capacity, wait)?;
+        let core = py.detach(|| self.home.core.ring_producer(name, &options)).or_raise(py)?;
+        Ok(PyRingProducer::new(core, name, options, &self.home))
+    }
+
+    /// Opens the receiving end of a ring; one per name.
+    #[pyo3(signature = (name, *, capacity = None, wait = "adaptive"))]
+    fn ring_consumer(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        capacity: Option<usize>,
+        wait: &str,
+    ) -> PyResult<PyRingConsumer> {
+        let options = ring_options(py, capacity, wait)?;
+        let core = py.detach(|| self.home.core.ring_consumer(name, &options)).or_raise(py)?;
+        Ok(PyRingConsumer::new(core, name, options, &self.home))
+    }
+
+    /// Removes a "region", or what a dead "topic" or "ring" left behind; raises BusyError while one of
+    /// these is in use.
+    #[pyo3(signature = (noun, name))]
+    fn unlink(&self, py: Python<'_>, noun: &str, name: &str) -> PyResult<()> {
+        let known = [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring)];
+        let noun = choice(py, "noun", noun, known)?;
+        py.detach(|| self.home.core.unlink(noun, name)).or_raise(py)
+    }
+
+    /// Leaves the domain and closes every handle made from this object; closing again does nothing.
+    /// Raises InUseError, and stays open, while a view of its shared memory is alive.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.home.core.is_closed() {
+            return Ok(());
+        }
+        self.home.views.refuse_if_any(py, &format!("domain {:?}", self.home.core.name()))?;
+        py.detach(|| self.home.core.close());
+        Ok(())
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let _ = (exc_value, traceback);
+        leave(exc_type, self.close(py))
+    }
+
+    fn __repr__(&self) -> String {
+        let core = &self.home.core;
+        let closed = if core.is_closed() { ", closed" } else { "" };
+        format!("<axonic.Domain {:?}, participant {}{closed}>", core.name(), core.participant())
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let reopen = py.import("axonic._reopen")?.getattr("reopen_domain")?;
+        let arguments = (self.home.arguments(py)?,);
+        PyTuple::new(py, [reopen, arguments.into_pyobject(py)?.into_any()])
+    }
+}
+
+fn ring_options(py: Python<'_>, capacity: Option<usize>, wait: &str) -> PyResult<RingOptions> {
+    let capacity = capacity.unwrap_or(RingOptions::default().capacity);
+    Ok(RingOptions { capacity, wait: wait_argument(py, wait)? })
+}
+
+/// How every `__exit__` ends: while an exception passes through, a view it keeps alive must not hide
+/// it behind an error of closing. The handle then closes with its last reference.
+pub fn leave(exception: &Bound<'_, PyAny>, closed: PyResult<()>) -> PyResult<()> {
+    if exception.is_none() { closed } else { Ok(()) }
+}

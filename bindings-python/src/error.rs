@@ -1,0 +1,89 @@
+//! The exception classes, made from the core's one table of error kinds.
+//!
+//! Each kind becomes a class `axonic.<Name>Error(AxonicError, <builtin>)` with the class attributes
+//! `kind` (the core's name) and `code` (the stable number; C returns it negated). Nothing here lists
+//! the kinds: a kind added to the core appears by itself.
+
+use axonic::{Error, ErrorKind};
+use pyo3::exceptions::{PyException, PyOSError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+/// `classes[n]` belongs to `ErrorKind::ALL[n]`.
+static CLASSES: PyOnceLock<Vec<Py<PyType>>> = PyOnceLock::new();
+
+/// Adds `AxonicError` and one class per kind to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    let base = class(py, "AxonicError", py.get_type::<PyException>().as_any(), None, "Error", 0)?;
+    base.setattr("__doc__", "Base of every error this package raises; `kind` and `code` tell which.")?;
+    module.add("AxonicError", &base)?;
+    let builtins = py.import("builtins")?;
+    let mut classes = Vec::new();
+    for kind in ErrorKind::ALL {
+        let builtin = kind.python_base().map(|name| builtins.getattr(name)).transpose()?;
+        let made = class(py, kind.python_class(), &base, builtin, kind.name(), kind.number())?;
+        module.add(kind.python_class(), &made)?;
+        classes.push(made.cast_into::<PyType>()?.unbind());
+    }
+    CLASSES.get_or_init(py, || classes);
+    Ok(())
+}
+
+fn class<'py>(
+    py: Python<'py>,
+    name: &str,
+    base: &Bound<'py, PyAny>,
+    builtin: Option<Bound<'py, PyAny>>,
+    kind: &str,
+    code: i32,
+) -> PyResult<Bound<'py, PyAny>> {
+    let namespace = PyDict::new(py);
+    namespace.set_item("__module__", "axonic")?;
+    namespace.set_item("__doc__", format!("Error kind {kind}, number {code}."))?;
+    namespace.set_item("kind", kind)?;
+    namespace.set_item("code", code)?;
+    let bases = match builtin {
+        Some(builtin) => PyTuple::new(py, [base, &builtin])?,
+        None => PyTuple::new(py, [base])?,
+    };
+    py.get_type::<PyType>().call1((name, bases, namespace))
+}
+
+/// Turns a core error into the exception of its kind.
+pub fn raise(py: Python<'_>, error: Error) -> PyErr {
+    instance(py, &error).unwrap_or_else(|failure| failure)
+}
+
+fn instance(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let kind = error.kind();
+    let index = ErrorKind::ALL.iter().position(|known| *known == kind);
+    let classes = CLASSES.get(py);
+    let Some(class) = index.and_then(|index| classes?.get(index)) else {
+        return Ok(PyException::new_err(error.to_string()));
+    };
+    let exception = class.bind(py).call1((error.to_string(),))?;
+    if let Some(errno) = kind.errno()
+        && exception.is_instance_of::<PyOSError>()
+    {
+        exception.setattr("errno", errno)?;
+    }
+    Ok(PyErr::from_value(exception))
+}
+
+/// An error of this skin's own making.
+pub fn invalid(py: Python<'_>, text: impl Into<String>) -> PyErr {
+    raise(py, Error::new(ErrorKind::InvalidArgument, text))
+}
+
+/// `result?` for core results in functions that answer to Python.
+pub trait OrRaise<T> {
+    fn or_raise(self, py: Python<'_>) -> PyResult<T>;
+}
+
+impl<T> OrRaise<T> for axonic::Result<T> {
+    fn or_raise(self, py: Python<'_>) -> PyResult<T> {
+        self.map_err(|error| raise(py, error))
+    }
+}

@@ -1,0 +1,259 @@
+//! The one gate every call into a core handle passes.
+//!
+//! A core handle is `Send` but wants `&mut self`, while Python hands the same object to any number of
+//! threads. [`Handle`] gives it to one thread at a time under three rules:
+//!
+//! 1. Whoever is attached to the interpreter (holds the GIL) only ever *tries* the lock. A call that
+//!    can be answered at once is answered that way, without detaching.
+//! 2. Everything that may wait runs detached: the lock is taken inside the detached section and given
+//!    back before attaching again, so the lock and the GIL are never waited for in a circle.
+//! 3. A wait is cut into slices of at most [`SLICE`]. Signals are checked between two slices (Ctrl-C
+//!    raises `KeyboardInterrupt`) and another thread that wants the handle gets its turn there.
+//!
+//! Code that runs under the lock while attached creates no garbage-collected Python object: a
+//! collection could run arbitrary code, which could ask for this very handle again.
+
+use std::sync::atomic::{AtomicU32, Ordering, fence};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use axonic::{Error, ErrorKind};
+use pyo3::prelude::*;
+
+use crate::error::raise;
+
+/// The longest time a thread waits without looking at signals.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// How long a waiting loop steps aside when another thread wants the handle.
+const COURTESY: Duration = Duration::from_millis(2);
+
+/// Counts the forks between the process that imported the module and this one.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Runs in the child after `os.fork()`: a lock held by a thread that was not copied stays locked for
+/// ever, and its generation is how that is recognised.
+pub fn forked() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How long a call may take: a number of seconds, or without end.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    end: Option<Instant>,
+    total: Duration,
+}
+
+impl Patience {
+    /// Reads a `timeout=` argument: seconds, `None` waits without end, 0 does not wait.
+    pub fn new(py: Python<'_>, seconds: Option<f64>) -> PyResult<Patience> {
+        let Some(seconds) = seconds else {
+            return Ok(Patience { end: None, total: Duration::MAX });
+        };
+        if seconds.is_nan() || seconds < 0.0 {
+            let text = format!("timeout={seconds}: give seconds as a number from 0 up, or None to wait without end");
+            return Err(raise(py, Error::new(ErrorKind::InvalidArgument, text)));
+        }
+        let total = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        Ok(Patience { end: Instant::now().checked_add(total), total })
+    }
+
+    /// The next slice to wait for.
+    fn slice(&self) -> Duration {
+        self.end.map_or(SLICE, |end| end.saturating_duration_since(Instant::now()).min(SLICE))
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+}
+
+/// A core handle shared by the threads of one interpreter; `None` inside once closed.
+pub struct Handle<T> {
+    /// What the handle is, for messages: noun and name.
+    what: String,
+    value: Mutex<Option<T>>,
+    /// [`GENERATION`] at the last successful lock; meaningful only while `value` is locked.
+    holder: AtomicU32,
+    /// Threads blocked in [`Handle::wait_for_turn`].
+    waiting: AtomicU32,
+    /// Guards nothing but the sleep on `freed`.
+    queue: Mutex<()>,
+    freed: Condvar,
+}
+
+impl<T: Send> Handle<T> {
+    pub fn new(what: String, value: T) -> Handle<T> {
+        Handle {
+            what,
+            value: Mutex::new(Some(value)),
+            holder: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            queue: Mutex::new(()),
+            freed: Condvar::new(),
+        }
+    }
+
+    /// Noun and name, as error messages begin.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Runs `f` on the handle if no other thread has it now; `None` otherwise. Never blocks.
+    fn attempt<R>(&self, f: impl FnOnce(&mut Option<T>) -> R) -> Option<R> {
+        let mut value = match self.value.try_lock() {
+            Ok(value) => value,
+            // A panic inside the core has already surfaced as an exception; the handle itself is
+            // still what the core left behind, and closing it must stay possible.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        self.holder.store(GENERATION.load(Ordering::Relaxed), Ordering::Relaxed);
+        let result = f(&mut value);
+        drop(value);
+        // Pairs with the fence in `wait_for_turn`: either this thread sees the waiting one, or that
+        // one finds the lock free.
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            drop(self.sleepers());
+            self.freed.notify_all();
+        }
+        Some(result)
+    }
+
+    fn sleepers(&self) -> MutexGuard<'_, ()> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps, detached, until the handle may be free or `slice` has passed.
+    fn wait_for_turn(&self, slice: Duration) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let queue = self.sleepers();
+        fence(Ordering::SeqCst);
+        if matches!(self.value.try_lock(), Err(TryLockError::WouldBlock)) {
+            drop(self.freed.wait_timeout(queue, slice));
+        }
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Another thread has the handle: wait for it, looking at signals in between.
+    fn contended(&self, py: Python<'_>, slice: Duration) -> PyResult<()> {
+        if self.holder.load(Ordering::Relaxed) != GENERATION.load(Ordering::Relaxed) {
+            let text = format!(
+                "{}: another thread was using it at the moment of the fork, so this process cannot; \
+                 open it again here",
+                self.what
+            );
+            return Err(raise(py, Error::new(ErrorKind::Forked, text)));
+        }
+        py.detach(|| self.wait_for_turn(slice));
+        py.check_signals()
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, format!("{}: it is closed; open it again to go on", self.what))
+    }
+
+    /// One attached try: `None` when another thread has the handle or the handle is closed. For the
+    /// fast paths, which fall back to [`Handle::enter`].
+    #[inline]
+    pub fn quick<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.attempt(|value| value.as_mut().map(f)).flatten()
+    }
+
+    /// Runs a call that does not wait; only another thread inside the handle can delay it.
+    pub fn with<R>(&self, py: Python<'_>, mut f: impl FnMut(&mut T) -> R) -> PyResult<R> {
+        loop {
+            match self.attempt(|value| value.as_mut().map(&mut f)) {
+                Some(Some(result)) => return Ok(result),
+                Some(None) => return Err(raise(py, self.closed())),
+                None => self.contended(py, SLICE)?,
+            }
+        }
+    }
+
+    /// Like [`Handle::with`] for calls that answer with a core result.
+    pub fn call<R>(&self, py: Python<'_>, f: impl FnMut(&mut T) -> axonic::Result<R>) -> PyResult<R> {
+        self.with(py, f)?.map_err(|error| raise(py, error))
+    }
+
+    /// Runs a call that may wait. `step` runs detached and waits for at most the time it is given;
+    /// `Timeout` and `Interrupted` from it mean "not yet". At the end of the caller's patience the
+    /// core's last word is raised; where that names the slice's time, `awaited` says what did not happen.
+    pub fn enter<R: Send>(
+        &self,
+        py: Python<'_>,
+        patience: Patience,
+        awaited: Option<&str>,
+        mut step: impl FnMut(&mut T, Duration) -> axonic::Result<R> + Send,
+    ) -> PyResult<R> {
+        let mut last = None;
+        let waited = self.enter_or_none(py, patience, |value, slice| match step(value, slice) {
+            Ok(result) => Ok(Some(result)),
+            Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {
+                last = Some(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        })?;
+        waited.ok_or_else(|| {
+            let said = last.filter(|error| awaited.is_none() && error.kind() == ErrorKind::Timeout);
+            raise(py, said.unwrap_or_else(|| self.late(patience, awaited.unwrap_or("it is in use"))))
+        })
+    }
+
+    fn late(&self, patience: Patience, awaited: &str) -> Error {
+        let text = format!("{}: {awaited} within {} s", self.what, patience.total.as_secs_f64());
+        Error::new(ErrorKind::Timeout, text)
+    }
+
+    /// Like [`Handle::enter`] where "not yet" is `None`, and so is the end of the caller's patience.
+    pub fn enter_or_none<R: Send>(
+        &self,
+        py: Python<'_>,
+        patience: Patience,
+        mut step: impl FnMut(&mut T, Duration) -> axonic::Result<Option<R>> + Send,
+    ) -> PyResult<Option<R>> {
+        loop {
+            let slice = patience.slice();
+            match py.detach(|| self.attempt(|value| value.as_mut().map(|value| step(value, slice)))) {
+                None => self.contended(py, slice)?,
+                Some(None) => return Err(raise(py, self.closed())),
+                Some(Some(Ok(Some(result)))) => return Ok(Some(result)),
+                Some(Some(Ok(None))) => {}
+                Some(Some(Err(error))) => return Err(raise(py, error)),
+            }
+            py.check_signals()?;
+            if patience.is_over() {
+                return Ok(None);
+            }
+            self.step_aside(py);
+        }
+    }
+
+    /// Between two slices, lets a thread that waits for the handle have it: an unfair lock would be
+    /// taken again at once by the thread that has just let go.
+    fn step_aside(&self, py: Python<'_>) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            py.detach(|| std::thread::sleep(COURTESY));
+        }
+    }
+
+    /// Takes the core handle out for good and drops it detached; does nothing the second time.
+    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
+        loop {
+            match self.attempt(Option::take) {
+                Some(value) => {
+                    py.detach(|| drop(value));
+                    return Ok(());
+                }
+                None => self.contended(py, SLICE)?,
+            }
+        }
+    }
+
+    /// Whether [`Handle::close`] was called. A handle another thread is using is open.
+    pub fn is_closed(&self) -> bool {
+        self.attempt(|value| value.is_none()).unwrap_or(false)
+    }
+}

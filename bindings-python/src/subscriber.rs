@@ -1,0 +1,316 @@
+//! The receiving end of topics.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axonic::{ErrorKind, Sample, SubscriberOptions};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
+
+use crate::buffer;
+use crate::domain::{Home, leave, start_name, wait_name};
+use crate::error::{OrRaise, invalid};
+use crate::gate::{Handle, Patience};
+use crate::message::{Facts, PyMessage, PySample};
+use crate::views::Views;
+
+const NOTHING: &str = "no message arrived";
+
+/// Publishers whose topic string is remembered; one past that starts over.
+const TOPICS: usize = 1024;
+
+/// The receiving end of one or more topics. Made by `Domain.subscriber`.
+///
+/// May be shared by threads: one at a time is inside, and a call that waits gives the others a turn
+/// at least every tenth of a second. Iterating receives for ever.
+#[pyclass(frozen, generic, weakref, name = "Subscriber", module = "axonic")]
+pub struct PySubscriber {
+    pub handle: Handle<axonic::Subscriber>,
+    options: SubscriberOptions,
+    pattern: String,
+    id: u64,
+    kind: Option<Py<PyAny>>,
+    home: Arc<Home>,
+    views: Arc<Views>,
+    /// Topic strings by publisher, so that a message costs a reference and not a new string.
+    topics: Mutex<HashMap<u64, Py<PyString>>>,
+}
+
+/// What [`axonic::Message`] and [`axonic::Sample`] both tell; one body for both.
+macro_rules! facts {
+    ($subscriber:expr, $py:expr, $message:expr) => {{
+        let message = $message;
+        let attributes = message.attributes()?;
+        Facts {
+            topic: $subscriber.topic($py, message.publisher(), message.topic()),
+            content: message.content(),
+            tensor: message.tensor().cloned().map(Box::new),
+            attributes: if attributes.is_empty() { None } else { Some(Box::new(attributes)) },
+            missed: message.missed(),
+            sequence: message.sequence(),
+            publisher: message.publisher(),
+            kind: $subscriber.kind.as_ref().map(|kind| kind.clone_ref($py)),
+        }
+    }};
+}
+
+impl PySubscriber {
+    pub fn new(
+        core: axonic::Subscriber,
+        options: SubscriberOptions,
+        kind: Option<Py<PyAny>>,
+        home: &Arc<Home>,
+    ) -> PySubscriber {
+        let pattern = core.pattern().to_owned();
+        PySubscriber {
+            id: core.id(),
+            handle: Handle::new(format!("subscriber {pattern:?}"), core),
+            options,
+            pattern,
+            kind,
+            home: home.clone(),
+            views: Views::below(&home.views),
+            topics: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn topic(&self, py: Python<'_>, publisher: u64, name: &str) -> Py<PyString> {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(topic) = topics.get(&publisher) {
+            return topic.clone_ref(py);
+        }
+        if topics.len() >= TOPICS {
+            topics.clear();
+        }
+        let topic = PyString::new(py, name).unbind();
+        topics.insert(publisher, topic.clone_ref(py));
+        topic
+    }
+
+    /// Takes a message that is there already; runs under the lock, attached.
+    fn take(&self, py: Python<'_>, core: &mut axonic::Subscriber) -> axonic::Result<Option<PyMessage>> {
+        let Some(message) = core.try_receive()? else { return Ok(None) };
+        let facts = facts!(self, py, &message);
+        Ok(Some(PyMessage::new(PyBytes::new(py, message.data()), facts)))
+    }
+
+    /// Waits for a message; runs detached.
+    fn wait(&self, py: Python<'_>, patience: Patience) -> PyResult<Sample> {
+        self.handle.enter(py, patience, Some(NOTHING), |core, slice| match core.borrow(Some(slice)) {
+            // Every slot to borrow with is taken, but a copy needs none.
+            Err(error) if error.kind() == ErrorKind::LimitReached => Ok(core.receive(Some(slice))?.to_sample()),
+            outcome => outcome,
+        })
+    }
+
+    /// The message in a sample: its bytes are copied once, straight out of shared memory.
+    fn own(&self, py: Python<'_>, sample: Sample) -> PyResult<PyMessage> {
+        let facts = (|| Ok(facts!(self, py, &sample)))().or_raise(py)?;
+        Ok(PyMessage::new(buffer::to_bytes(py, sample.try_data().or_raise(py)?)?, facts))
+    }
+
+    fn lend(&self, py: Python<'_>, sample: Sample) -> PyResult<PySample> {
+        let facts = (|| Ok(facts!(self, py, &sample)))().or_raise(py)?;
+        Ok(PySample::new(sample, facts, &self.views))
+    }
+
+    /// Messages that are there already, at most `room`; `None` when the handle is taken or closed.
+    fn drain(&self, py: Python<'_>, into: &mut Vec<Py<PyMessage>>, room: usize) -> Option<axonic::Result<()>> {
+        self.handle.quick(|core| {
+            while into.len() < room {
+                match self.take(py, core)? {
+                    // Nothing but memory can fail here, and then what was taken is still delivered.
+                    Some(message) => match Py::new(py, message) {
+                        Ok(message) => into.push(message),
+                        Err(_) => break,
+                    },
+                    None => break,
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+#[pymethods]
+impl PySubscriber {
+    /// The topic or pattern it receives.
+    #[getter]
+    fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Its identity, as `axonic stat` shows it.
+    #[getter]
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.handle.is_closed() || self.home.core.is_closed()
+    }
+
+    /// Waits for the next message and returns a copy of it.
+    ///
+    /// `timeout` in seconds: None waits without end; TimeoutError when nothing came in time. Ctrl-C
+    /// interrupts the wait.
+    #[pyo3(signature = (timeout = None))]
+    fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyMessage> {
+        let patience = Patience::new(py, timeout)?;
+        if let Some(Ok(Some(message))) = self.handle.quick(|core| self.take(py, core)) {
+            return Ok(message);
+        }
+        let sample = self.wait(py, patience)?;
+        self.own(py, sample)
+    }
+
+    /// The next message if one is there, else None; never waits.
+    fn try_receive(&self, py: Python<'_>) -> PyResult<Option<PyMessage>> {
+        self.handle.call(py, |core| self.take(py, core))
+    }
+
+    /// Waits for a message and returns it with all that are there too, at most `max`, as a list:
+    /// one call for many small messages.
+    #[pyo3(signature = (max = 1024, timeout = None))]
+    fn receive_many<'py>(&self, py: Python<'py>, max: usize, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
+        if max == 0 {
+            return Err(invalid(py, "receive_many(max=0): ask for at least one message"));
+        }
+        let patience = Patience::new(py, timeout)?;
+        let mut messages = Vec::new();
+        if let Some(Err(error)) = self.drain(py, &mut messages, max)
+            && messages.is_empty()
+        {
+            return Err(crate::error::raise(py, error));
+        }
+        if messages.is_empty() {
+            let first = self.wait(py, patience)?;
+            messages.push(Py::new(py, self.own(py, first)?)?);
+            // An error here comes again at the next call; the message in hand must not be lost to it.
+            let _ = self.drain(py, &mut messages, max);
+        }
+        PyList::new(py, messages)
+    }
+
+    /// Waits for the next message and returns a sample that looks at it in shared memory, without a
+    /// copy. Use it in a `with` block.
+    #[pyo3(signature = (timeout = None))]
+    fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PySample> {
+        let patience = Patience::new(py, timeout)?;
+        let sample = match self.handle.quick(|core| core.try_borrow()) {
+            Some(Ok(Some(sample))) => sample,
+            _ => self.handle.enter(py, patience, Some(NOTHING), |core, slice| core.borrow(Some(slice)))?,
+        };
+        self.lend(py, sample)
+    }
+
+    /// Like borrow(), but None when no message is there; never waits.
+    fn try_borrow(&self, py: Python<'_>) -> PyResult<Option<PySample>> {
+        let sample = self.handle.call(py, |core| core.try_borrow())?;
+        sample.map(|sample| self.lend(py, sample)).transpose()
+    }
+
+    /// The pollable descriptor: readable while a message may be there, until try_receive() or
+    /// try_borrow() answered None. For select, epoll and asyncio's add_reader; do not read from it.
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        self.handle.call(py, |core| core.fd())
+    }
+
+    /// Live publishers it is connected to now.
+    fn publishers(&self, py: Python<'_>) -> PyResult<usize> {
+        self.handle.with(py, |core| core.publishers())
+    }
+
+    /// Messages missed so far in all.
+    #[getter]
+    fn missed(&self, py: Python<'_>) -> PyResult<u64> {
+        self.handle.with(py, |core| core.missed())
+    }
+
+    /// Its counters now.
+    fn stats(&self, py: Python<'_>) -> PyResult<SubscriberStats> {
+        self.handle.with(py, |core| {
+            let stats = core.stats();
+            SubscriberStats {
+                received: stats.received,
+                bytes: stats.bytes,
+                missed: stats.missed,
+                rings: stats.rings,
+                pinned: stats.pinned,
+            }
+        })
+    }
+
+    /// Stops receiving; closing again does nothing. Raises InUseError, and stays open, while a view of
+    /// a sample borrowed from it is alive.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.views.refuse_if_any(py, self.handle.what())?;
+        self.handle.close(py)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let _ = (exc_value, traceback);
+        leave(exc_type, self.close(py))
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<PyMessage> {
+        self.receive(py, None)
+    }
+
+    fn __repr__(&self) -> String {
+        let closed = if self.closed() { ", closed" } else { "" };
+        format!("<axonic.Subscriber {:?} in {:?}{closed}>", self.pattern, self.home.core.name())
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let options = PyDict::new(py);
+        options.set_item("type", self.kind.as_ref())?;
+        options.set_item("start", start_name(self.options.start))?;
+        options.set_item("max_borrowed", self.options.max_borrowed)?;
+        options.set_item("wait", wait_name(self.options.wait))?;
+        self.home.reduce(py, "subscriber", &self.pattern, &options)
+    }
+}
+
+/// Counters of a subscriber.
+#[pyclass(frozen, get_all, module = "axonic")]
+pub struct SubscriberStats {
+    /// Messages received.
+    received: u64,
+    /// Payload bytes received.
+    bytes: u64,
+    /// Messages missed.
+    missed: u64,
+    /// Publishers' rings it reads from.
+    rings: usize,
+    /// Samples borrowed now that pin a publisher's memory.
+    pinned: usize,
+}
+
+#[pymethods]
+impl SubscriberStats {
+    fn __repr__(&self) -> String {
+        format!(
+            "SubscriberStats(received={}, bytes={}, missed={}, rings={}, pinned={})",
+            self.received, self.bytes, self.missed, self.rings, self.pinned
+        )
+    }
+}
+

@@ -1,0 +1,218 @@
+//! What a Python value becomes on the wire, and back.
+//!
+//! Bytes travel as they are, arrays as tensors with type and shape, everything else as JSON written by
+//! `axonic._codec` (dataclasses, pydantic models, dicts, numbers, ...). MessagePack is made from that
+//! JSON by the core, so that every language agrees on the mapping.
+
+use axonic::{Attributes, Content, Payload, Tensor};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PyString, PyTuple,
+};
+
+use crate::buffer::{self, Source};
+use crate::dlpack;
+use crate::error::{OrRaise, invalid};
+
+/// A value ready to be sent.
+pub struct Outgoing<'py> {
+    source: Source<'py>,
+    content: Content,
+    tensor: Option<Tensor>,
+    attributes: Option<Attributes>,
+}
+
+impl Outgoing<'_> {
+    pub fn payload(&self) -> Payload<'_> {
+        Payload {
+            data: self.source.data(),
+            content: self.content,
+            tensor: self.tensor.as_ref(),
+            attributes: self.attributes.as_ref(),
+        }
+    }
+
+    fn plain(source: Source<'_>, content: Content) -> Outgoing<'_> {
+        Outgoing { source, content, tensor: None, attributes: None }
+    }
+}
+
+/// How values of one publisher, or one call, are to be sent.
+#[derive(Clone, Copy)]
+pub struct Manner<'a, 'py> {
+    /// The publisher's `type=`.
+    pub kind: Option<&'a Bound<'py, PyAny>>,
+    /// The call's `content=`; chosen by the value when absent.
+    pub content: Option<Content>,
+    /// The call's `attributes=`.
+    pub attributes: Option<&'a Bound<'py, PyMapping>>,
+}
+
+/// Encodes one value.
+pub fn encode<'py>(value: &Bound<'py, PyAny>, manner: Manner<'_, 'py>) -> PyResult<Outgoing<'py>> {
+    let mut outgoing = match manner.content {
+        None => by_value(value, manner.kind)?,
+        Some(content) => as_asked(value, content, manner.kind)?,
+    };
+    if let Some(given) = manner.attributes {
+        outgoing.attributes = Some(attributes(given)?);
+    }
+    Ok(outgoing)
+}
+
+fn by_value<'py>(value: &Bound<'py, PyAny>, kind: Option<&Bound<'py, PyAny>>) -> PyResult<Outgoing<'py>> {
+    if let Ok(bytes) = value.cast::<PyBytes>() {
+        return Ok(Outgoing::plain(Source::Bytes(bytes.clone()), Content::Raw));
+    }
+    if is_structured(value) {
+        return json(value, kind);
+    }
+    if !value.is_instance_of::<PyByteArray>()
+        && !value.is_instance_of::<PyMemoryView>()
+        && value.hasattr("__dlpack__")?
+    {
+        return array(value);
+    }
+    if !buffer::is_buffer(value) {
+        return json(value, kind);
+    }
+    let (source, tensor) = buffer::read(value)?;
+    if buffer::is_plain(&tensor) {
+        return Ok(Outgoing::plain(source, Content::Raw));
+    }
+    Ok(Outgoing { source, content: Content::Tensor, tensor: Some(tensor), attributes: None })
+}
+
+/// The plain Python types that always mean JSON, asked first because they are the common ones.
+fn is_structured(value: &Bound<'_, PyAny>) -> bool {
+    value.is_none()
+        || value.is_instance_of::<PyDict>()
+        || value.is_instance_of::<PyString>()
+        || value.is_instance_of::<PyList>()
+        || value.is_instance_of::<PyInt>()
+        || value.is_instance_of::<PyFloat>()
+        || value.is_instance_of::<PyTuple>()
+        || value.is_instance_of::<PyBool>()
+}
+
+fn array<'py>(value: &Bound<'py, PyAny>) -> PyResult<Outgoing<'py>> {
+    let (source, tensor) = if buffer::is_buffer(value) {
+        buffer::read(value)?
+    } else {
+        let (bytes, tensor) = dlpack::read(value)?;
+        (Source::Copied(bytes), tensor)
+    };
+    Ok(Outgoing { source, content: Content::Tensor, tensor: Some(tensor), attributes: None })
+}
+
+fn as_asked<'py>(
+    value: &Bound<'py, PyAny>,
+    content: Content,
+    kind: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Outgoing<'py>> {
+    let encoded = buffer::is_buffer(value);
+    match content {
+        Content::Tensor => array(value),
+        Content::Raw if encoded => Ok(Outgoing::plain(buffer::read_bytes(value)?, content)),
+        Content::Raw => {
+            let text = format!(
+                "content=\"raw\" sends bytes; {} has none. Encode it first, or leave content= away",
+                value.get_type().name()?
+            );
+            Err(invalid(value.py(), text))
+        }
+        Content::Json | Content::MessagePack if encoded => {
+            Ok(Outgoing::plain(buffer::read_bytes(value)?, content))
+        }
+        Content::Json => json(value, kind),
+        Content::MessagePack => {
+            let text = json(value, kind)?;
+            let packed = axonic::json_to_msgpack(text.source.data()).or_raise(value.py())?;
+            Ok(Outgoing::plain(Source::Copied(packed), content))
+        }
+    }
+}
+
+fn json<'py>(value: &Bound<'py, PyAny>, kind: Option<&Bound<'py, PyAny>>) -> PyResult<Outgoing<'py>> {
+    let text = codec(value.py(), &ENCODE, "encode")?.call1((value, kind))?;
+    Ok(Outgoing::plain(Source::Bytes(text.cast_into::<PyBytes>()?), Content::Json))
+}
+
+static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn codec<'py>(
+    py: Python<'py>,
+    cell: &'static PyOnceLock<Py<PyAny>>,
+    name: &str,
+) -> PyResult<&'py Bound<'py, PyAny>> {
+    Ok(cell.import(py, "axonic._codec", name)?)
+}
+
+/// Decodes JSON or MessagePack into Python objects, shaped by the subscriber's `type=`.
+pub fn decode<'py>(
+    py: Python<'py>,
+    content: Content,
+    data: &[u8],
+    kind: Option<&Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let transcoded;
+    let text = match content {
+        Content::MessagePack => {
+            transcoded = axonic::msgpack_to_json(data).or_raise(py)?;
+            &transcoded[..]
+        }
+        _ => data,
+    };
+    codec(py, &DECODE, "decode")?.call1((PyBytes::new(py, text), kind))
+}
+
+/// Shows a tensor message as a numpy array if numpy is installed, else as a shaped memoryview.
+pub fn as_array<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    codec(owner.py(), &ARRAY, "as_array")?.call1((owner,))
+}
+
+/// Reads an `attributes=` mapping of strings.
+pub fn attributes(given: &Bound<'_, PyMapping>) -> PyResult<Attributes> {
+    let py = given.py();
+    let mut attributes = Attributes::new();
+    for pair in given.items()? {
+        let (name, value): (String, Bound<'_, PyAny>) = pair.extract()?;
+        let Ok(value) = value.extract::<String>() else {
+            return Err(invalid(py, format!("attribute {name:?}: its value must be a string")));
+        };
+        attributes.insert(&name, &value).or_raise(py)?;
+    }
+    Ok(attributes)
+}
+
+/// Attributes as a dict.
+pub fn attribute_dict<'py>(py: Python<'py>, attributes: Option<&Attributes>) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in attributes.iter().flat_map(|attributes| attributes.iter()) {
+        dict.set_item(name, value)?;
+    }
+    Ok(dict)
+}
+
+/// Reads a `content=` argument.
+pub fn content_argument(py: Python<'_>, name: Option<&str>) -> PyResult<Option<Content>> {
+    let all = [Content::Raw, Content::Json, Content::MessagePack, Content::Tensor];
+    name.map(|name| choice(py, "content", name, all.map(|content| (content.name(), content)))).transpose()
+}
+
+/// Finds `name` among the values an argument can have.
+pub fn choice<T: Copy, const N: usize>(
+    py: Python<'_>,
+    argument: &str,
+    name: &str,
+    known: [(&'static str, T); N],
+) -> PyResult<T> {
+    if let Some((_, value)) = known.iter().find(|(known, _)| *known == name) {
+        return Ok(*value);
+    }
+    let names: Vec<String> = known.iter().map(|(known, _)| format!("{known:?}")).collect();
+    Err(invalid(py, format!("{argument}={name:?} is not known; use one of {}", names.join(", "))))
+}
