@@ -19,7 +19,9 @@ fn messages_pass_in_order_and_wait_for_their_consumer() {
     let place_of = producer.reserve(100, SECOND).unwrap();
     place_of.fill(9);
     producer.commit(50).unwrap();
-    assert_eq!(producer.commit(1).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    for nothing_reserved in [0, 1] {
+        assert_eq!(producer.commit(nothing_reserved).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
     let mut consumer = domain.ring_consumer("r", &RingOptions::default()).unwrap();
     for size in [0usize, 1, 47, 64, 5000, 100_000] {
         assert_eq!(consumer.pop(SECOND).unwrap(), vec![size as u8; size]);
@@ -113,5 +115,37 @@ fn the_descriptor_is_readable_until_an_attempt_is_empty() {
         assert!(common::readable(fd));
         assert!(consumer.try_pop().unwrap().is_none());
         assert!(!common::readable(fd));
+    }
+}
+
+#[test]
+fn a_push_takes_the_place_that_was_reserved() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
+    let mut consumer = domain.ring_consumer("r", &RingOptions::default()).unwrap();
+    producer.reserve(10, SECOND).unwrap().fill(1);
+    assert_eq!(producer.commit(11).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    producer.push(b"pushed", SECOND).unwrap();
+    assert_eq!(producer.commit(10).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(consumer.pop(SECOND).unwrap(), b"pushed");
+    assert!(consumer.try_pop().unwrap().is_none());
+}
+
+#[test]
+fn a_wait_that_times_out_leaves_the_descriptors_listening() {
+    let place = Place::new();
+    let domain = place.open();
+    let options = RingOptions { capacity: 10_000, ..Default::default() };
+    let mut producer = domain.ring_producer("r", &options).unwrap();
+    let mut consumer = domain.ring_consumer("r", &options).unwrap();
+    let (room, messages) = (producer.fd().unwrap(), consumer.fd().unwrap());
+    for patience in [Duration::ZERO, Duration::from_millis(2)] {
+        assert_eq!(consumer.pop(Some(patience)).unwrap_err().kind(), ErrorKind::Timeout);
+        assert!(!common::readable(messages));
+        while producer.push(&[1; 5000], Some(patience)).is_ok() {}
+        assert!(common::readable(messages) && !common::readable(room));
+        while consumer.try_pop().unwrap().is_some() {}
+        assert!(common::readable(room));
     }
 }

@@ -326,3 +326,21 @@ fn the_descriptor_is_readable_until_an_attempt_is_empty() {
     let stats = publisher.stats();
     assert!(stats.wakes_sent >= 3 && stats.published == 6);
 }
+
+#[test]
+fn a_wait_that_times_out_leaves_the_descriptors_listening() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { overflow: Overflow::Block, capacity: 16 << 10, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    let (room, messages) = (publisher.fd().unwrap(), subscriber.fd().unwrap());
+    for patience in [Duration::ZERO, Duration::from_millis(2)] {
+        assert_eq!(subscriber.receive(Some(patience)).unwrap_err().kind(), ErrorKind::Timeout);
+        assert!(!common::readable(messages));
+        while publisher.send(&Payload::raw(&[1; 1000]), Some(patience)).is_ok() {}
+        assert!(common::readable(messages) && !common::readable(room));
+        while subscriber.try_receive().unwrap().is_some() {}
+        assert!(common::readable(room));
+    }
+}

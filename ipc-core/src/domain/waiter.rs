@@ -224,6 +224,8 @@ mod waiter {
         fn waiter(&mut self) -> &mut Waiter;
         /// A peer died, or may have.
         fn tidy(&mut self) -> Result<()>;
+        /// [`Waiter::settle`] with its own word.
+        fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>>;
     }
 
     /// Waits until `attempt` gives something: spins as the mode says, then sleeps until rung, a
@@ -239,7 +241,7 @@ mod waiter {
                 return Ok(Some(done));
             }
             if deadline.passed() {
-                return Ok(None);
+                return if sleeper.waiter().is_evented() { settled(sleeper, attempt) } else { Ok(None) };
             }
             let registered_peers = sleeper.waiter().registered_peers;
             arm(sleeper.armed(), registered_peers);
@@ -261,6 +263,23 @@ mod waiter {
                 sleeper.tidy()?;
             }
         }
+    }
+
+    /// The time is over and somebody watches the descriptor: leaves it as an attempt that does not
+    /// wait leaves it, so that what comes next is heard.
+    fn settled<S: Sleeper, T>(
+        sleeper: &mut S,
+        attempt: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let Some(dead) = sleeper.settle()? else { return Ok(None) };
+        if !dead.is_empty() {
+            sleeper.tidy()?;
+        }
+        let done = attempt(sleeper)?;
+        if done.is_some() {
+            sleeper.waiter().stay_readable();
+        }
+        Ok(done)
     }
 
     fn spin<S: Sleeper, T>(

@@ -6,7 +6,7 @@
 //! consumer died is read again by the next.
 
 use super::record::{self, Next, Reader, RingMap, Shape, Writer};
-use crate::domain::layout::{Header, Kind, ObjectId, SharedName, map_checked};
+use crate::domain::layout::{Header, Kind, ObjectId, ParticipantId, SharedName, map_checked};
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, Wait, closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -128,7 +128,7 @@ impl Domain {
     pub fn ring_producer(&self, name: &str, options: &RingOptions) -> Result<RingProducer> {
         let end = End::open(self.current()?, name, options, Role::Producer)?;
         let writer = Writer::resume(end.data.clone());
-        let mut producer = RingProducer { end, writer, reserved: 0 };
+        let mut producer = RingProducer { end, writer, reserved: None };
         producer.end.announce();
         Ok(producer)
     }
@@ -209,6 +209,13 @@ impl End {
         match self.role {
             Role::Producer => (&self.data.head().armed, &self.data.head().writer),
             Role::Consumer => (&self.cursor_head().armed, &self.cursor_head().reader),
+        }
+    }
+
+    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        match self.role {
+            Role::Producer => self.waiter.settle(&self.data.head().armed),
+            Role::Consumer => self.waiter.settle(&self.cursor.at::<CursorHead>(0).armed),
         }
     }
 
@@ -378,7 +385,8 @@ fn link(fd: OwnedFd, path: &std::path::Path) -> Result<()> {
 pub struct RingProducer {
     end: End,
     writer: Writer,
-    reserved: usize,
+    /// What `commit` may publish; anything else that is written takes its place.
+    reserved: Option<usize>,
 }
 
 impl RingProducer {
@@ -398,6 +406,7 @@ impl RingProducer {
         let shape = self.shape(data.len())?;
         self.end.enter()?;
         if self.room(shape)? || self.room_armed(shape)? {
+            self.reserved = None;
             self.writer.write(shape, data, &[]);
             self.end.tell_peer();
             return Ok(());
@@ -410,29 +419,32 @@ impl RingProducer {
     pub fn push(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<()> {
         let shape = self.shape(data.len())?;
         self.wait_for_room(shape, timeout)?;
+        self.reserved = None;
         self.writer.write(shape, data, &[]);
         self.end.tell_peer();
         Ok(())
     }
 
     /// The place of a message of up to `length` bytes, to be written in place and then published with
-    /// [`RingProducer::commit`]; waits for room up to `timeout`. Reserving again discards it. The place is 16-byte aligned.
+    /// [`RingProducer::commit`]; waits for room up to `timeout`. Reserving again or pushing discards it.
+    /// The place is 16-byte aligned.
     pub fn reserve(&mut self, length: usize, timeout: Option<Duration>) -> Result<&mut [u8]> {
         let shape = self.shape(length)?;
         self.wait_for_room(shape, timeout)?;
-        self.reserved = length;
+        self.reserved = Some(length);
         Ok(self.writer.reserve(length))
     }
 
     /// Publishes the first `length` bytes of what was reserved.
     pub fn commit(&mut self, length: usize) -> Result<()> {
         self.end.enter()?;
-        if length > self.reserved {
-            let text = format!("ring '{}': commit of {length} bytes, {} are reserved", self.end.name, self.reserved);
+        if self.reserved.is_none_or(|reserved| length > reserved) {
+            let reserved = self.reserved.map_or("nothing is".into(), |reserved| format!("{reserved} are"));
+            let text = format!("ring '{}': commit of {length} bytes, {reserved} reserved", self.end.name);
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         let shape = self.shape(length)?;
-        self.reserved = 0;
+        self.reserved = None;
         self.writer.write_reserved(shape);
         self.end.tell_peer();
         Ok(())
@@ -477,8 +489,7 @@ impl RingProducer {
         if !self.end.waiter.is_evented() {
             return Ok(false);
         }
-        let data = self.end.data.clone();
-        self.end.waiter.settle(&data.head().armed)?;
+        self.end.settle()?;
         self.room(shape)
     }
 
@@ -584,9 +595,7 @@ impl RingConsumer {
         if !self.end.waiter.is_evented() {
             return Ok(false);
         }
-        let armed: *const AtomicU64 = self.end.own_words().0;
-        // SAFETY: the word is in a mapping of this end, which outlives the call.
-        if self.end.waiter.settle(unsafe { &*armed })?.is_none() || !self.look()? {
+        if self.end.settle()?.is_none() || !self.look()? {
             return Ok(false);
         }
         self.end.waiter.stay_readable();
@@ -637,6 +646,10 @@ impl Sleeper for RingProducer {
     fn tidy(&mut self) -> Result<()> {
         Ok(())
     }
+
+    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        self.end.settle()
+    }
 }
 
 impl Sleeper for RingConsumer {
@@ -650,6 +663,10 @@ impl Sleeper for RingConsumer {
 
     fn tidy(&mut self) -> Result<()> {
         self.check_producer()
+    }
+
+    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        self.end.settle()
     }
 }
 

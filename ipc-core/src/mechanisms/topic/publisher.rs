@@ -5,7 +5,7 @@ use super::peers::Peers;
 use super::segment::{DESCRIPTOR, Descriptor};
 use super::slab::{Reclaim, Slab, Slot};
 use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime};
-use crate::domain::layout::{Kind, ObjectId};
+use crate::domain::layout::{Kind, ObjectId, ParticipantId};
 use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -563,7 +563,7 @@ impl Publisher {
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::Full));
         }
         let Patience::Until(deadline) = patience else {
-            if self.waiter.is_evented() && self.waiter.settle(&self.shared.map.head().armed)?.is_some() {
+            if self.waiter.is_evented() && self.settle()?.is_some() {
                 self.peers.forget_dead();
             }
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
@@ -596,6 +596,10 @@ impl Sleeper for Publisher {
     fn tidy(&mut self) -> Result<()> {
         self.peers.forget_dead();
         Ok(())
+    }
+
+    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        self.waiter.settle(&self.shared.map.head().armed)
     }
 }
 

@@ -42,8 +42,12 @@ pub struct Subscriber {
     burst: u32,
     generation: Option<u64>,
     light: bool,
+    /// The body of the record just taken; always has room for the largest.
     record: Scratch,
+    /// The payload just copied from a slab.
     bulk: Scratch,
+    /// The payload just borrowed, on its way into a sample.
+    pinned: Option<Pinned>,
     envelope: Envelope,
     received: u64,
     missed: u64,
@@ -88,11 +92,13 @@ enum Take {
     Borrow,
 }
 
-/// Where the bytes of the message just taken are.
+/// Where the bytes of the message just taken are, and how many. Kept small: it travels through every call.
+#[derive(Clone, Copy)]
 enum Taken {
     Record(usize),
     Bulk(usize),
-    Pinned(Pinned),
+    /// In `pinned`.
+    Pinned(usize),
 }
 
 impl Subscriber {
@@ -129,8 +135,9 @@ impl Subscriber {
             burst: 0,
             generation: None,
             light: inner.participants.is_registered(inner.me()),
-            record: Scratch::default(),
+            record: Scratch::of(MAX_BODY),
             bulk: Scratch::default(),
+            pinned: None,
             envelope,
             received: 0,
             missed: 0,
@@ -409,7 +416,7 @@ impl Subscriber {
     /// Nothing there, and somebody watches the descriptor: leaves it armed and silent, or readable.
     #[cold]
     fn poll_armed(&mut self, take: Take) -> Result<Option<Taken>> {
-        let Some(dead) = self.waiter.settle(&self.shared.head().armed)? else { return Ok(None) };
+        let Some(dead) = self.settle()? else { return Ok(None) };
         if !dead.is_empty() {
             self.tidy()?;
         }
@@ -461,7 +468,7 @@ impl Subscriber {
                 let e = Error::new(ErrorKind::Corrupt, format!("topic '{}': a record of {body} bytes", source.topic));
                 return Err(self.abandon(index, e));
             }
-            let room = self.record.room(MAX_BODY);
+            let room = self.record.start();
             // SAFETY: the record holds `body` bytes (checked by `peek`), the room is larger.
             if !unsafe { source.reader.copy(body, room) } {
                 source.reader.resynchronise();
@@ -518,7 +525,8 @@ impl Subscriber {
         let slot = descriptor.slot;
         let pinned = Pinned { shared: self.shared.clone(), segment, slot, place, length, waiting, publisher: source.id };
         if take == Take::Borrow {
-            return Ok(Some(Taken::Pinned(pinned)));
+            self.pinned = Some(pinned);
+            return Ok(Some(Taken::Pinned(length)));
         }
         let room = self.bulk.room(length);
         // SAFETY: the room has `length` bytes, the slot too; the pin keeps it still.
@@ -543,10 +551,7 @@ impl Subscriber {
     fn admit(&mut self, index: usize, found: &Found, taken: Taken) -> Result<Taken> {
         let source = &mut self.sources[index];
         let shape = found.shape;
-        let length = match &taken {
-            Taken::Record(length) | Taken::Bulk(length) => *length,
-            Taken::Pinned(pinned) => pinned.length,
-        };
+        let (Taken::Record(length) | Taken::Bulk(length) | Taken::Pinned(length)) = taken;
         let missed = std::mem::take(&mut source.lost);
         let envelope = &mut self.envelope;
         if !Arc::ptr_eq(&envelope.topic, &source.topic) {
@@ -589,18 +594,15 @@ impl Subscriber {
             Taken::Record(length) => unsafe { self.record.bytes(0, length) },
             // SAFETY: as above.
             Taken::Bulk(length) => unsafe { self.bulk.bytes(0, length) },
-            Taken::Pinned(_) => &[],
+            Taken::Pinned(_) => self.pinned.as_ref().map_or(&[][..], Pinned::data),
         };
         Message { envelope: &self.envelope, data }
     }
 
     fn sample(&mut self, taken: Taken) -> Sample {
-        let bytes = match taken {
-            // SAFETY: as many bytes were copied there.
-            Taken::Record(length) => Bytes::own(unsafe { self.record.bytes(0, length) }),
-            // SAFETY: as above.
-            Taken::Bulk(length) => Bytes::own(unsafe { self.bulk.bytes(0, length) }),
-            Taken::Pinned(pinned) => Bytes::Pinned(pinned),
+        let bytes = match self.pinned.take() {
+            Some(pinned) => Bytes::Pinned(pinned),
+            None => Bytes::own(self.message(taken).data()),
         };
         Sample { envelope: self.envelope.clone(), bytes }
     }
@@ -630,6 +632,10 @@ impl Sleeper for Subscriber {
         self.note_deaths();
         self.let_go_of_finished();
         Ok(())
+    }
+
+    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        self.waiter.settle(&self.shared.head().armed)
     }
 }
 
