@@ -144,9 +144,12 @@ impl Domain {
         &self.inner.place.path
     }
 
-    /// Who this is in the participant table.
+    /// Who this is in the participant table; in a forked child, from its first use on, the child's own.
     pub fn participant(&self) -> ParticipantId {
-        self.inner.me
+        match self.inner.reopened.get() {
+            Some(reopened) if self.forked() => reopened.participant(),
+            _ => self.inner.me,
+        }
     }
 
     /// The options it was opened with.
