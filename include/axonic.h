@@ -15,8 +15,9 @@
  * - Threads. Functions that take `const T *` may be called on one handle from several threads at
  *   once. A function that takes `T *` must be the only one on that handle while it runs. Handles are
  *   independent of each other, may move between threads, and no thread is ever started.
- * - Timeouts are nanoseconds: negative waits for ever (AXONIC_FOREVER), 0 tries once. A signal
- *   handler does not end a wait.
+ * - Timeouts are nanoseconds. Negative (AXONIC_FOREVER): for ever. Positive: AXONIC_ERROR_TIMEOUT
+ *   afterwards. 0: try once, AXONIC_ERROR_WOULD_BLOCK if it would have to wait. Signal handlers do
+ *   not end a wait, except that axonic_waitset_wait() then comes back with no token.
  * - Strings are UTF-8 and end with a NUL. Those the library returns belong to it; each function says
  *   how long they are valid, otherwise until their handle is closed.
  * - Data is a pointer and a number of bytes; the pointer may be NULL when the number is 0.
@@ -216,7 +217,7 @@ typedef struct axonic_domain_options {
     const char *label;
     /// Group id of a domain shared between users; -1: none.
     int64_t group;
-    /// Permissions of a domain that is created, as 0660.
+    /// Permissions of the files: 0600 (the default), 0660 or 0666.
     uint32_t mode;
     /// Participants a domain that is created has room for.
     uint32_t max_participants;
@@ -373,13 +374,25 @@ typedef struct axonic_region_options {
 typedef struct axonic_ring_options {
     /// sizeof(axonic_ring_options)
     size_t size;
-    /// The largest message in bytes; default 1 MiB.
+    /// The largest message in bytes; default 512 KiB. Whoever makes the ring decides.
     size_t capacity;
     /// An axonic_wait.
     int32_t wait;
     /// 0; for later versions.
     int32_t reserved;
 } axonic_ring_options;
+
+/// Counters of one end of a ring.
+typedef struct axonic_ring_stats {
+    /// Since the ring was made.
+    uint64_t messages;
+    /// Times the producer had to wait for room.
+    uint64_t blocked;
+    /// Bytes of the ring that are written and not given back yet, record headers included.
+    uint64_t pending_bytes;
+    /// 0; for later versions.
+    uint64_t reserved[5];
+} axonic_ring_stats;
 
 #ifdef __cplusplus
 extern "C" {
@@ -451,8 +464,7 @@ uint64_t axonic_publisher_id(const struct axonic_publisher *publisher);
 /// Publishes a copy of raw bytes; with AXONIC_OVERFLOW_BLOCK it waits for room for ever.
 int axonic_publisher_publish(struct axonic_publisher *publisher, const void *data, size_t size);
 
-/// Publishes a copy of a payload. With AXONIC_OVERFLOW_BLOCK and no room: AXONIC_ERROR_TIMEOUT
-/// after `timeout`, AXONIC_ERROR_WOULD_BLOCK when it is 0.
+/// Publishes a copy of a payload; with AXONIC_OVERFLOW_BLOCK it waits for room.
 int axonic_publisher_send(struct axonic_publisher *publisher,
                           const struct axonic_payload *payload,
                           int64_t timeout);
@@ -471,7 +483,7 @@ int axonic_publisher_loan(struct axonic_publisher *publisher,
                           struct axonic_loan *out);
 
 /// Publishes a loan of this publisher. `payload` says what it holds (its `data` and `data_size` stay
-/// NULL and 0); NULL: raw bytes. The loan is spent, unless the answer is AXONIC_ERROR_INVALID_ARGUMENT.
+/// NULL and 0); NULL: raw bytes. The loan is spent whatever the answer is.
 int axonic_publisher_commit(struct axonic_publisher *publisher,
                             struct axonic_loan *loan,
                             const struct axonic_payload *payload,
@@ -486,8 +498,9 @@ int axonic_publisher_wait_for_subscribers(struct axonic_publisher *publisher, si
 /// Live subscribers whose pattern matches, now.
 int axonic_publisher_subscribers(struct axonic_publisher *publisher, size_t *out);
 
-/// A descriptor for poll() and epoll, readable when a publisher that was told
-/// AXONIC_ERROR_WOULD_BLOCK should try again. Belongs to the publisher.
+/// A descriptor for poll() and epoll, readable until a call with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK, and again when it should be tried again. Only poll it; it belongs to
+/// the publisher.
 int axonic_publisher_fd(struct axonic_publisher *publisher, int *out);
 
 /// Its counters.
@@ -509,8 +522,7 @@ const char *axonic_subscriber_pattern(const struct axonic_subscriber *subscriber
 /// Its id. 0 on failure.
 uint64_t axonic_subscriber_id(const struct axonic_subscriber *subscriber);
 
-/// Copies the next message into the subscriber and describes it in `out`. Timeout 0:
-/// AXONIC_ERROR_WOULD_BLOCK when there is none.
+/// Copies the next message into the subscriber and describes it in `out`.
 int axonic_subscriber_receive(struct axonic_subscriber *subscriber,
                               int64_t timeout,
                               struct axonic_message *out);
@@ -590,14 +602,14 @@ int axonic_ring_producer_close(struct axonic_ring_producer *producer);
 /// The ring's name. NULL on failure.
 const char *axonic_ring_producer_name(const struct axonic_ring_producer *producer);
 
-/// Pushes a copy of a message, waiting for room. Timeout 0: AXONIC_ERROR_WOULD_BLOCK when there is none.
+/// Pushes a copy of a message, waiting for room.
 int axonic_ring_producer_push(struct axonic_ring_producer *producer,
                               const void *data,
                               size_t size,
                               int64_t timeout);
 
-/// Room for a message of `size` bytes to be written in place; nothing is sent before
-/// axonic_ring_producer_commit(). Valid until the next call on this producer.
+/// Room for a message of `size` bytes to be written in place, aligned to 16 bytes; nothing is sent
+/// before axonic_ring_producer_commit(). Valid until the next call on this producer.
 int axonic_ring_producer_reserve(struct axonic_ring_producer *producer,
                                  size_t size,
                                  int64_t timeout,
@@ -606,9 +618,13 @@ int axonic_ring_producer_reserve(struct axonic_ring_producer *producer,
 /// Sends the first `size` bytes of what was reserved last.
 int axonic_ring_producer_commit(struct axonic_ring_producer *producer, size_t size);
 
-/// A descriptor for poll() and epoll, readable when a producer that was told
-/// AXONIC_ERROR_WOULD_BLOCK should try again. Belongs to the producer.
+/// A descriptor for poll() and epoll, readable until a push with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK, and again when it should be tried again. Only poll it; it belongs to
+/// the producer.
 int axonic_ring_producer_fd(struct axonic_ring_producer *producer, int *out);
+
+/// Its counters.
+int axonic_ring_producer_get_stats(struct axonic_ring_producer *producer, struct axonic_ring_stats *out);
 
 /// Opens the reading end of a ring and creates the ring if needed.
 int axonic_ring_consumer_open(const struct axonic_domain *domain,
@@ -623,8 +639,7 @@ int axonic_ring_consumer_close(struct axonic_ring_consumer *consumer);
 const char *axonic_ring_consumer_name(const struct axonic_ring_consumer *consumer);
 
 /// The next message, read in place: valid until the next axonic_ring_consumer_pop() or
-/// axonic_ring_consumer_release(), which give its room back to the producer. Timeout 0:
-/// AXONIC_ERROR_WOULD_BLOCK when there is none.
+/// axonic_ring_consumer_release(), which give its room back to the producer.
 int axonic_ring_consumer_pop(struct axonic_ring_consumer *consumer,
                              int64_t timeout,
                              const void **out_data,
@@ -636,6 +651,9 @@ int axonic_ring_consumer_release(struct axonic_ring_consumer *consumer);
 /// A descriptor for poll() and epoll, readable until a pop with timeout 0 has answered
 /// AXONIC_ERROR_WOULD_BLOCK (level-triggered). Only poll it; it belongs to the consumer.
 int axonic_ring_consumer_fd(struct axonic_ring_consumer *consumer, int *out);
+
+/// Its counters.
+int axonic_ring_consumer_get_stats(struct axonic_ring_consumer *consumer, struct axonic_ring_stats *out);
 
 /// Makes an empty wait set.
 int axonic_waitset_open(struct axonic_waitset **out);
@@ -649,7 +667,8 @@ int axonic_waitset_add_subscriber(struct axonic_waitset *waitset,
                                   struct axonic_subscriber *subscriber,
                                   uint64_t token);
 
-/// Ready when a publisher that was told AXONIC_ERROR_WOULD_BLOCK should try again.
+/// Ready as axonic_publisher_fd() is readable: add a publisher when it was told
+/// AXONIC_ERROR_WOULD_BLOCK and remove it when there was room again.
 int axonic_waitset_add_publisher(struct axonic_waitset *waitset,
                                  struct axonic_publisher *publisher,
                                  uint64_t token);
@@ -660,8 +679,8 @@ int axonic_waitset_add_fd(struct axonic_waitset *waitset, int fd, uint64_t token
 /// Ready every `period` nanoseconds, the first time after one period.
 int axonic_waitset_add_timer(struct axonic_waitset *waitset, int64_t period, uint64_t token);
 
-/// Takes what has this token out of the set; AXONIC_ERROR_NOT_FOUND if nothing has it. Do so before
-/// closing what was added.
+/// Takes what has this token out of the set; AXONIC_ERROR_NOT_FOUND if nothing has it. What was added
+/// may be closed before, and foreign descriptors must not be.
 int axonic_waitset_remove(struct axonic_waitset *waitset, uint64_t token);
 
 /// Waits until something is ready and writes up to `capacity` tokens to `tokens` and their number to

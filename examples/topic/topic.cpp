@@ -26,5 +26,5 @@ int main() {
     auto m = viewer.borrow(1s);
     auto v = m.tensor<const float>();
     std::cout << "borrowed " << m.topic() << ": " << v.shape()[0] << 'x' << v.shape()[1] << ' '
-              << axonic_dtype_name(AXONIC_DTYPE_F32) << ", sum " << std::accumulate(v.begin(), v.end(), 0.0F) << '\n';
+              << axonic::dtype_name(m.dtype()) << ", sum " << std::accumulate(v.begin(), v.end(), 0.0F) << '\n';
 }

@@ -117,12 +117,20 @@ pub(crate) fn timeout(nanoseconds: i64) -> Timeout {
     }
 }
 
-/// For calls of the core that take 0 as a deadline like any other.
-pub(crate) fn limit(nanoseconds: i64) -> Option<Duration> {
-    match timeout(nanoseconds) {
+/// For calls of the core that take 0 as a deadline like any other: here it means to try, and that
+/// it would have had to wait is told apart from time that passed.
+pub(crate) fn within<T>(
+    nanoseconds: i64,
+    call: impl FnOnce(Option<Duration>) -> axonic::Result<T>,
+) -> Outcome<T> {
+    let limit = match timeout(nanoseconds) {
         Timeout::Try => Some(Duration::ZERO),
         Timeout::Wait(limit) => limit,
-    }
+    };
+    call(limit).map_err(|error| match (nanoseconds, error.kind()) {
+        (0, ErrorKind::Timeout) => Failure::new(ErrorKind::WouldBlock, error.to_string()),
+        _ => error.into(),
+    })
 }
 
 /// A struct that begins with its own size, so that it can grow without breaking callers.
@@ -217,7 +225,7 @@ mod tests {
     #[test]
     fn an_older_struct_is_completed_and_a_newer_one_checked() {
         // SAFETY: NULL is allowed.
-        assert_eq!(unsafe { versioned(std::ptr::null()) }.unwrap(), Options::INIT);
+        assert_eq!(unsafe { versioned(std::ptr::null::<Options>()) }.unwrap(), Options::INIT);
         assert_eq!(read(&[16, 7]).unwrap().first, 7);
         assert_eq!(read(&[16, 7]).unwrap().second, -1);
         assert_eq!(read(&[24, 7, 8]).unwrap().second, 8);
@@ -240,6 +248,15 @@ mod tests {
         assert_eq!(timeout(5), Timeout::Wait(Some(Duration::from_nanos(5))));
         assert_eq!(timeout(-1), Timeout::Wait(None));
         assert_eq!(timeout(i64::MIN), Timeout::Wait(None));
+    }
+
+    #[test]
+    fn a_try_that_found_nothing_would_block() {
+        let late = |_| Err::<(), _>(axonic::Error::new(ErrorKind::Timeout, "too late"));
+        assert_eq!(within(0, late).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(within(1, late).unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(within(0, Ok).unwrap(), Some(Duration::ZERO));
+        assert_eq!(within(-1, Ok).unwrap(), None);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub struct axonic_domain_options {
     pub label: *const c_char,
     /// Group id of a domain shared between users; -1: none.
     pub group: i64,
-    /// Permissions of a domain that is created, as 0660.
+    /// Permissions of the files: 0600 (the default), 0660 or 0666.
     pub mode: u32,
     /// Participants a domain that is created has room for.
     pub max_participants: u32,

@@ -197,10 +197,11 @@ pub extern "C" fn axonic_error_name(code: i32) -> *const c_char {
 /// _MINOR and _PATCH. Valid for ever.
 #[unsafe(no_mangle)]
 pub extern "C" fn axonic_version() -> *const c_char {
-    const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
-        Ok(version) => version,
-        Err(_) => panic!("the version of the package holds a NUL"),
-    };
+    const VERSION: &CStr =
+        match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+            Ok(version) => version,
+            Err(_) => panic!("the version of the package holds a NUL"),
+        };
     VERSION.as_ptr()
 }
 

@@ -169,8 +169,9 @@ impl<'a> Sent<'a> {
         let given = unsafe { args::versioned(payload)? };
         let content = content(given.content)?;
         // SAFETY: the caller's promise.
-        let (data, tensor, attributes) =
-            unsafe { (args::bytes(given.data, given.data_size)?, tensor(&given, content)?, attributes(&given)?) };
+        let (data, tensor, attributes) = unsafe {
+            (args::bytes(given.data, given.data_size)?, tensor(&given, content)?, attributes(&given)?)
+        };
         Ok(Sent { data, content, tensor, attributes })
     }
 
@@ -263,7 +264,7 @@ pub(crate) struct Strings {
 }
 
 impl Strings {
-    fn set_topic(&mut self, topic: &str) {
+    pub(crate) fn set_topic(&mut self, topic: &str) {
         // Most subscribers hear one topic: then nothing is copied.
         if self.topic.strip_suffix(b"\0") != Some(topic.as_bytes()) {
             self.topic.clear();
@@ -272,7 +273,7 @@ impl Strings {
         }
     }
 
-    fn set_attributes(&mut self, attributes: &Attributes) {
+    pub(crate) fn set_attributes(&mut self, attributes: &Attributes) {
         self.attributes.clear();
         self.texts.clear();
         if attributes.is_empty() {
@@ -289,8 +290,9 @@ impl Strings {
 
 /// A borrowed message with the strings its struct points at.
 pub(crate) struct Borrowed {
-    pub(crate) sample: Sample,
-    pub(crate) strings: Strings,
+    /// Both are only held: the struct in C points into them, and dropping gives the memory back.
+    pub(crate) _sample: Sample,
+    pub(crate) _strings: Strings,
 }
 
 /// Fills the struct from a `Message` or a `Sample`, which have the same accessors but no common type.

@@ -183,8 +183,7 @@ pub unsafe extern "C" fn axonic_publisher_publish(
     })
 }
 
-/// Publishes a copy of a payload. With AXONIC_OVERFLOW_BLOCK and no room: AXONIC_ERROR_TIMEOUT
-/// after `timeout`, AXONIC_ERROR_WOULD_BLOCK when it is 0.
+/// Publishes a copy of a payload; with AXONIC_OVERFLOW_BLOCK it waits for room.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_publisher_send(
     publisher: *mut axonic_publisher,
@@ -194,10 +193,11 @@ pub unsafe extern "C" fn axonic_publisher_send(
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
         let (state, sent) = unsafe { (handle::get_mut(publisher)?, Sent::read(payload)?) };
-        Ok(match args::timeout(timeout) {
+        match args::timeout(timeout) {
             Timeout::Try => state.publisher.try_send(&sent.payload())?,
             Timeout::Wait(limit) => state.publisher.send(&sent.payload(), limit)?,
-        })
+        }
+        Ok(())
     })
 }
 
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn axonic_publisher_publish_many(
         // SAFETY: the header's rules for handles and pointers.
         let (state, sent) = unsafe { (handle::get_mut(publisher)?, read_many(payloads, count)?) };
         let payloads: Vec<Payload> = sent.iter().map(Sent::payload).collect();
-        Ok(state.publisher.publish_many(&payloads, args::limit(timeout))?)
+        args::within(timeout, |limit| state.publisher.publish_many(&payloads, limit))
     })
 }
 
@@ -230,17 +230,20 @@ unsafe fn read_many<'a>(payloads: *const axonic_payload, count: usize) -> Outcom
     // The caller's struct may be older or newer than ours: its own size is the distance between them.
     // SAFETY: at least one readable payload by the caller's promise.
     let stride = unsafe { payloads.cast::<usize>().read() };
+    if !stride.is_multiple_of(align_of::<axonic_payload>()) {
+        return Err(Failure::argument(format!("the first payload says its size is {stride}")));
+    }
     let mut sent = Vec::new();
     for index in 0..count {
         // SAFETY: inside the caller's array of `count` structs of that size.
-        let payload = unsafe { payloads.cast::<u8>().add(index.wrapping_mul(stride)) };
-        let payload = payload.cast::<axonic_payload>();
-        // SAFETY: `read` checks the pointer's alignment and the size it begins with.
-        sent.push(unsafe { Sent::read(payload)? });
-        // SAFETY: as above, and aligned because `read` accepted it.
+        let payload = unsafe { payloads.cast::<u8>().add(index * stride).cast::<axonic_payload>() };
+        // SAFETY: as above, and aligned because the stride is.
         if unsafe { payload.cast::<usize>().read() } != stride {
-            return Err(Failure::argument("the payloads say different sizes; begin each with AXONIC_PAYLOAD_INIT"));
+            let message = "the payloads say different sizes; begin each with AXONIC_PAYLOAD_INIT";
+            return Err(Failure::argument(message));
         }
+        // SAFETY: the caller's promise.
+        sent.push(unsafe { Sent::read(payload)? });
     }
     Ok(sent)
 }
@@ -256,7 +259,7 @@ pub unsafe extern "C" fn axonic_publisher_loan(
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
         let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(publisher)?) };
-        let mut loan = state.publisher.loan(size, args::limit(timeout))?;
+        let loan = args::within(timeout, |limit| state.publisher.loan(size, limit))?;
         let data = loan.as_mut_ptr().cast();
         out.set(axonic_loan { data, size, token: handle::give::<axonic_loan_token>(loan) });
         Ok(())
@@ -264,7 +267,7 @@ pub unsafe extern "C" fn axonic_publisher_loan(
 }
 
 /// Publishes a loan of this publisher. `payload` says what it holds (its `data` and `data_size` stay
-/// NULL and 0); NULL: raw bytes. The loan is spent, unless the answer is AXONIC_ERROR_INVALID_ARGUMENT.
+/// NULL and 0); NULL: raw bytes. The loan is spent whatever the answer is.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_publisher_commit(
     publisher: *mut axonic_publisher,
@@ -273,28 +276,22 @@ pub unsafe extern "C" fn axonic_publisher_commit(
     timeout: i64,
 ) -> c_int {
     enter(|| {
-        // SAFETY: the header's rules for handles and pointers.
-        let (state, sent) = unsafe { (handle::get_mut(publisher)?, Sent::read(payload)?) };
         // SAFETY: NULL is answered; else the header's rules for pointers.
         let place = unsafe { loan.as_mut() }.ok_or_else(|| Failure::argument("the loan is NULL"))?;
-        if place.token.is_null() {
-            return Err(Failure::argument("the loan was committed or aborted before"));
-        }
+        let axonic_loan { size, token, .. } = std::mem::replace(place, axonic_loan::SPENT);
+        // SAFETY: the header's rules for handles; the struct has just forgotten it.
+        let loan = unsafe { handle::take(token)? };
+        // SAFETY: the header's rules for handles and pointers.
+        let (state, sent) = unsafe { (handle::get_mut(publisher)?, Sent::read(payload)?) };
         if !sent.data.is_empty() {
-            return Err(Failure::argument("the payload of a loan has no data of its own: the loan is the data"));
+            return Err(Failure::argument(
+                "the payload of a loan has no data of its own: the loan is the data",
+            ));
         }
-        // SAFETY: the header's rules for handles.
-        let lent = unsafe { handle::get(place.token)? }.len();
-        if place.size > lent {
-            return Err(Failure::argument(format!("the loan has {lent} bytes, its size says {}", place.size)));
-        }
-        // SAFETY: the header's rules for handles; the struct forgets it in the next line.
-        let loan = unsafe { handle::take(place.token)? };
-        let len = Some(std::mem::replace(place, axonic_loan::SPENT).size);
         let Sent { content, tensor, attributes, .. } = &sent;
-        let meta =
-            LoanMeta { len, content: *content, tensor: tensor.as_ref(), attributes: attributes.as_ref() };
-        Ok(state.publisher.commit(loan, &meta, args::limit(timeout))?)
+        let (tensor, attributes) = (tensor.as_ref(), attributes.as_ref());
+        let meta = LoanMeta { len: Some(size), content: *content, tensor, attributes };
+        args::within(timeout, |limit| state.publisher.commit(loan, &meta, limit))
     })
 }
 
@@ -304,9 +301,9 @@ pub unsafe extern "C" fn axonic_publisher_abort(loan: *mut axonic_loan) -> c_int
     enter(|| {
         // SAFETY: the header's rules for pointers.
         if let Some(place) = unsafe { loan.as_mut() } {
-            // SAFETY: the header's rules for handles; the struct forgets it in the next line.
-            unsafe { handle::close(place.token)? };
-            *place = axonic_loan::SPENT;
+            let token = std::mem::replace(place, axonic_loan::SPENT).token;
+            // SAFETY: the header's rules for handles; the struct has just forgotten it.
+            unsafe { handle::close(token)? };
         }
         Ok(())
     })
@@ -322,7 +319,7 @@ pub unsafe extern "C" fn axonic_publisher_wait_for_subscribers(
     enter(|| {
         // SAFETY: the header's rules for handles.
         let state = unsafe { handle::get_mut(publisher)? };
-        Ok(state.publisher.wait_for_subscribers(count, args::limit(timeout))?)
+        args::within(timeout, |limit| state.publisher.wait_for_subscribers(count, limit))
     })
 }
 
@@ -340,8 +337,9 @@ pub unsafe extern "C" fn axonic_publisher_subscribers(
     })
 }
 
-/// A descriptor for poll() and epoll, readable when a publisher that was told
-/// AXONIC_ERROR_WOULD_BLOCK should try again. Belongs to the publisher.
+/// A descriptor for poll() and epoll, readable until a call with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK, and again when it should be tried again. Only poll it; it belongs to
+/// the publisher.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_publisher_fd(publisher: *mut axonic_publisher, out: *mut c_int) -> c_int {
     enter(|| {

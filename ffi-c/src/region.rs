@@ -4,7 +4,7 @@ use crate::args::{self, Out, Versioned};
 use crate::domain::axonic_domain;
 use crate::error::{Failure, Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
-use axonic::{Create, Region, RegionOptions};
+use axonic::{Create, ErrorKind, Region, RegionOptions};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::os::fd::BorrowedFd;
 use std::ptr::{null, null_mut};
@@ -208,7 +208,12 @@ pub unsafe extern "C" fn axonic_region_fd(region: *const axonic_region, out: *mu
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
         let (out, state) = unsafe { (Out::new(out)?, handle::get(region)?) };
-        out.set(state.region.fd()?);
+        let fd = state.region.fd().ok_or_else(|| {
+            let message =
+                format!("region {:?} has a name, not a descriptor; only sealed ones do", state.name);
+            Failure::new(ErrorKind::Unsupported, message)
+        })?;
+        out.set(fd);
         Ok(())
     })
 }

@@ -2,9 +2,9 @@
 
 use crate::args::{self, Out, Timeout, Versioned};
 use crate::domain::{self, axonic_domain};
-use crate::error::{Failure, Outcome, enter, enter_or};
+use crate::error::{Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
-use axonic::{RingConsumer, RingOptions, RingProducer};
+use axonic::{RingConsumer, RingOptions, RingProducer, RingStats};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::null;
 
@@ -40,7 +40,7 @@ impl Noun for axonic_ring_consumer {
 pub struct axonic_ring_options {
     /// sizeof(axonic_ring_options)
     pub size: usize,
-    /// The largest message in bytes; default 1 MiB.
+    /// The largest message in bytes; default 512 KiB. Whoever makes the ring decides.
     pub capacity: usize,
     /// An axonic_wait.
     pub wait: i32,
@@ -52,6 +52,25 @@ pub struct axonic_ring_options {
 unsafe impl Versioned for axonic_ring_options {
     const INIT: Self = axonic_ring_options { size: size_of::<Self>(), capacity: 0, wait: 0, reserved: 0 };
     const NAME: &'static str = "axonic_ring_options";
+}
+
+/// Counters of one end of a ring.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct axonic_ring_stats {
+    /// Since the ring was made.
+    pub messages: u64,
+    /// Times the producer had to wait for room.
+    pub blocked: u64,
+    /// Bytes of the ring that are written and not given back yet, record headers included.
+    pub pending_bytes: u64,
+    /// 0; for later versions.
+    pub reserved: [u64; 5],
+}
+
+fn stats(stats: RingStats) -> axonic_ring_stats {
+    let RingStats { messages, blocked, pending_bytes } = stats;
+    axonic_ring_stats { messages, blocked, pending_bytes, reserved: [0; 5] }
 }
 
 fn options(given: &axonic_ring_options) -> Outcome<RingOptions> {
@@ -94,7 +113,7 @@ pub unsafe extern "C" fn axonic_ring_producer_name(producer: *const axonic_ring_
     enter_or(null(), || Ok(unsafe { handle::get(producer)? }.name.as_ptr()))
 }
 
-/// Pushes a copy of a message, waiting for room. Timeout 0: AXONIC_ERROR_WOULD_BLOCK when there is none.
+/// Pushes a copy of a message, waiting for room.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_ring_producer_push(
     producer: *mut axonic_ring_producer,
@@ -105,15 +124,16 @@ pub unsafe extern "C" fn axonic_ring_producer_push(
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
         let (state, data) = unsafe { (handle::get_mut(producer)?, args::bytes(data, size)?) };
-        Ok(match args::timeout(timeout) {
+        match args::timeout(timeout) {
             Timeout::Try => state.producer.try_push(data)?,
             Timeout::Wait(limit) => state.producer.push(data, limit)?,
-        })
+        }
+        Ok(())
     })
 }
 
-/// Room for a message of `size` bytes to be written in place; nothing is sent before
-/// axonic_ring_producer_commit(). Valid until the next call on this producer.
+/// Room for a message of `size` bytes to be written in place, aligned to 16 bytes; nothing is sent
+/// before axonic_ring_producer_commit(). Valid until the next call on this producer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_ring_producer_reserve(
     producer: *mut axonic_ring_producer,
@@ -124,7 +144,8 @@ pub unsafe extern "C" fn axonic_ring_producer_reserve(
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
         let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(producer)?) };
-        out.set(state.producer.reserve(size, args::limit(timeout))?.as_mut_ptr().cast());
+        let room = args::within(timeout, |limit| state.producer.reserve(size, limit))?;
+        out.set(room.as_mut_ptr().cast());
         Ok(())
     })
 }
@@ -139,8 +160,9 @@ pub unsafe extern "C" fn axonic_ring_producer_commit(
     enter(|| Ok(unsafe { handle::get_mut(producer)? }.producer.commit(size)?))
 }
 
-/// A descriptor for poll() and epoll, readable when a producer that was told
-/// AXONIC_ERROR_WOULD_BLOCK should try again. Belongs to the producer.
+/// A descriptor for poll() and epoll, readable until a push with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK, and again when it should be tried again. Only poll it; it belongs to
+/// the producer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_ring_producer_fd(
     producer: *mut axonic_ring_producer,
@@ -150,6 +172,20 @@ pub unsafe extern "C" fn axonic_ring_producer_fd(
         // SAFETY: the header's rules for handles and pointers.
         let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(producer)?) };
         out.set(state.producer.fd()?);
+        Ok(())
+    })
+}
+
+/// Its counters.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_ring_producer_get_stats(
+    producer: *mut axonic_ring_producer,
+    out: *mut axonic_ring_stats,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(producer)?) };
+        out.set(stats(state.producer.stats()));
         Ok(())
     })
 }
@@ -189,8 +225,7 @@ pub unsafe extern "C" fn axonic_ring_consumer_name(consumer: *const axonic_ring_
 }
 
 /// The next message, read in place: valid until the next axonic_ring_consumer_pop() or
-/// axonic_ring_consumer_release(), which give its room back to the producer. Timeout 0:
-/// AXONIC_ERROR_WOULD_BLOCK when there is none.
+/// axonic_ring_consumer_release(), which give its room back to the producer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_ring_consumer_pop(
     consumer: *mut axonic_ring_consumer,
@@ -218,8 +253,7 @@ pub unsafe extern "C" fn axonic_ring_consumer_pop(
 pub unsafe extern "C" fn axonic_ring_consumer_release(consumer: *mut axonic_ring_consumer) -> c_int {
     enter(|| {
         // SAFETY: the header's rules for handles.
-        unsafe { handle::get_mut(consumer)? }.consumer.release();
-        Ok(())
+        Ok(unsafe { handle::get_mut(consumer)? }.consumer.release()?)
     })
 }
 
@@ -234,6 +268,20 @@ pub unsafe extern "C" fn axonic_ring_consumer_fd(
         // SAFETY: the header's rules for handles and pointers.
         let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(consumer)?) };
         out.set(state.consumer.fd()?);
+        Ok(())
+    })
+}
+
+/// Its counters.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_ring_consumer_get_stats(
+    consumer: *mut axonic_ring_consumer,
+    out: *mut axonic_ring_stats,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(consumer)?) };
+        out.set(stats(state.consumer.stats()));
         Ok(())
     })
 }

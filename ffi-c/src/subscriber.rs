@@ -77,8 +77,7 @@ pub struct axonic_subscriber_stats {
 
 fn options(given: &axonic_subscriber_options) -> Outcome<SubscriberOptions> {
     use axonic_start::*;
-    let choices =
-        [(AXONIC_START_LATEST as i32, Start::Latest), (AXONIC_START_OLDEST as i32, Start::Oldest)];
+    let choices = [(AXONIC_START_LATEST as i32, Start::Latest), (AXONIC_START_OLDEST as i32, Start::Oldest)];
     Ok(SubscriberOptions {
         start: args::choice(given.start, &choices, "axonic_start")?,
         max_borrowed: args::or_default(given.max_borrowed, SubscriberOptions::default().max_borrowed),
@@ -131,8 +130,7 @@ pub unsafe extern "C" fn axonic_subscriber_id(subscriber: *const axonic_subscrib
 
 const NO_MESSAGE: &CStr = c"no message is there yet (the timeout was 0)";
 
-/// Copies the next message into the subscriber and describes it in `out`. Timeout 0:
-/// AXONIC_ERROR_WOULD_BLOCK when there is none.
+/// Copies the next message into the subscriber and describes it in `out`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_subscriber_receive(
     subscriber: *mut axonic_subscriber,
@@ -174,7 +172,7 @@ pub unsafe extern "C" fn axonic_subscriber_borrow(
 fn lend(sample: Sample) -> Outcome<axonic_message> {
     let mut strings = Strings::default();
     let mut message = describe!(sample, strings);
-    message.sample = handle::give::<axonic_sample>(Borrowed { sample, strings });
+    message.sample = handle::give::<axonic_sample>(Borrowed { _sample: sample, _strings: strings });
     Ok(message)
 }
 

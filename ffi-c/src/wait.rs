@@ -5,7 +5,7 @@ use crate::error::{Failure, enter};
 use crate::handle::{self, Noun};
 use crate::publisher::axonic_publisher;
 use crate::subscriber::axonic_subscriber;
-use axonic::WaitSet;
+use axonic::{ErrorKind, WaitSet};
 use std::collections::VecDeque;
 use std::ffi::c_int;
 use std::time::Duration;
@@ -58,7 +58,8 @@ pub unsafe extern "C" fn axonic_waitset_add_subscriber(
     })
 }
 
-/// Ready when a publisher that was told AXONIC_ERROR_WOULD_BLOCK should try again.
+/// Ready as axonic_publisher_fd() is readable: add a publisher when it was told
+/// AXONIC_ERROR_WOULD_BLOCK and remove it when there was room again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_waitset_add_publisher(
     waitset: *mut axonic_waitset,
@@ -74,11 +75,7 @@ pub unsafe extern "C" fn axonic_waitset_add_publisher(
 
 /// Ready while a descriptor is readable: any of the system's, or one from an `_fd` function above.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn axonic_waitset_add_fd(
-    waitset: *mut axonic_waitset,
-    fd: c_int,
-    token: u64,
-) -> c_int {
+pub unsafe extern "C" fn axonic_waitset_add_fd(waitset: *mut axonic_waitset, fd: c_int, token: u64) -> c_int {
     enter(|| {
         // SAFETY: the header's rules for handles.
         let state = unsafe { handle::get_mut(waitset)? };
@@ -102,15 +99,18 @@ pub unsafe extern "C" fn axonic_waitset_add_timer(
     })
 }
 
-/// Takes what has this token out of the set; AXONIC_ERROR_NOT_FOUND if nothing has it. Do so before
-/// closing what was added.
+/// Takes what has this token out of the set; AXONIC_ERROR_NOT_FOUND if nothing has it. What was added
+/// may be closed before, and foreign descriptors must not be.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_waitset_remove(waitset: *mut axonic_waitset, token: u64) -> c_int {
     enter(|| {
         // SAFETY: the header's rules for handles.
         let state = unsafe { handle::get_mut(waitset)? };
         state.left.retain(|&left| left != token);
-        Ok(state.set.remove(token)?)
+        match state.set.remove(token) {
+            true => Ok(()),
+            false => Err(Failure::new(ErrorKind::NotFound, format!("token {token} is not in the set"))),
+        }
     })
 }
 
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn axonic_waitset_wait(
             return Err(Failure::argument("there is no room for tokens"));
         }
         if state.left.is_empty() {
-            state.left.extend(state.set.wait(args::limit(timeout))?);
+            state.left.extend(args::within(timeout, |limit| state.set.wait(limit))?);
         }
         let count = state.left.len().min(capacity);
         for (index, token) in state.left.drain(..count).enumerate() {

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <sys/stat.h>
+
 static void open_and_describe(void) {
     axonic_domain *domain = NULL;
     OK(axonic_domain_open("home", NULL, &domain));
@@ -37,9 +39,11 @@ static void options(void) {
     axonic_domain_options options = AXONIC_DOMAIN_OPTIONS_INIT;
     options.runtime_dir = directory;
     options.label = "a test";
-    options.mode = 0700;
+    options.mode = 0600;
     options.max_participants = 8;
     axonic_domain *domain = NULL;
+    FAILS(AXONIC_ERROR_NOT_FOUND, directory, axonic_domain_open("home", &options, &domain));
+    CHECK(mkdir(directory, 0700) == 0);
     OK(axonic_domain_open("home", &options, &domain));
     CHECK(strncmp(axonic_domain_path(domain), directory, strlen(directory)) == 0);
     OK(axonic_domain_close(domain));
@@ -54,6 +58,9 @@ static void refused_options(void) {
     options.size = (size_t)-1;
     ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_domain_open("x", &options, &domain));
     options.size = sizeof options;
+    options.mode = 0777;
+    FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "777", axonic_domain_open("x", &options, &domain));
+    options.mode = 0;
     options.group = -2;
     FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "group", axonic_domain_open("x", &options, &domain));
 
@@ -179,11 +186,14 @@ static void unlinking(void) {
     OK(axonic_publisher_open(domain, "held", NULL, &publisher));
     ANSWERS(AXONIC_ERROR_BUSY, axonic_domain_unlink(domain, AXONIC_NOUN_TOPIC, "held"));
     OK(axonic_publisher_close(publisher));
-    axonic_ring_consumer *consumer = NULL;
-    OK(axonic_ring_consumer_open(domain, "held", NULL, &consumer));
+    /* A ring stays as long as it holds what nobody has read. */
+    axonic_ring_producer *producer = NULL;
+    OK(axonic_ring_producer_open(domain, "held", NULL, &producer));
+    OK(axonic_ring_producer_push(producer, "unread", 6, 0));
     ANSWERS(AXONIC_ERROR_BUSY, axonic_domain_unlink(domain, AXONIC_NOUN_RING, "held"));
-    OK(axonic_ring_consumer_close(consumer));
+    OK(axonic_ring_producer_close(producer));
     OK(axonic_domain_unlink(domain, AXONIC_NOUN_RING, "held"));
+    ANSWERS(AXONIC_ERROR_NOT_FOUND, axonic_domain_unlink(domain, AXONIC_NOUN_RING, "held"));
     OK(axonic_domain_close(domain));
 }
 

@@ -114,7 +114,6 @@ static void closed() {
     THROWS(ClosedError, "t", waiting.publish("x"));
     SETS(Closed, sub.receive(axonic::forever, ec));
     SETS(Closed, producer.push("x", axonic::forever, ec));
-    SETS(Closed, sub.stats(ec));
     sub.close();
     CHECK(sub.pattern().empty() && sub.id() == 0);
     THROWS(ClosedError, "", axonic::Domain().participant());

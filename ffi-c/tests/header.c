@@ -18,6 +18,7 @@ _Static_assert(offsetof(axonic_message, sample) == 152, "message.sample");
 _Static_assert(sizeof(axonic_loan) == 24, "loan");
 _Static_assert(sizeof(axonic_publisher_stats) == 96, "publisher stats");
 _Static_assert(sizeof(axonic_subscriber_stats) == 64, "subscriber stats");
+_Static_assert(sizeof(axonic_ring_stats) == 64, "ring stats");
 _Static_assert(sizeof(axonic_participant) == 8, "participant");
 
 static void initial_values(void) {

@@ -22,7 +22,8 @@ fn calls(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices("axonic_") {
         let before = text[..at].chars().next_back().unwrap_or(' ');
-        let word: String = text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let word: String =
+            text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         if !(before.is_ascii_alphanumeric() || before == '_') && text[at + word.len()..].starts_with('(') {
             found.insert(word);
         }

@@ -49,6 +49,14 @@ int main(void) {
     OK(axonic_ring_consumer_pop(consumer, AXONIC_SECOND, &data, &size));
     CHECK(size == 700 && ((const char *)data)[699] == 'z');
     ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_ring_producer_commit(producer, 1));
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_ring_producer_commit(producer, 0));
+    OK(axonic_ring_producer_reserve(producer, 10, 0, &room));
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_ring_producer_commit(producer, 11));
+    OK(axonic_ring_producer_push(producer, "between", 7, 0)); /* takes the room that was reserved */
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_ring_producer_commit(producer, 10));
+    OK(axonic_ring_consumer_pop(consumer, AXONIC_SECOND, &data, &size));
+    CHECK(size == 7 && memcmp(data, "between", 7) == 0);
+    ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_ring_consumer_pop(consumer, 0, &data, &size));
     ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_ring_producer_reserve(producer, 1, 0, NULL));
     ANSWERS(AXONIC_ERROR_TOO_LARGE, axonic_ring_producer_push(producer, check_directory, 1 << 24, 0));
 
@@ -60,7 +68,12 @@ int main(void) {
     unsigned pushed = 0, popped = 0;
     for (int round = 0; round < 20; round++) {
         int code = AXONIC_OK;
-        while (block[0] = (unsigned char)pushed, (code = axonic_ring_producer_push(producer, block, sizeof block, 0)) == AXONIC_OK) {
+        for (;;) {
+            block[0] = (unsigned char)pushed;
+            code = axonic_ring_producer_push(producer, block, sizeof block, 0);
+            if (code != AXONIC_OK) {
+                break;
+            }
             CHECK(++pushed < 100000);
         }
         ANSWERS(AXONIC_ERROR_WOULD_BLOCK, code);
@@ -76,6 +89,12 @@ int main(void) {
         CHECK(poll(&ready, 1, 5000) == 1);
     }
     CHECK(pushed >= 40);
+    axonic_ring_stats sent, taken;
+    OK(axonic_ring_producer_get_stats(producer, &sent));
+    OK(axonic_ring_consumer_get_stats(consumer, &taken));
+    CHECK(sent.messages == pushed + 3 && taken.messages == sent.messages);
+    CHECK(sent.blocked >= 20 && taken.pending_bytes == 0 && sent.reserved[0] == 0);
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_ring_producer_get_stats(producer, NULL));
 
     /* The producer ends: what is left is read, then the consumer is told. */
     OK(axonic_ring_producer_push(producer, "last", 4, 0));

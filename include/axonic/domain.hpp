@@ -102,7 +102,8 @@ private:
     H open(int (*call)(const axonic_domain*, const char*, const Options*, T**), const std::string& name,
            const Options& options, const Report& report) const {
         T* handle = nullptr;
-        return detail::nul_free(name, report) && report(call(get(), name.c_str(), &options, &handle)) ? H(shared_, handle) : H();
+        const bool opened = detail::nul_free(name, report) && report(call(get(), name.c_str(), &options, &handle));
+        return opened ? H(shared_, handle) : H();
     }
 
     detail::SharedDomain shared_;

@@ -150,10 +150,15 @@ public:
     void wait_for_subscribers(std::size_t count, Timeout timeout = forever, Report report = {}) {
         report(axonic_publisher_wait_for_subscribers(get(), count, timeout.nanoseconds()));
     }
+    // Live ones, now.
     std::size_t subscribers(Report report = {}) {
-        return detail::result<std::size_t>(report, [&](auto* out) { return axonic_publisher_subscribers(get(), out); });
+        return detail::result<std::size_t>(report,
+                                           [&](auto* out) { return axonic_publisher_subscribers(get(), out); });
     }
-    int fd(Report report = {}) { return detail::descriptor(report, [&](int* out) { return axonic_publisher_fd(get(), out); }); }
+    // Readable when it should be tried again after ErrorKind::WouldBlock; for poll and epoll.
+    int fd(Report report = {}) {
+        return detail::descriptor(report, [&](int* out) { return axonic_publisher_fd(get(), out); });
+    }
     axonic_publisher_stats stats(Report report = {}) {
         return detail::result<axonic_publisher_stats>(
             report, [&](auto* out) { return axonic_publisher_get_stats(get(), out); });

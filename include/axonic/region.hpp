@@ -51,7 +51,9 @@ public:
     void write(std::size_t offset, bytes_view data, Report report = {}) const {
         report(axonic_region_write(get(), offset, data.data(), data.size()));
     }
-    int fd(Report report = {}) const { return detail::descriptor(report, [&](int* out) { return axonic_region_fd(get(), out); }); }
+    int fd(Report report = {}) const {
+        return detail::descriptor(report, [&](int* out) { return axonic_region_fd(get(), out); });
+    }
 
 private:
     detail::Owned<axonic_region, axonic_region_close> handle_;

@@ -43,8 +43,14 @@ public:
         return {static_cast<std::byte*>(out), done ? size : 0};
     }
     void commit(std::size_t size, Report report = {}) { report(axonic_ring_producer_commit(get(), size)); }
-    int fd(Report report = {}) { return detail::descriptor(report, [&](int* out) { return axonic_ring_producer_fd(get(), out); }); }
+    int fd(Report report = {}) {
+        return detail::descriptor(report, [&](int* out) { return axonic_ring_producer_fd(get(), out); });
+    }
 
+    axonic_ring_stats stats(Report report = {}) {
+        return detail::result<axonic_ring_stats>(
+            report, [&](auto* out) { return axonic_ring_producer_get_stats(get(), out); });
+    }
 private:
     detail::Member<axonic_ring_producer, axonic_ring_producer_close> member_;
 };
@@ -76,8 +82,14 @@ public:
         return span<const std::byte>(static_cast<const std::byte*>(data), size);
     }
     void release(Report report = {}) { report(axonic_ring_consumer_release(get())); }
-    int fd(Report report = {}) { return detail::descriptor(report, [&](int* out) { return axonic_ring_consumer_fd(get(), out); }); }
+    int fd(Report report = {}) {
+        return detail::descriptor(report, [&](int* out) { return axonic_ring_consumer_fd(get(), out); });
+    }
 
+    axonic_ring_stats stats(Report report = {}) {
+        return detail::result<axonic_ring_stats>(
+            report, [&](auto* out) { return axonic_ring_consumer_get_stats(get(), out); });
+    }
 private:
     detail::Member<axonic_ring_consumer, axonic_ring_consumer_close> member_;
 };

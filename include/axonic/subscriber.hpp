@@ -53,7 +53,9 @@ public:
                                            [&](auto* out) { return axonic_subscriber_publishers(get(), out); });
     }
     // Readable until try_receive() or try_borrow() found nothing; for poll and epoll.
-    int fd(Report report = {}) { return detail::descriptor(report, [&](int* out) { return axonic_subscriber_fd(get(), out); }); }
+    int fd(Report report = {}) {
+        return detail::descriptor(report, [&](int* out) { return axonic_subscriber_fd(get(), out); });
+    }
     axonic_subscriber_stats stats(Report report = {}) {
         return detail::result<axonic_subscriber_stats>(
             report, [&](auto* out) { return axonic_subscriber_get_stats(get(), out); });

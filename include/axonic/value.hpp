@@ -117,6 +117,14 @@ enum class Dtype : std::int32_t {
     C128 = AXONIC_DTYPE_C128,
 };
 
+// As numpy spells it, "float32"; "" for Dtype::None.
+inline const char* dtype_name(Dtype dtype) noexcept {
+    const char* name = axonic_dtype_name(static_cast<std::int32_t>(dtype));
+    return name != nullptr ? name : "";
+}
+// Bytes of one element; 0 for Dtype::None.
+inline std::size_t dtype_size(Dtype dtype) noexcept { return axonic_dtype_size(static_cast<std::int32_t>(dtype)); }
+
 // The element type of T in a tensor. Specialise it for a half-precision type of your own.
 template <class T, class = void> struct dtype_of;
 template <Dtype D> using dtype_constant = std::integral_constant<Dtype, D>;

@@ -40,7 +40,9 @@ public:
         tokens.resize(count);
         return tokens;
     }
-    int fd(Report report = {}) { return detail::descriptor(report, [&](int* out) { return axonic_waitset_fd(get(), out); }); }
+    int fd(Report report = {}) {
+        return detail::descriptor(report, [&](int* out) { return axonic_waitset_fd(get(), out); });
+    }
 
 private:
     detail::Owned<axonic_waitset, axonic_waitset_close> handle_;

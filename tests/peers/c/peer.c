@@ -99,7 +99,8 @@ static int receive_all(axonic_domain *domain, const char *topic, int by_borrow, 
             unsigned char value = first_byte(message, m.size);
             for (size_t i = 0; i < m.size; i++, value = (unsigned char)(value + 31)) {
                 if (bytes[i] != value) {
-                    printf("bad message %zu of %zu bytes: byte %zu is %d, not %d\n", message, m.size, i, bytes[i], value);
+                    printf("bad message %zu of %zu bytes: byte %zu is %d, not %d\n", message, m.size, i, bytes[i],
+                           value);
                     return 1;
                 }
                 sum += value;
@@ -137,7 +138,8 @@ static int print_errors(void) {
         }
         const char *known = axonic_error_name(kinds[i].code);
         if (known == NULL || strcmp(known, name) != 0) {
-            printf("bad %d: the header says %s, the library %s\n", kinds[i].code, name, known != NULL ? known : "nothing");
+            printf("bad %d: the header says %s, the library %s\n", kinds[i].code, name,
+                   known != NULL ? known : "nothing");
             return 1;
         }
         printf("%d %s\n", -kinds[i].code, name);
