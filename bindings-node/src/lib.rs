@@ -1,0 +1,22 @@
+//! The native half of the npm package `axonic`: the core's nouns as Node-API classes.
+//!
+//! It holds no logic. The facade in `lib/` gives the nouns their JavaScript face (promises,
+//! iteration, values); this crate gives the facade calls that never wait. One file per noun; beside
+//! them `poll` (waiting in the event loop), `call` (cheap bound functions), `memory` (scratch and
+//! scoped views), `content` and `options` (conversions), `error` and `cli`.
+//!
+//! Every object belongs to the thread of the environment that made it, as Node-API demands.
+
+mod call;
+mod cli;
+mod content;
+mod domain;
+mod error;
+mod memory;
+mod options;
+mod poll;
+mod publisher;
+mod region;
+mod ring;
+mod subscriber;
+mod wait;

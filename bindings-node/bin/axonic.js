@@ -1,0 +1,6 @@
+#!/usr/bin/env node
+'use strict'
+
+// The `axonic` command: the same program as the Rust, C and Python packages ship.
+
+process.exitCode = require('../lib/native.js').cli(process.argv.slice(2))

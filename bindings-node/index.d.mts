@@ -1,0 +1,3 @@
+export * from './index.js'
+import * as axonic from './index.js'
+export default axonic

@@ -1,0 +1,97 @@
+'use strict'
+
+const { basename } = require('node:path')
+const native = require('./native.js')
+const { AxonicError, checked, invalid } = require('./error.js')
+const internal = require('./internal.js')
+const { Publisher } = require('./publisher.js')
+const { Region } = require('./region.js')
+const { RingConsumer, RingProducer } = require('./ring.js')
+const { Subscriber } = require('./subscriber.js')
+
+/** Open domains of this thread, held weakly: what is collected closes itself. */
+const open = new Set()
+
+/** `process.exit()` runs no finalizers: without this, peers would wait for the kernel to tell. */
+function closeAll () {
+  for (const reference of open) reference.deref()?.close()
+}
+
+class Domain {
+  #native
+  /** Handles of this domain that somebody waits on. */
+  #busy = new Set()
+  #reference = new WeakRef(this)
+
+  /** Made by `open`. */
+  constructor (settings) {
+    this.#native = native.Domain.open(settings, internal.getScratch().native)
+    this.name = this.#native.name()
+    this.path = this.#native.path()
+    this.participant = this.#native.participant()
+    if (open.size === 0) process.on('exit', closeAll)
+    open.add(this.#reference)
+    collected.register(this, this.#reference, this.#reference)
+  }
+
+  get closed () {
+    return this.#native.isClosed()
+  }
+
+  publisher (topic, options = {}) {
+    return new Publisher(this.#open('publisher', topic, options), topic, this.#busy)
+  }
+
+  subscriber (pattern, options = {}) {
+    return new Subscriber(this.#open('subscriber', pattern, options), pattern, this.#busy, options.signal)
+  }
+
+  region (name, options = {}) {
+    return new Region(this.#open('region', name, options))
+  }
+
+  ringProducer (name, options = {}) {
+    return new RingProducer(this.#open('ringProducer', name, options), name, this.#busy)
+  }
+
+  ringConsumer (name, options = {}) {
+    return new RingConsumer(this.#open('ringConsumer', name, options), name, this.#busy)
+  }
+
+  unlink (noun, name) {
+    checked('unlink', () => this.#native.unlink(noun, name))
+  }
+
+  close () {
+    if (this.closed) return
+    const error = new AxonicError('Closed', `domain "${this.name}" was closed while somebody waited in it`)
+    for (const waiters of this.#busy) waiters.close(error)
+    this.#native.close()
+    forget(this.#reference)
+    collected.unregister(this.#reference)
+  }
+
+  #open (what, name, options) {
+    if (typeof options !== 'object' || options === null) throw invalid(`the options of a ${what} must be an object`)
+    return checked(what, () => this.#native[what](name, options))
+  }
+}
+
+function forget (reference) {
+  open.delete(reference)
+  if (open.size === 0) process.removeListener('exit', closeAll)
+}
+
+const collected = new FinalizationRegistry(forget)
+
+internal.disposable(Domain)
+internal.inspectable(Domain, ({ name, path, participant, closed }) => ({ name, path, participant, closed }))
+
+/** Attaches to a domain: by name, by `AXONIC_DOMAIN`, or to `default`. */
+function openDomain (name, options) {
+  if (typeof name === 'object' && name !== null && options === undefined) [name, options] = [undefined, name]
+  const label = basename(process.argv[1] ?? process.title)
+  return checked('open', () => new Domain({ label, ...options, name }))
+}
+
+module.exports = { Domain, open: openDomain }

@@ -1,0 +1,32 @@
+'use strict'
+
+const native = require('./native.js')
+
+// The core's table: number, name and code of every kind.
+const errors = Object.freeze(native.errorTable().map((row) => Object.freeze(row)))
+const codes = new Map(errors.map((row) => [row.name, row.code]))
+
+class AxonicError extends Error {
+  constructor (kind, message, options) {
+    super(message, options)
+    this.kind = kind
+    this.code = codes.get(kind)
+  }
+}
+Object.defineProperty(AxonicError.prototype, 'name', { value: 'AxonicError', configurable: true, writable: true })
+
+native.setErrorClass(AxonicError)
+
+const invalid = (message) => new AxonicError('InvalidArgument', message)
+
+/** Calls native code with a caller's arguments: what it says of their types is an AxonicError too. */
+function checked (what, call) {
+  try {
+    return call()
+  } catch (error) {
+    if (error instanceof AxonicError) throw error
+    throw new AxonicError('InvalidArgument', `${what}: ${error.message}`, { cause: error })
+  }
+}
+
+module.exports = { AxonicError, checked, errors, invalid }

@@ -1,0 +1,74 @@
+'use strict'
+
+// What the files of the facade share and users never see.
+
+const native = require('./native.js')
+
+/** Key of a handle's native object. */
+const NATIVE = Symbol('axonic.native')
+const INSPECT = Symbol.for('nodejs.util.inspect.custom')
+const DISPOSE = Symbol.dispose ?? Symbol.for('nodejs.dispose')
+const ASYNC_DISPOSE = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')
+
+// The scratch's table: see `memory.rs`. Calls are synchronous, so one serves every handle of this
+// thread.
+const ROW = 17
+const ROWS = 256
+const LENGTH = 0
+const SOURCE = 1
+const CONTENT = 2
+const MISSED = 3
+const SEQUENCE = 4
+const TICKET = 5
+const SHARED = 6
+const DTYPE = 7
+const DIMENSIONS = 8
+
+let scratch
+
+/** The scratch of this thread, made at the first open. */
+function getScratch () {
+  if (scratch === undefined) {
+    const bytes = Buffer.allocUnsafeSlow(256 * 1024)
+    const table = new Float64Array(ROW * ROWS)
+    scratch = { bytes, table, native: new native.Scratch(bytes, table) }
+  }
+  return scratch
+}
+
+/** `using` and `await using` for a handle that has `close`. */
+function disposable (Class) {
+  const hidden = { configurable: true, writable: true }
+  Object.defineProperty(Class.prototype, DISPOSE, { ...hidden, value () { this.close() } })
+  Object.defineProperty(Class.prototype, ASYNC_DISPOSE, { ...hidden, async value () { this.close() } })
+}
+
+/** What `util.inspect` shows: the class, what matters, and whether it is closed. */
+function inspectable (Class, describe) {
+  Object.defineProperty(Class.prototype, INSPECT, {
+    configurable: true,
+    writable: true,
+    value (depth, options, inspect) {
+      if (depth < 0) return options.stylize(`[${Class.name}]`, 'special')
+      return `${Class.name} ${inspect(describe(this), options)}`
+    }
+  })
+}
+
+module.exports = {
+  NATIVE,
+  ROW,
+  ROWS,
+  LENGTH,
+  SOURCE,
+  CONTENT,
+  MISSED,
+  SEQUENCE,
+  TICKET,
+  SHARED,
+  DTYPE,
+  DIMENSIONS,
+  disposable,
+  getScratch,
+  inspectable
+}

@@ -1,0 +1,293 @@
+'use strict'
+
+const { AxonicError, invalid } = require('./error.js')
+const internal = require('./internal.js')
+const { NATIVE, ROW, ROWS, LENGTH, CONTENT, TICKET } = internal
+const values = require('./value.js')
+const { JSON_TEXT, RAW, TENSOR } = values
+const { AGAIN, Waiters } = require('./wait.js')
+
+/** Flag beside the content type: "no room now" is an answer, not an error. See `publisher.rs`. */
+const QUIET = 256
+
+class Publisher {
+  #native
+  #send
+  #sendTensor
+  #sendScratch
+  #sendPacked
+  #bytes
+  #table
+  #waiters
+  #closed = false
+
+  /** Made by `domain.publisher`. */
+  constructor (native, topic, busy) {
+    const scratch = internal.getScratch()
+    this.topic = topic
+    this.#native = native
+    this.#send = native.bindSend()
+    this.#sendTensor = native.bindSendTensor()
+    this.#sendScratch = native.bindSendScratch()
+    this.#sendPacked = native.bindSendPacked()
+    this.#bytes = scratch.bytes
+    this.#table = scratch.table
+    this.#waiters = new Waiters({
+      fd: () => native.fd(),
+      timedOut: (ms) => new AxonicError('Timeout', `publisher "${topic}": a subscriber left no room for ${ms} ms (overflow "block"); give a longer timeout or a larger capacity`)
+    }, busy)
+  }
+
+  get [NATIVE] () {
+    return this.#native
+  }
+
+  /** The publisher's identity, as messages carry it. */
+  get id () {
+    return this.#native.id()
+  }
+
+  get closed () {
+    return this.#closed
+  }
+
+  /** Live matched subscribers now. */
+  get subscribers () {
+    return this.#native.subscribers()
+  }
+
+  /** The pollable descriptor, readable when a publish that found no room should be tried again. */
+  get fd () {
+    return this.#native.fd()
+  }
+
+  stats () {
+    return this.#native.stats()
+  }
+
+  publish (value, options) {
+    this.#overtake()
+    this.#publish(value, options, 0)
+  }
+
+  publishAsync (value, options) {
+    try {
+      if (!this.#waiters.waiting && !options?.signal?.aborted && this.#publish(value, options, QUIET)) {
+        return this.#waiters.wait(nothing)
+      }
+      // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
+      const { data, parts } = this.#encode(value, options)
+      return this.#waiters.wait(() => (this.#native.sendParts(data, parts, true) ? undefined : AGAIN), options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  publishMany (all) {
+    this.#overtake()
+    this.#publishMany(Array.from(all), false)
+  }
+
+  publishManyAsync (all, options) {
+    try {
+      const fixed = Array.from(all)
+      return this.#waiters.wait(() => (this.#publishMany(fixed, true) ? undefined : AGAIN), options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Lends shared memory to `callback` and publishes it when that returns. */
+  loan (spec, callback) {
+    this.#overtake()
+    return this.#loan(parseSpec(spec, callback), callback)
+  }
+
+  /** `loan` that waits for room. */
+  loanAsync (spec, callback, options) {
+    try {
+      const parsed = parseSpec(spec, callback)
+      return this.#waiters.wait(() => {
+        try {
+          return this.#loan(parsed, callback)
+        } catch (error) {
+          if (error === parsed.noRoom) return AGAIN
+          throw error
+        }
+      }, options)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Waits until `count` subscribers are matched. */
+  waitForSubscribers (count, options) {
+    return untilSubscribers(this, count, options)
+  }
+
+  close () {
+    if (this.#closed) return
+    this.#closed = true
+    this.#waiters.close(this.#whenClosed())
+    this.#native.close()
+  }
+
+  #whenClosed () {
+    return new AxonicError('Closed', `publisher "${this.topic}" is closed; open another to go on`)
+  }
+
+  /** Messages in line keep their order: nothing may pass them. */
+  #overtake () {
+    if (this.#waiters.waiting) {
+      throw new AxonicError('WouldBlock', `publisher "${this.topic}": earlier messages still wait for room; use publishAsync to get in line`)
+    }
+  }
+
+  /** Sends if there is room; false if there is none and flags say QUIET. */
+  #publish (value, options, flags) {
+    if (options?.attributes !== undefined || options?.content !== undefined) {
+      const { data, parts } = this.#encode(value, options)
+      return this.#native.sendParts(data, parts, flags !== 0)
+    }
+    if (values.isBytes(value)) return this.#send(value, RAW | flags) !== false
+    const tensor = values.asTensor(value)
+    if (tensor !== undefined) {
+      values.putTensor(this.#table, 0, tensor)
+      return this.#sendTensor(tensor.data, flags) !== false
+    }
+    if (values.isBinary(value)) return this.#send(values.bytesOf(value), RAW | flags) !== false
+    const text = values.jsonText(value)
+    // A UTF-16 unit takes three bytes of UTF-8 at most.
+    if (text.length * 3 <= this.#bytes.length) {
+      return this.#sendScratch(this.#bytes.write(text), JSON_TEXT | flags) !== false
+    }
+    return this.#send(Buffer.from(text), JSON_TEXT | flags) !== false
+  }
+
+  #encode (value, options) {
+    const payload = values.encode(value, options?.content)
+    if (options?.attributes !== undefined) payload.parts.attributes = values.flatten(options.attributes)
+    return payload
+  }
+
+  #publishMany (all, quiet) {
+    if (this.#pack(all)) return this.#sendPacked(all.length, quiet ? 1 : 0) !== false
+    return this.#native.sendMany(all.map((value) => values.encode(value)), quiet)
+  }
+
+  /** Packs values into the scratch; false when they do not fit. */
+  #pack (all) {
+    if (all.length > ROWS) return false
+    let at = 0
+    for (let i = 0; i < all.length; i++) {
+      const length = this.#packOne(all[i], i * ROW, at)
+      if (length < 0) return false
+      this.#table[i * ROW + LENGTH] = length
+      at += length
+    }
+    return true
+  }
+
+  /** Packs one value at `at` and describes it in the row that begins at `row`; its length, or -1. */
+  #packOne (value, row, at) {
+    const table = this.#table
+    const room = this.#bytes.length - at
+    const tensor = values.asTensor(value)
+    if (tensor !== undefined || values.isBinary(value)) {
+      const data = values.bytesOf(tensor === undefined ? value : tensor.data)
+      if (data.length > room) return -1
+      this.#bytes.set(data, at)
+      table[row + CONTENT] = tensor === undefined ? RAW : TENSOR
+      if (tensor !== undefined) values.putTensor(table, row, tensor)
+      return data.length
+    }
+    const text = values.jsonText(value)
+    if (text.length * 3 > room) return -1
+    table[row + CONTENT] = JSON_TEXT
+    return this.#bytes.write(text, at)
+  }
+
+  #loan (spec, callback) {
+    const native = this.#native
+    let buffer
+    try {
+      buffer = native.loan(spec.bytes)
+    } catch (error) {
+      if (error.code === 'AXONIC_WOULD_BLOCK') spec.noRoom = error
+      throw error
+    }
+    const ticket = this.#table[TICKET]
+    const { parts } = spec
+    const abort = (error) => {
+      native.abort(ticket, buffer)
+      throw error
+    }
+    const commit = (result) => {
+      native.commit(ticket, buffer, parts)
+      return result
+    }
+    let result
+    try {
+      const array = parts.content === RAW ? new Uint8Array(buffer) : values.shaped(buffer, 0, spec.bytes, parts.dtype, parts.shape)
+      result = callback(array)
+    } catch (error) {
+      return abort(error)
+    }
+    return typeof result?.then === 'function' ? Promise.resolve(result).then(commit, abort) : commit(result)
+  }
+}
+
+const nothing = () => undefined
+
+/** `nbytes`, or `{ shape, dtype }`; either with `attributes`. */
+function parseSpec (spec, callback) {
+  if (typeof callback !== 'function') throw invalid('loan takes a callback')
+  if (typeof spec === 'number') return { bytes: spec, parts: { content: RAW }, noRoom: undefined }
+  if (typeof spec !== 'object' || spec === null) {
+    throw invalid('a loan is described by a number of bytes or by { shape, dtype }')
+  }
+  const parts = { content: RAW }
+  if (spec.attributes !== undefined) parts.attributes = values.flatten(spec.attributes)
+  if (spec.shape === undefined) return { bytes: spec.bytes, parts, noRoom: undefined }
+  const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8')
+  return { bytes, parts: { ...parts, content: TENSOR, dtype, shape }, noRoom: undefined }
+}
+
+/** Milliseconds between looks; doubled up to the second number. */
+const FIRST_LOOK = 1
+const LAST_LOOK = 16
+
+/** Matching rings no bell, so this one wait looks now and then, with timers of the loop. */
+async function untilSubscribers (publisher, count, { timeout = Infinity, signal } = {}) {
+  const end = performance.now() + timeout
+  for (let pause = FIRST_LOOK; ; pause = Math.min(pause * 2, LAST_LOOK)) {
+    signal?.throwIfAborted()
+    if (publisher.subscribers >= count) return
+    if (performance.now() >= end) {
+      throw new AxonicError('Timeout', `publisher "${publisher.topic}": ${publisher.subscribers} of ${count} subscribers came in ${timeout} ms; start them or give a longer timeout`)
+    }
+    await sleep(Math.min(pause, Math.max(end - performance.now(), 0)), signal)
+  }
+}
+
+function sleep (ms, signal) {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', onAbort)
+      resolve()
+    }, ms)
+    signal?.addEventListener('abort', onAbort, { once: true })
+  })
+}
+
+internal.disposable(Publisher)
+internal.inspectable(Publisher, (publisher) => {
+  const { topic, closed } = publisher
+  return closed ? { topic, closed } : { topic, id: publisher.id, ...publisher.stats() }
+})
+
+module.exports = { Publisher }

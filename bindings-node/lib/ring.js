@@ -1,0 +1,206 @@
+'use strict'
+
+const { AxonicError, invalid } = require('./error.js')
+const internal = require('./internal.js')
+const { AGAIN, Iteration, Waiters } = require('./wait.js')
+
+const closedRing = (end, name) => new AxonicError('Closed', `ring ${end} "${name}" is closed; open another to go on`)
+
+class RingProducer {
+  #native
+  #push
+  #waiters
+  #closed = false
+
+  /** Made by `domain.ringProducer`. */
+  constructor (native, name, busy) {
+    this.name = name
+    this.#native = native
+    this.#push = native.bindPush()
+    this.#waiters = new Waiters({
+      fd: () => native.fd(),
+      timedOut: (ms) => new AxonicError('Timeout', `ring "${name}": the consumer left no room for ${ms} ms; give a longer timeout or a larger capacity`)
+    }, busy)
+  }
+
+  get closed () {
+    return this.#closed
+  }
+
+  get fd () {
+    return this.#native.fd()
+  }
+
+  stats () {
+    return this.#native.stats()
+  }
+
+  /** Pushes bytes; a full ring throws AXONIC_WOULD_BLOCK. */
+  push (data) {
+    if (!ArrayBuffer.isView(data)) throw invalid('a ring carries bytes: push a Buffer or typed array')
+    if (this.#waiters.waiting) {
+      throw new AxonicError('WouldBlock', `ring "${this.name}": earlier messages still wait for room; use pushAsync to get in line`)
+    }
+    this.#push(data, 0)
+  }
+
+  /** Pushes bytes as soon as there is room. */
+  pushAsync (data, options) {
+    if (!ArrayBuffer.isView(data)) return Promise.reject(invalid('a ring carries bytes: push a Buffer or typed array'))
+    return this.#waiters.wait(() => (this.#push(data, 1) === false ? AGAIN : undefined), options)
+  }
+
+  /** Lends `length` bytes of the ring itself to `callback`; pushed when that returns. */
+  reserve (length, callback) {
+    if (typeof callback !== 'function') throw invalid('reserve takes a callback')
+    const native = this.#native
+    const buffer = native.reserve(length)
+    const finish = (result) => {
+      native.finish(buffer, true)
+      return result
+    }
+    const give = (error) => {
+      native.finish(buffer, false)
+      throw error
+    }
+    let result
+    try {
+      result = callback(new Uint8Array(buffer))
+    } catch (error) {
+      return give(error)
+    }
+    return typeof result?.then === 'function' ? Promise.resolve(result).then(finish, give) : finish(result)
+  }
+
+  close () {
+    if (this.#closed) return
+    this.#native.close()
+    this.#closed = true
+    this.#waiters.close(closedRing('producer', this.name))
+  }
+}
+
+class RingConsumer {
+  #native
+  #pop
+  #popInto
+  #bytes
+  #table
+  #waiters
+  #closed = false
+
+  /** Made by `domain.ringConsumer`. */
+  constructor (native, name, busy) {
+    const scratch = internal.getScratch()
+    this.name = name
+    this.#native = native
+    this.#pop = native.bindPop()
+    this.#popInto = native.bindPopInto()
+    this.#bytes = scratch.bytes
+    this.#table = scratch.table
+    this.#waiters = new Waiters({
+      fd: () => native.fd(),
+      timedOut: (ms) => new AxonicError('Timeout', `ring "${name}": nothing arrived in ${ms} ms; give a longer timeout`)
+    }, busy)
+  }
+
+  get closed () {
+    return this.#closed
+  }
+
+  get fd () {
+    return this.#native.fd()
+  }
+
+  stats () {
+    return this.#native.stats()
+  }
+
+  /** The next message, or null. */
+  tryPop () {
+    const length = this.#pop()
+    if (length < 0) return null
+    if (length > this.#bytes.length) {
+      const data = Buffer.allocUnsafeSlow(length)
+      this.#popInto(data)
+      return data
+    }
+    const data = Buffer.allocUnsafe(length)
+    this.#bytes.copy(data, 0, 0, length)
+    return data
+  }
+
+  /** The next message into `buffer`; its length, or -1 when there is none. */
+  tryPopInto (buffer) {
+    if (!ArrayBuffer.isView(buffer)) throw invalid('the buffer must be a Buffer or typed array')
+    const length = this.#popInto(buffer)
+    if (length > buffer.byteLength) {
+      throw new AxonicError('TooLarge', `ring "${this.name}": the next message has ${length} bytes and the buffer ${buffer.byteLength}; it is kept, take it with a larger buffer`)
+    }
+    return length
+  }
+
+  /** The next message; AXONIC_DISCONNECTED when the producer ended and all is read. */
+  pop (options) {
+    return this.#waiters.wait(() => this.tryPop() ?? AGAIN, options)
+  }
+
+  popInto (buffer, options) {
+    return this.#waiters.wait(() => {
+      const length = this.tryPopInto(buffer)
+      return length < 0 ? AGAIN : length
+    }, options)
+  }
+
+  /** Shows the next message in place to `callback`; null when there is none. */
+  tryBorrow (callback) {
+    const result = this.#borrow(callback)
+    return result === AGAIN ? null : result
+  }
+
+  /** Shows the next message in place to `callback` as soon as there is one. */
+  borrow (callback, options) {
+    return this.#waiters.wait(() => this.#borrow(callback), options)
+  }
+
+  /** Ends when the producer ended and all is read. */
+  [Symbol.asyncIterator] () {
+    return new Iteration(this.#waiters, () => this.tryPop(), 'AXONIC_DISCONNECTED')
+  }
+
+  close () {
+    if (this.#closed) return
+    this.#native.close()
+    this.#closed = true
+    this.#waiters.close(closedRing('consumer', this.name))
+  }
+
+  #borrow (callback) {
+    if (typeof callback !== 'function') throw invalid('borrow takes a callback')
+    const native = this.#native
+    const buffer = native.borrow()
+    if (buffer === null) return AGAIN
+    const shared = this.#table[internal.SHARED] === 1
+    const finish = () => native.finish(buffer, shared)
+    let result
+    try {
+      result = callback(new Uint8Array(buffer))
+    } catch (error) {
+      finish()
+      throw error
+    }
+    if (typeof result?.then === 'function') return Promise.resolve(result).finally(finish)
+    finish()
+    return result
+  }
+}
+
+for (const Class of [RingProducer, RingConsumer]) {
+  internal.disposable(Class)
+  internal.inspectable(Class, (end) => {
+    const { name, closed } = end
+    return closed ? { name, closed } : { name, ...end.stats() }
+  })
+}
+
+module.exports = { RingConsumer, RingProducer }

@@ -1,0 +1,213 @@
+'use strict'
+
+// Waiting without a thread: promises in line behind a descriptor that the event loop watches.
+//
+// A handle that nobody waits on is not watched, or watched without keeping the process alive. A
+// waiting one is held: the process stays, and so does the handle.
+
+const native = require('./native.js')
+const { invalid } = require('./error.js')
+
+/** What an attempt answers when it would have to wait. */
+const AGAIN = Symbol('axonic.again')
+/** setTimeout takes no more; a longer wait is as good as endless. */
+const MAX_TIMEOUT = 2 ** 31 - 1
+/** Milliseconds a chain of immediately successful waits may keep the event loop from turning. */
+const MAX_HOLD = 2
+
+// When the loop last turned, as far as this file knows.
+let turned = performance.now()
+
+/** A promise of a result that is already there; lets timers and I/O of others run now and then. */
+function settled (result) {
+  if (performance.now() - turned < MAX_HOLD) return Promise.resolve(result)
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      turned = performance.now()
+      resolve(result)
+    })
+  })
+}
+
+function checkTimeout (timeout) {
+  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
+    throw invalid(`timeout is ${String(timeout)}; it must be milliseconds, not negative`)
+  }
+}
+
+class Waiters {
+  #handle
+  #poll = null
+  #started = false
+  #queue = new Set()
+  #busy
+
+  /**
+   * @param handle `{ fd(), timedOut(ms) }`: the descriptor, and the error when time runs out
+   * @param busy the set of the domain's waiting `Waiters`; closing the domain closes them
+   */
+  constructor (handle, busy) {
+    this.#handle = handle
+    this.#busy = busy
+  }
+
+  /** Whether somebody is in line. */
+  get waiting () {
+    return this.#queue.size > 0
+  }
+
+  /**
+   * Resolves with what `attempt` answers as soon as that is not AGAIN. First come, first served.
+   * `onClosed` may turn the handle's closing, an error, into a result.
+   */
+  wait (attempt, { timeout, signal } = {}, onClosed) {
+    try {
+      checkTimeout(timeout)
+      if (signal?.aborted) return Promise.reject(signal.reason)
+      if (this.#queue.size === 0) {
+        const result = attempt()
+        if (result !== AGAIN) return settled(result)
+      }
+      if (timeout === 0) return Promise.reject(this.#handle.timedOut(timeout))
+      if (this.#poll === null) {
+        this.#watch()
+        // Making it pollable may have come after a message: look again before sleeping.
+        const result = attempt()
+        if (result !== AGAIN) return settled(result)
+      }
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return new Promise((resolve, reject) => {
+      this.#enqueue({ attempt, resolve, reject, onClosed, timeout, signal, timer: undefined, onAbort: undefined })
+    })
+  }
+
+  /** Everybody in line hears `error`; later waits fail in their attempt. */
+  close (error) {
+    for (const entry of this.#queue) {
+      this.#leave(entry)
+      try {
+        if (entry.onClosed === undefined) throw error
+        entry.resolve(entry.onClosed(error))
+      } catch (reason) {
+        entry.reject(reason)
+      }
+    }
+    this.#poll?.close()
+    this.#poll = null
+    this.#started = false
+  }
+
+  #watch () {
+    this.#poll = new native.Poll(this.#handle.fd(), this.#onReadable)
+  }
+
+  #enqueue (entry) {
+    const { timeout, signal } = entry
+    if (this.#queue.size === 0) {
+      this.#poll.hold(true)
+      this.#busy.add(this)
+    }
+    this.#queue.add(entry)
+    if (!this.#started) {
+      this.#poll.start()
+      this.#started = true
+    }
+    if (timeout <= MAX_TIMEOUT) {
+      entry.timer = setTimeout(() => {
+        this.#leave(entry)
+        entry.reject(this.#handle.timedOut(timeout))
+      }, timeout)
+    }
+    if (signal) {
+      entry.onAbort = () => {
+        this.#leave(entry)
+        entry.reject(signal.reason)
+      }
+      signal.addEventListener('abort', entry.onAbort, { once: true })
+    }
+  }
+
+  #leave (entry) {
+    this.#queue.delete(entry)
+    if (entry.timer !== undefined) clearTimeout(entry.timer)
+    if (entry.onAbort !== undefined) entry.signal.removeEventListener('abort', entry.onAbort)
+    if (this.#queue.size === 0) {
+      this.#poll.hold(false)
+      this.#busy.delete(this)
+    }
+  }
+
+  #onReadable = () => {
+    turned = performance.now()
+    if (this.#queue.size === 0) {
+      // Nobody has waited since the last turn: stop watching until somebody does.
+      this.#poll.stop()
+      this.#started = false
+      return
+    }
+    for (const entry of this.#queue) {
+      let result
+      try {
+        result = entry.attempt()
+      } catch (error) {
+        this.#leave(entry)
+        entry.reject(error)
+        continue
+      }
+      if (result === AGAIN) return
+      this.#leave(entry)
+      entry.resolve(result)
+    }
+  }
+}
+
+const DONE = Object.freeze({ value: undefined, done: true })
+
+/** `for await` over what `take` answers (null: nothing yet). */
+class Iteration {
+  #waiters
+  #take
+  #last
+  #began = false
+
+  /** @param last code of the error that means that all has been read */
+  constructor (waiters, take, last) {
+    this.#waiters = waiters
+    this.#take = take
+    this.#last = last
+  }
+
+  #attempt = () => {
+    try {
+      const value = this.#take()
+      return value === null ? AGAIN : { value, done: false }
+    } catch (error) {
+      return this.#end(error)
+    }
+  }
+
+  /** Closing the handle ends a running iteration; beginning one on a closed handle is an error. */
+  #end = (error) => {
+    const code = error?.code
+    if (code !== undefined && (code === this.#last || (this.#began && code === 'AXONIC_CLOSED'))) return DONE
+    throw error
+  }
+
+  next () {
+    const next = this.#waiters.wait(this.#attempt, undefined, this.#end)
+    this.#began = true
+    return next
+  }
+
+  return () {
+    return Promise.resolve(DONE)
+  }
+
+  [Symbol.asyncIterator] () {
+    return this
+  }
+}
+
+module.exports = { AGAIN, Iteration, Waiters }

@@ -1,0 +1,132 @@
+//! A named place: what everything else is opened in.
+
+use std::rc::Rc;
+
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+use crate::error::OrThrow;
+use crate::memory::{Scratch, ScratchMemory};
+use crate::options;
+use crate::publisher::{Publisher, PublisherSettings};
+use crate::region::{Region, RegionSettings};
+use crate::ring::{RingConsumer, RingProducer, RingSettings};
+use crate::subscriber::{Subscriber, SubscriberSettings};
+
+/// How to open a domain; what is missing takes the core's default.
+#[napi(object)]
+#[derive(Default)]
+pub struct DomainSettings {
+    /// Its name; default `AXONIC_DOMAIN` or `default`.
+    pub name: Option<String>,
+    /// Where its files live.
+    pub runtime_dir: Option<String>,
+    /// Permission bits of a group's domain.
+    pub mode: Option<u32>,
+    /// Group id of a group's domain.
+    pub group: Option<u32>,
+    /// Participants the domain has room for, when this call creates it.
+    pub max_participants: Option<u32>,
+    /// What `axonic ls` calls this participant.
+    pub label: Option<String>,
+}
+
+/// An open domain: one participant.
+#[napi]
+pub struct Domain {
+    domain: axonic::Domain,
+    scratch: Rc<ScratchMemory>,
+}
+
+#[napi]
+impl Domain {
+    /// Opens or creates it.
+    #[napi(factory)]
+    pub fn open(env: &Env, settings: DomainSettings, scratch: &Scratch) -> Result<Domain> {
+        let options = axonic::DomainOptions {
+            name: settings.name,
+            runtime_dir: settings.runtime_dir.map(Into::into),
+            mode: settings.mode,
+            group: settings.group,
+            max_participants: settings.max_participants,
+            label: settings.label,
+        };
+        let domain = axonic::Domain::open_with(options).or_throw(env)?;
+        Ok(Domain { domain, scratch: scratch.memory.clone() })
+    }
+
+    /// Its name.
+    #[napi]
+    pub fn name(&self) -> String {
+        self.domain.name().into()
+    }
+
+    /// Its directory.
+    #[napi]
+    pub fn path(&self) -> String {
+        self.domain.path().to_string_lossy().into_owned()
+    }
+
+    /// This open, as `slot.epoch`.
+    #[napi]
+    pub fn participant(&self) -> String {
+        self.domain.participant().to_string()
+    }
+
+    /// Ends the participant; its handles answer Closed afterwards.
+    #[napi]
+    pub fn close(&self) {
+        self.domain.close();
+    }
+
+    /// Whether it was closed.
+    #[napi]
+    pub fn is_closed(&self) -> bool {
+        self.domain.is_closed()
+    }
+
+    /// Opens a publisher.
+    #[napi]
+    pub fn publisher(&self, env: &Env, topic: String, settings: PublisherSettings) -> Result<Publisher> {
+        let options = settings.options().or_throw(env)?;
+        let publisher = self.domain.publisher(&topic, &options).or_throw(env)?;
+        Ok(Publisher::new(publisher, &self.scratch))
+    }
+
+    /// Opens a subscriber.
+    #[napi]
+    pub fn subscriber(&self, env: &Env, pattern: String, settings: SubscriberSettings) -> Result<Subscriber> {
+        let options = settings.options().or_throw(env)?;
+        let subscriber = self.domain.subscriber(&pattern, &options).or_throw(env)?;
+        Ok(Subscriber::new(subscriber, &self.scratch))
+    }
+
+    /// Opens or creates a region.
+    #[napi]
+    pub fn region(&self, env: &Env, name: String, settings: RegionSettings) -> Result<Region> {
+        let options = settings.options().or_throw(env)?;
+        Ok(Region::new(self.domain.region(&name, &options).or_throw(env)?))
+    }
+
+    /// Opens the writing end of a ring.
+    #[napi]
+    pub fn ring_producer(&self, env: &Env, name: String, settings: RingSettings) -> Result<RingProducer> {
+        let options = settings.options().or_throw(env)?;
+        Ok(RingProducer::new(self.domain.ring_producer(&name, &options).or_throw(env)?))
+    }
+
+    /// Opens the reading end of a ring.
+    #[napi]
+    pub fn ring_consumer(&self, env: &Env, name: String, settings: RingSettings) -> Result<RingConsumer> {
+        let options = settings.options().or_throw(env)?;
+        let consumer = self.domain.ring_consumer(&name, &options).or_throw(env)?;
+        Ok(RingConsumer::new(consumer, &self.scratch))
+    }
+
+    /// Removes a region, or what is left of a topic or ring.
+    #[napi]
+    pub fn unlink(&self, env: &Env, noun: String, name: String) -> Result<()> {
+        let noun = options::noun(&noun).or_throw(env)?;
+        self.domain.unlink(noun, &name).or_throw(env)
+    }
+}

@@ -1,0 +1,106 @@
+//! Core errors as JavaScript exceptions.
+//!
+//! The facade registers its `AxonicError` class once per environment; every failing call then
+//! throws an instance with the stable `code` and `kind` from the core's table.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ptr::null_mut;
+
+use axonic::ErrorKind;
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+thread_local! {
+    /// The error class of each environment on this thread. The references are never deleted: they
+    /// live as long as their environment.
+    static CLASSES: RefCell<HashMap<usize, sys::napi_ref>> = RefCell::default();
+}
+
+/// One row of the core's error table.
+#[napi(object, object_from_js = false)]
+pub struct ErrorRow {
+    /// The stable number.
+    pub number: i32,
+    /// The kind's name, such as `Timeout`.
+    pub name: String,
+    /// `err.code`, such as `AXONIC_TIMEOUT`.
+    pub code: String,
+}
+
+/// Every error kind, in the order of its number.
+#[napi]
+pub fn error_table() -> Vec<ErrorRow> {
+    let row = |kind: &ErrorKind| ErrorRow {
+        number: kind.number(),
+        name: kind.name().into(),
+        code: kind.node_code().into(),
+    };
+    ErrorKind::ALL.iter().map(row).collect()
+}
+
+/// The class to throw: `new Class(kindName, message)`.
+#[napi]
+pub fn set_error_class(env: &Env, class: Function<'_, (), ()>) -> Result<()> {
+    let mut reference = null_mut();
+    // SAFETY: both belong to the environment of this call.
+    check_status!(unsafe { sys::napi_create_reference(env.raw(), class.raw(), 1, &mut reference) })?;
+    CLASSES.with_borrow_mut(|classes| classes.insert(env.raw() as usize, reference));
+    Ok(())
+}
+
+/// Throws `error` into `env`; the calling native function must then return without a value.
+pub fn throw(env: sys::napi_env, error: &axonic::Error) {
+    let class = CLASSES.with_borrow(|classes| classes.get(&(env as usize)).copied()).unwrap_or(null_mut());
+    let text = error.to_string();
+    let name = error.kind().name();
+    // SAFETY: on the thread of `env`, inside a native call, so a handle scope is open. When a step
+    // fails the environment is ending and nobody could receive the exception.
+    unsafe {
+        let (mut function, mut instance) = (null_mut(), null_mut());
+        let mut arguments = [null_mut(), null_mut()];
+        if class.is_null() {
+            return plain(env, error);
+        }
+        sys::napi_get_reference_value(env, class, &mut function);
+        sys::napi_create_string_utf8(env, name.as_ptr().cast(), name.len() as isize, &mut arguments[0]);
+        sys::napi_create_string_utf8(env, text.as_ptr().cast(), text.len() as isize, &mut arguments[1]);
+        if sys::napi_new_instance(env, function, 2, arguments.as_ptr(), &mut instance) == sys::Status::napi_ok
+        {
+            sys::napi_throw(env, instance);
+        }
+    }
+}
+
+/// Without a registered class (the binary was loaded without the facade): a plain `Error`.
+unsafe fn plain(env: sys::napi_env, error: &axonic::Error) {
+    let error = Error::new(error.kind().node_code().to_string(), error.to_string());
+    // SAFETY: the caller holds an open scope of `env`.
+    unsafe { JsError::from(error).throw_into(env) };
+}
+
+/// A core result as a napi result: throws the error now and tells the generated code that an
+/// exception is pending.
+pub trait OrThrow<T> {
+    /// See the trait.
+    fn or_throw(self, env: &Env) -> Result<T>;
+}
+
+impl<T> OrThrow<T> for axonic::Result<T> {
+    fn or_throw(self, env: &Env) -> Result<T> {
+        self.map_err(|error| {
+            throw(env.raw(), &error);
+            Error::new(Status::PendingException, String::new())
+        })
+    }
+}
+
+/// The answer of every call on a closed handle.
+pub fn closed(noun: &str, name: &str) -> axonic::Error {
+    axonic::Error::new(ErrorKind::Closed, format!("{noun} {name:?} is closed; open it again to use it"))
+}
+
+/// An argument that the facade or its caller got wrong.
+pub fn invalid(message: impl Into<String>) -> axonic::Error {
+    axonic::Error::new(ErrorKind::InvalidArgument, message)
+}
