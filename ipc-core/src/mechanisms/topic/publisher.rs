@@ -313,28 +313,40 @@ impl Publisher {
 
     /// Publishes a loan of this publisher, in place (a small one is copied into the ring).
     pub fn commit(&mut self, loan: Loan, meta: &LoanMeta<'_>, timeout: Option<Duration>) -> Result<()> {
-        loan.check()?;
+        self.commit_from(&mut Some(loan), meta, timeout)
+    }
+
+    /// Like [`Publisher::commit`], but takes the loan out only when it was published: a caller whose
+    /// time ran out still has what was written and may try again.
+    pub fn commit_from(&mut self, loan: &mut Option<Loan>, meta: &LoanMeta<'_>, timeout: Option<Duration>) -> Result<()> {
+        let Some(given) = loan.as_ref() else {
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': the loan was published already", self.topic)));
+        };
+        given.check()?;
         self.enter()?;
-        if loan.ring != self.shared.id {
+        if given.ring != self.shared.id {
             return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': the loan was taken from another publisher", self.topic)));
         }
-        let length = meta.len.unwrap_or(loan.len());
-        if length > loan.len() {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': {length} bytes of a loan of {}", self.topic, loan.len())));
+        let (slot, length) = (given.slot, meta.len.unwrap_or(given.len()));
+        if length > given.len() {
+            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': {length} bytes of a loan of {}", self.topic, given.len())));
         }
-        let encoded = self.encode(&loan[..length], meta.content, meta.tensor, meta.attributes)?;
+        let encoded = self.encode(&given[..length], meta.content, meta.tensor, meta.attributes)?;
         let patience = Patience::Until(Deadline::after(timeout));
         if length <= INLINE_MAX {
             let shape = encoded.shape(length);
             self.make_room(shape.record_bytes(), &patience)?;
-            self.write(shape, &loan[..length], &encoded.meta, length);
+            self.write(shape, &given[..length], &encoded.meta, length);
+            *loan = None;
             return Ok(());
         }
         let shape = encoded.slab_shape();
         self.make_room(shape.record_bytes(), &patience)?;
-        let descriptor = self.stamp(loan.slot, length, self.writer.seq(), self.writer.head());
+        let descriptor = self.stamp(slot, length, self.writer.seq(), self.writer.head());
         let meta = encoded.meta;
-        loan.spent();
+        if let Some(given) = loan.take() {
+            given.spent();
+        }
         self.write(shape, &descriptor, &meta, length);
         Ok(())
     }
