@@ -186,6 +186,10 @@ impl Attributes {
             let text = format!("attribute name {name:?}: CloudEvents allows 1 to 20 lower-case letters and digits");
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
+        if let Some(control) = value.chars().find(|c| c.is_control()) {
+            let text = format!("attribute {name:?}: its value holds {control:?}; CloudEvents allows no control characters");
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
         match self.0.iter_mut().find(|(n, _)| n == name) {
             Some(entry) => entry.1 = value.into(),
             None => self.0.push((name.into(), value.into())),
@@ -364,6 +368,9 @@ mod tests {
         let mut attributes = Attributes::new();
         attributes.insert("type", "frame").unwrap();
         attributes.insert("type", "depth").unwrap();
+        for bad in ["a\0b", "two\nlines", "\u{85}"] {
+            assert_eq!(attributes.insert("type", bad).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        }
         let meta = encode_meta(Content::Tensor, Some(&tensor), Some(&attributes), 480 * 640 * 4).unwrap();
         assert_eq!(decode_tensor(&meta, 480 * 640 * 4).unwrap(), tensor);
         assert_eq!(decode_attributes(&meta, true).unwrap(), attributes);
