@@ -145,10 +145,12 @@ static void tensors_and_attributes(void) {
     payload.content = 4;
     ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_publisher_send(publisher, &payload, 0));
     payload.content = AXONIC_CONTENT_RAW;
-    const axonic_attribute bad[] = {{"Not Allowed", "x"}};
-    payload.attributes = bad;
+    const axonic_attribute bad[] = {{"Not Allowed", "x"}, {"subject", "two\nlines"}, {"subject", NULL}, {NULL, "x"}};
     payload.attribute_count = 1;
-    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_publisher_send(publisher, &payload, 0));
+    for (int i = 0; i < 4; i++) {
+        payload.attributes = &bad[i];
+        ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_publisher_send(publisher, &payload, 0));
+    }
     ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_subscriber_receive(subscriber, 0, &message));
 
     /* NULL is an empty raw message, and its attributes are none. */
