@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file::{self, Access, FileErrno};
 use crate::sys::fork::LockFd;
-use crate::sys::mapping::{Mapping, Shared, round_to_pages};
+use crate::sys::mapping::{Head, Mapping, Shared, round_to_pages};
 use crate::sys::process::{self, PidFd};
 use crate::sys::{clock, fence, lock};
 use std::collections::HashMap;
@@ -103,7 +103,7 @@ impl Death {
 
 /// The table of a domain, seen by a participant or from outside.
 pub struct Participants {
-    mapping: Mapping,
+    board: Head<Board>,
     fd: LockFd,
     slots: u32,
     namespace: u64,
@@ -154,15 +154,16 @@ impl Participants {
             return Err(Error::new(ErrorKind::Corrupt, format!("{what}: it claims {slots} slots, its size holds {fits}")));
         }
         let namespace = process::pid_namespace();
-        Ok(Participants { mapping, fd: LockFd::new(fd)?, slots: slots as u32, namespace, deaths: Mutex::default() })
+        Ok(Participants { board: Head::new(mapping), fd: LockFd::new(fd)?, slots: slots as u32, namespace, deaths: Mutex::default() })
     }
 
+    #[inline(always)]
     pub fn board(&self) -> &Board {
-        self.mapping.at(0)
+        &self.board
     }
 
     fn entry(&self, slot: u32) -> &Entry {
-        self.mapping.at(TABLE + slot as usize * ENTRY)
+        self.board.mapping().at(TABLE + slot as usize * ENTRY)
     }
 
     /// Takes a free slot for this process.

@@ -291,7 +291,7 @@ mod waiter {
         let limit = match wait {
             Wait::Spin => None,
             Wait::Adaptive => Some(SPIN),
-            Wait::Block => Some(Duration::ZERO),
+            Wait::Block => return attempt(sleeper),
         };
         let started = Instant::now();
         let mut tidied = started;

@@ -23,7 +23,7 @@ use crate::domain::layout::{Header, Kind, LINE, SharedName, map_head};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering, fence};
 use crate::sys::file;
-use crate::sys::mapping::{Mapping, Mirror, Shared, page_size};
+use crate::sys::mapping::{Head, Mapping, Mirror, Shared, page_size};
 use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -107,7 +107,7 @@ pub fn open_head(path: &Path, kind: Kind) -> Result<Mapping> {
 
 /// A mapped ring file.
 pub struct RingMap {
-    control: Mapping,
+    control: Head<RingHead>,
     data: Mirror,
     capacity: u64,
 }
@@ -124,7 +124,7 @@ impl RingMap {
         let fd = file::create_unnamed(directory, (offset + capacity) as u64, access)?;
         let control = Mapping::new(fd.as_fd(), offset, true)?;
         let data = Mirror::new(fd.as_fd(), offset, capacity, true)?;
-        let map = RingMap { control, data, capacity: capacity as u64 };
+        let map = RingMap { control: Head::new(control), data, capacity: capacity as u64 };
         map.head().capacity.store(capacity as u64, Ordering::Relaxed);
         map.head().data_offset.store(offset as u64, Ordering::Relaxed);
         Ok((fd, map))
@@ -149,11 +149,12 @@ impl RingMap {
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
         let control = if writable { Mapping::new(fd, offset, true)? } else { control };
-        Ok(RingMap { control, data: Mirror::new(fd, offset, capacity as usize, writable)?, capacity })
+        Ok(RingMap { control: Head::new(control), data: Mirror::new(fd, offset, capacity as usize, writable)?, capacity })
     }
 
+    #[inline(always)]
     pub fn head(&self) -> &RingHead {
-        self.control.at(0)
+        &self.control
     }
 
     pub fn capacity(&self) -> u64 {
@@ -288,6 +289,23 @@ impl Writer {
     /// Whether `bytes` of records fit an empty ring.
     pub fn can_ever_fit(&self, bytes: u64) -> bool {
         bytes + LINE as u64 <= self.map.capacity
+    }
+
+    /// A ring is full: gives its slowest reader up to about ten microseconds to free `wanted` rather than
+    /// one record, looking seldom. A writer that looked at the cursor for every record would pass its
+    /// cache line back and forth with the reader and slow both down. Returns the slowest position.
+    pub fn linger(wanted: u64, mut slowest: impl FnMut() -> u64) -> u64 {
+        const LOOKS: u32 = 8;
+        const PAUSES: u32 = 32;
+        let mut position = slowest();
+        for _ in 0..LOOKS {
+            if position >= wanted {
+                break;
+            }
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            position = slowest();
+        }
+        position
     }
 
     /// Moves `claim` to the first record boundary at or after `target`, or to `head`, but not past `limit`, and

@@ -480,8 +480,9 @@ impl RingProducer {
     #[cold]
     fn claim(&mut self, shape: Shape) -> bool {
         let needed = self.writer.needed_claim(shape.record_bytes());
-        let limit = self.end.cursor_head().position.load(Ordering::Acquire);
-        self.writer.claim_to(needed + self.end.data.capacity() / 16, limit);
+        let wanted = needed + self.end.data.capacity() / 16;
+        let limit = Writer::linger(wanted, || self.end.cursor_head().position.load(Ordering::Acquire));
+        self.writer.claim_to(wanted, limit);
         needed <= self.writer.claim()
     }
 

@@ -33,6 +33,37 @@ pub struct Mapping {
     writable: bool,
 }
 
+/// A structure at the beginning of a mapping that lives as long as it, found without arithmetic.
+pub struct Head<T: Shared> {
+    place: NonNull<T>,
+    mapping: Mapping,
+}
+
+// SAFETY: a mapping and a pointer into it; `Shared` types are made of atomics.
+unsafe impl<T: Shared> Send for Head<T> {}
+// SAFETY: as above.
+unsafe impl<T: Shared> Sync for Head<T> {}
+
+impl<T: Shared> Head<T> {
+    /// Panics when the mapping is smaller than `T`, as [`Mapping::at`] does.
+    pub fn new(mapping: Mapping) -> Head<T> {
+        Head { place: NonNull::from(mapping.at::<T>(0)), mapping }
+    }
+
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+}
+
+impl<T: Shared> std::ops::Deref for Head<T> {
+    type Target = T;
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: into the mapping, which this owns and never moves.
+        unsafe { self.place.as_ref() }
+    }
+}
+
 impl Mapping {
     /// Maps `length` bytes, touched in advance.
     pub fn new(fd: BorrowedFd<'_>, length: usize, writable: bool) -> Result<Mapping> {

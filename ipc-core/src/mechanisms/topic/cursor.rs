@@ -11,7 +11,7 @@ use crate::name::Pattern;
 use crate::sys::atomic::{AtomicU64, Ordering, fence};
 use crate::sys::descriptor::{open_bell, ring};
 use crate::sys::file;
-use crate::sys::mapping::{Mapping, Shared, round_to_pages};
+use crate::sys::mapping::{Head, Mapping, Shared, round_to_pages};
 use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ pub fn pin_word(cursor: usize, segment: u32, slot: u32) -> u64 {
 pub struct SubscriberShared {
     pub id: ObjectId,
     domain: Domain,
-    map: Mapping,
+    head: Head<SubscriberHead>,
     path: PathBuf,
     bell: PathBuf,
     /// Free places of `pins`, the lowest last; its length tells how many are in use.
@@ -93,19 +93,19 @@ impl SubscriberShared {
         let directory = inner.directory(Directory::Subscribers);
         let fd = file::create_unnamed(&directory, file_size() as u64, inner.access())?;
         let map = Mapping::new(fd.as_fd(), file_size(), true)?;
-        let head: &SubscriberHead = map.at(0);
+        let head: Head<SubscriberHead> = Head::new(map);
         head.header.write(Kind::Subscriber, file_size(), inner.me(), id);
         head.pattern.write(pattern);
         head.max_borrowed.store(max_borrowed as u64, Ordering::Relaxed);
         let path = directory.join(id.to_string());
         file::link_or_error(fd.as_fd(), &path)?;
         let free = Mutex::new((0..max_borrowed as u16).rev().collect());
-        Ok(SubscriberShared { id, domain: domain.clone(), map, path, bell: bell.into(), free })
+        Ok(SubscriberShared { id, domain: domain.clone(), head, path, bell: bell.into(), free })
     }
 
     #[inline(always)]
     pub fn head(&self) -> &SubscriberHead {
-        self.map.at(0)
+        &self.head
     }
 
     pub fn domain(&self) -> &Domain {

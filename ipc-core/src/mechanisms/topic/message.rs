@@ -24,6 +24,15 @@ struct Line([u8; LINE]);
 pub(super) struct Scratch(Vec<Line>);
 
 impl Scratch {
+    /// Memory for `bytes`, for as long as `room` is not called.
+    pub fn of(bytes: usize) -> Scratch {
+        Scratch(Vec::with_capacity(bytes.div_ceil(LINE)))
+    }
+
+    pub fn start(&mut self) -> *mut u8 {
+        self.0.as_mut_ptr().cast()
+    }
+
     /// Room for `bytes` rounded up to 8; what it held before is lost. Memory far larger than needed
     /// is given back, so that one huge message is not paid for for ever.
     pub fn room(&mut self, bytes: usize) -> *mut u8 {

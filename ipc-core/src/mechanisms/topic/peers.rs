@@ -10,13 +10,13 @@ use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
 use crate::sys::fence;
 use crate::sys::file;
-use crate::sys::mapping::Mapping;
+use crate::sys::mapping::Head;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 struct Peer {
     id: ObjectId,
-    map: Mapping,
+    head: Head<SubscriberHead>,
     ringer: Ringer,
     /// Where our ring stands in its cursors, once found.
     cursor: Option<usize>,
@@ -25,13 +25,9 @@ struct Peer {
 }
 
 impl Peer {
-    fn head(&self) -> &SubscriberHead {
-        self.map.at(0)
-    }
-
     /// The place of our ring in its table, looked up until it is there.
     fn find_cursor(&mut self, ring: ObjectId) -> Option<usize> {
-        let head: &SubscriberHead = self.map.at(0);
+        let head = &self.head;
         if let Some(index) = self.cursor
             && head.cursors[index].ring.load(Ordering::Acquire) == ring.0
         {
@@ -49,8 +45,8 @@ impl Peer {
     /// How far it has read; [`NOWHERE`] when it does not hold us up.
     fn position(&mut self, ring: ObjectId) -> u64 {
         match self.find_cursor(ring) {
-            Some(index) => self.head().cursors[index].position.load(Ordering::Acquire),
-            None if self.expected && self.head().closed.load(Ordering::Acquire) == 0 => 0,
+            Some(index) => self.head.cursors[index].position.load(Ordering::Acquire),
+            None if self.expected && self.head.closed.load(Ordering::Acquire) == 0 => 0,
             None => NOWHERE,
         }
     }
@@ -118,7 +114,7 @@ impl Peers {
             let death = inner.participants.death_of(owner, inner.me())?;
             waiter.watch(owner, death, inner.participants.is_registered(owner))?;
         }
-        self.list.push(Peer { id, map, ringer, cursor: None, expected });
+        self.list.push(Peer { id, head: Head::new(map), ringer, cursor: None, expected });
         Ok(())
     }
 
@@ -128,7 +124,7 @@ impl Peers {
     }
 
     pub fn len(&self) -> usize {
-        self.list.iter().filter(|peer| peer.head().closed.load(Ordering::Acquire) == 0).count()
+        self.list.iter().filter(|peer| peer.head.closed.load(Ordering::Acquire) == 0).count()
     }
 
     /// The smallest position anybody still has to read from.
@@ -143,7 +139,7 @@ impl Peers {
         self.list.iter_mut().any(|peer| {
             let Some(index) = peer.find_cursor(ring) else { return false };
             let wanted = pin_word(index, slot.segment, slot.slot);
-            let head: &SubscriberHead = peer.map.at(0);
+            let head = &peer.head;
             let high = (head.pins_high.load(Ordering::Acquire) as usize).min(MAX_BORROWED);
             head.pins[..high].iter().any(|pin| pin.load(Ordering::Acquire) == wanted)
         })
@@ -155,7 +151,7 @@ impl Peers {
         fence::light(self.light);
         let mut rung = 0;
         for peer in &mut self.list {
-            let head: &SubscriberHead = peer.map.at(0);
+            let head = &peer.head;
             rung += u64::from(peer.ringer.ring_if_armed(&head.armed));
         }
         rung

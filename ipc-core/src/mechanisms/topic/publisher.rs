@@ -512,7 +512,8 @@ impl Publisher {
             self.safe = self.writer.claim();
             return Ok(true);
         }
-        self.writer.claim_to(wanted, self.peers.slowest());
+        let slowest = Writer::linger(wanted, || self.peers.slowest());
+        self.writer.claim_to(wanted, slowest);
         // A1: the claim is out; whoever attached meanwhile either saw it or is seen now.
         if self.peers.changed() {
             self.refresh_peers(false)?;

@@ -1,0 +1,69 @@
+//! Two processes on two cores, and a page between them.
+
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Cores this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Keeps this process on one core.
+pub fn pin(core: usize) {
+    let mut set = CpuSet::new();
+    let _ = set.set(core);
+    let _ = sched_setaffinity(Pid::from_raw(0), &set);
+}
+
+/// Zeroed memory shared with children forked later.
+pub fn shared(bytes: usize) -> *mut u8 {
+    let length = NonZeroUsize::new(bytes.next_multiple_of(4096)).expect("some bytes");
+    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let memory = unsafe { mmap_anonymous(None, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags) };
+    memory.expect("memory for the bench").as_ptr().cast()
+}
+
+/// A word in shared memory, `line` cache-line pairs from the start.
+pub fn word(memory: *mut u8, line: usize) -> &'static AtomicU64 {
+    // SAFETY: the mappings of `shared` are never unmapped and at least this large.
+    unsafe { &*memory.add(line * 128).cast::<AtomicU64>() }
+}
+
+/// Runs `child` in another process on core 1 and `parent` here on core 0; the parent's result counts.
+pub fn pair<T>(child: impl FnOnce(), parent: impl FnOnce() -> T) -> T {
+    // SAFETY: the bench is single-threaded, so the child may do anything.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            pin(1);
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+            // SAFETY: ends the child without running the parent's destructors in it.
+            unsafe { nix::libc::_exit(i32::from(outcome.is_err())) }
+        }
+        ForkResult::Parent { child } => {
+            pin(0);
+            let result = parent();
+            match waitpid(child, None) {
+                Ok(WaitStatus::Exited(_, 0)) => result,
+                other => panic!("the other process failed: {other:?}"),
+            }
+        }
+    }
+}
+
+/// A rendezvous of both processes on a word.
+pub fn meet(word: &AtomicU64, parties: u64) {
+    word.fetch_add(1, Ordering::AcqRel);
+    while word.load(Ordering::Acquire) < parties {
+        std::hint::spin_loop();
+    }
+}
+
+/// A domain of this run alone, in which parent and child meet.
+pub fn domain_options() -> axonic::DomainOptions {
+    axonic::DomainOptions { name: Some(format!("bench-{}", std::process::id())), ..Default::default() }
+}
