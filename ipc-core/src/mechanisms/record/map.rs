@@ -1,0 +1,241 @@
+//! The memory of a ring: its head, and its data mapped twice back to back so that every record is contiguous.
+
+use super::{RECORD_HEADER, Shape};
+use crate::domain::layout::{Header, Kind, SharedName, map_head};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::file;
+use crate::sys::mapping::{Head, Mapping, Mirror, Shared, page_size};
+use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+/// Smallest and largest ring.
+pub const MIN_CAPACITY: usize = 64 << 10;
+pub const MAX_CAPACITY: usize = 1 << 30;
+/// A publisher notes at most this many subscribers that were there before it.
+pub const MAX_EXPECTED: usize = 1024;
+
+/// The beginning of a ring file, up to its data.
+#[repr(C)]
+pub struct RingHead {
+    pub header: Header,
+    pub name: SharedName,
+    /// [`crate::Overflow`] as a number.
+    pub overflow: AtomicU64,
+    /// Bytes of data.
+    pub capacity: AtomicU64,
+    /// Where the data begins in the file.
+    pub data_offset: AtomicU64,
+    /// Budget of the slab.
+    pub max_bytes: AtomicU64,
+    /// 1: kept for late joiners after its publisher is gone.
+    pub retain: AtomicU64,
+    _pad0: [AtomicU64; 25],
+    // Read by every reader for each message, written rarely.
+    /// Positions below it may be overwritten (R2, A1).
+    pub claim: AtomicU64,
+    /// 1 once the writer said goodbye.
+    pub closed: AtomicU64,
+    _pad1: [AtomicU64; 14],
+    // Written for each message, read by those who attach and by inspection only.
+    /// The number of the next record; also the count of records so far (R3).
+    pub seq: AtomicU64,
+    /// The position after the newest record (R3).
+    pub head: AtomicU64,
+    /// Payload bytes so far.
+    pub bytes: AtomicU64,
+    /// Waits for room so far.
+    pub blocked: AtomicU64,
+    pub wakes_sent: AtomicU64,
+    pub slab_bytes: AtomicU64,
+    _pad2: [AtomicU64; 10],
+    /// The writer's waiter: odd while it sleeps for room (W1).
+    pub armed: AtomicU64,
+    /// The id of the writer's bell; of a named ring only, whose writers change.
+    pub writer: AtomicU64,
+    _pad3: [AtomicU64; 14],
+    /// How many of `expected` count. Written before the first record, then fixed.
+    pub expected_count: AtomicU64,
+    _pad4: [AtomicU64; 15],
+    /// Subscribers that were there before the first record: they start at position 0.
+    pub expected: [AtomicU64; MAX_EXPECTED],
+}
+
+// SAFETY: atomics only.
+unsafe impl Shared for RingHead {}
+
+const _: () = assert!(offset_of!(RingHead, claim) == 512 && offset_of!(RingHead, seq) == 640);
+const _: () = assert!(offset_of!(RingHead, armed) == 768 && offset_of!(RingHead, expected) == 1024);
+
+/// Rounds a wish for capacity to what a ring can have; `setting` names it in the error.
+pub fn round_capacity(wish: usize, setting: &str) -> Result<usize> {
+    if wish > MAX_CAPACITY {
+        let text = format!("{setting} is {wish} bytes, the limit is {MAX_CAPACITY}");
+        return Err(Error::new(ErrorKind::InvalidArgument, text));
+    }
+    Ok(wish.max(MIN_CAPACITY).max(page_size()).next_power_of_two())
+}
+
+/// Maps the head of a ring alone, to look at its words.
+pub fn open_head(path: &Path, kind: Kind) -> Result<Mapping> {
+    let fd = file::open_existing(path, false)?;
+    map_head(fd.as_fd(), kind, RingMap::data_offset(), &path.display())
+}
+
+/// A mapped ring file.
+pub struct RingMap {
+    control: Head<RingHead>,
+    data: Mirror,
+    capacity: u64,
+}
+
+impl RingMap {
+    /// Bytes before the data.
+    pub fn data_offset() -> usize {
+        size_of::<RingHead>().next_multiple_of(page_size())
+    }
+
+    /// Makes an unnamed ring file; the caller fills the rest of its head and links it.
+    pub fn create(directory: &Path, access: &file::Access, capacity: usize) -> Result<(std::os::fd::OwnedFd, RingMap)> {
+        let offset = RingMap::data_offset();
+        let fd = file::create_unnamed(directory, (offset + capacity) as u64, access)?;
+        let control = Mapping::new(fd.as_fd(), offset, true)?;
+        let data = Mirror::new(fd.as_fd(), offset, capacity, true)?;
+        let map = RingMap { control: Head::new(control), data, capacity: capacity as u64 };
+        map.head().capacity.store(capacity as u64, Ordering::Relaxed);
+        map.head().data_offset.store(offset as u64, Ordering::Relaxed);
+        Ok((fd, map))
+    }
+
+    /// Maps an existing ring to read. Every number in it is checked before it is believed.
+    pub fn open(path: &Path, kind: Kind) -> Result<RingMap> {
+        let fd = file::open_existing(path, false)?;
+        RingMap::open_fd(fd.as_fd(), kind, false, &path.display())
+    }
+
+    /// Maps an open ring file; to write only for the holder of the writer's role.
+    pub fn open_fd(fd: BorrowedFd<'_>, kind: Kind, writable: bool, what: &dyn std::fmt::Display) -> Result<RingMap> {
+        let offset = RingMap::data_offset();
+        let size = file::size(fd)? as usize;
+        let control = map_head(fd, kind, offset, what)?;
+        let capacity = control.at::<RingHead>(0).capacity.load(Ordering::Relaxed);
+        let starts = control.at::<RingHead>(0).data_offset.load(Ordering::Relaxed);
+        let possible = (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
+        if !possible || starts != offset as u64 || size as u64 != starts + capacity {
+            let text = format!("{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes");
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        let control = if writable { Mapping::new(fd, offset, true)? } else { control };
+        Ok(RingMap { control: Head::new(control), data: Mirror::new(fd, offset, capacity as usize, writable)?, capacity })
+    }
+
+    #[inline(always)]
+    pub fn head(&self) -> &RingHead {
+        &self.control
+    }
+
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    #[inline(always)]
+    fn place(&self, position: u64) -> *mut u8 {
+        // SAFETY: the remainder is below the capacity, and the mirror maps twice that.
+        unsafe { self.data.as_mut_ptr().add((position & (self.capacity - 1)) as usize) }
+    }
+
+    #[inline(always)]
+    pub fn ready(&self, position: u64) -> &AtomicU64 {
+        // SAFETY: record positions are multiples of a line, so aligned, and within the mirror.
+        unsafe { &*self.place(position).cast::<AtomicU64>() }
+    }
+
+    #[inline(always)]
+    pub fn shape(&self, position: u64) -> &AtomicU64 {
+        // SAFETY: as above; a header is 16 of a line's 64 bytes.
+        unsafe { &*self.place(position).add(8).cast::<AtomicU64>() }
+    }
+
+    /// Where the body of the record at `position` begins; the mirror makes it contiguous.
+    #[inline(always)]
+    pub fn body(&self, position: u64) -> *mut u8 {
+        // SAFETY: a place is within the first half of the mirror and a header is shorter than the second.
+        unsafe { self.place(position).add(RECORD_HEADER) }
+    }
+
+    /// Stores a body. `racy`: somebody may copy what is being overwritten, so by atomic words.
+    ///
+    /// # Safety
+    /// There is room for a record of this shape at `position`, and the caller is the writer.
+    #[inline(always)]
+    pub unsafe fn store_body(&self, position: u64, shape: Shape, body: &[u8], meta: &[u8], racy: bool) {
+        let place = self.body(position);
+        // SAFETY: by the caller; records are rounded up to lines, so the last word is whole.
+        unsafe {
+            if racy {
+                store_words(place, body);
+                if !meta.is_empty() {
+                    store_words(place.add(shape.meta_offset()), meta);
+                }
+            } else {
+                std::ptr::copy_nonoverlapping(body.as_ptr(), place, body.len());
+                std::ptr::copy_nonoverlapping(meta.as_ptr(), place.add(shape.meta_offset()), meta.len());
+            }
+        }
+    }
+
+    /// Copies `bytes` of a body out; what a racing writer overwrites meanwhile comes out as garbage.
+    ///
+    /// # Safety
+    /// The body at `position` is within the mirror; `to` is writable for `bytes` rounded up to 8 and aligned to 8.
+    #[inline(always)]
+    pub unsafe fn load_body(&self, position: u64, bytes: usize, to: *mut u8, racy: bool) {
+        let place = self.body(position);
+        // SAFETY: by the caller.
+        unsafe {
+            if racy {
+                load_words(place, to, bytes);
+            } else {
+                std::ptr::copy_nonoverlapping(place, to, bytes);
+            }
+        }
+    }
+}
+
+/// Stores bytes by relaxed 8-byte atomics: a reader that copies at the same time gets garbage it will
+/// drop, not undefined behaviour.
+///
+/// # Safety
+/// `to` is aligned to 8 and writable for the length rounded up to 8.
+#[inline(always)]
+unsafe fn store_words(to: *mut u8, from: &[u8]) {
+    let (whole, tail) = (from.len() / 8, from.len() % 8);
+    // SAFETY: indices stay below the length; `to` by the caller.
+    unsafe {
+        let words = to.cast::<AtomicU64>();
+        for i in 0..whole {
+            (*words.add(i)).store(from.as_ptr().cast::<u64>().add(i).read_unaligned(), Ordering::Relaxed);
+        }
+        if tail > 0 {
+            let mut last = [0u8; 8];
+            last[..tail].copy_from_slice(&from[whole * 8..]);
+            (*words.add(whole)).store(u64::from_le_bytes(last), Ordering::Relaxed);
+        }
+    }
+}
+
+/// The reader's side of [`store_words`].
+///
+/// # Safety
+/// Both aligned to 8; `from` readable and `to` writable for `bytes` rounded up to 8.
+#[inline(always)]
+unsafe fn load_words(from: *const u8, to: *mut u8, bytes: usize) {
+    // SAFETY: by the caller.
+    unsafe {
+        let (source, target) = (from.cast::<AtomicU64>(), to.cast::<u64>());
+        for i in 0..bytes.div_ceil(8) {
+            target.add(i).write((*source.add(i)).load(Ordering::Relaxed));
+        }
+    }
+}
