@@ -22,7 +22,7 @@ pub use domain::layout::LAYOUT_VERSION;
 pub use domain::{Domain, DomainOptions, Noun, ParticipantId, Wait};
 #[cfg(not(loom))]
 pub use mechanisms::topic::{
-    Loan, LoanMeta, Message, Overflow, Publisher, PublisherOptions, PublisherStats, Sample, Start, Subscriber, SubscriberOptions, SubscriberStats,
+    Arrival, Loan, LoanMeta, Message, Overflow, Publisher, PublisherOptions, PublisherStats, Sample, Start, Subscriber, SubscriberOptions, SubscriberStats,
 };
 #[cfg(not(loom))]
 pub use value::{Attributes, Content, Dtype, Payload, Tensor, json_to_msgpack, msgpack_to_json, preview};

@@ -33,8 +33,17 @@ fn small_and_large_messages_arrive_in_order() {
         assert_eq!(sample.is_pinned(), *size > 2048);
         assert_eq!(sample.data().as_ptr() as usize % 64, 0);
     }
+    for (i, size) in sizes.iter().enumerate() {
+        publisher.publish(&vec![i as u8; *size]).unwrap();
+        match subscriber.try_next().unwrap().unwrap() {
+            Arrival::Small(message) => assert_eq!((message.data(), *size > 2048), (&vec![i as u8; *size][..], false)),
+            Arrival::Large(sample) => assert_eq!((sample.data(), *size > 2048), (&vec![i as u8; *size][..], true)),
+        }
+    }
+    assert!(subscriber.try_next().unwrap().is_none());
     assert!(subscriber.try_receive().unwrap().is_none());
     assert_eq!(subscriber.receive(Some(Duration::from_millis(5))).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(subscriber.stats().pinned, 0);
 }
 
 #[test]

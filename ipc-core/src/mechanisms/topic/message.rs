@@ -145,6 +145,15 @@ impl fmt::Debug for Message<'_> {
     }
 }
 
+/// What [`crate::Subscriber::try_next`] took.
+#[derive(Debug)]
+pub enum Arrival<'a> {
+    /// A small message, copied out of the ring.
+    Small(Message<'a>),
+    /// A large one, in place.
+    Large(Sample),
+}
+
 /// A borrowed message: large payloads are read where they were written and stay pinned until this is
 /// dropped; small ones are copies. `Send` and `Sync`; it may outlive its subscriber.
 pub struct Sample {

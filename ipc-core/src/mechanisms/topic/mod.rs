@@ -16,7 +16,7 @@ mod subscriber;
 
 pub(crate) use cursor::{SubscriberHead, NOWHERE};
 pub use loan::{Loan, LoanMeta};
-pub use message::{Message, Sample};
+pub use message::{Arrival, Message, Sample};
 pub use publisher::{Publisher, PublisherStats};
 pub use subscriber::{Subscriber, SubscriberStats};
 

@@ -1,7 +1,7 @@
 //! The subscribing end of a topic.
 
 use super::cursor::{MAX_RINGS, NOWHERE, SubscriberShared, pin_word};
-use super::message::{Bytes, Envelope, Message, Pinned, Sample, Scratch};
+use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
 use super::segment::{DESCRIPTOR, Descriptor, Segment};
 use super::{INLINE_MAX, Overflow, Start, SubscriberOptions, lifetime};
 use crate::domain::layout::{Kind, ObjectId, ParticipantId};
@@ -187,6 +187,17 @@ impl Subscriber {
     /// Takes the next message if there is one, in place.
     pub fn try_borrow(&mut self) -> Result<Option<Sample>> {
         Ok(self.try_take(Take::Borrow)?.map(|taken| self.sample(taken)))
+    }
+
+    /// Takes the next message if there is one, as it comes cheapest: a small one as a copy, a large one
+    /// in place. For who copies every message into memory of his own, and so copies it once.
+    #[inline]
+    pub fn try_next(&mut self) -> Result<Option<Arrival<'_>>> {
+        Ok(match self.try_take(Take::Borrow)? {
+            None => None,
+            Some(taken @ Taken::Pinned(_)) => Some(Arrival::Large(self.sample(taken))),
+            Some(taken) => Some(Arrival::Small(self.message(taken))),
+        })
     }
 
     /// Waits for the next message up to `timeout` (`None`: for ever) and takes it in place.
