@@ -1,0 +1,113 @@
+//! Starting the peers and listening to them.
+
+use crate::table::LANGUAGES;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+/// A peer program of one language.
+pub struct Peer {
+    pub language: &'static str,
+    command: Vec<PathBuf>,
+    environment: Vec<(&'static str, PathBuf)>,
+}
+
+fn setting(name: &str) -> PathBuf {
+    match std::env::var_os(name) {
+        Some(value) => value.into(),
+        None => panic!("{name} is not set: run this through `cargo xtask test interop`"),
+    }
+}
+
+impl Peer {
+    /// One of each language, compiled where the language is.
+    pub fn all() -> Vec<Peer> {
+        LANGUAGES.iter().map(|language| Peer::new(language)).collect()
+    }
+
+    fn new(language: &'static str) -> Peer {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(language);
+        let (command, environment) = match language {
+            "rust" => (vec![env!("CARGO_BIN_EXE_axonic-peer").into()], vec![]),
+            "c" => (vec![compile(language, "cc", "-std=c11", &sources.join("peer.c"))], vec![]),
+            "cpp" => (vec![compile(language, "c++", "-std=c++17", &sources.join("peer.cpp"))], vec![]),
+            "python" => (vec![setting("AXONIC_TEST_PYTHON"), sources.join("peer.py")], vec![]),
+            _ => (vec![setting("AXONIC_TEST_NODE"), sources.join("peer.mjs")], vec![]),
+        };
+        Peer { language, command, environment }
+    }
+
+    /// Starts it with a runtime directory of its own.
+    pub fn start(&self, runtime: &Path, arguments: &[&str]) -> Running {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).args(arguments).env("AXONIC_RUNTIME_DIR", runtime);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("{}: {e}", self.language));
+        let output = BufReader::new(child.stdout.take().expect("its output is piped"));
+        Running { child, output }
+    }
+}
+
+/// Compiles once per test process, into the target directory.
+fn compile(language: &str, compiler: &str, standard: &str, source: &Path) -> PathBuf {
+    let prefix = setting("AXONIC_TEST_C_PREFIX");
+    let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("peer-{language}-{}", std::process::id()));
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one_at_a_time = LOCK.lock();
+    if binary.exists() {
+        return binary;
+    }
+    let library = prefix.join("lib");
+    let status = Command::new(compiler)
+        .args([standard, "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"])
+        .arg(source)
+        .arg("-I")
+        .arg(prefix.join("include"))
+        .arg("-L")
+        .arg(&library)
+        .arg(format!("-Wl,-rpath,{}", library.display()))
+        .args(["-laxonic", "-o"])
+        .arg(&binary)
+        .status()
+        .unwrap_or_else(|e| panic!("{compiler}: {e}"));
+    assert!(status.success(), "{} does not compile", source.display());
+    binary
+}
+
+/// A peer at work; it is killed if it is dropped before it ended.
+pub struct Running {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Running {
+    /// Reads one line, which must be this.
+    pub fn expect_line(&mut self, wanted: &str) -> Result<(), String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).map_err(|e| e.to_string())?;
+        if line.trim_end() == wanted { Ok(()) } else { Err(format!("said {line:?}, expected {wanted:?}")) }
+    }
+
+    /// Its remaining lines, once it has ended well.
+    pub fn lines(mut self) -> Result<Vec<String>, String> {
+        let mut text = String::new();
+        self.output.read_to_string(&mut text).map_err(|e| e.to_string())?;
+        let status = self.child.wait().map_err(|e| e.to_string())?;
+        if !status.success() {
+            return Err(format!("ended with {status}, saying {text:?}"));
+        }
+        Ok(text.lines().map(String::from).collect())
+    }
+
+    /// Its last line.
+    pub fn finish(self) -> Result<String, String> {
+        Ok(self.lines()?.last().cloned().unwrap_or_default())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,122 @@
+//! The Rust peer of the conformance tests; its arguments and output are those of every language:
+//!   peer send <domain> <topic> <copy|loan> <sizes> <count>
+//!   peer recv <domain> <topic> <copy|borrow> <sizes> <count>
+//!   peer errors
+//!   peer raise <domain>
+
+use axonic::*;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["send", domain, topic, mode, sizes, count] => send(domain, topic, mode, &lengths(sizes), number(count)),
+        ["recv", domain, topic, mode, sizes, count] => receive(domain, topic, mode, &lengths(sizes), number(count)),
+        ["errors"] => {
+            ErrorKind::ALL.iter().for_each(|kind| println!("{} {}", kind.number(), kind.name()));
+            Ok(())
+        }
+        ["raise", domain] => raise(domain),
+        _ => {
+            eprintln!("usage: peer send|recv <domain> <topic> <mode> <sizes> <count> | errors | raise <domain>");
+            std::process::exit(2);
+        }
+    };
+    if let Err(e) = outcome {
+        println!("bad {e:?}");
+        std::process::exit(1);
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.parse().expect("a number")
+}
+
+fn lengths(text: &str) -> Vec<usize> {
+    text.split(',').map(number).collect()
+}
+
+/// Byte `i` of message `k` of this size.
+fn byte(i: usize, k: usize, size: usize) -> u8 {
+    (i * 31 + k * 7 + size) as u8
+}
+
+fn send(domain: &str, topic: &str, mode: &str, sizes: &[usize], count: usize) -> Result<()> {
+    let domain = Domain::open(domain)?;
+    let options = PublisherOptions { overflow: Overflow::Block, max_bytes: 512 << 20, ..Default::default() };
+    let mut publisher = domain.publisher(topic, &options)?;
+    publisher.wait_for_subscribers(1, Some(Duration::from_secs(10)))?;
+    let mut sent = 0;
+    for size in sizes {
+        for _ in 0..count {
+            if mode == "loan" {
+                let mut loan = publisher.loan(*size, PATIENCE)?;
+                loan.iter_mut().enumerate().for_each(|(i, b)| *b = byte(i, sent, *size));
+                publisher.commit(loan, &LoanMeta::default(), PATIENCE)?;
+            } else {
+                let data: Vec<u8> = (0..*size).map(|i| byte(i, sent, *size)).collect();
+                publisher.send(&Payload::raw(&data), PATIENCE)?;
+            }
+            sent += 1;
+        }
+    }
+    let started = Instant::now();
+    while publisher.subscribers() > 0 && started.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    println!("sent {sent}");
+    Ok(())
+}
+
+fn receive(domain: &str, topic: &str, mode: &str, sizes: &[usize], count: usize) -> Result<()> {
+    let domain = Domain::open(domain)?;
+    let mut subscriber = domain.subscriber(topic, &SubscriberOptions::default())?;
+    println!("ready");
+    let (mut got, mut sum) = (0, 0u32);
+    for size in sizes {
+        for _ in 0..count {
+            let (data, missed) = if mode == "borrow" {
+                let sample = subscriber.borrow(PATIENCE)?;
+                (check(&sample, got, *size), sample.missed())
+            } else {
+                let message = subscriber.receive(PATIENCE)?;
+                (check(message.data(), got, *size), message.missed())
+            };
+            match data {
+                Some(total) if missed == 0 => sum = sum.wrapping_add(total),
+                _ => return Err(Error::new(ErrorKind::Corrupt, format!("message {got} of {size} bytes, {missed} missed"))),
+            }
+            got += 1;
+        }
+    }
+    println!("ok {got} {sum}");
+    Ok(())
+}
+
+/// The sum of its bytes if every one is as it should be.
+fn check(data: &[u8], k: usize, size: usize) -> Option<u32> {
+    let whole = data.len() == size && data.iter().enumerate().all(|(i, b)| *b == byte(i, k, size));
+    whole.then(|| data.iter().fold(0u32, |sum, b| sum.wrapping_add(u32::from(*b))))
+}
+
+fn raise(name: &str) -> Result<()> {
+    let domain = Domain::open(name)?;
+    let tell = |case: &str, kind: Option<ErrorKind>| println!("{case} {}", kind.map_or("none", ErrorKind::name));
+    tell("invalid-name", domain.publisher("a/b", &PublisherOptions::default()).err().map(|e| e.kind()));
+    let missing = RegionOptions { create: Create::Open, ..Default::default() };
+    tell("not-found", domain.region("missing", &missing).err().map(|e| e.kind()));
+    let mut subscriber = domain.subscriber("nobody", &SubscriberOptions::default())?;
+    tell("timeout", subscriber.receive(Some(Duration::from_millis(1))).err().map(|e| e.kind()));
+    let small = PublisherOptions { max_bytes: 4096, ..Default::default() };
+    tell("too-large", domain.publisher("small", &small)?.publish(&[0; 10_000]).err().map(|e| e.kind()));
+    let other = Domain::open(name)?;
+    let mut orphan = other.publisher("closed", &PublisherOptions::default())?;
+    other.close();
+    tell("closed", orphan.publish(b"x").err().map(|e| e.kind()));
+    let _first = domain.ring_producer("ring", &RingOptions::default())?;
+    tell("busy", domain.ring_producer("ring", &RingOptions::default()).err().map(|e| e.kind()));
+    Ok(())
+}
