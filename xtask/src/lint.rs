@@ -5,7 +5,7 @@ use crate::run::Run;
 use crate::setup::{self, Tool};
 use crate::workspace::{Workspace, files_below};
 use crate::{codegen, floors};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -46,16 +46,22 @@ pub fn run(ws: &Workspace) -> Result<()> {
     Ok(())
 }
 
+const UNFORMATTED: &str = "files that `cargo fmt --all` (for examples: `rustfmt`) would change";
+
 fn rustfmt(ws: &Workspace) -> Result<()> {
-    Run::cargo(ws).args(["fmt", "--all", "--", "--check", "--color=never"]).quiet(ws, "lint-rustfmt")?;
+    Run::cargo(ws)
+        .args(["fmt", "--all", "--", "--check", "--files-with-diff"])
+        .quiet(ws, "lint-rustfmt")
+        .context(UNFORMATTED)?;
     // Examples belong to no package, so cargo does not know them.
     let loose = files_below(&ws.path("examples"), "rs");
     if !loose.is_empty() {
         Run::new("rustfmt")
-            .args(["--check", "--color=never", "--edition", "2024"])
+            .args(["--check", "--files-with-diff", "--edition", "2024"])
             .args(loose)
             .dir(&ws.root)
-            .quiet(ws, "lint-rustfmt-examples")?;
+            .quiet(ws, "lint-rustfmt-examples")
+            .context(UNFORMATTED)?;
     }
     Ok(())
 }

@@ -116,7 +116,8 @@ impl Run {
         let shown = self.shown.clone();
         let outcome = self.logged(ws, name)?;
         if !outcome.success() {
-            bail!("`{shown}` failed: {}\n{}", outcome.ending(), outcome.tail(60));
+            let log = ws.show(&outcome.log);
+            bail!("`{shown}` failed: {} (whole log: {log})\n{}", outcome.ending(), outcome.tail(60));
         }
         Ok(outcome)
     }

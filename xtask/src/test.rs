@@ -9,9 +9,9 @@ mod scripts;
 
 use crate::artifacts::{self, Skin};
 use crate::run::{Outcome, Run};
-use crate::setup;
+use crate::setup::{self, Tool};
 use crate::workspace::{Workspace, write_if_changed};
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -101,18 +101,12 @@ const MOST_LINES: usize = 400;
 pub fn run(ws: &Workspace, stages: &[Stage]) -> Result<()> {
     let steps: Vec<&Step> = STEPS.iter().filter(|s| stages.is_empty() || stages.contains(&s.stage)).collect();
     let private = RuntimeDir::create()?;
-    let mut total = prepare(ws, &steps);
+    let mut total = Tally::default();
+    let broken = prepare(ws, &steps);
     for step in steps {
         let started = Instant::now();
         println!("test: {}: …", step.name);
-        let mut tally = (step.run)(ws).unwrap_or_else(|error| {
-            let mut tally = Tally::default();
-            tally.fail(format!("{error:#}"));
-            tally
-        });
-        if tally.passed + tally.failed + tally.skipped == 0 && step.name != "loom" {
-            tally.fail("nothing was run");
-        }
+        let tally = perform(ws, step, &broken);
         report(step.name, &tally, started.elapsed().as_secs());
         total.add(tally);
     }
@@ -136,41 +130,55 @@ fn report(name: &str, tally: &Tally, seconds: u64) {
     println!("test: {name}: {verdict}: {} ({seconds} s)", tally.counts());
 }
 
-/// Sets up and builds what the steps need. A skin that cannot be built counts as a failure here and
-/// does not keep the others from being tested.
-fn prepare(ws: &Workspace, steps: &[&Step]) -> Tally {
-    let mut tally = Tally::default();
+/// Sets up and builds what the steps need; answers what could not be made. The other skins are
+/// tested all the same, but nothing is tested with an old build.
+fn prepare(ws: &Workspace, steps: &[&Step]) -> Vec<Skin> {
     let mut needs: Vec<Skin> = Vec::new();
     for skin in steps.iter().flat_map(|step| step.needs) {
         if !needs.contains(skin) {
             needs.push(*skin);
         }
     }
+    let mut broken = Vec::new();
     if needs.is_empty() {
-        return tally;
+        return broken;
     }
     println!("test: setting up");
-    let mut ready = |what: &str, result: Result<()>| match result {
+    let mut ready = |skin: Skin, result: Result<()>| match result {
         Ok(()) => true,
         Err(error) => {
-            let mut one = Tally::default();
-            one.fail(format!("{what}: {error:#}"));
-            report("set-up", &one, 0);
-            tally.add(one);
+            println!("test: {skin:?} is not ready: {error:#}");
+            broken.push(skin);
             false
         }
     };
-    if needs.contains(&Skin::Python) && !ready("python", setup::python(ws).map(drop)) {
-        needs.retain(|skin| *skin != Skin::Python);
-    }
-    if needs.contains(&Skin::Node) && !ready("node", setup::node(ws)) {
-        needs.retain(|skin| *skin != Skin::Node);
-    }
+    needs.retain(|skin| match skin {
+        Skin::Python => ready(*skin, setup::python(ws).map(drop)),
+        Skin::Node => ready(*skin, setup::node(ws)),
+        Skin::C => ready(*skin, setup::require(&[Tool::Cc, Tool::Cxx])),
+        Skin::Cli => true,
+    });
     println!("test: building {needs:?}");
-    if artifacts::build(ws, &needs).is_err() {
+    if !needs.is_empty() && artifacts::build(ws, &needs).is_err() {
         for skin in needs {
-            ready(&format!("building {skin:?}"), artifacts::build(ws, &[skin]));
+            ready(skin, artifacts::build(ws, &[skin]));
         }
+    }
+    broken
+}
+
+/// Runs a step, unless something it needs is missing.
+fn perform(ws: &Workspace, step: &Step, broken: &[Skin]) -> Tally {
+    let missing: Vec<Skin> = step.needs.iter().copied().filter(|skin| broken.contains(skin)).collect();
+    let result =
+        if missing.is_empty() { (step.run)(ws) } else { Err(anyhow!("not run, for want of {missing:?}")) };
+    let mut tally = result.unwrap_or_else(|error| {
+        let mut tally = Tally::default();
+        tally.fail(format!("{error:#}"));
+        tally
+    });
+    if tally.passed + tally.failed + tally.skipped == 0 && step.name != "loom" {
+        tally.fail("nothing was run");
     }
     tally
 }
