@@ -37,7 +37,8 @@ impl Layout {
     }
 
     fn rows(format: &'static CStr, item: usize, dims: &[usize]) -> Layout {
-        let mut layout = Layout { format, item, ndim: dims.len(), shape: [0; MAX_NDIM], strides: [0; MAX_NDIM] };
+        let mut layout =
+            Layout { format, item, ndim: dims.len(), shape: [0; MAX_NDIM], strides: [0; MAX_NDIM] };
         let mut stride = item as isize;
         for (axis, &len) in dims.iter().enumerate().rev() {
             layout.shape[axis] = len as isize;
@@ -134,7 +135,8 @@ pub unsafe fn export(
     view.ndim = if wants(ffi::PyBUF_ND) { layout.ndim as c_int } else { 1 };
     view.format = if wants(ffi::PyBUF_FORMAT) { layout.format.as_ptr().cast_mut() } else { ptr::null_mut() };
     view.shape = if wants(ffi::PyBUF_ND) { layout.shape.as_ptr().cast_mut() } else { ptr::null_mut() };
-    view.strides = if wants(ffi::PyBUF_STRIDES) { layout.strides.as_ptr().cast_mut() } else { ptr::null_mut() };
+    view.strides =
+        if wants(ffi::PyBUF_STRIDES) { layout.strides.as_ptr().cast_mut() } else { ptr::null_mut() };
     view.suboffsets = ptr::null_mut();
     view.internal = ptr::null_mut();
     view.obj = owner.into_ptr();
@@ -283,7 +285,9 @@ pub fn dtype_argument(dtype: &Bound<'_, PyAny>) -> PyResult<Dtype> {
     let named = |attribute: &str| dtype.getattr(attribute).and_then(|name| name.extract::<String>());
     let name = match dtype.extract::<String>() {
         Ok(name) => name,
-        Err(_) => named("name").or_else(|_| named("__name__")).or_else(|_| dtype.str().map(|s| s.to_string()))?,
+        Err(_) => {
+            named("name").or_else(|_| named("__name__")).or_else(|_| dtype.str().map(|s| s.to_string()))?
+        }
     };
     Dtype::from_name(name.trim_start_matches("torch.")).ok_or_else(|| {
         let known: Vec<&str> = Dtype::all().map(Dtype::name).collect();

@@ -131,7 +131,8 @@ pub fn export<'py, K: Send + 'static>(
     if request.versioned {
         let flags = if copied { FLAG_COPIED } else { FLAG_READ_ONLY };
         let deleter = Some(delete_versioned::<K> as unsafe extern "C" fn(*mut ManagedVersioned));
-        let managed = ManagedVersioned { major: 1, minor: 0, context: ptr::null_mut(), deleter, flags, array };
+        let managed =
+            ManagedVersioned { major: 1, minor: 0, context: ptr::null_mut(), deleter, flags, array };
         let boxed = Box::into_raw(Box::new(Exported { managed, _dims: dims, _keeps: keeps }));
         // SAFETY: `boxed` was just allocated; the managed part is its address for the consumer.
         let managed = unsafe {
@@ -139,7 +140,9 @@ pub fn export<'py, K: Send + 'static>(
             NonNull::from(&mut (*boxed).managed)
         };
         // SAFETY: the capsule owns the box until a consumer renames it and takes over the deleter.
-        unsafe { PyCapsule::new_with_pointer_and_destructor(py, managed.cast(), VERSIONED, Some(drop_versioned)) }
+        unsafe {
+            PyCapsule::new_with_pointer_and_destructor(py, managed.cast(), VERSIONED, Some(drop_versioned))
+        }
     } else {
         let deleter = Some(delete_plain::<K> as unsafe extern "C" fn(*mut Managed));
         let managed = Managed { array, context: ptr::null_mut(), deleter };
@@ -195,7 +198,10 @@ pub fn read(object: &Bound<'_, PyAny>) -> PyResult<(Vec<u8>, Tensor)> {
     let py = object.py();
     let (kind, _id): (i32, i32) = object.call_method0("__dlpack_device__")?.extract()?;
     if kind != CPU && kind != CUDA_HOST {
-        return Err(invalid(py, format!("this array is on DLPack device {kind}; move it to the CPU before sending")));
+        return Err(invalid(
+            py,
+            format!("this array is on DLPack device {kind}; move it to the CPU before sending"),
+        ));
     }
     let capsule = ask(object)?;
     // SAFETY: a capsule of either name holds the struct of that name, which the capsule keeps alive;
@@ -215,7 +221,9 @@ fn ask<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyCapsule>> {
     let version = PyDict::new(py);
     version.set_item("max_version", PyTuple::new(py, [1, 0])?)?;
     let answer = match object.call_method("__dlpack__", (), Some(&version)) {
-        Err(error) if error.is_instance_of::<pyo3::exceptions::PyTypeError>(py) => object.call_method0("__dlpack__"),
+        Err(error) if error.is_instance_of::<pyo3::exceptions::PyTypeError>(py) => {
+            object.call_method0("__dlpack__")
+        }
         answer => answer,
     };
     Ok(answer?.cast_into::<PyCapsule>()?)
@@ -226,7 +234,10 @@ fn ask<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyCapsule>> {
 unsafe fn copy(py: Python<'_>, array: &Array) -> PyResult<(Vec<u8>, Tensor)> {
     let DataType { code, bits, lanes } = array.dtype;
     let Some(dtype) = dtype_of(code, bits).filter(|_| lanes == 1) else {
-        return Err(invalid(py, format!("cannot send DLPack elements of code {code}, {bits} bits, {lanes} lanes")));
+        return Err(invalid(
+            py,
+            format!("cannot send DLPack elements of code {code}, {bits} bits, {lanes} lanes"),
+        ));
     };
     let ndim = usize::try_from(array.ndim).unwrap_or(0);
     let dims = |start: *const i64| {

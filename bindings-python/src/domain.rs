@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axonic::{Create, DomainOptions, Noun, Overflow, PublisherOptions, RegionOptions, RingOptions, Start, SubscriberOptions, Wait};
+use axonic::{
+    Create, DomainOptions, Noun, Overflow, PublisherOptions, RegionOptions, RingOptions, Start,
+    SubscriberOptions, Wait,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -179,8 +182,11 @@ impl PyDomain {
     /// one that exists; `create` is "open_or_create", "create_new" or "open".
     #[pyo3(signature = (name, size = None, *, create = "open_or_create"))]
     fn region(&self, py: Python<'_>, name: &str, size: Option<usize>, create: &str) -> PyResult<PyRegion> {
-        let known =
-            [("open_or_create", Create::OpenOrCreate), ("create_new", Create::CreateNew), ("open", Create::Open)];
+        let known = [
+            ("open_or_create", Create::OpenOrCreate),
+            ("create_new", Create::CreateNew),
+            ("open", Create::Open),
+        ];
         let options = RegionOptions { size, create: choice(py, "create", create, known)? };
         let core = py.detach(|| self.home.core.region(name, &options)).or_raise(py)?;
         Ok(PyRegion::named(core, &self.home))

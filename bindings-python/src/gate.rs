@@ -51,7 +51,8 @@ impl Patience {
             return Ok(Patience { end: None, total: Duration::MAX });
         };
         if seconds.is_nan() || seconds < 0.0 {
-            let text = format!("timeout={seconds}: give seconds as a number from 0 up, or None to wait without end");
+            let text =
+                format!("timeout={seconds}: give seconds as a number from 0 up, or None to wait without end");
             return Err(raise(py, Error::new(ErrorKind::InvalidArgument, text)));
         }
         let total = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);

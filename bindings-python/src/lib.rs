@@ -49,6 +49,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ring::PyRingMessage>()?;
     module.add_class::<wait::PyWaitSet>()?;
     module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
+    // The package decides what is public.
+    module.delattr("__all__")?;
     let hooks = PyDict::new(py);
     hooks.set_item("after_in_child", wrap_pyfunction!(forked, module)?)?;
     py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;

@@ -11,6 +11,7 @@ use pyo3::types::PyMemoryView;
 use crate::buffer::Layout;
 use crate::gate::Patience;
 use crate::publisher::PyPublisher;
+use crate::value;
 use crate::views::Views;
 use crate::window::{Shut, Window};
 
@@ -118,6 +119,17 @@ impl PyLoan {
     fn __repr__(&self) -> String {
         let state = if self.window.is_shut() { "ended" } else { "open" };
         format!("<axonic.Loan of shape {:?}, {state}>", self.window.layout().shape())
+    }
+
+    /// For numpy and others that look for it: the same array the buffer gives, or the reason why there is
+    /// none. (numpy drops a buffer's error and would make an array of the object itself.)
+    #[pyo3(signature = (dtype = None, copy = None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        value::to_array(slf.as_any(), dtype, copy)
     }
 
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {

@@ -72,9 +72,7 @@ impl PyMessage {
         match this.facts.content {
             Content::Raw => Ok(this.data.bind(py).clone().into_any()),
             Content::Tensor => value::as_array(slf.as_any()),
-            content => {
-                value::decode(py, content, this.data.as_bytes(py), this.facts.kind.as_ref())
-            }
+            content => value::decode(py, content, this.data.as_bytes(py), this.facts.kind.as_ref()),
         }
     }
 }
@@ -166,6 +164,17 @@ impl PyMessage {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         self.facts.repr(py, "Message", self.data.as_bytes(py))
+    }
+
+    /// For numpy and others that look for it: the same array the buffer gives, or the reason why there is
+    /// none. (numpy drops a buffer's error and would make an array of the object itself.)
+    #[pyo3(signature = (dtype = None, copy = None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        value::to_array(slf.as_any(), dtype, copy)
     }
 
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
@@ -433,10 +442,26 @@ impl PySample {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        match self.held(py) {
-            Ok(held) => self.facts.repr(py, "Sample", held.sample.try_data().or_raise(py)?),
-            Err(_) => Ok(format!("<axonic.Sample {}, released>", self.facts.topic.bind(py).repr()?)),
-        }
+        let held = lock(&self.state).held.clone();
+        let state = match held.filter(|_| !self.released()) {
+            None => "released",
+            Some(held) => match held.sample.try_data() {
+                Ok(data) => return self.facts.repr(py, "Sample", data),
+                Err(_) => "of the process before the fork",
+            },
+        };
+        Ok(format!("<axonic.Sample {}, {state}>", self.facts.topic.bind(py).repr()?))
+    }
+
+    /// For numpy and others that look for it: the same array the buffer gives, or the reason why there is
+    /// none. (numpy drops a buffer's error and would make an array of the object itself.)
+    #[pyo3(signature = (dtype = None, copy = None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        value::to_array(slf.as_any(), dtype, copy)
     }
 
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
@@ -537,7 +562,15 @@ impl Flat {
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let this = slf.get();
         // SAFETY: called by CPython; this object keeps both the sample and the flat layout.
-        unsafe { PySample::show(this.sample.bind(slf.py()), slf.clone().into_any(), Some(&this.layout), view, flags) }
+        unsafe {
+            PySample::show(
+                this.sample.bind(slf.py()),
+                slf.clone().into_any(),
+                Some(&this.layout),
+                view,
+                flags,
+            )
+        }
     }
 
     unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {

@@ -238,7 +238,11 @@ impl PyPublisher {
     fn __repr__(&self) -> String {
         let closed = if self.closed() { ", closed" } else { "" };
         let overflow = self.options.overflow.name();
-        format!("<axonic.Publisher {:?} in {:?}, overflow {overflow}{closed}>", self.topic, self.home.core.name())
+        format!(
+            "<axonic.Publisher {:?} in {:?}, overflow {overflow}{closed}>",
+            self.topic,
+            self.home.core.name()
+        )
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
@@ -253,7 +257,6 @@ impl PyPublisher {
     }
 }
 
-
 /// Reads `loan`'s shape and dtype: `None` for a plain number of bytes.
 fn loan_tensor(shape: &Bound<'_, PyAny>, dtype: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Tensor>> {
     let count = shape.extract::<usize>().ok();
@@ -262,7 +265,8 @@ fn loan_tensor(shape: &Bound<'_, PyAny>, dtype: Option<&Bound<'_, PyAny>>) -> Py
         (Some(count), Some(dtype)) => Ok(Some(Tensor { dtype: dtype_argument(dtype)?, shape: vec![count] })),
         (None, Some(dtype)) => Ok(Some(Tensor { dtype: dtype_argument(dtype)?, shape: shape.extract()? })),
         (None, None) => {
-            let text = "loan() needs a number of bytes, or a shape and a dtype, such as (480, 640, 3), \"uint8\"";
+            let text =
+                "loan() needs a number of bytes, or a shape and a dtype, such as (480, 640, 3), \"uint8\"";
             Err(invalid(shape.py(), text))
         }
     }
@@ -277,10 +281,7 @@ impl PyPublisher {
         meta: &LoanMeta<'_>,
         patience: Patience,
     ) -> PyResult<()> {
-        self.handle.enter(py, patience, None, |core, slice| match loan.take() {
-            Some(loan) => core.commit(loan, meta, Some(slice)),
-            None => Ok(()),
-        })
+        self.handle.enter(py, patience, None, |core, slice| core.commit_from(loan, meta, Some(slice)))
     }
 }
 
@@ -308,7 +309,13 @@ impl PublisherStats {
     fn __repr__(&self) -> String {
         format!(
             "PublisherStats(published={}, bytes={}, blocked={}, wakes_sent={}, wakes_elided={}, subscribers={}, slab_bytes={})",
-            self.published, self.bytes, self.blocked, self.wakes_sent, self.wakes_elided, self.subscribers, self.slab_bytes
+            self.published,
+            self.bytes,
+            self.blocked,
+            self.wakes_sent,
+            self.wakes_elided,
+            self.subscribers,
+            self.slab_bytes
         )
     }
 }

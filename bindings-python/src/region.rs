@@ -13,6 +13,7 @@ use crate::buffer::{self, Block, Layout};
 use crate::domain::{Home, leave};
 use crate::error::{OrRaise, invalid, raise};
 use crate::message::lock;
+use crate::value;
 use crate::views::{Views, in_use};
 
 /// What can still be used, and by how many views.
@@ -57,7 +58,13 @@ impl PyRegion {
     fn core(&self, py: Python<'_>) -> PyResult<Arc<Region>> {
         let known = lock(&self.state).core.clone();
         known.filter(|_| !self.closed()).ok_or_else(|| {
-            raise(py, Error::new(ErrorKind::Closed, format!("{}: it is closed; open it again to go on", self.what())))
+            raise(
+                py,
+                Error::new(
+                    ErrorKind::Closed,
+                    format!("{}: it is closed; open it again to go on", self.what()),
+                ),
+            )
         })
     }
 }
@@ -113,7 +120,12 @@ impl PyRegion {
 
     /// Reads `size` bytes from `offset` on; to the end without a size.
     #[pyo3(signature = (offset = 0, size = None))]
-    fn read<'py>(&self, py: Python<'py>, offset: usize, size: Option<usize>) -> PyResult<Bound<'py, PyBytes>> {
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        offset: usize,
+        size: Option<usize>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let core = self.core(py)?;
         let size = size.unwrap_or(self.len.saturating_sub(offset));
         if offset.checked_add(size).is_none_or(|end| end > self.len) {
@@ -136,7 +148,10 @@ impl PyRegion {
     /// The descriptor of a sealed region, to be passed to another process.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
         self.core(py)?.fd().ok_or_else(|| {
-            let text = format!("{}: only a sealed region has a descriptor to pass on; others are opened by name", self.what());
+            let text = format!(
+                "{}: only a sealed region has a descriptor to pass on; others are opened by name",
+                self.what()
+            );
             raise(py, Error::new(ErrorKind::Unsupported, text))
         })
     }
@@ -197,14 +212,29 @@ impl PyRegion {
         home.reduce(py, "region", name, &options)
     }
 
+    /// For numpy and others that look for it: the same array the buffer gives, or the reason why there is
+    /// none. (numpy drops a buffer's error and would make an array of the object itself.)
+    #[pyo3(signature = (dtype = None, copy = None))]
+    fn __array__<'py>(
+        slf: &Bound<'py, Self>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        value::to_array(slf.as_any(), dtype, copy)
+    }
+
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let this = slf.get();
         let py = slf.py();
         lock(&this.state).exports += 1;
         this.views.add();
         let exported = this.core(py).and_then(|core| {
-            let block =
-                Block { start: core.as_ptr(), len: this.len, layout: &this.layout, writable: core.writable() };
+            let block = Block {
+                start: core.as_ptr(),
+                len: this.len,
+                layout: &this.layout,
+                writable: core.writable(),
+            };
             // SAFETY: called by CPython; while exports are counted `close` leaves the mapping alone, and
             // the view keeps this object.
             unsafe { buffer::export(slf.clone().into_any(), view, flags, &block) }

@@ -58,7 +58,10 @@ impl<T: Send> End<T> {
     /// Refuses while memory is lent out; asked under the handle's lock.
     fn whole(&self) -> axonic::Result<()> {
         if self.lent.load(Ordering::Acquire) {
-            let text = format!("{}: memory of it is being used in place; leave that block first", self.handle.what());
+            let text = format!(
+                "{}: memory of it is being used in place; leave that block first",
+                self.handle.what()
+            );
             return Err(Error::new(ErrorKind::Busy, text));
         }
         Ok(())
@@ -126,7 +129,8 @@ impl PyRingProducer {
         let source = buffer::read_bytes(data)?;
         let bytes = source.data();
         if bytes.len() <= QUICK
-            && let Some(Ok(())) = self.end.handle.quick(|core| self.end.whole().and_then(|()| core.try_push(bytes)))
+            && let Some(Ok(())) =
+                self.end.handle.quick(|core| self.end.whole().and_then(|()| core.try_push(bytes)))
         {
             return Ok(());
         }
@@ -319,7 +323,9 @@ impl PyRingConsumer {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
         match self.pop(py, None) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.value(py).getattr("kind").is_ok_and(|kind| is_disconnected(&kind)) => Ok(None),
+            Err(error) if error.value(py).getattr("kind").is_ok_and(|kind| is_disconnected(&kind)) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

@@ -98,7 +98,9 @@ impl PySubscriber {
     fn wait(&self, py: Python<'_>, patience: Patience) -> PyResult<Sample> {
         self.handle.enter(py, patience, Some(NOTHING), |core, slice| match core.borrow(Some(slice)) {
             // Every slot to borrow with is taken, but a copy needs none.
-            Err(error) if error.kind() == ErrorKind::LimitReached => Ok(core.receive(Some(slice))?.to_sample()),
+            Err(error) if error.kind() == ErrorKind::LimitReached => {
+                Ok(core.receive(Some(slice))?.to_sample())
+            }
             outcome => outcome,
         })
     }
@@ -115,7 +117,12 @@ impl PySubscriber {
     }
 
     /// Messages that are there already, at most `room`; `None` when the handle is taken or closed.
-    fn drain(&self, py: Python<'_>, into: &mut Vec<Py<PyMessage>>, room: usize) -> Option<axonic::Result<()>> {
+    fn drain(
+        &self,
+        py: Python<'_>,
+        into: &mut Vec<Py<PyMessage>>,
+        room: usize,
+    ) -> Option<axonic::Result<()>> {
         self.handle.quick(|core| {
             while into.len() < room {
                 match self.take(py, core)? {
@@ -174,7 +181,12 @@ impl PySubscriber {
     /// Waits for a message and returns it with all that are there too, at most `max`, as a list:
     /// one call for many small messages.
     #[pyo3(signature = (max = 1024, timeout = None))]
-    fn receive_many<'py>(&self, py: Python<'py>, max: usize, timeout: Option<f64>) -> PyResult<Bound<'py, PyList>> {
+    fn receive_many<'py>(
+        &self,
+        py: Python<'py>,
+        max: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyList>> {
         if max == 0 {
             return Err(invalid(py, "receive_many(max=0): ask for at least one message"));
         }
@@ -313,4 +325,3 @@ impl SubscriberStats {
         )
     }
 }
-

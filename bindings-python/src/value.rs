@@ -142,6 +142,7 @@ fn json<'py>(value: &Bound<'py, PyAny>, kind: Option<&Bound<'py, PyAny>>) -> PyR
 static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static TO_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn codec<'py>(
     py: Python<'py>,
@@ -172,6 +173,16 @@ pub fn decode<'py>(
 /// Shows a tensor message as a numpy array if numpy is installed, else as a shaped memoryview.
 pub fn as_array<'py>(owner: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     codec(owner.py(), &ARRAY, "as_array")?.call1((owner,))
+}
+
+/// The body of every `__array__`.
+pub fn to_array<'py>(
+    owner: &Bound<'py, PyAny>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    copy: Option<bool>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let view = PyMemoryView::from(owner)?;
+    codec(owner.py(), &TO_ARRAY, "to_array")?.call1((view, dtype, copy))
 }
 
 /// Reads an `attributes=` mapping of strings.

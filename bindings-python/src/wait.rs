@@ -46,7 +46,8 @@ impl PyWaitSet {
     }
 
     fn remember(&self, token: u64, key: &Bound<'_, PyAny>, source: Option<&Bound<'_, PyAny>>) {
-        let entry = Entry { key: key.clone().unbind(), _source: source.map(|source| source.clone().unbind()) };
+        let entry =
+            Entry { key: key.clone().unbind(), _source: source.map(|source| source.clone().unbind()) };
         lock(&self.entries).known.insert(token, entry);
     }
 
@@ -92,7 +93,11 @@ impl PyWaitSet {
     /// a descriptor (`fileno()` or a number). `wait()` answers `key`, by default the source itself.
     /// Returns the key.
     #[pyo3(signature = (source, key = None))]
-    fn add<'py>(&self, source: &Bound<'py, PyAny>, key: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn add<'py>(
+        &self,
+        source: &Bound<'py, PyAny>,
+        key: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = source.py();
         let key = key.unwrap_or_else(|| source.clone());
         if self.find(&key)?.is_some() {
@@ -117,7 +122,12 @@ impl PyWaitSet {
     /// Adds a timer that is ready every `period` seconds; `wait()` answers `key`, by default the period.
     /// Returns the key.
     #[pyo3(signature = (period, key = None))]
-    fn add_timer<'py>(&self, py: Python<'py>, period: f64, key: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyAny>> {
+    fn add_timer<'py>(
+        &self,
+        py: Python<'py>,
+        period: f64,
+        key: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let key = match key {
             Some(key) => key,
             None => period.into_pyobject(py)?.into_any(),
@@ -156,8 +166,11 @@ impl PyWaitSet {
         })?;
         let tokens = waited.unwrap_or_default();
         let entries = lock(&self.entries);
-        let keys: Vec<Py<PyAny>> =
-            tokens.iter().filter_map(|token| entries.known.get(token)).map(|entry| entry.key.clone_ref(py)).collect();
+        let keys: Vec<Py<PyAny>> = tokens
+            .iter()
+            .filter_map(|token| entries.known.get(token))
+            .map(|entry| entry.key.clone_ref(py))
+            .collect();
         drop(entries);
         PyList::new(py, keys)
     }

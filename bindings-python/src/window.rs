@@ -51,7 +51,14 @@ pub enum Shut<T> {
 impl<T> Window<T> {
     /// # Safety
     /// `kept` keeps `len` bytes at `start` valid, for writing too if `writable`, until it is dropped.
-    pub unsafe fn new(what: String, start: *mut u8, len: usize, layout: Layout, writable: bool, kept: T) -> Self {
+    pub unsafe fn new(
+        what: String,
+        start: *mut u8,
+        len: usize,
+        layout: Layout,
+        writable: bool,
+        kept: T,
+    ) -> Self {
         let pane = Mutex::new(Pane { kept: Some(kept), exports: 0, shut: false });
         Window { what, start: start as usize, len, layout, writable, pane, view: Mutex::new(None) }
     }
@@ -99,8 +106,12 @@ impl<T> Window<T> {
                 return Err(raise(py, Error::new(ErrorKind::Closed, text)));
             }
         }
-        let block =
-            Block { start: self.start as *mut u8, len: self.len, layout: &self.layout, writable: self.writable };
+        let block = Block {
+            start: self.start as *mut u8,
+            len: self.len,
+            layout: &self.layout,
+            writable: self.writable,
+        };
         // SAFETY: the pane was counted open, so what keeps the memory stays until the view is released;
         // the layout lives in the owner, which the view keeps.
         let exported = unsafe { buffer::export(owner, view, flags, &block) };

@@ -129,7 +129,7 @@ def test_aio_mirrors_it(runtime: Any) -> None:
 
 def test_times_are_seconds_and_waits_release_the_gil(ax: axonic.Domain) -> None:
     sub = ax.subscriber("silence")
-    ticks = []
+    ticks: list[int] = []
 
     def count() -> None:
         while not done.is_set():
@@ -151,7 +151,7 @@ def test_everything_has_a_useful_repr(ax: axonic.Domain) -> None:
     pub = ax.publisher("orders.created")
     pub.publish({"id": 1})
     message = sub.receive(timeout=1)
-    assert repr(ax).startswith("<axonic.Domain \"test\", participant ")
+    assert repr(ax).startswith('<axonic.Domain "test", participant ')
     assert repr(pub) == '<axonic.Publisher "orders.created" in "test", overflow drop_oldest>'
     assert repr(sub) == '<axonic.Subscriber "orders.>" in "test">'
     assert "'orders.created' #0, 8 bytes of json" in repr(message)

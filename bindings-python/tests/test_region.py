@@ -21,7 +21,7 @@ def test_create_share_and_unlink(ax: axonic.Domain) -> None:
         with memoryview(other) as view:
             view[0:4] = b"abcd"
         assert mine.read(size=4) == b"abcd"
-        grid = np.frombuffer(mine, dtype="float64").reshape(8, 64)
+        grid = np.frombuffer(memoryview(mine), dtype="float64").reshape(8, 64)
         grid[1, 2] = 0.5
         assert np.frombuffer(other.read(), dtype="float64")[66] == 0.5
         del grid

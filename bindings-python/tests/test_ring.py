@@ -70,14 +70,14 @@ def test_lent_memory_keeps_its_end_busy(ends: Any) -> None:
 
 def test_views_that_outlive_their_block(ends: Any) -> None:
     producer, consumer = ends
-    with pytest.raises(axonic.InUseError):  # noqa: PT012
+    with pytest.raises(axonic.InUseError):
         with producer.reserve(10) as view:
             kept = view[2:5]
     with pytest.raises(axonic.BusyError):
         producer.try_push(b"x")
     kept.release()
     producer.push(b"y")
-    with pytest.raises(axonic.InUseError):  # noqa: PT012
+    with pytest.raises(axonic.InUseError):
         with consumer.borrow(timeout=1) as view:
             kept = view[:]
     assert bytes(kept) == b"y"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -97,13 +99,14 @@ def test_block_waits_for_room_and_loses_nothing(ax: axonic.Domain) -> None:
 
 
 def fill(pub: axonic.Publisher[bytes]) -> int:
+    """Fills the ring to the last byte."""
     count = 0
-    while True:
-        try:
-            pub.try_publish(b"x" * 1000)
-        except BlockingIOError:
-            return count
-        count += 1
+    for size in (1000, 0):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                pub.try_publish(bytes(size))
+                count += 1
+    return count
 
 
 def test_a_full_ring(ax: axonic.Domain) -> None:
@@ -283,7 +286,7 @@ def test_options_are_checked(ax: axonic.Domain) -> None:
 
 
 @pytest.mark.parametrize("wait", ["adaptive", "spin", "block"])
-def test_waiting_modes(ax: axonic.Domain, wait: axonic._native.Wait) -> None:
+def test_waiting_modes(ax: axonic.Domain, wait: Any) -> None:
     sub = ax.subscriber("t", wait=wait)
     pub = ax.publisher("t", wait=wait)
     sender = threading.Timer(0.05, lambda: pub.publish("now"))
@@ -306,3 +309,19 @@ def test_whatever_is_published_arrives(ax: axonic.Domain, batches: list[list[byt
                     pub.publish(data)
             assert [sub.receive(timeout=1).data for _ in batch] == batch
         assert sub.try_receive() is None
+
+
+def test_a_loan_without_room_may_be_tried_again(ax: axonic.Domain) -> None:
+    sub = ax.subscriber("t")
+    pub = ax.publisher("t", overflow="block", capacity=64 << 10)
+    loan = pub.loan(5000)
+    with memoryview(loan) as view:
+        view[:] = b"l" * 5000
+    fill(pub)
+    for timeout in (0, 0.15):
+        with pytest.raises(axonic.TimeoutError, match="capacity"):
+            loan.commit(timeout=timeout)
+    while sub.try_receive() is not None:
+        pass
+    loan.commit(timeout=1)
+    assert sub.receive(timeout=1).data == b"l" * 5000

@@ -107,7 +107,8 @@ def test_other_annotations_pass_through(ax: axonic.Domain) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [1, "text", [], {}, {"name": 1}, {"name": "x", "amount": "y"}, {"name": "x", "more": 1}, {"name": True}]
+    "wrong",
+    [1, "text", [], {}, {"name": 1}, {"name": "x", "amount": "y"}, {"name": "x", "more": 1}, {"name": True}],
 )
 def test_values_that_do_not_fit(ax: axonic.Domain, wrong: Any) -> None:
     sub = ax.subscriber("t", type=Line)
@@ -150,7 +151,9 @@ def test_content_is_what_was_asked(ax: axonic.Domain) -> None:
     assert message.data == b"not json"
 
 
-@pytest.mark.parametrize("data", [b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), memoryview(b"-b-y-t-e-s")[1::2]])
+@pytest.mark.parametrize(
+    "data", [b"bytes", bytearray(b"bytes"), memoryview(b"bytes"), memoryview(b"-b-y-t-e-s")[1::2]]
+)
 def test_bytes_like_objects_are_raw(ax: axonic.Domain, data: Any) -> None:
     sub = ax.subscriber("t")
     ax.publisher("t").publish(data)
@@ -160,7 +163,11 @@ def test_bytes_like_objects_are_raw(ax: axonic.Domain, data: Any) -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(), inner, max_size=5),
     max_leaves=20,
 )

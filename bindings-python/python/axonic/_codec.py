@@ -17,7 +17,7 @@ import os
 import types
 import typing
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ._native import DecodeError, InvalidArgumentError
@@ -122,7 +122,7 @@ def _shape(value: Any, kind: Any, refuse: _Refuse) -> Any:
 def _dataclass(value: Any, kind: type[Any], refuse: _Refuse) -> Any:
     if not isinstance(value, Mapping):
         raise refuse(f"a {kind.__name__}", value)
-    hints = _hints(kind)
+    hints = _hints(typing.cast(Hashable, kind))
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
     unknown = value.keys() - fields.keys()
     if unknown:
@@ -135,9 +135,8 @@ def _dataclass(value: Any, kind: type[Any], refuse: _Refuse) -> Any:
     return kind(**shaped)
 
 
-@functools.lru_cache(maxsize=256)
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+# Reading annotations costs more than decoding a small message.
+_hints = functools.lru_cache(maxsize=256)(typing.get_type_hints)
 
 
 def _generic(value: Any, origin: Any, args: tuple[Any, ...], refuse: _Refuse) -> Any:
@@ -171,7 +170,10 @@ def _tuple(value: Any, args: tuple[Any, ...], refuse: _Refuse) -> tuple[Any, ...
         args = (args[0],) * len(value)
     if len(args) != len(value):
         raise refuse(f"{len(args)} items", value)
-    return tuple(_shape(item, kind, refuse.at(f"[{i}]")) for i, (item, kind) in enumerate(zip(value, args)))
+    return tuple(
+        _shape(item, kind, refuse.at(f"[{i}]"))
+        for i, (item, kind) in enumerate(zip(value, args, strict=True))
+    )
 
 
 def _union(value: Any, args: tuple[Any, ...], refuse: _Refuse) -> Any:
@@ -239,14 +241,15 @@ _LEAVES: dict[object, Callable[[Any, _Refuse], Any]] = {
 
 def as_array(owner: Any) -> Any:
     """Show a tensor message as a numpy array, or as a memoryview where numpy is not installed."""
-    asarray = _asarray()
-    return memoryview(owner) if asarray is None else asarray(owner)
-
-
-@functools.cache
-def _asarray() -> Callable[[Any], Any] | None:
     try:
         from numpy import asarray
     except ImportError:
-        return None
-    return asarray
+        return memoryview(owner)
+    return asarray(owner)
+
+
+def to_array(view: memoryview, dtype: Any, copy: bool | None) -> Any:
+    """What `__array__` answers; whoever asks for it has numpy."""
+    import numpy
+
+    return numpy.array(view, dtype=dtype, copy=copy)

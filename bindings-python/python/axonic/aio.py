@@ -26,7 +26,7 @@ from ._native import DisconnectedError, Message, Region, Sample, TimeoutError, W
 if TYPE_CHECKING:
     import os
 
-    from ._native import Content, Overflow, Readable, Start, Wait
+    from ._native import _Content, _Create, _Noun, _Overflow, _Readable, _Start, _Wait
 
 __all__ = ["Domain", "Publisher", "RingConsumer", "RingProducer", "Subscriber", "WaitSet", "open"]
 
@@ -173,11 +173,11 @@ class Publisher(_Handle, Generic[T]):
 
     async def publish(
         self,
-        value: T | Readable,
+        value: T | _Readable,
         *,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
-        content: Content | None = None,
+        content: _Content | None = None,
     ) -> None:
         """Publish one value; with overflow="block" wait for room first."""
         await self._when_room(
@@ -186,11 +186,11 @@ class Publisher(_Handle, Generic[T]):
 
     async def publish_many(
         self,
-        values: Iterable[T | Readable],
+        values: Iterable[T | _Readable],
         *,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
-        content: Content | None = None,
+        content: _Content | None = None,
     ) -> None:
         """Publish all values or, on an error, none."""
         batch = list(values)
@@ -206,7 +206,7 @@ class Publisher(_Handle, Generic[T]):
         *,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
-        content: Content | None = None,
+        content: _Content | None = None,
     ) -> AsyncIterator[memoryview]:
         """Lend shared memory to write a message in place; published at the end of the block."""
         loans: list[_native.Loan] = []
@@ -229,7 +229,9 @@ class Publisher(_Handle, Generic[T]):
     async def wait_for_subscribers(self, count: int = 1, timeout: float | None = None) -> None:
         """Wait until at least `count` subscribers are connected."""
         await self._ready.until(
-            _attempt(lambda: self.sync.wait_for_subscribers(count, 0)), timeout, f"{count} subscribers not connected"
+            _attempt(lambda: self.sync.wait_for_subscribers(count, 0)),
+            timeout,
+            f"{count} subscribers not connected",
         )
 
     async def _when_room(self, call: Callable[[], object], timeout: float | None) -> None:
@@ -278,7 +280,7 @@ class RingProducer(_Handle):
 
     sync: _native.RingProducer
 
-    async def push(self, data: Readable, timeout: float | None = None) -> None:
+    async def push(self, data: _Readable, timeout: float | None = None) -> None:
         """Send a copy of `data`, waiting for room."""
         awaited = f"ring producer {self.sync.name!r}: no room for the message"
         await self._ready.until(_attempt(lambda: self.sync.try_push(data)), timeout, awaited)
@@ -312,7 +314,7 @@ class WaitSet(_Handle):
     def __init__(self) -> None:
         super().__init__(_native.WaitSet())
 
-    def add(self, source: object, key: object = None) -> object:
+    def add(self, source: Any, key: object = None) -> object:
         """Wait for `source` too; `wait()` answers `key`, by default the source."""
         inner = source.sync if isinstance(source, _Handle) else source
         return self.sync.add(inner, source if key is None else key)
@@ -328,7 +330,9 @@ class WaitSet(_Handle):
     async def wait(self, timeout: float | None = None) -> list[Any]:
         """The keys of all that are ready; empty when nothing was in time."""
         try:
-            return await self._ready.until(lambda: self.sync.wait(0) or None, timeout, "wait set: nothing ready")
+            return await self._ready.until(
+                lambda: self.sync.wait(0) or None, timeout, "wait set: nothing ready"
+            )
         except TimeoutError:
             return []
 
@@ -356,11 +360,11 @@ class Domain:
         topic: str,
         type: type[T],
         *,
-        overflow: Overflow = "drop_oldest",
+        overflow: _Overflow = "drop_oldest",
         capacity: int | None = None,
         max_bytes: int | None = None,
         retain: bool = False,
-        wait: Wait = "adaptive",
+        wait: _Wait = "adaptive",
     ) -> Publisher[T]: ...
     @overload
     def publisher(
@@ -368,11 +372,11 @@ class Domain:
         topic: str,
         type: None = None,
         *,
-        overflow: Overflow = "drop_oldest",
+        overflow: _Overflow = "drop_oldest",
         capacity: int | None = None,
         max_bytes: int | None = None,
         retain: bool = False,
-        wait: Wait = "adaptive",
+        wait: _Wait = "adaptive",
     ) -> Publisher[Any]: ...
     def publisher(self, topic: str, type: Any = None, **options: Any) -> Publisher[Any]:
         """Open a publisher; see `axonic.Domain.publisher`."""
@@ -384,9 +388,9 @@ class Domain:
         pattern: str,
         type: type[T],
         *,
-        start: Start = "latest",
+        start: _Start = "latest",
         max_borrowed: int | None = None,
-        wait: Wait = "adaptive",
+        wait: _Wait = "adaptive",
     ) -> Subscriber[T]: ...
     @overload
     def subscriber(
@@ -394,9 +398,9 @@ class Domain:
         pattern: str,
         type: None = None,
         *,
-        start: Start = "latest",
+        start: _Start = "latest",
         max_borrowed: int | None = None,
-        wait: Wait = "adaptive",
+        wait: _Wait = "adaptive",
     ) -> Subscriber[Any]: ...
     def subscriber(self, pattern: str, type: Any = None, **options: Any) -> Subscriber[Any]:
         """Open a subscriber; see `axonic.Domain.subscriber`."""
@@ -407,24 +411,24 @@ class Domain:
         name: str,
         size: int | None = None,
         *,
-        create: Literal["open_or_create", "create_new", "open"] = "open_or_create",
+        create: _Create = "open_or_create",
     ) -> Region:
         """Open a region; memory needs no awaiting, so this is the plain one."""
         return self.sync.region(name, size, create=create)
 
     def ring_producer(
-        self, name: str, *, capacity: int | None = None, wait: Wait = "adaptive"
+        self, name: str, *, capacity: int | None = None, wait: _Wait = "adaptive"
     ) -> RingProducer:
         """Open the sending end of a ring."""
         return self._keep(RingProducer(self.sync.ring_producer(name, capacity=capacity, wait=wait)))
 
     def ring_consumer(
-        self, name: str, *, capacity: int | None = None, wait: Wait = "adaptive"
+        self, name: str, *, capacity: int | None = None, wait: _Wait = "adaptive"
     ) -> RingConsumer:
         """Open the receiving end of a ring."""
         return self._keep(RingConsumer(self.sync.ring_consumer(name, capacity=capacity, wait=wait)))
 
-    def unlink(self, noun: Literal["topic", "region", "ring"], name: str) -> None:
+    def unlink(self, noun: _Noun, name: str) -> None:
         """Remove an object; see `axonic.Domain.unlink`."""
         self.sync.unlink(noun, name)
 
