@@ -229,7 +229,8 @@ typedef struct axonic_participant {
     uint32_t epoch;
 } axonic_participant;
 
-/// A CloudEvents 1.0 attribute. Names are 1 to 20 characters of a-z and 0-9, values have no control characters.
+/// A CloudEvents 1.0 attribute. A name is 1 to 20 characters of a-z and 0-9, a value holds no control
+/// characters.
 typedef struct axonic_attribute {
     const char *name;
     const char *value;

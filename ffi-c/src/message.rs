@@ -45,7 +45,8 @@ pub enum axonic_dtype {
     AXONIC_DTYPE_C128 = 15,
 }
 
-/// A CloudEvents 1.0 attribute. Names are 1 to 20 characters of a-z and 0-9, values have no control characters.
+/// A CloudEvents 1.0 attribute. A name is 1 to 20 characters of a-z and 0-9, a value holds no control
+/// characters.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct axonic_attribute {
