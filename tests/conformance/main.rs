@@ -95,13 +95,14 @@ fn every_language_raises_the_same_error() {
 fn every_language_writes_the_same_layout() {
     for peer in Peer::all() {
         let place = place();
-        let sender = peer.start(place.path(), &["send", "pair", "data.topic", "copy", "1,4096", "1"]);
-        let publisher = layout::wait_for_file(&place.path().join("pair/publishers")).expect("a publisher's file");
+        // Each waits for the other, so its file stays until it is killed.
+        let sender = peer.start(place.path(), &["send", "one", "data.topic", "copy", "1", "1"]);
+        let publisher = layout::wait_for_file(&place.path().join("one/publishers")).expect("a publisher's file");
         layout::check(&publisher, &table::PUBLISHER_WORDS, peer.language);
-        let receiver = peer.start(place.path(), &["recv", "pair", "data.topic", "copy", "1,4096", "1"]);
-        let page = layout::wait_for_file(&place.path().join("pair/subscribers")).expect("a subscriber's file");
+        drop(sender);
+        let receiver = peer.start(place.path(), &["recv", "two", "data.topic", "copy", "1", "1"]);
+        let page = layout::wait_for_file(&place.path().join("two/subscribers")).expect("a subscriber's file");
         layout::check(&page, &table::SUBSCRIBER_WORDS, peer.language);
-        receiver.finish().expect("received");
-        sender.finish().expect("sent");
+        drop(receiver);
     }
 }

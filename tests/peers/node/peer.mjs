@@ -14,7 +14,7 @@ const PATIENCE = 20_000
 // i*31 mod 256 repeats every 256 bytes, so a message is this turned by some steps and repeated:
 // 31 * 223 == 1 (mod 256), hence the byte 223*c steps further is c larger.
 const CHUNK = 1 << 20
-const LONG = Buffer.from({ length: CHUNK + 256 }, (_, i) => (i * 31) & 0xff)
+const LONG = Buffer.from(Uint8Array.from({ length: CHUNK + 256 }, (_, i) => (i * 31) & 0xff))
 
 /** The first bytes of message k, at most a chunk; the rest repeats them. */
 function pattern (k, size) {
