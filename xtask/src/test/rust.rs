@@ -32,9 +32,7 @@ pub fn workspace(ws: &Workspace) -> Result<Tally> {
         targets(ws, "axonic-tests")?.into_iter().filter(|name| !INTEROP.contains(&name.as_str())).collect();
     if !own.is_empty() {
         let selected = own.iter().flat_map(|name| ["--test", name]);
-        let run = Run::cargo(ws)
-            .args(["test", "--package", "axonic-tests", "--no-fail-fast", "--lib"])
-            .args(selected);
+        let run = Run::cargo(ws).args(["test", "--package", "axonic-tests", "--no-fail-fast"]).args(selected);
         tally.add(counted(ws, &with_environment(ws, run).logged(ws, "test-processes")?));
     }
     Ok(tally)
