@@ -4,14 +4,15 @@ use crate::domain::layout::{Kind, ObjectId};
 use crate::domain::participants::Participants;
 use crate::domain::{Directory, Domain, DomainOptions, ParticipantId, Place, find};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{RingHead, open_head};
+use crate::mechanisms::record::{MAX_EXPECTED, RingHead, RingMap, open_head};
 use crate::mechanisms::ring::{CURSOR_SUFFIX, ring_position};
 use crate::mechanisms::topic::lifetime::{leftovers, open_page, sweep};
 use crate::mechanisms::topic::{NOWHERE, Overflow, SubscriberHead};
 use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::mapping::page_size;
 use crate::sys::{file, process};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 /// A domain at one moment. The numbers are read while others change them, each by itself.
@@ -27,6 +28,11 @@ pub struct Snapshot {
     pub rings: Vec<RingInfo>,
     /// Bytes of shared memory all its files take.
     pub bytes: u64,
+}
+
+/// Ids fill 64 bits; as numbers, JSON readers such as JavaScript and jq would round them.
+fn hex<S: serde::Serializer>(id: &u64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&ObjectId(*id))
 }
 
 /// One participant.
@@ -49,6 +55,7 @@ pub struct ParticipantInfo {
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct PublisherInfo {
+    #[serde(serialize_with = "hex")]
     pub id: u64,
     /// `slot.epoch`.
     pub participant: String,
@@ -75,6 +82,7 @@ pub struct PublisherInfo {
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct SubscriberInfo {
+    #[serde(serialize_with = "hex")]
     pub id: u64,
     /// `slot.epoch`.
     pub participant: String,
@@ -97,8 +105,11 @@ pub struct SubscriberInfo {
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Lag {
+    #[serde(serialize_with = "hex")]
     pub publisher: u64,
-    /// Bytes of ring written and not yet read.
+    /// Messages to read; those overwritten already show in `missed` once it reads on.
+    pub messages: u64,
+    /// Bytes of ring they take; payloads in the slab are not among them.
     pub bytes: u64,
 }
 
@@ -106,6 +117,7 @@ pub struct Lag {
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct Pin {
+    #[serde(serialize_with = "hex")]
     pub publisher: u64,
     pub slots: usize,
 }
@@ -115,7 +127,7 @@ pub struct Pin {
 #[allow(missing_docs)]
 pub struct RegionInfo {
     pub name: String,
-    /// Bytes, its header page included.
+    /// Bytes.
     pub size: u64,
 }
 
@@ -145,7 +157,8 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
     let mut living = HashMap::new();
     let mut is_alive = |id: ParticipantId| *living.entry(id).or_insert_with(|| table.is_alive(id, None));
     let publishers = list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())));
-    let subscribers = list(&place, Directory::Subscribers, |path, id| describe_subscriber(path, id, is_alive(id.owner()), &publishers));
+    let topics = publishers.iter().filter_map(|p| Some((p.id, open_ring(&place, p.id)?))).collect();
+    let subscribers = list(&place, Directory::Subscribers, |path, id| describe_subscriber(path, id, is_alive(id.owner()), &topics));
     let mut bytes = file::allocated(&place.participants());
     for kind in Directory::ALL {
         let directory = place.directory(kind);
@@ -208,18 +221,33 @@ fn describe_publisher(path: PathBuf, id: ObjectId, alive: bool) -> Option<Publis
     })
 }
 
-fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, publishers: &[PublisherInfo]) -> Option<SubscriberInfo> {
+/// The rings of all publishers, by id.
+type Rings = BTreeMap<u64, RingMap>;
+
+fn open_ring(place: &Place, id: u64) -> Option<RingMap> {
+    RingMap::open(&place.directory(Directory::Publishers).join(ObjectId(id).to_string()), Kind::Publisher).ok()
+}
+
+/// How far a subscriber is behind. One that was there first and has not come round yet has no cursor: it
+/// has everything before it.
+fn lag(subscriber: ObjectId, cursors: &[(u64, u64)], publisher: u64, ring: &RingMap) -> Option<Lag> {
+    let head = ring.head();
+    let position = match cursors.iter().find(|(id, _)| *id == publisher) {
+        Some((_, position)) => *position,
+        None => {
+            let count = (read(&head.expected_count) as usize).min(MAX_EXPECTED);
+            head.expected[..count].iter().any(|e| read(e) == subscriber.0).then_some(0)?
+        }
+    };
+    let messages = if position == NOWHERE { 0 } else { ring.unread(position) };
+    (messages > 0).then(|| Lag { publisher, messages, bytes: read(&head.head).saturating_sub(position) })
+}
+
+fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) -> Option<SubscriberInfo> {
     let map = open_page(&path).ok()?;
     let head: &SubscriberHead = map.at(0);
-    let directory = path.parent()?.parent()?.join("publishers");
     let cursors: Vec<(u64, u64)> = head.cursors.iter().map(|c| (read(&c.ring), read(&c.position))).collect();
-    let followed = |publisher: &&PublisherInfo| cursors.iter().any(|(ring, _)| *ring == publisher.id);
-    let lag = |publisher: &PublisherInfo| {
-        let position = cursors.iter().find(|(ring, _)| *ring == publisher.id)?.1;
-        let ring = open_head(&directory.join(ObjectId(publisher.id).to_string()), Kind::Publisher).ok()?;
-        let bytes = read(&ring.at::<RingHead>(0).head).saturating_sub(position);
-        (position != NOWHERE && bytes > 0).then_some(Lag { publisher: publisher.id, bytes })
-    };
+    let followed = |publisher: &&u64| cursors.iter().any(|(ring, _)| ring == *publisher);
     let mut pins: HashMap<u64, usize> = HashMap::new();
     for pin in head.pins.iter().map(read).filter(|pin| *pin != 0) {
         let ring = cursors.get((pin >> 48) as usize - 1).map_or(0, |(ring, _)| *ring);
@@ -234,9 +262,9 @@ fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, publishers: &[P
         missed: read(&head.missed),
         bytes: read(&head.bytes),
         pinned: pins.values().sum(),
-        rings: publishers.iter().filter(followed).count(),
+        rings: rings.keys().filter(followed).count(),
         waiting: read(&head.armed) & 1 == 1,
-        lag: publishers.iter().filter_map(lag).collect(),
+        lag: rings.iter().filter_map(|(publisher, ring)| lag(id, &cursors, *publisher, ring)).collect(),
         pins: pins.into_iter().map(|(publisher, slots)| Pin { publisher, slots }).collect(),
     })
 }
@@ -245,7 +273,7 @@ fn regions(place: &Place) -> Vec<RegionInfo> {
     let directory = place.directory(Directory::Regions);
     let mut regions: Vec<RegionInfo> = file::names(&directory)
         .into_iter()
-        .map(|name| RegionInfo { size: std::fs::metadata(directory.join(&name)).map_or(0, |m| m.len()), name })
+        .map(|name| RegionInfo { size: std::fs::metadata(directory.join(&name)).map_or(0, |m| m.len().saturating_sub(page_size() as u64)), name })
         .collect();
     regions.sort_by(|a, b| a.name.cmp(&b.name));
     regions
@@ -350,8 +378,8 @@ fn stuck(seen: &Snapshot, findings: &mut Vec<Finding>) {
             let Some(publisher) = seen.publishers.iter().find(|p| p.id == lag.publisher) else { continue };
             if publisher.waiting && publisher.overflow == "block" {
                 let what = format!(
-                    "publisher of '{}' waits for room: subscriber '{}' of '{}' (pid {}) {state}, {} bytes behind",
-                    publisher.topic, subscriber.pattern, who.label, who.pid, lag.bytes
+                    "publisher of '{}' waits for room: subscriber '{}' of '{}' (pid {}) {state}, {} messages behind",
+                    publisher.topic, subscriber.pattern, who.label, who.pid, lag.messages
                 );
                 let remedy = if who.stopped { "continue that process (kill -CONT) or end it" } else { "read faster, raise capacity, or use overflow drop_oldest" };
                 findings.push(finding(Severity::Warning, what, remedy));

@@ -34,7 +34,7 @@ pub use wait::WaitSet;
 #[cfg(not(loom))]
 pub use mechanisms::ring::{RingConsumer, RingOptions, RingProducer, RingStats};
 #[cfg(not(loom))]
-pub use domain::{domains, runtime_dir};
+pub use domain::{domains, domains_in, runtime_dir};
 #[cfg(not(loom))]
 pub use inspect::{
     Finding, Lag, ParticipantInfo, Pin, PublisherInfo, RegionInfo, RingInfo, Severity, Snapshot, SubscriberInfo, doctor, snapshot,

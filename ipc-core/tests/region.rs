@@ -92,9 +92,18 @@ fn everything_is_seen_from_outside() {
     assert_eq!((p.published, p.bytes, p.topic.as_str()), (2, 5001, "t.a"));
     assert_eq!((s.received, s.missed, s.pinned, s.rings), (1, 0, 1, 1));
     assert_eq!((s.lag.len(), s.lag[0].publisher, s.pins[0].publisher), (1, p.id, p.id));
+    assert_eq!((s.lag[0].messages, seen.regions[0].size), (1, 100));
     assert_eq!((seen.regions[0].name.as_str(), seen.rings[0].producer, seen.rings[0].consumer), ("r", true, false));
     assert!(seen.bytes > 256 << 10);
+    let json = serde_json::to_value(&seen).unwrap();
+    assert_eq!(json["publishers"][0]["id"], format!("{:016x}", p.id), "JSON numbers would lose digits");
     drop(sample);
+    // A subscriber that never came round yet is behind by all there is.
+    let _idle = domain.subscriber("u", &SubscriberOptions::default()).unwrap();
+    let mut other = domain.publisher("u", &PublisherOptions::default()).unwrap();
+    (0..3).for_each(|_| other.publish(b"x").unwrap());
+    let idle = snapshot(&place.options()).unwrap().subscribers.into_iter().find(|s| s.pattern == "u").unwrap();
+    assert_eq!(idle.lag.iter().map(|lag| lag.messages).collect::<Vec<_>>(), [3]);
     assert!(doctor(&place.options(), false).unwrap().is_empty());
     domain.unlink(Noun::Region, "r").unwrap();
     drop(domain);

@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod layout;
 mod open;
 pub mod participants;
+pub mod steps;
 pub mod waiter;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
-pub use open::{domains, runtime_dir};
+pub use open::{domains, domains_in, runtime_dir};
 pub(crate) use open::{find, Place};
 
 /// How a wait waits.

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
 use crate::sys::file::{self, Access};
 use crate::sys::process;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub const PUBLISHERS: &str = "publishers";
@@ -83,11 +83,15 @@ pub fn runtime_dir() -> Result<PathBuf> {
 
 /// The names of the domains in the runtime directory.
 pub fn domains() -> Result<Vec<String>> {
-    let base = runtime_dir()?;
-    let mut names: Vec<String> = file::names(&base);
-    names.retain(|name| base.join(name).join(PARTICIPANTS).exists());
+    Ok(domains_in(&runtime_dir()?))
+}
+
+/// The names of the domains in another directory.
+pub fn domains_in(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = file::names(directory);
+    names.retain(|name| directory.join(name).join(PARTICIPANTS).exists());
     names.sort();
-    Ok(names)
+    names
 }
 
 fn base(options: &DomainOptions) -> Result<(PathBuf, bool)> {

@@ -1,7 +1,7 @@
 //! The memory of a ring: its head, and its data mapped twice back to back so that every record is contiguous.
 
 use super::{RECORD_HEADER, Shape};
-use crate::domain::layout::{Header, Kind, SharedName, map_head};
+use crate::domain::layout::{Header, Kind, LINE, SharedName, map_head};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file;
@@ -137,6 +137,17 @@ impl RingMap {
 
     pub fn capacity(&self) -> u64 {
         self.capacity
+    }
+
+    /// How many records a reader at `position` has before it, as an onlooker counts them: those
+    /// overwritten already are not among them.
+    pub fn unread(&self, position: u64) -> u64 {
+        let head = self.head();
+        let at = position.max(head.claim.load(Ordering::Acquire)) & !(LINE as u64 - 1);
+        let ready = self.ready(at).load(Ordering::Acquire);
+        let seq = head.seq.load(Ordering::Acquire);
+        // Zero: nothing there. More than there ever were: overwritten this instant.
+        if (1..=seq).contains(&ready) { seq - (ready - 1) } else { 0 }
     }
 
     #[inline(always)]
