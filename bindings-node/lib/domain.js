@@ -4,6 +4,7 @@ const { basename } = require('node:path')
 const native = require('./native.js')
 const { AxonicError, checked, invalid } = require('./error.js')
 const internal = require('./internal.js')
+const { ABANDON } = internal
 const { Publisher } = require('./publisher.js')
 const { Region } = require('./region.js')
 const { RingConsumer, RingProducer } = require('./ring.js')
@@ -19,8 +20,10 @@ function closeAll () {
 
 class Domain {
   #native
-  /** Handles of this domain that somebody waits on. */
+  /** What of this domain somebody waits on. */
   #busy = new Set()
+  /** Open ring ends: they hold their role until they are closed, also beyond the domain. */
+  #ends = new Set()
   #reference = new WeakRef(this)
 
   /** Made by `open`. */
@@ -51,11 +54,11 @@ class Domain {
   }
 
   ringProducer (name, options = {}) {
-    return new RingProducer(this.#open('ringProducer', name, options), name, this.#busy)
+    return new RingProducer(this.#open('ringProducer', name, options), name, this.#busy, this.#ends)
   }
 
   ringConsumer (name, options = {}) {
-    return new RingConsumer(this.#open('ringConsumer', name, options), name, this.#busy)
+    return new RingConsumer(this.#open('ringConsumer', name, options), name, this.#busy, this.#ends)
   }
 
   unlink (noun, name) {
@@ -66,6 +69,7 @@ class Domain {
     if (this.closed) return
     const error = new AxonicError('Closed', `domain "${this.name}" was closed while somebody waited in it`)
     for (const waiters of this.#busy) waiters.close(error)
+    for (const end of this.#ends) end[ABANDON]()
     this.#native.close()
     forget(this.#reference)
     collected.unregister(this.#reference)

@@ -6,6 +6,8 @@ const native = require('./native.js')
 
 /** Key of a handle's native object. */
 const NATIVE = Symbol('axonic.native')
+/** Key of how a domain closes a ring end. */
+const ABANDON = Symbol('axonic.abandon')
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 const DISPOSE = Symbol.dispose ?? Symbol.for('nodejs.dispose')
 const ASYNC_DISPOSE = Symbol.asyncDispose ?? Symbol.for('nodejs.asyncDispose')
@@ -56,6 +58,7 @@ function inspectable (Class, describe) {
 }
 
 module.exports = {
+  ABANDON,
   NATIVE,
   ROW,
   ROWS,

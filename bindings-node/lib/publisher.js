@@ -99,25 +99,27 @@ class Publisher {
 
   /** Lends shared memory to `callback` and publishes it when that returns. */
   loan (spec, callback) {
+    const parsed = parseSpec(spec, callback)
     this.#overtake()
-    return this.#loan(parseSpec(spec, callback), callback)
+    const lent = this.#lend(parsed, false)
+    const commit = (result) => {
+      this.#commit(lent, false)
+      return result
+    }
+    const result = this.#fill(lent, callback)
+    return typeof result?.then === 'function' ? Promise.resolve(result).then(commit, this.#abort(lent)) : commit(result)
   }
 
-  /** `loan` that waits for room. */
-  loanAsync (spec, callback, options) {
-    try {
-      const parsed = parseSpec(spec, callback)
-      return this.#waiters.wait(() => {
-        try {
-          return this.#loan(parsed, callback)
-        } catch (error) {
-          if (error === parsed.noRoom) return AGAIN
-          throw error
-        }
-      }, options)
-    } catch (error) {
-      return Promise.reject(error)
-    }
+  /** `loan` that waits for room: for the memory, and again for its place in the ring. */
+  async loanAsync (spec, callback, { timeout, signal } = {}) {
+    const parsed = parseSpec(spec, callback)
+    const end = performance.now() + (timeout ?? Infinity)
+    const lent = await this.#waiters.wait(() => this.#lend(parsed, true) ?? AGAIN, { timeout, signal })
+    const abort = this.#abort(lent)
+    const result = await Promise.resolve(this.#fill(lent, callback)).catch(abort)
+    const left = timeout === undefined ? undefined : Math.max(end - performance.now(), 0)
+    await this.#waiters.wait(() => (this.#commit(lent, true) ? undefined : AGAIN), { timeout: left, signal }).catch(abort)
+    return result
   }
 
   /** Waits until `count` subscribers are matched. */
@@ -207,33 +209,36 @@ class Publisher {
     return this.#bytes.write(text, at)
   }
 
-  #loan (spec, callback) {
-    const native = this.#native
-    let buffer
+  /** Takes a loan; null when quiet and full. */
+  #lend ({ bytes, parts }, quiet) {
+    const buffer = this.#native.loan(bytes, quiet)
+    return buffer === null ? null : { ticket: this.#table[TICKET], buffer, bytes, parts, gone: false }
+  }
+
+  /** Has a loan written; an exception gives it back. */
+  #fill (lent, callback) {
+    const { buffer, bytes, parts } = lent
     try {
-      buffer = native.loan(spec.bytes)
+      return callback(parts.content === RAW ? new Uint8Array(buffer) : values.shaped(buffer, 0, bytes, parts.dtype, parts.shape))
     } catch (error) {
-      if (error.code === 'AXONIC_WOULD_BLOCK') spec.noRoom = error
+      return this.#abort(lent)(error)
+    }
+  }
+
+  /** Publishes a loan; false when quiet and full. Otherwise, and after an error, it is gone. */
+  #commit (lent, quiet) {
+    lent.gone = true
+    const done = this.#native.commit(lent.ticket, lent.buffer, lent.parts, quiet)
+    lent.gone = done
+    return done
+  }
+
+  /** Gives a loan back, if it is still there, and throws `error`. */
+  #abort (lent) {
+    return (error) => {
+      if (!lent.gone) this.#native.abort(lent.ticket, lent.buffer)
       throw error
     }
-    const ticket = this.#table[TICKET]
-    const { parts } = spec
-    const abort = (error) => {
-      native.abort(ticket, buffer)
-      throw error
-    }
-    const commit = (result) => {
-      native.commit(ticket, buffer, parts)
-      return result
-    }
-    let result
-    try {
-      const array = parts.content === RAW ? new Uint8Array(buffer) : values.shaped(buffer, 0, spec.bytes, parts.dtype, parts.shape)
-      result = callback(array)
-    } catch (error) {
-      return abort(error)
-    }
-    return typeof result?.then === 'function' ? Promise.resolve(result).then(commit, abort) : commit(result)
   }
 }
 
@@ -242,15 +247,15 @@ const nothing = () => undefined
 /** `nbytes`, or `{ shape, dtype }`; either with `attributes`. */
 function parseSpec (spec, callback) {
   if (typeof callback !== 'function') throw invalid('loan takes a callback')
-  if (typeof spec === 'number') return { bytes: spec, parts: { content: RAW }, noRoom: undefined }
+  if (typeof spec === 'number') return { bytes: spec, parts: { content: RAW } }
   if (typeof spec !== 'object' || spec === null) {
     throw invalid('a loan is described by a number of bytes or by { shape, dtype }')
   }
   const parts = { content: RAW }
   if (spec.attributes !== undefined) parts.attributes = values.flatten(spec.attributes)
-  if (spec.shape === undefined) return { bytes: spec.bytes, parts, noRoom: undefined }
+  if (spec.shape === undefined) return { bytes: spec.bytes, parts }
   const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8')
-  return { bytes, parts: { ...parts, content: TENSOR, dtype, shape }, noRoom: undefined }
+  return { bytes, parts: { ...parts, content: TENSOR, dtype, shape } }
 }
 
 /** Milliseconds between looks; doubled up to the second number. */

@@ -8,14 +8,17 @@ const closedRing = (end, name) => new AxonicError('Closed', `ring ${end} "${name
 
 class RingProducer {
   #native
+  #ends
   #push
   #waiters
   #closed = false
 
   /** Made by `domain.ringProducer`. */
-  constructor (native, name, busy) {
+  constructor (native, name, busy, ends) {
     this.name = name
     this.#native = native
+    this.#ends = ends
+    ends.add(this)
     this.#push = native.bindPush()
     this.#waiters = new Waiters({
       fd: () => native.fd(),
@@ -76,12 +79,19 @@ class RingProducer {
     if (this.#closed) return
     this.#native.close()
     this.#closed = true
+    this.#ends.delete(this)
     this.#waiters.close(closedRing('producer', this.name))
+  }
+
+  [internal.ABANDON] () {
+    if (this.#native.inUse()) this.#waiters.close(closedRing('producer', this.name))
+    else this.close()
   }
 }
 
 class RingConsumer {
   #native
+  #ends
   #pop
   #popInto
   #bytes
@@ -90,10 +100,12 @@ class RingConsumer {
   #closed = false
 
   /** Made by `domain.ringConsumer`. */
-  constructor (native, name, busy) {
+  constructor (native, name, busy, ends) {
     const scratch = internal.getScratch()
     this.name = name
     this.#native = native
+    this.#ends = ends
+    ends.add(this)
     this.#pop = native.bindPop()
     this.#popInto = native.bindPopInto()
     this.#bytes = scratch.bytes
@@ -172,7 +184,13 @@ class RingConsumer {
     if (this.#closed) return
     this.#native.close()
     this.#closed = true
+    this.#ends.delete(this)
     this.#waiters.close(closedRing('consumer', this.name))
+  }
+
+  [internal.ABANDON] () {
+    if (this.#native.inUse()) this.#waiters.close(closedRing('consumer', this.name))
+    else this.close()
   }
 
   #borrow (callback) {

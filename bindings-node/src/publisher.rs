@@ -89,8 +89,18 @@ struct State {
 
 struct OpenLoan {
     loan: Loan,
-    /// Whether JavaScript writes into the loan itself rather than into a copy.
-    shared: bool,
+    view: ViewOf,
+}
+
+/// What JavaScript writes into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ViewOf {
+    /// The loan itself.
+    Loan,
+    /// Private memory, in an engine that refuses foreign one.
+    Copy,
+    /// Nothing any more.
+    Nothing,
 }
 
 impl State {
@@ -246,16 +256,18 @@ impl Publisher {
         Ok(!matches!(answer, Answer::No))
     }
 
-    /// Lends `length` bytes of shared memory as an `ArrayBuffer`; the ticket is in the table.
+    /// Lends `length` bytes of shared memory as an `ArrayBuffer`; the ticket is in the table. `null`
+    /// when quiet and full.
     #[napi]
-    pub fn loan<'env>(&self, env: &'env Env, length: f64) -> Result<Unknown<'env>> {
+    pub fn loan<'env>(&self, env: &'env Env, length: f64, quiet: bool) -> Result<Option<Unknown<'env>>> {
         let length = options::size("the length of a loan", length).or_throw(env)?;
-        let loan = self
-            .state
-            .with(|publisher| {
-                publisher.loan(length, Some(Duration::ZERO)).map_err(|error| no_room(publisher, error))
-            })
-            .or_throw(env)?;
+        let lent = self.state.with(|publisher| {
+            publisher.loan(length, Some(Duration::ZERO)).map_err(|error| no_room(publisher, error))
+        });
+        let loan = match lent {
+            Err(error) if quiet && error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            other => other.or_throw(env)?,
+        };
         // SAFETY: the loan is kept in `loans` until the view is detached; nobody else writes it.
         let View { buffer, shared } = unsafe { expose(env, loan.as_mut_ptr(), length) }?;
         let mut loans = self.state.loans.borrow_mut();
@@ -263,23 +275,25 @@ impl Publisher {
             loans.push(None);
             loans.len() - 1
         });
-        loans[ticket] = Some(OpenLoan { loan, shared });
+        let view = if shared { ViewOf::Loan } else { ViewOf::Copy };
+        loans[ticket] = Some(OpenLoan { loan, view });
         self.state.scratch.row(0)[TICKET] = ticket as f64;
-        Ok(buffer)
+        Ok(Some(buffer))
     }
 
-    /// Publishes a loan and ends its view.
+    /// Publishes a loan and ends its view; `false` when quiet and full, and then the loan waits for
+    /// another commit (or `abort`).
     #[napi]
-    pub fn commit(&self, env: &Env, ticket: u32, buffer: Unknown<'_>, parts: PayloadParts) -> Result<()> {
-        let OpenLoan { mut loan, shared } = self.state.take_loan(ticket).or_throw(env)?;
-        if !shared {
-            let written = bytes_of(env, &buffer);
-            let length = written.len().min(loan.len());
-            loan[..length].copy_from_slice(&written[..length]);
-        }
-        if !detach(env, &buffer) && shared {
-            return keep(loan, &self.state.topic).or_throw(env);
-        }
+    pub fn commit(
+        &self,
+        env: &Env,
+        ticket: u32,
+        buffer: Unknown<'_>,
+        parts: PayloadParts,
+        quiet: bool,
+    ) -> Result<bool> {
+        let mut open = self.state.take_loan(ticket).or_throw(env)?;
+        open = self.end_view(env, open, &buffer)?;
         let parts = parts.parse().or_throw(env)?;
         let meta = LoanMeta {
             len: None,
@@ -287,21 +301,37 @@ impl Publisher {
             tensor: parts.tensor.as_ref(),
             attributes: parts.attributes.as_ref(),
         };
-        self.state
-            .with(|publisher| {
-                publisher.commit(loan, &meta, Some(Duration::ZERO)).map_err(|error| no_room(publisher, error))
-            })
-            .or_throw(env)
+        let mut loan = Some(open.loan);
+        let committed = self.state.with(|publisher| {
+            let committed = publisher.commit_from(&mut loan, &meta, Some(Duration::ZERO));
+            committed.map_err(|error| no_room(publisher, error))
+        });
+        let done = quietly(committed, quiet).or_throw(env)?;
+        if let (Answer::No, Some(loan)) = (&done, loan) {
+            self.state.loans.borrow_mut()[ticket as usize] = Some(OpenLoan { loan, view: ViewOf::Nothing });
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Gives a loan back unpublished and ends its view.
     #[napi]
     pub fn abort(&self, env: &Env, ticket: u32, buffer: Unknown<'_>) -> Result<()> {
-        let OpenLoan { loan, shared } = self.state.take_loan(ticket).or_throw(env)?;
-        if !detach(env, &buffer) && shared {
-            return keep(loan, &self.state.topic).or_throw(env);
+        let open = self.state.take_loan(ticket).or_throw(env)?;
+        self.end_view(env, open, &buffer).map(drop)
+    }
+
+    /// Detaches the view of a loan, after fetching what was written into it if it is a copy.
+    fn end_view(&self, env: &Env, mut open: OpenLoan, buffer: &Unknown<'_>) -> Result<OpenLoan> {
+        if open.view == ViewOf::Copy {
+            let written = bytes_of(env, buffer);
+            let length = written.len().min(open.loan.len());
+            open.loan[..length].copy_from_slice(&written[..length]);
         }
-        Ok(())
+        if open.view != ViewOf::Nothing && !detach(env, buffer) && open.view == ViewOf::Loan {
+            return keep(open.loan, &self.state.topic).or_throw(env);
+        }
+        Ok(OpenLoan { view: ViewOf::Nothing, ..open })
     }
 
     /// Live matched subscribers now.
@@ -367,7 +397,7 @@ fn no_room(publisher: &axonic::Publisher, error: axonic::Error) -> axonic::Error
 
 /// Refuses a loan whose view was moved out of reach, and never reuses its memory: that memory can
 /// still be written through the moved view.
-fn keep(loan: Loan, topic: &str) -> axonic::Result<()> {
+fn keep<T>(loan: Loan, topic: &str) -> axonic::Result<T> {
     std::mem::forget(loan);
     Err(invalid(format!(
         "publisher {topic:?}: the array of a loan was transferred away inside its callback; the message is \

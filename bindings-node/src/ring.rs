@@ -174,6 +174,12 @@ impl RingProducer {
         self.state.with(|producer| Ok(producer.stats().into())).or_throw(env)
     }
 
+    /// Whether a reserve callback is still running.
+    #[napi]
+    pub fn in_use(&self) -> bool {
+        self.state.reserved.get().is_some()
+    }
+
     /// Ends the producer; a second time does nothing.
     #[napi]
     pub fn close(&self, env: &Env) -> Result<()> {
@@ -319,6 +325,12 @@ impl RingConsumer {
     #[napi]
     pub fn stats(&self, env: &Env) -> Result<RingStats> {
         self.state.with(|consumer| Ok(consumer.stats().into())).or_throw(env)
+    }
+
+    /// Whether a borrow callback is still running.
+    #[napi]
+    pub fn in_use(&self) -> bool {
+        self.state.viewed.get()
     }
 
     /// Ends the consumer; a second time does nothing.

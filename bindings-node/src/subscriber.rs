@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use axonic::{ErrorKind, Sample};
+use axonic::{Arrival, ErrorKind, Message, Sample, Tensor};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -73,6 +73,8 @@ const HELD: u32 = 256;
 const ATTRIBUTES: u32 = 512;
 /// Payloads in the scratch begin at multiples of this.
 const ALIGN: usize = 8;
+/// Larger payloads are copied straight into a buffer of their own.
+const PACK_MAX: usize = 16 << 10;
 /// Publishers remembered before the numbers start over with new ones.
 const MAX_SOURCES: usize = 1024;
 
@@ -86,8 +88,7 @@ struct Sources {
 }
 
 impl Sources {
-    fn number(&mut self, sample: &Sample) -> u32 {
-        let id = sample.publisher();
+    fn number(&mut self, (id, topic): (u64, &str)) -> u32 {
         if let Some((last, number)) = self.last
             && last == id
         {
@@ -96,7 +97,7 @@ impl Sources {
         let number = *self.numbers.entry(id).or_insert_with(|| {
             let number = self.next;
             self.next = self.next.wrapping_add(1);
-            self.known.insert(number, (id, sample.topic().to_string()));
+            self.known.insert(number, (id, topic.to_string()));
             number
         });
         self.last = Some((id, number));
@@ -113,12 +114,65 @@ impl Sources {
     }
 }
 
+/// What messages copied out of the ring and samples in place have in common.
+trait Received {
+    fn bytes(&self) -> &[u8];
+    fn from(&self) -> (u64, &str);
+    fn content_number(&self) -> u32;
+    fn counts(&self) -> (u64, u64);
+    fn shape(&self) -> Option<&Tensor>;
+    fn has_attributes(&self) -> bool;
+    fn into_sample(self) -> Sample;
+}
+
+macro_rules! received {
+    ($type:ty, $into_sample:ident) => {
+        impl Received for $type {
+            fn bytes(&self) -> &[u8] {
+                self.data()
+            }
+            fn from(&self) -> (u64, &str) {
+                (self.publisher(), self.topic())
+            }
+            fn content_number(&self) -> u32 {
+                self.content() as u32
+            }
+            fn counts(&self) -> (u64, u64) {
+                (self.missed(), self.sequence())
+            }
+            fn shape(&self) -> Option<&Tensor> {
+                self.tensor()
+            }
+            fn has_attributes(&self) -> bool {
+                // What cannot be decoded is reported when it is fetched.
+                self.attributes().map_or(true, |attributes| !attributes.is_empty())
+            }
+            fn into_sample(self) -> Sample {
+                $into_sample(self)
+            }
+        }
+    };
+}
+
+received!(Message<'_>, own);
+received!(Sample, same);
+
+fn own(message: Message<'_>) -> Sample {
+    message.to_sample()
+}
+
+fn same(sample: Sample) -> Sample {
+    sample
+}
+
 struct State {
     pattern: String,
     id: u64,
     subscriber: RefCell<Option<axonic::Subscriber>>,
     /// A message that was announced but not fetched yet; the next call announces it again.
     held: RefCell<Option<Sample>>,
+    /// An error that ended a batch which had messages already; the next call reports it.
+    deferred: RefCell<Option<axonic::Error>>,
     /// Samples under a scoped view, by ticket.
     borrowed: RefCell<Vec<Option<Sample>>>,
     sources: RefCell<Sources>,
@@ -133,81 +187,130 @@ impl State {
         }
     }
 
-    fn sample(&self) -> axonic::Result<Option<Sample>> {
-        if let Some(sample) = self.held.borrow_mut().take() {
-            return Ok(Some(sample));
-        }
-        self.with(|subscriber| subscriber.try_borrow())
-    }
-
-    /// Writes what is known about a sample into row `index`.
-    fn announce(&self, index: usize, sample: &Sample, flags: u32) {
+    /// Writes what is known about a message into row `index`.
+    fn announce(&self, index: usize, message: &impl Received, flags: u32) {
         let row = self.scratch.row(index);
-        let attributes = if has_attributes(sample) { ATTRIBUTES } else { 0 };
-        row[LENGTH] = sample.len() as f64;
-        row[SOURCE] = f64::from(self.sources.borrow_mut().number(sample));
-        row[CONTENT] = f64::from(sample.content() as u32 | flags | attributes);
-        row[MISSED] = sample.missed() as f64;
-        row[SEQUENCE] = sample.sequence() as f64;
-        if let Some(description) = sample.tensor() {
-            self.scratch.put_tensor(index, description);
+        let (missed, sequence) = message.counts();
+        row[LENGTH] = message.bytes().len() as f64;
+        row[SOURCE] = f64::from(self.sources.borrow_mut().number(message.from()));
+        row[CONTENT] = f64::from(message.content_number() | flags);
+        row[MISSED] = missed as f64;
+        row[SEQUENCE] = sequence as f64;
+        if let Some(tensor) = message.shape() {
+            self.scratch.put_tensor(index, tensor);
         }
     }
 
-    /// Up to `max` messages: small ones packed into the scratch; one that is large or has
-    /// attributes ends the batch and is held.
+    /// Up to `max` messages: small ones packed into the scratch; one that is large or has attributes
+    /// ends the batch and is held.
     fn next_many(&self, max: usize) -> axonic::Result<usize> {
-        self.sources.borrow_mut().trim();
-        let bytes = self.scratch.bytes();
-        let (mut at, mut count) = (0, 0);
-        while count < max.min(self.scratch.rows()) {
-            let Some(sample) = self.sample()? else { break };
-            let data = sample.data();
-            let fits = data.len() <= bytes.len() - at.min(bytes.len());
-            if fits && !has_attributes(&sample) {
-                self.announce(count, &sample, 0);
-                bytes[at..at + data.len()].copy_from_slice(data);
-                at += data.len().next_multiple_of(ALIGN);
-                count += 1;
-                continue;
-            }
-            // A small one that only found the scratch full waits for the next batch, which packs it.
-            if count == 0 || data.len() > bytes.len() || has_attributes(&sample) {
-                self.announce(count, &sample, HELD);
-                count += 1;
-            }
-            *self.held.borrow_mut() = Some(sample);
-            break;
+        if let Some(error) = self.deferred.take() {
+            return Err(error);
         }
-        Ok(count)
+        self.sources.borrow_mut().trim();
+        let mut batch = Batch { state: self, at: 0, count: 0 };
+        if let Some(sample) = self.held.take()
+            && let Some(held) = batch.add(sample)
+        {
+            *self.held.borrow_mut() = Some(held);
+            return Ok(batch.count);
+        }
+        let max = max.min(self.scratch.rows());
+        let taken = self.with(|subscriber| {
+            while batch.count < max {
+                let held = match subscriber.try_next()? {
+                    None => break,
+                    Some(Arrival::Small(message)) => batch.add(message),
+                    Some(Arrival::Large(sample)) => batch.add(sample),
+                };
+                if held.is_some() {
+                    *self.held.borrow_mut() = held;
+                    break;
+                }
+            }
+            Ok(())
+        });
+        match taken {
+            Err(error) if batch.count == 0 => return Err(error),
+            Err(error) => *self.deferred.borrow_mut() = Some(error),
+            Ok(()) => {}
+        }
+        Ok(batch.count)
     }
 
-    /// One message into `target`; -1 when there is none.
+    /// One message into `target`; -1 when there is none. One that does not fit is held.
     fn next_into(&self, target: &mut [u8]) -> axonic::Result<Answer> {
-        let Some(sample) = self.sample()? else { return Ok(Answer::Int(-1)) };
-        let data = sample.data();
-        let length = data.len();
+        if let Some(error) = self.deferred.take() {
+            return Err(error);
+        }
+        if let Some(sample) = self.held.take() {
+            return self.put_into(target, sample);
+        }
+        self.with(|subscriber| match subscriber.try_next()? {
+            None => Ok(Answer::Int(-1)),
+            Some(Arrival::Small(message)) => self.put_into(target, message),
+            Some(Arrival::Large(sample)) => self.put_into(target, sample),
+        })
+    }
+
+    fn put_into(&self, target: &mut [u8], message: impl Received) -> axonic::Result<Answer> {
+        let data = message.bytes();
+        let (length, room) = (data.len(), target.len());
         if let Some(target) = target.get_mut(..length) {
             target.copy_from_slice(data);
             return Ok(Answer::Int(length as i64));
         }
-        let topic = sample.topic().to_string();
-        *self.held.borrow_mut() = Some(sample);
-        Err(axonic::Error::new(
-            ErrorKind::TooLarge,
-            format!(
-                "subscriber {:?}: the next message on {topic:?} has {length} bytes and the buffer {}; the \
-                 message is kept, receive it with a larger buffer",
-                self.pattern,
-                target.len()
-            ),
-        ))
+        let text = format!(
+            "subscriber {:?}: the next message on {:?} has {length} bytes and the buffer {room}; the message \
+             is kept, receive it with a larger buffer",
+            self.pattern,
+            message.from().1
+        );
+        *self.held.borrow_mut() = Some(message.into_sample());
+        Err(axonic::Error::new(ErrorKind::TooLarge, text))
+    }
+
+    /// The next message as a sample.
+    fn sample(&self) -> axonic::Result<Option<Sample>> {
+        if let Some(error) = self.deferred.take() {
+            return Err(error);
+        }
+        if let Some(sample) = self.held.take() {
+            return Ok(Some(sample));
+        }
+        self.with(|subscriber| subscriber.try_borrow())
     }
 }
 
-fn has_attributes(sample: &Sample) -> bool {
-    // What cannot be decoded is reported when it is fetched.
-    sample.attributes().map_or(true, |attributes| !attributes.is_empty())
+/// Messages on their way into the scratch.
+struct Batch<'a> {
+    state: &'a State,
+    at: usize,
+    count: usize,
+}
+
+impl Batch<'_> {
+    /// Packs a message; one that must be held is announced, if it may be the last of this batch, and
+    /// given back.
+    fn add(&mut self, message: impl Received) -> Option<Sample> {
+        let bytes = self.state.scratch.bytes();
+        let data = message.bytes();
+        let attributes = if message.has_attributes() { ATTRIBUTES } else { 0 };
+        let packable = data.len() <= PACK_MAX && attributes == 0;
+        if packable && self.at + data.len() <= bytes.len() {
+            self.state.announce(self.count, &message, 0);
+            bytes[self.at..self.at + data.len()].copy_from_slice(data);
+            self.at += data.len().next_multiple_of(ALIGN);
+            self.count += 1;
+            return None;
+        }
+        // One that only found the scratch full is the first of the next batch.
+        if !packable {
+            self.state.announce(self.count, &message, HELD | attributes);
+            self.count += 1;
+        }
+        Some(message.into_sample())
+    }
 }
 
 /// The native subscriber behind the facade's.
@@ -225,6 +328,7 @@ impl Subscriber {
                 id: subscriber.id(),
                 subscriber: RefCell::new(Some(subscriber)),
                 held: RefCell::default(),
+                deferred: RefCell::default(),
                 borrowed: RefCell::default(),
                 sources: RefCell::default(),
                 scratch: scratch.clone(),
@@ -276,7 +380,7 @@ impl Subscriber {
     #[napi]
     pub fn bind_take<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"take", &self.state, |state: &State, call: &Call| {
-            let sample = state.held.borrow_mut().take();
+            let sample = state.held.take();
             let sample = sample.ok_or_else(|| invalid("no message is held"))?;
             call.bytes_mut(0).copy_from_slice(sample.data());
             Ok(Answer::Nothing)
@@ -288,7 +392,8 @@ impl Subscriber {
     pub fn borrow<'env>(&self, env: &'env Env) -> Result<Option<Unknown<'env>>> {
         self.state.sources.borrow_mut().trim();
         let Some(sample) = self.state.sample().or_throw(env)? else { return Ok(None) };
-        self.state.announce(0, &sample, 0);
+        let attributes = if Received::has_attributes(&sample) { ATTRIBUTES } else { 0 };
+        self.state.announce(0, &sample, attributes);
         let data = sample.data();
         // A sample that is not pinned is private memory already: a copy lets go of it at once.
         let view = if sample.is_pinned() {
@@ -364,7 +469,7 @@ impl Subscriber {
     #[napi]
     pub fn close(&self) {
         drop(self.state.subscriber.borrow_mut().take());
-        drop(self.state.held.borrow_mut().take());
+        drop(self.state.held.take());
     }
 
     pub(crate) fn with<T>(

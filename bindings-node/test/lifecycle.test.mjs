@@ -135,7 +135,9 @@ describe('lifecycle', () => {
     assert.equal(sub.tryBorrow((m) => { sub.close(); return m.array[4999] }), 4)
     assert.throws(() => pub.loan(5000, (array) => { pub.close(); array.fill(1) }), is('Closed'))
     const again = ax.publisher('t')
-    assert.throws(() => again.loan(5000, (array) => { ax.close(); array.fill(1) }), is('Closed'))
+    await assert.rejects(again.loanAsync(5000, (array) => { again.close(); array.fill(1) }), is('Closed'))
+    const last = ax.publisher('t')
+    assert.throws(() => last.loan(5000, (array) => { ax.close(); array.fill(1) }), is('Closed'))
   })
 
   it('collects what nobody holds any more', async () => {
@@ -196,6 +198,8 @@ describe('lifecycle', () => {
     await stuck
     assert.equal((await victim.ended).signal, 'SIGKILL')
     assert.equal(pub.subscribers, 0)
+    // The next to open something sweeps up after the dead.
+    domain(ax.name).publisher('t')
   })
 
   it('lets a Worker end in every way', async () => {

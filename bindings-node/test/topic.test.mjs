@@ -405,6 +405,28 @@ describe('topic', () => {
     assert.equal(last.data[0], 2)
   })
 
+  it('waits for room to publish a loan, and calls back once', async () => {
+    const { pub, sub } = pair({ overflow: 'block', capacity: 65_536 })
+    for (const size of [1000, 1]) {
+      assert.throws(() => { while (true) pub.publish(Buffer.alloc(size)) }, is('WouldBlock'))
+    }
+    let calls = 0
+    const write = (array) => { calls++; array.fill(6) }
+    assert.throws(() => pub.loan(5000, write), is('WouldBlock'))
+    await assert.rejects(pub.loanAsync(5000, write, { timeout: 20 }), is('Timeout'))
+    await assert.rejects(pub.loanAsync(5000, write, { signal: AbortSignal.timeout(20) }), { name: 'TimeoutError' })
+    assert.equal(calls, 3)
+    const waiting = pub.loanAsync(5000, write, { timeout: 5000 })
+    await new Promise(setImmediate)
+    assert.equal(calls, 4)
+    const got = sub.tryReceiveMany(10_000)
+    await waiting
+    got.push(...sub.tryReceiveMany(10_000))
+    assert.equal(calls, 4)
+    assert.deepEqual(got.at(-1).data, Buffer.alloc(5000, 6))
+    assert.equal(got.filter((message) => message.data.length === 5000).length, 1)
+  })
+
   it('knows who is there', async () => {
     const ax = domain()
     const pub = ax.publisher('here')

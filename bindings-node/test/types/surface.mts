@@ -1,0 +1,110 @@
+// What the types must accept, what they must know, and what they must refuse.
+
+import axonic, { AxonicError, WaitSet, errors, open, regionFromFd, sealedRegion } from 'axonic'
+import type {
+  ArrayOf, Attributes, BorrowedMessage, Domain, ErrorCode, Message, Publisher, Region, RingConsumer, RingProducer,
+  Shaped, Subscriber, TensorInfo
+} from 'axonic'
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
+function same<A, B> (_: Same<A, B>): void {}
+
+interface Order { id: number, note?: string }
+
+export async function surface (): Promise<void> {
+  const ax: Domain = open('d', { runtimeDir: '/dev/shm/x', mode: 0o660, group: 5, maxParticipants: 10, label: 'me' })
+  same<typeof axonic.open, typeof open>(true)
+  open()
+  open({ label: 'x' })
+  // @ts-expect-error a name is text
+  open(5)
+
+  const pub = ax.publisher<Order>('t', { overflow: 'block', capacity: 1, maxBytes: 1, retain: true, wait: 'spin' })
+  same<typeof pub, Publisher<Order>>(true)
+  pub.publish({ id: 1 })
+  pub.publish(Buffer.from('raw'))
+  pub.publish(Float32Array.of(1))
+  pub.publish({ data: Float32Array.of(1), shape: [1], dtype: 'float32' })
+  pub.publish({ id: 1 }, { attributes: { type: 'x' }, content: 'msgpack' })
+  // @ts-expect-error an order has an id
+  pub.publish({ note: 'x' })
+  // @ts-expect-error overflow is one of three
+  ax.publisher('t', { overflow: 'drop_oldest' })
+  const sent: Promise<void> = pub.publishAsync({ id: 1 }, { timeout: 5, signal: AbortSignal.timeout(1) })
+  await sent
+  pub.publishMany([{ id: 1 }, new Uint8Array(1)])
+  await pub.publishManyAsync(new Set([{ id: 1 }]), { timeout: 1 })
+  const lent: string = pub.loan(10, (a) => { same<typeof a, Uint8Array>(true); return 'x' })
+  const typed: number = pub.loan({ shape: [2], dtype: 'int64' }, (a) => {
+    same<typeof a, Shaped<BigInt64Array>>(true)
+    a[0] = 1n
+    return a.shape.length
+  })
+  pub.loan({ shape: [2] }, (a) => { same<typeof a, Shaped<Uint8Array>>(true) })
+  const waited: number = await pub.loanAsync({ bytes: 5, attributes: { type: 'x' } }, async (a) => a.length, { timeout: 1 })
+  same<ArrayOf<'bfloat16'>, Uint16Array>(true)
+  same<typeof pub.id, bigint>(true)
+  await pub.waitForSubscribers(1, { timeout: 1 })
+  const { wakesElided, slabBytes } = pub.stats()
+
+  const sub: Subscriber<Order> = ax.subscriber<Order>('orders.>', { start: 'oldest', maxBorrowed: 5, wait: 'adaptive', signal: AbortSignal.abort() })
+  const message: Message<Order> = await sub.receive({ timeout: 1 })
+  same<typeof message.value, Order>(true)
+  same<typeof message.data, Buffer>(true)
+  same<typeof message.missed, number>(true)
+  same<typeof message.sequence, number>(true)
+  same<typeof message.publisher, bigint>(true)
+  same<typeof message.tensor, TensorInfo | null>(true)
+  same<typeof message.attributes, Readonly<Attributes> | null>(true)
+  // @ts-expect-error messages are not written
+  message.topic = 'x'
+  const maybe = sub.tryReceive()
+  // @ts-expect-error there may be none
+  maybe.topic
+  const many: Message<Order>[] = await sub.receiveMany(5)
+  const length: number = sub.tryReceiveInto(new Float32Array(5))
+  const borrowed: number | null = sub.tryBorrow((m) => { same<typeof m, BorrowedMessage<Order>>(true); return m.array.length })
+  const later: string = await sub.borrow(async (m) => m.value.note ?? '')
+  sub.borrow((m) => {
+    // @ts-expect-error shared memory is read-only
+    m.array[0] = 1
+  })
+  for await (const m of sub) same<typeof m, Message<Order>>(true)
+  const untyped = ax.subscriber('>').tryReceive()
+  // @ts-expect-error a value of unknown type
+  untyped?.value.id
+
+  const region: Region = ax.region('r', { size: 1, create: 'createNew' })
+  same<typeof region.buffer, Buffer>(true)
+  region.write(0, region.read(0, 1))
+  sealedRegion(Buffer.alloc(1)).fd satisfies number
+  regionFromFd(3).close()
+  const producer: RingProducer = ax.ringProducer('r', { capacity: 1 })
+  await producer.pushAsync(Buffer.alloc(1), { timeout: 1 })
+  // @ts-expect-error a ring carries bytes
+  producer.push('text')
+  const consumer: RingConsumer = ax.ringConsumer('r')
+  for await (const data of consumer) same<typeof data, Buffer>(true)
+
+  const set = new WaitSet<string>()
+  set.add(sub, 'sub').add(pub, 'pub').addFd(0, 'stdin').addTimer(10, 'tick').remove('tick')
+  same<Awaited<ReturnType<typeof set.wait>>, string[]>(true)
+  // @ts-expect-error tokens of this set are text
+  set.addTimer(1, 5)
+  // @ts-expect-error handles are made by their domain
+  new ax.constructor.Publisher()
+
+  try {
+    ax.unlink('topic', 't')
+  } catch (error) {
+    if (error instanceof AxonicError) {
+      const code: ErrorCode = error.code
+      if (error.code === 'AXONIC_BUSY') same<typeof error.kind extends string ? true : false, true>(true)
+      // @ts-expect-error there is no such code
+      if (error.code === 'AXONIC_NONSENSE') return
+      void code
+    }
+  }
+  errors[0]?.number satisfies number | undefined
+  void [lent, typed, waited, wakesElided, slabBytes, many, length, borrowed, later]
+}
