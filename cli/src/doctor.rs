@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use axonic::inspect::{self, Finding, Severity};
+use axonic::{Finding, Severity};
 
 use crate::human::{plural, printable};
 use crate::output::{Output, Style};
@@ -16,7 +16,7 @@ Examples:
   axonic doctor --clean               remove what dead processes left behind
 
 Unread messages that a live subscriber is still owed are never removed.
-Exit code 1 when something is wrong and still there at the end.";
+Exit code 1 when something is wrong (more than a note) and still there at the end.";
 
 /// Find what is wrong, with the remedy for each finding
 #[derive(clap::Args)]
@@ -35,11 +35,13 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     };
     let mut left = 0;
     for name in &names {
-        let findings = inspect::doctor(&place.with_domain(name).options("doctor"), args.clean)?;
+        let findings = axonic::doctor(&place.with_domain(name).options("doctor"), args.clean)?;
         for finding in &findings {
             print(&mut out, name, finding, args.clean)?;
         }
-        left += findings.iter().filter(|finding| !(args.clean && finding.cleanable)).count();
+        let wrong =
+            |finding: &&Finding| finding.severity != Severity::Note && !(args.clean && finding.cleanable);
+        left += findings.iter().filter(wrong).count();
     }
     if left == 0 {
         let good = out.paint(Style::Good, "ok");
@@ -52,7 +54,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
 fn print(out: &mut Output<'_>, domain: &str, finding: &Finding, clean: bool) -> Result<(), Stop> {
     let (style, word) = match finding.severity {
         _ if clean && finding.cleanable => (Style::Good, "removed"),
-        Severity::Error => (Style::Error, "error"),
+        Severity::Problem => (Style::Error, "problem"),
         Severity::Warning => (Style::Warning, "warning"),
         Severity::Note => (Style::Quiet, "note"),
     };

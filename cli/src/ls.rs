@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use axonic::name::Pattern;
+use axonic::Pattern;
 
 use crate::human::{bytes, plural, printable, since};
 use crate::output::{Output, Style};
 use crate::place::Place;
 use crate::stop::{Outcome, Stop};
 use crate::table::Table;
-use crate::view::View;
+use crate::view::{View, held, id};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,11 +83,11 @@ fn summary(view: &View) -> [String; 6] {
 fn topics(view: &View) -> BTreeMap<&str, (Vec<String>, Vec<String>)> {
     let mut topics: BTreeMap<&str, (Vec<String>, Vec<String>)> = BTreeMap::new();
     for publisher in &view.snapshot.publishers {
-        topics.entry(&publisher.topic).or_default().0.push(view.who(publisher.participant));
+        topics.entry(&publisher.topic).or_default().0.push(view.who(&publisher.participant));
     }
     let published: Vec<&str> = topics.keys().copied().collect();
     for subscriber in view.snapshot.subscribers.iter().filter(|s| s.alive) {
-        let who = view.who(subscriber.participant);
+        let who = view.who(&subscriber.participant);
         let pattern = Pattern::new(&subscriber.pattern).ok();
         let matched = |topic: &&&str| pattern.as_ref().is_some_and(|pattern| pattern.matches(topic));
         let mut matches = published.iter().filter(matched).peekable();
@@ -107,15 +107,21 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     let path = out.paint(Style::Quiet, &snapshot.path.display().to_string());
     writeln!(out, "{name}  {}  {path}", bytes(snapshot.bytes))?;
 
-    let mut participants = Table::new(["ID", "LABEL", ">PID", ">SINCE", "STATE"]);
+    let mut participants = Table::new(["ID", "LABEL", ">PID", ">AGE", "STATE"]);
     for p in &snapshot.participants {
-        let state = match (p.alive, p.same_pid_namespace) {
-            (false, _) => "dead",
-            (true, true) => "live",
-            (true, false) => "live, other pid namespace",
+        let state = match p {
+            p if !p.alive => "dead",
+            p if p.stopped => "stopped",
+            p if !p.same_pid_namespace => "live, other pid namespace",
+            _ => "live",
         };
-        let id = format!("{}.{}", p.slot, p.epoch);
-        participants.row([id, printable(&p.label), p.pid.to_string(), since(p.since_unix_ms), state.into()]);
+        participants.row([
+            id(p),
+            printable(&p.label),
+            p.pid.to_string(),
+            since(p.since_unix_ms),
+            state.into(),
+        ]);
     }
     section(out, "participant", &participants)?;
 
@@ -134,9 +140,11 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
 }
 
 fn rings(view: &View) -> Table {
-    let mut table = Table::new(["RING", "PRODUCER", "CONSUMER", ">CAPACITY", ">WAITING"]);
+    let mut table = Table::new(["RING", "PRODUCER", "CONSUMER", ">CAPACITY", ">PENDING"]);
     for ring in &view.snapshot.rings {
-        table.row([ring.name.clone(), "-".into(), "-".into(), "-".into(), "-".into()]);
+        let ends = (held(ring.producer), held(ring.consumer));
+        let (capacity, pending) = (bytes(ring.capacity), bytes(ring.pending_bytes));
+        table.row([ring.name.clone(), ends.0.into(), ends.1.into(), capacity, pending]);
     }
     table
 }

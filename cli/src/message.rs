@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use axonic::{Attributes, Content, Message, value};
+use axonic::{Attributes, Content, Message, msgpack_to_json, preview};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
@@ -23,7 +23,7 @@ pub(crate) fn write_line(out: &mut Output<'_>, message: &Message<'_>) -> Result<
     match line(message.content(), data, out.is_terminal()) {
         Some(text) => out.write_all(&text)?,
         None => {
-            let text = value::preview(message.content(), message.tensor(), data, PREVIEW);
+            let text = preview(message.content(), message.tensor(), data, PREVIEW);
             out.write_all(text.as_bytes())?;
         }
     }
@@ -35,7 +35,7 @@ pub(crate) fn write_line(out: &mut Output<'_>, message: &Message<'_>) -> Result<
 fn line(content: Content, data: &[u8], terminal: bool) -> Option<Cow<'_, [u8]>> {
     match content {
         Content::Tensor => None,
-        Content::MessagePack => value::msgpack_to_json(data).ok().map(Cow::Owned),
+        Content::MessagePack => msgpack_to_json(data).ok().map(Cow::Owned),
         _ if terminal && !is_text(data) => None,
         Content::Json => Some(one_line(data)),
         Content::Raw => Some(Cow::Borrowed(data)),
@@ -119,7 +119,7 @@ pub(crate) fn write_json(out: &mut Output<'_>, message: &Message<'_>) -> Result<
 fn set_body<'a>(record: &mut Record<'a>, content: Content, data: &'a [u8]) {
     record.value = match content {
         Content::Json => raw_value(&one_line(data)),
-        Content::MessagePack => value::msgpack_to_json(data).ok().and_then(|json| raw_value(&json)),
+        Content::MessagePack => msgpack_to_json(data).ok().and_then(|json| raw_value(&json)),
         Content::Raw | Content::Tensor => None,
     };
     if record.value.is_some() {

@@ -24,11 +24,7 @@ impl Place {
     pub(crate) fn options(&self, verb: &str) -> DomainOptions {
         DomainOptions {
             name: self.domain.clone(),
-            // A shell's paths are relative to where it stands; the core insists on absolute ones.
-            runtime_dir: self
-                .runtime_dir
-                .as_ref()
-                .map(|path| absolute(path).unwrap_or_else(|_| path.clone())),
+            runtime_dir: self.chosen_directory(),
             label: Some(format!("axonic {verb}")),
             ..DomainOptions::default()
         }
@@ -44,16 +40,21 @@ impl Place {
         Ok(Domain::open_with(self.options(verb))?)
     }
 
+    /// A shell's paths are relative to where it stands; the core insists on absolute ones.
+    fn chosen_directory(&self) -> Option<PathBuf> {
+        self.runtime_dir.as_ref().map(|path| absolute(path).unwrap_or_else(|_| path.clone()))
+    }
+
     /// Where domains live.
     pub(crate) fn directory(&self) -> Result<PathBuf, Stop> {
-        match &self.runtime_dir {
-            Some(directory) => Ok(directory.clone()),
-            None => Ok(axonic::inspect::runtime_dir()?),
+        match self.chosen_directory() {
+            Some(directory) => Ok(directory),
+            None => Ok(axonic::runtime_dir()?),
         }
     }
 
     /// The names of all domains there.
     pub(crate) fn domains(&self) -> Result<Vec<String>, Stop> {
-        Ok(axonic::inspect::domains()?)
+        Ok(axonic::domains_in(&self.directory()?))
     }
 }

@@ -2,14 +2,12 @@
 
 use std::io::Write;
 
-use axonic::Overflow;
-
-use crate::human::{bytes, plural, since};
+use crate::human::{bytes, plural};
 use crate::output::{Output, Style};
 use crate::place::Place;
 use crate::stop::{Outcome, Stop};
 use crate::table::Table;
-use crate::view::{View, lag, publisher_state, subscriber_state};
+use crate::view::{View, held, id, lag, publisher_state, subscriber_state};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,8 +82,8 @@ fn publishers(view: &View) -> Table {
     for p in &view.snapshot.publishers {
         table.row([
             p.topic.clone(),
-            view.who(p.participant),
-            overflow(p.overflow).into(),
+            view.who(&p.participant),
+            p.overflow.into(),
             p.published.to_string(),
             bytes(p.bytes),
             p.blocked.to_string(),
@@ -93,18 +91,10 @@ fn publishers(view: &View) -> Table {
             p.wakes_elided.to_string(),
             bytes(p.capacity),
             bytes(p.slab_bytes),
-            publisher_state(p).into(),
+            publisher_state(view, p).into(),
         ]);
     }
     table
-}
-
-fn overflow(policy: Overflow) -> &'static str {
-    match policy {
-        Overflow::DropOldest => "drop_oldest",
-        Overflow::Block => "block",
-        Overflow::Reject => "reject",
-    }
 }
 
 fn subscribers(view: &View) -> Table {
@@ -122,14 +112,14 @@ fn subscribers(view: &View) -> Table {
     for s in &view.snapshot.subscribers {
         table.row([
             s.pattern.clone(),
-            view.who(s.participant),
+            view.who(&s.participant),
             s.received.to_string(),
             bytes(s.bytes),
             s.missed.to_string(),
             lag(s).to_string(),
             s.pinned.to_string(),
             s.rings.to_string(),
-            subscriber_state(s).into(),
+            subscriber_state(view, s).into(),
         ]);
     }
     table
@@ -148,7 +138,7 @@ fn lags(view: &View) -> Table {
     all.sort_by_key(|(_, lag)| std::cmp::Reverse(lag.messages));
     for (subscriber, lag) in all {
         let (topic, publisher) = origin(view, lag.publisher);
-        table.row([view.who(subscriber.participant), topic, publisher, lag.messages.to_string()]);
+        table.row([view.who(&subscriber.participant), topic, publisher, lag.messages.to_string()]);
     }
     table
 }
@@ -159,7 +149,7 @@ fn pins(view: &View) -> Table {
     for subscriber in &view.snapshot.subscribers {
         for pin in &subscriber.pins {
             let (topic, publisher) = origin(view, pin.publisher);
-            table.row([view.who(subscriber.participant), topic, publisher, pin.slots.to_string()]);
+            table.row([view.who(&subscriber.participant), topic, publisher, pin.slots.to_string()]);
         }
     }
     table
@@ -168,15 +158,24 @@ fn pins(view: &View) -> Table {
 /// Topic and participant of a publisher.
 fn origin(view: &View, publisher: u64) -> (String, String) {
     match view.publisher(publisher) {
-        Some(info) => (info.topic.clone(), view.who(info.participant)),
+        Some(info) => (info.topic.clone(), view.who(&info.participant)),
         None => ("-".to_owned(), "gone".to_owned()),
     }
 }
 
 fn rings(view: &View) -> Table {
-    let mut table = Table::new(["RING", ">CAPACITY"]);
+    let mut table =
+        Table::new(["RING", ">MESSAGES", ">PENDING", ">BLOCKED", ">CAPACITY", "PRODUCER", "CONSUMER"]);
     for ring in &view.snapshot.rings {
-        table.row([ring.name.clone(), "-".into()]);
+        table.row([
+            ring.name.clone(),
+            ring.messages.to_string(),
+            bytes(ring.pending_bytes),
+            ring.blocked.to_string(),
+            bytes(ring.capacity),
+            held(ring.producer).into(),
+            held(ring.consumer).into(),
+        ]);
     }
     table
 }
@@ -185,20 +184,28 @@ fn rings(view: &View) -> Table {
 fn notes(view: &View) -> Vec<String> {
     let mut notes = Vec::new();
     for p in &view.snapshot.publishers {
-        let (topic, who) = (&p.topic, view.who(p.participant));
+        let (topic, who) = (&p.topic, view.who(&p.participant));
         if p.orphan {
-            notes.push(format!("{topic}: {who} is gone, its ring stays until its subscribers have read it"));
+            notes
+                .push(format!("{topic}: {who} ended, its messages stay for those who have yet to read them"));
         } else if p.waiting {
             notes.push(format!("{topic}: {who} waits for a subscriber to make room"));
         }
     }
     for s in view.snapshot.subscribers.iter().filter(|s| s.alive && s.missed > 0) {
         let missed = s.missed;
-        notes.push(format!("{}: {} missed {missed} so far", s.pattern, view.who(s.participant)));
+        notes.push(format!("{}: {} missed {missed} so far", s.pattern, view.who(&s.participant)));
     }
-    for p in view.snapshot.participants.iter().filter(|p| !p.alive) {
-        let who = view.who(axonic::ParticipantId { slot: p.slot, epoch: p.epoch });
-        notes.push(format!("{who} died {}: `axonic doctor` tells what it left", since(p.since_unix_ms)));
+    for p in &view.snapshot.participants {
+        let who = view.who(&id(p));
+        if p.stopped {
+            notes.push(format!(
+                "{who} is stopped; it continues unharmed when it is woken (kill -CONT {})",
+                p.pid
+            ));
+        } else if !p.alive {
+            notes.push(format!("{who} died: `axonic doctor` tells what it left"));
+        }
     }
     notes
 }

@@ -76,6 +76,10 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     reader.missed.tell();
     let flushed = reader.out.flush();
     match outcome? {
+        // Without --count there is no other way to end: nothing is left undone. What a reader that
+        // does not read left in the buffer is not waited for.
+        End::Signal(_) if args.count.is_none() => return Ok(0),
+        End::Signal(signal) => return Err(Stop::Interrupted(signal)),
         End::Complete => {}
         End::Quiet if args.count.is_none() => {}
         End::Quiet => {
@@ -88,9 +92,6 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
                 plural(wanted, "message")
             )));
         }
-        // Without --count there is no other way to end: nothing is left undone.
-        End::Signal(signal) if args.count.is_some() => return Err(Stop::Interrupted(signal)),
-        End::Signal(_) => {}
     }
     flushed?;
     Ok(0)

@@ -134,13 +134,13 @@ fn publishers(view: &View, rates: &Rates<'_>) -> Table {
     for ([messages, volume, _], p) in all {
         table.row([
             p.topic.clone(),
-            view.who(p.participant),
+            view.who(&p.participant),
             rate(messages),
             bytes(volume as u64),
             p.published.to_string(),
             p.blocked.to_string(),
             bytes(p.slab_bytes),
-            publisher_state(p).into(),
+            publisher_state(view, p).into(),
         ]);
     }
     table
@@ -156,13 +156,13 @@ fn subscribers(view: &View, rates: &Rates<'_>) -> Table {
     for ([messages, volume, missed], s) in all {
         table.row([
             s.pattern.clone(),
-            view.who(s.participant),
+            view.who(&s.participant),
             rate(messages),
             bytes(volume as u64),
             rate(missed),
             lag(s).to_string(),
             s.pinned.to_string(),
-            subscriber_state(s).into(),
+            subscriber_state(view, s).into(),
         ]);
     }
     table

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         Kind::Ring => Noun::Ring,
     };
     // Opening creates: a mistyped domain must not come into being here.
-    axonic::inspect::snapshot(&place.options("unlink"))?;
+    axonic::snapshot(&place.options("unlink"))?;
     place.open("unlink")?.unlink(noun, &args.name)?;
     Ok(0)
 }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use axonic::ParticipantId;
-use axonic::inspect::{ParticipantInfo, PublisherInfo, Snapshot, SubscriberInfo};
+use axonic::{ParticipantInfo, PublisherInfo, Snapshot, SubscriberInfo};
 
 use crate::human::printable;
 use crate::place::Place;
@@ -12,7 +11,8 @@ use crate::stop::Stop;
 /// A snapshot and the indexes to read it by.
 pub(crate) struct View {
     pub(crate) snapshot: Snapshot,
-    names: HashMap<(u32, u32), String>,
+    /// `slot.epoch` to the participant's place in the snapshot.
+    participants: HashMap<String, usize>,
     /// Publisher id to its place in the snapshot.
     publishers: HashMap<u64, usize>,
 }
@@ -20,19 +20,30 @@ pub(crate) struct View {
 impl View {
     /// The domain as it is now, seen from outside.
     pub(crate) fn take(place: &Place, verb: &str) -> Result<View, Stop> {
-        Ok(View::of(axonic::inspect::snapshot(&place.options(verb))?))
+        Ok(View::of(axonic::snapshot(&place.options(verb))?))
     }
 
     pub(crate) fn of(snapshot: Snapshot) -> View {
-        let names = snapshot.participants.iter().map(|p| ((p.slot, p.epoch), name(p))).collect();
+        let participants = snapshot.participants.iter().enumerate().map(|(at, p)| (id(p), at)).collect();
         let publishers = snapshot.publishers.iter().enumerate().map(|(at, p)| (p.id, at)).collect();
-        View { snapshot, names, publishers }
+        View { snapshot, participants, publishers }
     }
 
     /// `label(pid)`; the participant's id when it has left the table.
-    pub(crate) fn who(&self, participant: ParticipantId) -> String {
-        let key = (participant.slot, participant.epoch);
-        self.names.get(&key).cloned().unwrap_or_else(|| format!("gone({participant})"))
+    pub(crate) fn who(&self, participant: &str) -> String {
+        match self.participant(participant) {
+            Some(info) => format!("{}({})", printable(&info.label), info.pid),
+            None => format!("ended({participant})"),
+        }
+    }
+
+    /// Is it alive but stopped, by a signal or a debugger?
+    pub(crate) fn is_stopped(&self, participant: &str) -> bool {
+        self.participant(participant).is_some_and(|info| info.stopped)
+    }
+
+    fn participant(&self, id: &str) -> Option<&ParticipantInfo> {
+        self.participants.get(id).map(|at| &self.snapshot.participants[*at])
     }
 
     /// The publisher with this id, if its ring still exists.
@@ -41,28 +52,34 @@ impl View {
     }
 }
 
-fn name(participant: &ParticipantInfo) -> String {
-    format!("{}({})", printable(&participant.label), participant.pid)
+/// The participant's id as others refer to it.
+pub(crate) fn id(participant: &ParticipantInfo) -> String {
+    format!("{}.{}", participant.slot, participant.epoch)
 }
 
 /// The state of a publisher in a word.
-pub(crate) fn publisher_state(publisher: &PublisherInfo) -> &'static str {
+pub(crate) fn publisher_state(view: &View, publisher: &PublisherInfo) -> &'static str {
     match publisher {
         p if p.orphan => "orphan",
-        p if !p.alive => "dead",
-        p if p.closed => "closed",
+        p if view.is_stopped(&p.participant) => "stopped",
         p if p.waiting => "waits for room",
         _ => "live",
     }
 }
 
 /// The state of a subscriber in a word.
-pub(crate) fn subscriber_state(subscriber: &SubscriberInfo) -> &'static str {
+pub(crate) fn subscriber_state(view: &View, subscriber: &SubscriberInfo) -> &'static str {
     match subscriber {
         s if !s.alive => "dead",
+        s if view.is_stopped(&s.participant) => "stopped",
         s if s.waiting => "waits",
         _ => "live",
     }
+}
+
+/// Whether somebody alive holds an end of a ring.
+pub(crate) fn held(alive: bool) -> &'static str {
+    if alive { "live" } else { "-" }
 }
 
 /// All messages a subscriber has yet to read.

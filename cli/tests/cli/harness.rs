@@ -6,8 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use axonic::inspect::{Snapshot, snapshot};
-use axonic::{Domain, DomainOptions};
+use axonic::{Domain, DomainOptions, ErrorKind, Snapshot, snapshot};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -51,9 +50,12 @@ impl Place {
         Domain::open_with(self.options(name)).unwrap()
     }
 
-    /// The default domain seen from outside.
+    /// The default domain seen from outside; empty when there is none.
     pub fn snapshot(&self) -> Snapshot {
-        snapshot(&self.options("default")).unwrap()
+        match snapshot(&self.options("default")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Snapshot::default(),
+            seen => seen.unwrap(),
+        }
     }
 
     /// `axonic` with these arguments, in this place.
@@ -104,10 +106,9 @@ impl Place {
         running
     }
 
-    /// How many live subscribers the default domain has; 0 when there is no such domain.
+    /// How many live subscribers the default domain has.
     pub fn listeners(&self) -> usize {
-        let seen = snapshot(&self.options("default"));
-        seen.map_or(0, |seen| seen.subscribers.iter().filter(|subscriber| subscriber.alive).count())
+        self.snapshot().subscribers.iter().filter(|subscriber| subscriber.alive).count()
     }
 }
 

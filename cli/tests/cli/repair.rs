@@ -1,6 +1,6 @@
 //! `doctor` and `unlink`: what a killed process leaves, and how it goes away.
 
-use axonic::{PublisherOptions, RegionOptions, inspect};
+use axonic::{PublisherOptions, RegionOptions};
 use nix::sys::signal::Signal;
 
 use crate::harness::{Place, until};
@@ -96,5 +96,5 @@ fn unlink_does_not_create_the_domain_it_looks_into() {
     assert_eq!(place.run(["unlink", "region", "x", "--domain", "nowhere"]).error().0, 1);
     assert!(place.ok(["ls"]).starts_with("no domains"));
     let options = axonic::DomainOptions { runtime_dir: Some(place.path().into()), ..Default::default() };
-    assert!(inspect::snapshot(&options).is_err());
+    assert!(axonic::snapshot(&options).is_err());
 }

@@ -52,8 +52,10 @@ fn nothing_is_lost_however_slow_the_reader() {
     let place = Place::new();
     let count = lines.len().to_string();
     let sub = place.sub(["t", "--count", &count]);
-    feed(&place, &["pub", "t"], lines.join("\n").as_bytes()).ok();
-    let received = sub.finish().ok();
+    let received = std::thread::scope(|scope| {
+        scope.spawn(|| feed(&place, &["pub", "t"], lines.join("\n").as_bytes()).ok());
+        sub.finish().ok()
+    });
     assert!(received.lines().eq(lines.iter().map(String::as_str)), "{} lines", received.lines().count());
 }
 
