@@ -160,11 +160,13 @@ fn a_hundred_pinned_views_stall_nobody() {
     }
     let mut publisher = domain.publisher("t", &options(Overflow::DropOldest)).unwrap();
     let mut few = domain.subscriber("t", &SubscriberOptions { max_borrowed: 2, ..Default::default() }).unwrap();
-    for _ in 0..3 {
+    for _ in 0..4 {
         publisher.publish(&[0; 5000]).unwrap();
     }
     let held = [few.borrow(SECOND).unwrap(), few.borrow(SECOND).unwrap()];
     assert_eq!(few.borrow(SECOND).unwrap_err().kind(), ErrorKind::LimitReached);
+    assert_eq!(few.receive(SECOND).unwrap().data().len(), 5000, "a copy needs no place to borrow");
+    assert_eq!(few.stats().pinned, 2);
     drop(held);
     assert_eq!(few.borrow(SECOND).unwrap().missed(), 0);
 }

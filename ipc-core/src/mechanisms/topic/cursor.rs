@@ -21,6 +21,9 @@ use std::sync::Mutex;
 pub const MAX_RINGS: usize = 1024;
 /// Samples one subscriber can have borrowed at a time.
 pub const MAX_BORROWED: usize = 1024;
+/// Places to announce slots in: one beyond those for borrowing is for a payload while it is copied,
+/// so that receiving copies never fails for want of a place. (A whole line, to end on one.)
+pub const PIN_PLACES: usize = MAX_BORROWED + LINE / size_of::<u64>();
 /// A position that holds nobody up.
 pub const NOWHERE: u64 = u64::MAX;
 
@@ -56,7 +59,7 @@ pub struct SubscriberHead {
     _pad3: [AtomicU64; 13],
     pub cursors: [Cursor; MAX_RINGS],
     /// A slab slot being read: `cursor index + 1 (16) | segment (24) | slot (24)`; zero: free (H1).
-    pub pins: [AtomicU64; MAX_BORROWED],
+    pub pins: [AtomicU64; PIN_PLACES],
 }
 
 // SAFETY: atomics only.
@@ -119,18 +122,25 @@ impl SubscriberShared {
 
     /// How many samples are borrowed now.
     pub fn pinned(&self) -> usize {
-        let most = self.head().max_borrowed.load(Ordering::Relaxed) as usize;
-        most.saturating_sub(lock(&self.free).len())
+        self.most().saturating_sub(lock(&self.free).len())
+    }
+
+    /// How many samples may be borrowed. Only we write that word.
+    fn most(&self) -> usize {
+        self.head().max_borrowed.load(Ordering::Relaxed) as usize
     }
 
     /// Announces that a slot is being read, and fences. The caller checks the slot's stamp next.
     ///
     /// **H1** reader: pin, full fence, stamp — publisher: stamp = 0, full fence, pins. At least one
     /// sees the other, so a slot is never overwritten under a reader that believes in it.
-    pub fn pin(&self, word: u64) -> Result<u16> {
+    ///
+    /// A slot that is only `copying` has a place of its own when all others are taken.
+    pub fn pin(&self, word: u64, copying: bool) -> Result<u16> {
         let mut free = lock(&self.free);
         let head = self.head();
-        let Some(place) = free.pop() else {
+        let beyond = copying.then(|| self.most() as u16);
+        let Some(place) = free.pop().or(beyond) else {
             return Err(Error::new(
                 ErrorKind::LimitReached,
                 format!(
@@ -151,7 +161,9 @@ impl SubscriberShared {
     /// Takes the announcement back: the slot may be overwritten from now on.
     pub fn unpin(&self, place: u16) {
         self.head().pins[usize::from(place)].store(0, Ordering::Release);
-        lock(&self.free).push(place);
+        if usize::from(place) < self.most() {
+            lock(&self.free).push(place);
+        }
     }
 
     fn unlink(&self) {

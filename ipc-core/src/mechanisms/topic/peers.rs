@@ -1,6 +1,6 @@
 //! A publisher's view of its subscribers: their cursors, pins and bells.
 
-use super::cursor::{MAX_BORROWED, MAX_RINGS, NOWHERE, SubscriberHead, pin_word};
+use super::cursor::{MAX_RINGS, NOWHERE, SubscriberHead, pin_word};
 use super::slab::Slot;
 use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::waiter::{Ringer, Waiter};
@@ -140,7 +140,7 @@ impl Peers {
             let Some(index) = peer.find_cursor(ring) else { return false };
             let wanted = pin_word(index, slot.segment, slot.slot);
             let head = &peer.head;
-            let high = (head.pins_high.load(Ordering::Acquire) as usize).min(MAX_BORROWED);
+            let high = (head.pins_high.load(Ordering::Acquire) as usize).min(head.pins.len());
             head.pins[..high].iter().any(|pin| pin.load(Ordering::Acquire) == wanted)
         })
     }

@@ -527,7 +527,7 @@ impl Subscriber {
         if descriptor.slot as usize >= segment.slots || length > segment.slot_size {
             return Err(corrupt("a descriptor points outside its segment"));
         }
-        let place = self.shared.pin(pin_word(source.cursor, descriptor.segment, descriptor.slot))?;
+        let place = self.shared.pin(pin_word(source.cursor, descriptor.segment, descriptor.slot), take == Take::Copy)?;
         if segment.stamp(descriptor.slot).load(Ordering::Acquire) != found.seq + 1 {
             self.shared.unpin(place);
             return if source.reader.racy() { Ok(None) } else { Err(corrupt("a slot lost its stamp before it was read")) };
