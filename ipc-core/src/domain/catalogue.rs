@@ -1,11 +1,11 @@
 //! The catalogue: which objects of a kind a domain holds, read from its directory and cached until
 //! the generation word says that something changed.
 //!
-//! **D1**: whoever appears links its file, raises its generation, and then scans the other side;
-//! each step is a full barrier, so of two that appear at the same time at least one finds the other.
+//! **D1**: whoever appears links its file, raises its generation (a full barrier), and then scans the
+//! other side, so of two that appear at the same time at least one finds the other.
 
 use super::layout::{Header, ObjectId, SharedName};
-use super::participants::Generation;
+use super::steps::{Generation, Seen};
 use crate::error::Result;
 use crate::sys::file;
 use std::collections::{HashMap, HashSet};
@@ -24,23 +24,23 @@ pub struct Listed {
 /// The objects of one directory.
 pub struct Catalogue {
     directory: PathBuf,
-    seen: Option<u64>,
+    seen: Seen,
     entries: Vec<Arc<Listed>>,
     known: HashMap<ObjectId, Arc<Listed>>,
 }
 
 impl Catalogue {
     pub fn new(directory: PathBuf) -> Catalogue {
-        Catalogue { directory, seen: None, entries: Vec::new(), known: HashMap::new() }
+        Catalogue { directory, seen: Seen::default(), entries: Vec::new(), known: HashMap::new() }
     }
 
     /// The objects as of `generation` or later, oldest first, and the generation they are as of.
     pub fn refresh(&mut self, generation: &Generation) -> (u64, &[Arc<Listed>]) {
-        let now = generation.now();
-        if self.seen != Some(now) {
+        let mut seen = std::mem::take(&mut self.seen);
+        let now = seen.look(generation, || {
             self.scan();
-            self.seen = Some(now);
-        }
+        });
+        self.seen = seen;
         (now, &self.entries)
     }
 

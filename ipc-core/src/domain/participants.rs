@@ -7,6 +7,8 @@
 //! Taking a slot: lock the byte, store `epoch + 1` as CLAIMING, fill the entry, store it as LIVE. A
 //! death between any two of these frees the lock, and the next taker starts over with a new epoch.
 
+pub use super::steps::Generation;
+use super::steps::Tenancy;
 use super::layout::{Header, Kind, LINE, MAX_EPOCH, MAX_SLOTS, ObjectId, ParticipantId, SharedName, map_checked};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
@@ -37,34 +39,10 @@ pub struct Board {
     pub subscribers: Generation,
 }
 
-/// A counter on two cache lines of its own (neighbouring lines are fetched in pairs).
-#[repr(C)]
-pub struct Generation {
-    value: AtomicU64,
-    _pad: [AtomicU64; 15],
-}
-
-impl Generation {
-    /// Tells everyone who compares it to look again. Sequentially consistent: pairs with [`Generation::now`] (D1).
-    pub fn raise(&self) {
-        self.value.fetch_add(1, Ordering::SeqCst);
-    }
-
-    #[inline(always)]
-    pub fn now(&self) -> u64 {
-        self.value.load(Ordering::Acquire)
-    }
-}
-
 /// One entry of the table.
 #[repr(C)]
 struct Entry {
-    /// `epoch << 8 | phase`.
-    state: AtomicU64,
-    pid: AtomicU64,
-    /// Inode of its pid namespace; a pid means nothing in another.
-    pid_namespace: AtomicU64,
-    start_time: AtomicU64,
+    tenancy: Tenancy,
     /// Milliseconds since 1970.
     since: AtomicU64,
     /// [`REGISTERED`], [`NO_BARRIER`].
@@ -77,10 +55,6 @@ const REGISTERED: u64 = 1;
 /// The process cannot issue a membarrier: writers it listens to must fence (W1).
 const NO_BARRIER: u64 = 2;
 
-const FREE: u64 = 0;
-const CLAIMING: u64 = 1;
-const LIVE: u64 = 2;
-
 // SAFETY: atomics only.
 unsafe impl Shared for Board {}
 // SAFETY: atomics only.
@@ -91,6 +65,7 @@ const TABLE: usize = 4096;
 const ENTRY: usize = 256;
 const _: () = assert!(size_of::<Entry>() <= ENTRY && size_of::<Board>() <= TABLE);
 const _: () = assert!(offset_of!(Board, publishers) == 2 * LINE && offset_of!(Board, subscribers) == 4 * LINE);
+const _: () = assert!(offset_of!(Entry, since) == 32 && offset_of!(Entry, label) == 48);
 
 /// Becomes readable when the process of a participant exits.
 pub struct Death(PidFd);
@@ -173,16 +148,16 @@ impl Participants {
                 continue;
             }
             let entry = self.entry(slot);
-            let epoch = (entry.state.load(Ordering::Relaxed) >> 8) as u32 % MAX_EPOCH + 1;
-            entry.state.store(u64::from(epoch) << 8 | CLAIMING, Ordering::Release);
-            entry.pid.store(u64::from(process::pid()), Ordering::Relaxed);
-            entry.pid_namespace.store(self.namespace, Ordering::Relaxed);
-            entry.start_time.store(process::start_time(process::pid()).unwrap_or(0), Ordering::Relaxed);
+            let tenancy = &entry.tenancy;
+            let epoch = tenancy.claim(MAX_EPOCH);
+            tenancy.pid.store(u64::from(process::pid()), Ordering::Relaxed);
+            tenancy.namespace.store(self.namespace, Ordering::Relaxed);
+            tenancy.start_time.store(process::start_time(process::pid()).unwrap_or(0), Ordering::Relaxed);
             entry.since.store(clock::unix_millis(), Ordering::Relaxed);
             let barrier = if fence::available() { 0 } else { NO_BARRIER };
             entry.flags.store(barrier | if fence::register() { REGISTERED } else { 0 }, Ordering::Relaxed);
             entry.label.write(label);
-            entry.state.store(u64::from(epoch) << 8 | LIVE, Ordering::Release);
+            tenancy.settle(epoch);
             return Ok(ParticipantId { slot, epoch });
         }
         Err(Error::new(
@@ -211,10 +186,7 @@ impl Participants {
 
     /// Gives the slot back.
     pub fn leave(&self, me: ParticipantId) {
-        let entry = self.entry(me.slot);
-        if entry.state.load(Ordering::Relaxed) >> 8 == u64::from(me.epoch) {
-            entry.state.store(u64::from(me.epoch) << 8 | FREE, Ordering::Release);
-        }
+        self.entry(me.slot).tenancy.vacate(me.epoch);
         lock::unlock(self.fd.as_fd(), u64::from(me.slot));
     }
 
@@ -237,30 +209,13 @@ impl Participants {
         if id.slot >= self.slots {
             return false;
         }
-        let entry = self.entry(id.slot);
-        let state = entry.state.load(Ordering::Acquire);
-        if state >> 8 != u64::from(id.epoch) || state & 0xff == FREE {
-            return false;
-        }
-        if !lock::is_locked(self.fd.as_fd(), u64::from(id.slot)) {
-            return false;
-        }
+        let locked = || lock::is_locked(self.fd.as_fd(), u64::from(id.slot));
         // A child made by raw clone keeps its dead parent's lock: believe the process, where the
         // pid is one of our namespace.
-        match self.identity(entry) {
-            Some((pid, started)) => match process::start_time(pid) {
-                Some(now) => now == started && !zombie(pid),
-                None => !matches!(PidFd::open(pid), Ok(None)),
-            },
-            None => true,
-        }
-    }
-
-    /// Pid and start time, if they mean something here.
-    fn identity(&self, entry: &Entry) -> Option<(u32, u64)> {
-        let same = self.namespace != 0 && entry.pid_namespace.load(Ordering::Relaxed) == self.namespace;
-        let started = entry.start_time.load(Ordering::Relaxed);
-        if same && started != 0 { Some((entry.pid.load(Ordering::Relaxed) as u32, started)) } else { None }
+        self.entry(id.slot).tenancy.is_alive(id.epoch, self.namespace, locked, |pid, started| match process::start_time(pid) {
+            Some(now) => now == started && !zombie(pid),
+            None => !matches!(PidFd::open(pid), Ok(None)),
+        })
     }
 
     /// The death notice of a participant; `None` when its process cannot be seen from here (another
@@ -274,7 +229,7 @@ impl Participants {
         if id.slot >= self.slots {
             return Ok(None);
         }
-        let Some((pid, _)) = self.identity(self.entry(id.slot)) else { return Ok(None) };
+        let Some((pid, _)) = self.entry(id.slot).tenancy.identity(self.namespace) else { return Ok(None) };
         let Some(pidfd) = PidFd::open(pid)? else { return Ok(None) };
         if !self.is_alive(id, Some(me)) {
             return Ok(None);
@@ -292,17 +247,13 @@ impl Participants {
 
     fn describe(&self, slot: u32, me: Option<ParticipantId>) -> Option<ParticipantEntry> {
         let entry = self.entry(slot);
-        let state = entry.state.load(Ordering::Acquire);
-        if state & 0xff == FREE {
-            return None;
-        }
-        let id = ParticipantId { slot, epoch: (state >> 8) as u32 };
+        let id = ParticipantId { slot, epoch: entry.tenancy.tenant()? };
         Some(ParticipantEntry {
             id,
-            pid: entry.pid.load(Ordering::Relaxed) as u32,
+            pid: entry.tenancy.pid.load(Ordering::Relaxed) as u32,
             label: entry.label.read(),
             since_unix_ms: entry.since.load(Ordering::Relaxed),
-            same_pid_namespace: entry.pid_namespace.load(Ordering::Relaxed) == self.namespace,
+            same_pid_namespace: entry.tenancy.namespace.load(Ordering::Relaxed) == self.namespace,
             alive: self.is_alive(id, me),
         })
     }
@@ -311,10 +262,7 @@ impl Participants {
     /// that nobody has it.
     pub fn bury(&self, id: ParticipantId) {
         if id.slot < self.slots && matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true)) {
-            let entry = self.entry(id.slot);
-            if entry.state.load(Ordering::Relaxed) >> 8 == u64::from(id.epoch) {
-                entry.state.store(u64::from(id.epoch) << 8 | FREE, Ordering::Release);
-            }
+            self.entry(id.slot).tenancy.vacate(id.epoch);
             lock::unlock(self.fd.as_fd(), u64::from(id.slot));
         }
     }

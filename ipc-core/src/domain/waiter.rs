@@ -10,6 +10,7 @@
 //! - Only the sleeper changes `armed`. A ringer killed between reading it and ringing leaves a
 //!   sleeper whose epoll set still holds the ringer's pidfd: the death wakes it and it looks again.
 
+use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::fence;
 
@@ -35,6 +36,43 @@ pub fn is_armed(armed: &AtomicU64, last_rung: u64) -> Option<u64> {
     if value & 1 == 1 && value != last_rung { Some(value) } else { None }
 }
 
+/// One turn of waiting (W1): arms, looks again, sleeps only if there is nothing, disarms.
+pub fn turn<S, T, D: Default>(
+    sleeper: &mut S,
+    armed: fn(&S) -> &AtomicU64,
+    registered_peers: bool,
+    look: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
+    sleep: impl FnOnce(&mut S) -> Result<D>,
+) -> (Result<Option<T>>, Result<D>) {
+    arm(armed(sleeper), registered_peers);
+    let looked = look(sleeper);
+    let slept = match looked {
+        Ok(None) => sleep(sleeper),
+        _ => Ok(D::default()),
+    };
+    disarm(armed(sleeper));
+    (looked, slept)
+}
+
+/// For a sleeper whose descriptor somebody else watches (W1): silences the bell and arms anew if it was rung
+/// or something was `taken` since it was armed; the caller looks once more after that. `None`: armed and silent as before.
+pub fn rearm<D>(
+    armed: &AtomicU64,
+    registered_peers: bool,
+    taken: &mut bool,
+    silence: impl FnOnce() -> Result<(bool, Vec<D>)>,
+) -> Result<Option<Vec<D>>> {
+    let was_armed = armed.load(Ordering::Relaxed) & 1 == 1;
+    let (rung, dead) = silence()?;
+    if was_armed && !rung && dead.is_empty() && !*taken {
+        return Ok(None);
+    }
+    disarm(armed);
+    arm(armed, registered_peers);
+    *taken = false;
+    Ok(Some(dead))
+}
+
 #[cfg(not(loom))]
 pub use waiter::{Ringer, Sleeper, Waiter, wait_for};
 
@@ -44,7 +82,6 @@ mod waiter {
     use crate::domain::Wait;
     use crate::domain::layout::{ObjectId, ParticipantId};
     use crate::domain::participants::Death;
-    use crate::error::Result;
     use crate::sys::clock::Deadline;
     use crate::sys::descriptor::{Epoll, make_bell, open_bell, ring, silence};
     use std::collections::HashMap;
@@ -101,7 +138,11 @@ mod waiter {
 
         /// Watches a peer's life. Idempotent.
         pub fn watch(&mut self, peer: ParticipantId, death: Option<Arc<Death>>, registered: bool) -> Result<()> {
-            self.registered_peers |= registered;
+            if registered && !self.registered_peers {
+                self.registered_peers = true;
+                // We may be armed already, too lightly for this peer: arm anew before sleeping (W1).
+                ring(self.bell.as_fd());
+            }
             if self.peers.contains_key(&peer) {
                 return Ok(());
             }
@@ -173,16 +214,11 @@ mod waiter {
         /// An attempt found nothing and the descriptor is watched. `None`: armed and silent as before.
         /// Otherwise armed anew; the caller tidies up after the dead and looks once more.
         pub fn settle(&mut self, armed: &AtomicU64) -> Result<Option<Vec<ParticipantId>>> {
-            let was_armed = armed.load(Ordering::Relaxed) & 1 == 1;
-            let (rung, dead) = self.look(Some(Duration::ZERO))?;
-            if was_armed && !rung && dead.is_empty() && !self.taken {
-                return Ok(None);
-            }
-            dead.iter().for_each(|peer| self.unwatch(*peer));
-            disarm(armed);
-            arm(armed, self.registered_peers);
-            self.taken = false;
-            Ok(Some(dead))
+            let mut taken = self.taken;
+            let rearmed = rearm(armed, self.registered_peers, &mut taken, || self.look(Some(Duration::ZERO)))?;
+            self.taken = taken;
+            rearmed.iter().flatten().for_each(|peer| self.unwatch(*peer));
+            Ok(rearmed)
         }
 
         /// Where the bell is, for its removal.
@@ -244,18 +280,11 @@ mod waiter {
                 return if sleeper.waiter().is_evented() { settled(sleeper, attempt) } else { Ok(None) };
             }
             let registered_peers = sleeper.waiter().registered_peers;
-            arm(sleeper.armed(), registered_peers);
-            // W1: look again between arming and sleeping.
-            let looked = attempt(sleeper);
-            let slept = match looked {
-                Ok(None) => sleeper.waiter().sleep(deadline.remaining()),
-                _ => Ok(Vec::new()),
-            };
-            disarm(sleeper.armed());
+            let (looked, slept) = turn(sleeper, S::armed, registered_peers, attempt, |s| s.waiter().sleep(deadline.remaining()));
             sleeper.waiter().note_taken();
-            if let Some(done) = looked? {
+            if !matches!(looked, Ok(None)) {
                 sleeper.waiter().stay_readable();
-                return Ok(Some(done));
+                return looked;
             }
             let dead = slept?;
             dead.iter().for_each(|peer| sleeper.waiter().unwatch(*peer));

@@ -1,0 +1,128 @@
+//! The domain's protocols over bare words, apart from files and processes, so that the models in
+//! `tests/loom_*.rs` run the very steps that the library runs.
+
+use crate::sys::atomic::{AtomicU64, Ordering, fence};
+
+/// A counter on two cache lines of its own (neighbouring lines are fetched in pairs).
+#[repr(C)]
+pub struct Generation {
+    value: AtomicU64,
+    #[cfg(not(loom))]
+    _pad: [AtomicU64; 15],
+}
+
+impl Generation {
+    #[cfg(loom)]
+    pub fn new() -> Generation {
+        Generation { value: AtomicU64::new(0) }
+    }
+
+    /// Tells everyone who compares it to look again, and fences: who raises its own and then reads the
+    /// other side's cannot be missed by somebody who does the same the other way round (D1).
+    pub fn raise(&self) {
+        self.value.fetch_add(1, Ordering::AcqRel);
+        fence(Ordering::SeqCst);
+    }
+
+    #[inline(always)]
+    pub fn now(&self) -> u64 {
+        self.value.load(Ordering::Acquire)
+    }
+}
+
+/// As of which generation somebody last looked around.
+#[derive(Default)]
+pub struct Seen(Option<u64>);
+
+impl Seen {
+    /// Looks around if the generation moved since the last time. The number is read before the look:
+    /// what appears during it raises the number once more and causes another (D1).
+    pub fn look(&mut self, generation: &Generation, look: impl FnOnce()) -> u64 {
+        let now = generation.now();
+        if self.0 != Some(now) {
+            look();
+            self.0 = Some(now);
+        }
+        now
+    }
+}
+
+/// Nobody has the slot.
+const FREE: u64 = 0;
+/// Somebody is writing who it is.
+const CLAIMING: u64 = 1;
+/// Somebody has it, and said who.
+const LIVE: u64 = 2;
+
+/// Who has a slot of the participant table. Written by the holder of the slot's lock alone.
+///
+/// **P1** taker: `state = CLAIMING`, release fence, the other words, `state = LIVE` (release) — asker: `state`
+/// (acquire), the other words, acquire fence, `state` again. What lies between two equal states
+/// belongs to one participant; a death at any point leaves an epoch that the next taker raises.
+#[repr(C)]
+pub struct Tenancy {
+    /// `epoch << 8 | phase`.
+    pub state: AtomicU64,
+    pub pid: AtomicU64,
+    /// Which processes that pid means something to.
+    pub namespace: AtomicU64,
+    pub start_time: AtomicU64,
+}
+
+impl Tenancy {
+    #[cfg(loom)]
+    pub fn new() -> Tenancy {
+        let word = || AtomicU64::new(0);
+        Tenancy { state: word(), pid: word(), namespace: word(), start_time: word() }
+    }
+
+    /// Begins a tenancy; the caller holds the lock. `most` is the largest epoch, after which they start over.
+    pub fn claim(&self, most: u32) -> u32 {
+        let epoch = (self.state.load(Ordering::Relaxed) >> 8) as u32 % most + 1;
+        self.state.store(u64::from(epoch) << 8 | CLAIMING, Ordering::Relaxed);
+        fence(Ordering::Release);
+        epoch
+    }
+
+    /// The other words are written.
+    pub fn settle(&self, epoch: u32) {
+        self.state.store(u64::from(epoch) << 8 | LIVE, Ordering::Release);
+    }
+
+    /// Ends a tenancy, one's own or a dead one's; the caller holds the lock.
+    pub fn vacate(&self, epoch: u32) {
+        if self.state.load(Ordering::Relaxed) >> 8 == u64::from(epoch) {
+            self.state.store(u64::from(epoch) << 8 | FREE, Ordering::Release);
+        }
+    }
+
+    /// The epoch of whoever has, or died with, the slot.
+    pub fn tenant(&self) -> Option<u32> {
+        let state = self.state.load(Ordering::Acquire);
+        if state & 0xff == FREE { None } else { Some((state >> 8) as u32) }
+    }
+
+    /// Whether the tenant of this epoch is alive: it still has the slot, its lock is held, and its
+    /// process, when it is one of namespace `here`, runs. `runs` is asked with pid and start time.
+    pub fn is_alive(&self, epoch: u32, here: u64, locked: impl FnOnce() -> bool, runs: impl FnOnce(u32, u64) -> bool) -> bool {
+        let state = self.state.load(Ordering::Acquire);
+        if state >> 8 != u64::from(epoch) || state & 0xff == FREE || !locked() {
+            return false;
+        }
+        let who = self.identity(here);
+        // The lock and the words may be those of the next tenant already.
+        fence(Ordering::Acquire);
+        if self.state.load(Ordering::Relaxed) != state {
+            return false;
+        }
+        who.is_none_or(|(pid, started)| runs(pid, started))
+    }
+
+    /// Pid and start time as they are now, if they mean something `here`.
+    pub fn identity(&self, here: u64) -> Option<(u32, u64)> {
+        let pid = self.pid.load(Ordering::Relaxed);
+        let started = self.start_time.load(Ordering::Relaxed);
+        let same = here != 0 && self.namespace.load(Ordering::Relaxed) == here;
+        if same && started != 0 { Some((pid as u32, started)) } else { None }
+    }
+}
