@@ -355,3 +355,23 @@ fn a_wait_that_times_out_leaves_the_descriptors_listening() {
         assert!(common::readable(room));
     }
 }
+
+#[test]
+fn wait_for_subscribers_waits_until_they_would_hear() {
+    let place = Place::new();
+    let domain = place.open();
+    for round in 0..300 {
+        let topic = format!("t{round}");
+        let mut publisher = domain.publisher(&topic, &PublisherOptions::default()).unwrap();
+        let (elsewhere, pattern) = (domain.clone(), topic.clone());
+        let listening = std::thread::spawn(move || {
+            let mut subscriber = elsewhere.subscriber(&pattern, &SubscriberOptions::default()).unwrap();
+            subscriber.receive(Some(Duration::from_secs(10))).map(|m| m.data().to_vec())
+        });
+        // Looking all the time meets the moment in which it is known and does not hear yet.
+        while publisher.wait_for_subscribers(1, Some(Duration::ZERO)).is_err() {}
+        publisher.publish(b"first").unwrap();
+        publisher.publish(b"second").unwrap();
+        assert_eq!(listening.join().unwrap().unwrap(), b"first", "round {round}");
+    }
+}

@@ -127,6 +127,14 @@ impl Peers {
         self.list.iter().filter(|peer| peer.head.closed.load(Ordering::Acquire) == 0).count()
     }
 
+    /// How many would hear the next message: those that hold a cursor of our ring, and those that were
+    /// there before it and will read it from its beginning. Others are known but have not come round yet.
+    pub fn attached(&mut self) -> usize {
+        let ring = self.ring;
+        let open = self.list.iter_mut().filter(|peer| peer.head.closed.load(Ordering::Acquire) == 0);
+        open.map(|peer| peer.find_cursor(ring).is_some() || peer.expected).filter(|hears| *hears).count()
+    }
+
     /// The smallest position anybody still has to read from.
     pub fn slowest(&mut self) -> u64 {
         let ring = self.ring;

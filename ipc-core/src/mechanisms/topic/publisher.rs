@@ -351,17 +351,17 @@ impl Publisher {
         Ok(())
     }
 
-    /// Waits until `n` subscribers have found this publisher.
+    /// Waits until `n` subscribers would receive what is published next.
     pub fn wait_for_subscribers(&mut self, n: usize, timeout: Option<Duration>) -> Result<()> {
         let enough = &mut |publisher: &mut Publisher| {
             publisher.enter()?;
-            Ok((publisher.peers.len() >= n).then_some(()))
+            Ok((publisher.peers.attached() >= n).then_some(()))
         };
         self.peers.forget_dead();
         if enough(self)?.is_some() || wait_for(self, self.options.wait, &Deadline::after(timeout), enough)?.is_some() {
             return Ok(());
         }
-        let text = format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.len());
+        let text = format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.attached());
         Err(Error::new(ErrorKind::Timeout, text))
     }
 
