@@ -493,7 +493,7 @@ int axonic_publisher_commit(struct axonic_publisher *publisher,
 /// Gives a loan back unpublished. No-op for NULL and for a loan that is spent. Needs no publisher.
 int axonic_publisher_abort(struct axonic_loan *loan);
 
-/// Waits until at least `count` subscribers are attached.
+/// Waits until at least `count` subscribers would receive what is published next.
 int axonic_publisher_wait_for_subscribers(struct axonic_publisher *publisher, size_t count, int64_t timeout);
 
 /// Live subscribers whose pattern matches, now.

@@ -309,7 +309,7 @@ pub unsafe extern "C" fn axonic_publisher_abort(loan: *mut axonic_loan) -> c_int
     })
 }
 
-/// Waits until at least `count` subscribers are attached.
+/// Waits until at least `count` subscribers would receive what is published next.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_publisher_wait_for_subscribers(
     publisher: *mut axonic_publisher,
