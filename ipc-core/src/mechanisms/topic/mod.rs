@@ -12,6 +12,7 @@ mod peers;
 mod publisher;
 mod segment;
 mod slab;
+pub mod steps;
 mod subscriber;
 
 pub(crate) use cursor::{SubscriberHead, NOWHERE};

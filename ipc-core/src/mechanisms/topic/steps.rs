@@ -1,0 +1,104 @@
+//! The topic's protocols over bare words, apart from files, so that the models in `tests/loom_*.rs`
+//! run the very steps that the library runs.
+
+use crate::error::Result;
+use crate::mechanisms::record::{From, Reader, RingHead, RingMap, Writer};
+use crate::sys::atomic::{AtomicU64, Ordering, fence};
+use std::sync::Arc;
+
+/// How far one ring has been read. `ring == 0`: the place is free. The position is stored before the
+/// ring when attaching, so that a publisher that sees the ring sees a true position.
+#[repr(C)]
+pub struct Cursor {
+    pub ring: AtomicU64,
+    pub position: AtomicU64,
+}
+
+/// Where a ring stands in a table of cursors of which `high` were ever used; `known` is where it stood last.
+pub fn find_cursor(cursors: &[Cursor], high: &AtomicU64, known: Option<usize>, ring: u64) -> Option<usize> {
+    let is_it = |cursor: &Cursor| cursor.ring.load(Ordering::Acquire) == ring;
+    if let Some(index) = known
+        && is_it(&cursors[index])
+    {
+        return Some(index);
+    }
+    let high = (high.load(Ordering::Acquire) as usize).min(cursors.len());
+    cursors[..high].iter().position(is_it)
+}
+
+/// Whether the publisher wrote this subscriber down as one that was there before its first record.
+/// The list is complete once there is a record, or once the publisher is gone.
+pub fn is_expected(head: &RingHead, subscriber: u64) -> bool {
+    let count = (head.expected_count.load(Ordering::Acquire) as usize).min(head.expected.len());
+    head.expected[..count].iter().any(|e| e.load(Ordering::Relaxed) == subscriber)
+}
+
+/// Makes a cursor visible and begins where the publisher will not overwrite unseen (A1). Who is
+/// expected begins at the first record, anybody else at `start`.
+pub fn begin(
+    cursors: &[Cursor],
+    high: &AtomicU64,
+    index: usize,
+    (ring, map): (u64, &Arc<RingMap>),
+    racy: bool,
+    subscriber: u64,
+    start: From,
+) -> Reader {
+    if high.load(Ordering::Relaxed) <= index as u64 {
+        high.store(index as u64 + 1, Ordering::Release);
+    }
+    let cursor = &cursors[index];
+    let mut from = start;
+    loop {
+        let reader = Reader::new(map.clone(), racy, from);
+        // D1: the publisher may have written us down after we looked, and published since. The place just
+        // found tells: beyond the first record the list is complete.
+        if from != From::Beginning && reader.position() > 0 && is_expected(map.head(), subscriber) {
+            from = From::Beginning;
+            continue;
+        }
+        cursor.position.store(reader.position(), Ordering::Release);
+        cursor.ring.store(ring, Ordering::Release);
+        // A ring that never overwrites the unread holds an expected subscriber's place from the start.
+        if reader.attached() || racy || from == From::Beginning {
+            return reader;
+        }
+    }
+}
+
+/// Claims room up to `wanted` that nobody has yet to read, `slowest` being how far everybody is; looks
+/// `again` once the claim is out, since whoever attached meanwhile either saw it or is seen now (A1).
+/// Whether everything claimed may be overwritten.
+pub fn claim_unread(writer: &mut Writer, wanted: u64, slowest: u64, again: impl FnOnce() -> Result<u64>) -> Result<bool> {
+    writer.claim_to(wanted, slowest);
+    Ok(again()? >= writer.claim())
+}
+
+/// Announces in a place of `pins` that a slot is being read, and fences. The caller checks the slot's stamp next.
+///
+/// **H1** reader: pin, full fence, stamp — publisher: stamp = 0, full fence, pins. At least one
+/// sees the other, so a slot is never overwritten under a reader that believes in it.
+pub fn announce(pins: &[AtomicU64], high: &AtomicU64, place: usize, word: u64) {
+    pins[place].store(word, Ordering::Relaxed);
+    if high.load(Ordering::Relaxed) <= place as u64 {
+        high.store(place as u64 + 1, Ordering::Relaxed);
+    }
+    fence(Ordering::SeqCst);
+}
+
+/// Whether a slot belongs to record `seq` (H1); after [`announce`], it then does so until the pin is taken back.
+pub fn is_stamped(stamp: &AtomicU64, seq: u64) -> bool {
+    stamp.load(Ordering::Acquire) == seq + 1
+}
+
+/// Withdraws a slot from its record (H1); it may be overwritten if nobody has announced it.
+pub fn withdraw(stamp: &AtomicU64) {
+    stamp.store(0, Ordering::Relaxed);
+    fence(Ordering::SeqCst);
+}
+
+/// Whether somebody announced a slot (H1).
+pub fn is_announced(pins: &[AtomicU64], high: &AtomicU64, word: u64) -> bool {
+    let high = (high.load(Ordering::Acquire) as usize).min(pins.len());
+    pins[..high].iter().any(|pin| pin.load(Ordering::Acquire) == word)
+}
