@@ -1,0 +1,119 @@
+"""Reading documents and cutting them into overlapping passages: nothing here knows of messages."""
+
+from __future__ import annotations
+
+import os
+import re
+import sysconfig
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LINES = 30  # of a passage
+STEP = 25  # from the first line of one passage to that of the next; less than LINES, so they overlap
+LARGEST = 4 << 20  # bytes of a file worth reading
+
+NOT_DOCUMENTS = {
+    "__pycache__", "build", "dist", "dist-packages", "idle_test", "node_modules", "site-packages", "target",
+    "test", "tests", "venv",
+}  # fmt: skip
+NOT_TEXT = {
+    ".7z", ".a", ".bin", ".bz2", ".class", ".dll", ".exe", ".gif", ".gz", ".ico", ".jar", ".jpeg", ".jpg", ".mp3",
+    ".mp4", ".o", ".ogg", ".otf", ".parquet", ".pdf", ".png", ".pyc", ".so", ".sqlite", ".tar", ".tgz", ".ttf",
+    ".wasm", ".webp", ".woff", ".woff2", ".xz", ".zip", ".zst",
+}  # fmt: skip
+
+# The first line of a Python docstring, with comments before it.
+_DOCSTRING = re.compile(r'(?:\s*#.*\n|\s*\n)*\s*[rR]?(?:"""|\'\'\'|")\s*(.+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Some lines of a file."""
+
+    path: str
+    title: str
+    line: int  # number of the first one
+    text: str
+
+
+@dataclass
+class Documents:
+    """What was read."""
+
+    source: str
+    files: int = 0
+    size: int = 0  # bytes
+    passages: list[Passage] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)  # of each file
+
+    def read(self, root: Path, files: Iterable[Path], shown: str = "") -> None:
+        """Read `files` below `root`; their names are shown relative to it, behind `shown`."""
+        for file in files:
+            data = _text_of(file)
+            if data:
+                path = os.path.join(shown, file.relative_to(root)).encode(errors="replace").decode()
+                text = data.decode(errors="replace")
+                self.files += 1
+                self.size += len(data)
+                self.titles[path] = _title(text)
+                self.passages.extend(_cut(path, self.titles[path], text))
+
+
+def standard_library(repository: Path) -> Documents:
+    """Read what every machine has: the sources of Python's standard library; and this repository's pages."""
+    library = Path(sysconfig.get_paths()["stdlib"])
+    documents = Documents(f"{library} and this repository's pages")
+    documents.read(library, (file for file in _walk(library) if file.suffix == ".py"))
+    pages = sorted([*repository.glob("*.md"), *repository.glob("*/*.md")])
+    documents.read(repository, (page for page in pages if page.parent.name not in NOT_DOCUMENTS))
+    return documents
+
+
+def folder(root: Path) -> Documents:
+    """Read every text file below a folder."""
+    documents = Documents(str(root))
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root} is not a folder")
+    documents.read(root, (file for file in _walk(root) if file.suffix.lower() not in NOT_TEXT), str(root))
+    return documents
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    for directory, folders, files in os.walk(root):
+        folders[:] = sorted(
+            name for name in folders if name not in NOT_DOCUMENTS and not name.startswith(".")
+        )
+        yield from (Path(directory, name) for name in sorted(files))
+
+
+def _text_of(file: Path) -> bytes:
+    """Answer the bytes of a text file, nothing of anything else: text holds no NUL."""
+    try:
+        if not file.is_file() or file.stat().st_size > LARGEST:
+            return b""
+        data = file.read_bytes()
+    except OSError:  # not ours to read, or gone meanwhile
+        return b""
+    return b"" if b"\0" in data else data
+
+
+def _title(text: str) -> str:
+    """Answer what a file says it is: the first line of its docstring, or the first line of several words."""
+    if docstring := _DOCSTRING.match(text):
+        candidates = [docstring[1]]
+    else:
+        candidates = text[:4000].splitlines()
+    for candidate in candidates:
+        words = candidate.strip(" \t#/*;-!<>=\"'").split()
+        if len(words) > 1 and "coding:" not in words and "copyright" not in candidate.lower():
+            return " ".join(words)[:200]
+    return ""
+
+
+def _cut(path: str, title: str, text: str) -> Iterator[Passage]:
+    lines = text.rstrip("\n").split("\n")  # as editors count, which splitlines() does not
+    for start in range(0, len(lines), STEP):
+        yield Passage(path, title, start + 1, "\n".join(lines[start : start + LINES]))
+        if start + LINES >= len(lines):
+            break
