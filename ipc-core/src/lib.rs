@@ -7,6 +7,7 @@ mod inspect;
 #[cfg(not(loom))]
 mod mechanisms;
 mod name;
+#[cfg(not(loom))]
 mod sys;
 #[cfg(not(loom))]
 mod unlink;
@@ -14,6 +15,28 @@ mod unlink;
 mod value;
 #[cfg(not(loom))]
 mod wait;
+
+/// What the models in `tests/loom_*.rs` run: the steps of the protocols, over loom's atomics.
+#[cfg(loom)]
+#[allow(missing_docs)]
+pub mod domain {
+    pub mod layout {
+        pub const LINE: usize = 64;
+    }
+    pub mod steps;
+    pub mod waiter;
+}
+#[cfg(loom)]
+#[allow(missing_docs)]
+pub mod mechanisms {
+    pub mod record;
+    pub mod topic {
+        pub mod steps;
+    }
+}
+#[cfg(loom)]
+#[allow(missing_docs)]
+pub mod sys;
 
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]

@@ -281,6 +281,42 @@ fn the_last_words_of_a_publisher_are_heard() {
 }
 
 #[test]
+fn what_all_have_read_goes_while_they_listen_on() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut readers: Vec<Subscriber> =
+        (0..3).map(|_| domain.subscriber("t", &SubscriberOptions::default()).unwrap()).collect();
+    // More publishers, one after the other, than a topic may leave behind.
+    for round in 0..200u32 {
+        let mut publisher = domain.publisher("t", &options(Overflow::Block)).unwrap();
+        publisher.publish(&round.to_le_bytes()).unwrap();
+        drop(publisher);
+        for reader in &mut readers {
+            assert_eq!(reader.receive(SECOND).unwrap().data(), round.to_le_bytes());
+            assert!(reader.try_receive().unwrap().is_none());
+        }
+    }
+    // One that comes late to the last message delays nothing but the last ring.
+    let mut last = domain.publisher("t", &options(Overflow::Block)).unwrap();
+    last.publish(b"last").unwrap();
+    drop(last);
+    let mut late = readers.pop().unwrap();
+    for reader in &mut readers {
+        assert_eq!(reader.receive(SECOND).unwrap().data(), b"last");
+        assert!(reader.try_receive().unwrap().is_none());
+    }
+    let seen = snapshot(&place.options()).unwrap();
+    assert_eq!((seen.publishers.len(), seen.subscribers.iter().filter(|s| !s.lag.is_empty()).count()), (1, 1));
+    assert_eq!(late.receive(SECOND).unwrap().data(), b"last");
+    // It lets go when it looks round next.
+    let next = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    assert!(late.try_receive().unwrap().is_none());
+    let seen = snapshot(&place.options()).unwrap();
+    assert_eq!(seen.publishers.iter().map(|p| p.id).collect::<Vec<_>>(), [next.id()]);
+    assert!(doctor(&place.options(), false).unwrap().is_empty());
+}
+
+#[test]
 fn wildcards_and_publishers_that_appear_later() {
     let place = Place::new();
     let domain = place.open();

@@ -7,8 +7,10 @@ use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
 use crate::domain::{Attached, Directory, Domain, lock};
 use crate::error::{Error, ErrorKind, Result};
 use super::lifetime;
+pub use super::steps::Cursor;
+use super::steps::announce;
 use crate::name::Pattern;
-use crate::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::{open_bell, ring};
 use crate::sys::file;
 use crate::sys::mapping::{Head, Mapping, Shared, round_to_pages};
@@ -26,14 +28,6 @@ pub const MAX_BORROWED: usize = 1024;
 pub const PIN_PLACES: usize = MAX_BORROWED + LINE / size_of::<u64>();
 /// A position that holds nobody up.
 pub const NOWHERE: u64 = u64::MAX;
-
-/// How far one ring has been read. `ring == 0`: the place is free. The position is stored before the
-/// ring when attaching, so that a publisher that sees the ring sees a true position.
-#[repr(C)]
-pub struct Cursor {
-    pub ring: AtomicU64,
-    pub position: AtomicU64,
-}
 
 /// The subscriber's file.
 #[repr(C)]
@@ -130,12 +124,7 @@ impl SubscriberShared {
         self.head().max_borrowed.load(Ordering::Relaxed) as usize
     }
 
-    /// Announces that a slot is being read, and fences. The caller checks the slot's stamp next.
-    ///
-    /// **H1** reader: pin, full fence, stamp — publisher: stamp = 0, full fence, pins. At least one
-    /// sees the other, so a slot is never overwritten under a reader that believes in it.
-    ///
-    /// A slot that is only `copying` has a place of its own when all others are taken.
+    /// Announces that a slot is being read, and fences (H1). The caller checks the slot's stamp next. A slot that is only `copying` has a place of its own when all others are taken.
     pub fn pin(&self, word: u64, copying: bool) -> Result<u16> {
         let mut free = lock(&self.free);
         let head = self.head();
@@ -150,11 +139,7 @@ impl SubscriberShared {
                 ),
             ));
         };
-        head.pins[usize::from(place)].store(word, Ordering::Relaxed);
-        if head.pins_high.load(Ordering::Relaxed) <= u64::from(place) {
-            head.pins_high.store(u64::from(place) + 1, Ordering::Relaxed);
-        }
-        fence(Ordering::SeqCst);
+        announce(&head.pins, &head.pins_high, usize::from(place), word);
         Ok(place)
     }
 

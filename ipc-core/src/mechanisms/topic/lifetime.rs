@@ -3,7 +3,7 @@
 //! A ring stays while its publisher lives, and then while some live subscriber still has to read
 //! from it (or for good with `retain`). A subscriber's page and all bells go with their owner.
 
-use super::cursor::{MAX_RINGS, SubscriberHead};
+use super::cursor::{MAX_RINGS, NOWHERE, SubscriberHead};
 use super::Overflow;
 use crate::domain::catalogue::Listed;
 use crate::domain::layout::{Kind, ObjectId, map_checked};
@@ -168,8 +168,8 @@ fn owes(path: &Path, subscriber: ObjectId, ring: ObjectId, map: &Arc<RingMap>) -
     }
     let high = (head.cursors_high.load(Ordering::Acquire) as usize).min(MAX_RINGS);
     if let Some(cursor) = head.cursors[..high].iter().find(|c| c.ring.load(Ordering::Acquire) == ring.0) {
-        let position = cursor.position.load(Ordering::Acquire) & !63;
-        return !is_at_end(map, position);
+        let position = cursor.position.load(Ordering::Acquire);
+        return position != NOWHERE && !is_at_end(map, position & !63);
     }
     let expected = (map.head().expected_count.load(Ordering::Acquire) as usize).min(MAX_EXPECTED);
     let was_expected = map.head().expected[..expected].iter().any(|e| e.load(Ordering::Relaxed) == subscriber.0);

@@ -1,7 +1,8 @@
 //! A publisher's view of its subscribers: their cursors, pins and bells.
 
-use super::cursor::{MAX_RINGS, NOWHERE, SubscriberHead, pin_word};
+use super::cursor::{NOWHERE, SubscriberHead, pin_word};
 use super::slab::Slot;
+use super::steps::{find_cursor, is_announced};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::waiter::{Ringer, Waiter};
 use crate::domain::{Directory, Domain, ParticipantId};
@@ -27,14 +28,7 @@ struct Peer {
 impl Peer {
     /// The place of our ring in its table, looked up until it is there.
     fn find_cursor(&mut self, ring: ObjectId) -> Option<usize> {
-        let head = &self.head;
-        if let Some(index) = self.cursor
-            && head.cursors[index].ring.load(Ordering::Acquire) == ring.0
-        {
-            return Some(index);
-        }
-        let high = (head.cursors_high.load(Ordering::Acquire) as usize).min(MAX_RINGS);
-        let found = head.cursors[..high].iter().position(|c| c.ring.load(Ordering::Acquire) == ring.0);
+        let found = find_cursor(&self.head.cursors, &self.head.cursors_high, self.cursor, ring.0);
         if found.is_some() {
             self.expected = false;
         }
@@ -73,6 +67,14 @@ impl Peers {
     #[inline(always)]
     pub fn changed(&self) -> bool {
         Some(self.domain.inner().participants.board().subscribers.now()) != self.seen
+    }
+
+    /// These peers as of now.
+    pub fn refreshed(&mut self, watcher: Option<&mut Waiter>) -> Result<&mut Peers> {
+        if self.changed() {
+            self.refresh(watcher, false)?;
+        }
+        Ok(self)
     }
 
     /// Meets new subscribers and forgets those that left. Opens their bells here, so that a lack of
@@ -146,10 +148,7 @@ impl Peers {
         let ring = self.ring;
         self.list.iter_mut().any(|peer| {
             let Some(index) = peer.find_cursor(ring) else { return false };
-            let wanted = pin_word(index, slot.segment, slot.slot);
-            let head = &peer.head;
-            let high = (head.pins_high.load(Ordering::Acquire) as usize).min(head.pins.len());
-            head.pins[..high].iter().any(|pin| pin.load(Ordering::Acquire) == wanted)
+            is_announced(&peer.head.pins, &peer.head.pins_high, pin_word(index, slot.segment, slot.slot))
         })
     }
 

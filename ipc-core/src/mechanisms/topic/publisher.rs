@@ -4,6 +4,7 @@ use super::loan::{Loan, LoanMeta};
 use super::peers::Peers;
 use super::segment::{DESCRIPTOR, Descriptor};
 use super::slab::{Reclaim, Slab, Slot};
+use super::steps::claim_unread;
 use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime};
 use crate::domain::layout::{Kind, ObjectId, ParticipantId};
 use crate::domain::waiter::{Sleeper, Waiter, wait_for};
@@ -307,7 +308,7 @@ impl Publisher {
         self.enter()?;
         self.check_size(length)?;
         let slot = self.take_slot(length, &Patience::Until(Deadline::after(timeout)))?;
-        let segment = self.slab.segment(slot);
+        let segment = self.slab.segment(slot).clone();
         Ok(Loan::new(&self.domain, self.shared.id, segment, slot, length, self.slab.returned.clone()))
     }
 
@@ -513,12 +514,8 @@ impl Publisher {
             return Ok(true);
         }
         let slowest = Writer::linger(wanted, || self.peers.slowest());
-        self.writer.claim_to(wanted, slowest);
-        // A1: the claim is out; whoever attached meanwhile either saw it or is seen now.
-        if self.peers.changed() {
-            self.refresh_peers(false)?;
-        }
-        if self.peers.slowest() >= self.writer.claim() {
+        let watcher = (self.options.overflow == Overflow::Block).then_some(&mut self.waiter);
+        if claim_unread(&mut self.writer, wanted, slowest, || Ok(self.peers.refreshed(watcher)?.slowest()))? {
             self.safe = self.writer.claim();
         }
         Ok(needed <= self.safe)
@@ -540,17 +537,26 @@ impl Publisher {
     }
 
     fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
-        let claim = self.writer.claim();
-        let drop_oldest = self.options.overflow == Overflow::DropOldest;
         let before = self.slab.bytes();
-        let taken = self.slab.acquire(length, &mut Reclaim { peers: &mut self.peers, claim, drop_oldest })?;
+        let mut taken = self.acquire(length)?;
         if taken.is_none() && self.peers.forget_dead() > 0 {
-            return self.slab.acquire(length, &mut Reclaim { peers: &mut self.peers, claim, drop_oldest });
+            taken = self.acquire(length)?;
         }
         if self.slab.bytes() != before {
             self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
         }
         Ok(taken)
+    }
+
+    fn acquire(&mut self, length: usize) -> Result<Option<Slot>> {
+        let reclaim = &mut Reclaim {
+            watcher: (self.options.overflow == Overflow::Block).then_some(&mut self.waiter),
+            drop_oldest: self.options.overflow == Overflow::DropOldest,
+            peers: &mut self.peers,
+            writer: &mut self.writer,
+            safe: &mut self.safe,
+        };
+        self.slab.acquire(length, reclaim)
     }
 
     fn all_pinned(&self) -> Error {

@@ -6,13 +6,15 @@
 
 use super::peers::Peers;
 use super::segment::{MAX_SLOTS, Segment, file_name};
+use super::steps::{claim_unread, withdraw};
 use crate::domain::layout::ObjectId;
+use crate::domain::waiter::Waiter;
 use crate::domain::{Directory, Domain, lock};
 use crate::error::Result;
-use crate::sys::atomic::{Ordering, fence};
+use crate::mechanisms::record::Writer;
 use crate::sys::file;
 use crate::sys::mapping::page_size;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -56,9 +58,9 @@ pub struct Slab {
     ring: ObjectId,
     max_bytes: usize,
     bytes: usize,
-    next_segment: u32,
     classes: BTreeMap<usize, Class>,
-    segments: HashMap<u32, Held>,
+    /// By number; `None` once given up. Numbers are not used again.
+    segments: Vec<Option<Held>>,
     /// Slots of loans that were dropped, from any thread.
     pub returned: Arc<Mutex<Vec<Slot>>>,
 }
@@ -66,16 +68,33 @@ pub struct Slab {
 /// What the slab must know of the ring to take slots back.
 pub struct Reclaim<'a> {
     pub peers: &'a mut Peers,
-    /// Records below it were overwritten.
-    pub claim: u64,
+    /// Watches subscribers met on the way, where somebody waits for them.
+    pub watcher: Option<&'a mut Waiter>,
+    pub writer: &'a mut Writer,
+    /// Records below it are nobody's any more.
+    pub safe: &'a mut u64,
     /// Whether unread records may be dropped.
     pub drop_oldest: bool,
 }
 
 impl Reclaim<'_> {
-    /// Records below this position will be read by nobody.
-    fn finished(&mut self) -> u64 {
-        self.claim.max(self.peers.slowest())
+    /// Whether the record at `position` will be read by nobody, or by nobody who may not miss it. A ring that
+    /// drops nothing gives the record up with its slot, or a late joiner would begin with it and find no payload.
+    fn is_finished(&mut self, position: u64) -> Result<bool> {
+        let slowest = self.peers.slowest();
+        if self.drop_oldest || position < *self.safe || position >= slowest {
+            return Ok(position < slowest.max(*self.safe));
+        }
+        let (peers, watcher) = (&mut *self.peers, self.watcher.as_deref_mut());
+        if claim_unread(self.writer, position + 1, slowest, || Ok(peers.refreshed(watcher)?.slowest()))? {
+            *self.safe = self.writer.claim();
+        }
+        Ok(position < *self.safe)
+    }
+
+    /// Whether somebody announced a slot that was just withdrawn, one who came this instant included (D1, H1).
+    fn is_pinned(&mut self, slot: Slot) -> Result<bool> {
+        Ok(self.peers.refreshed(self.watcher.as_deref_mut())?.is_pinned(slot))
     }
 }
 
@@ -87,9 +106,8 @@ impl Slab {
             ring,
             max_bytes,
             bytes: 0,
-            next_segment: 0,
             classes: BTreeMap::new(),
-            segments: HashMap::new(),
+            segments: Vec::new(),
             returned: Arc::default(),
         }
     }
@@ -105,8 +123,13 @@ impl Slab {
         length.max(1).next_multiple_of(step).min(self.max_bytes.next_multiple_of(page))
     }
 
-    pub fn segment(&self, slot: Slot) -> Arc<Segment> {
-        self.segments[&slot.segment].segment.clone()
+    /// The segment of a slot in use.
+    pub fn segment(&self, slot: Slot) -> &Arc<Segment> {
+        &self.segments[slot.segment as usize].as_ref().expect("a slot in use keeps its segment").segment
+    }
+
+    fn held(&mut self, slot: Slot) -> Option<&mut Held> {
+        self.segments.get_mut(slot.segment as usize)?.as_mut()
     }
 
     /// Takes a slot for `length` bytes; `None` when every slot is still needed or pinned.
@@ -116,18 +139,18 @@ impl Slab {
         if let Some(slot) = self.pop_free(size) {
             return Ok(Some(slot));
         }
-        self.release_unpinned(size, reclaim);
+        self.release_unpinned(size, reclaim)?;
         if self.bytes >= HISTORY_BYTES {
-            self.recycle(size, reclaim, false);
+            self.recycle(size, reclaim, false)?;
         }
         if self.classes.entry(size).or_default().free.is_empty() && !self.grow(size)? {
-            self.recycle(size, reclaim, false);
-            if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, false) {
+            self.recycle(size, reclaim, false)?;
+            if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, false)? {
                 self.grow(size)?;
             }
             if reclaim.drop_oldest && self.classes[&size].free.is_empty() {
-                self.recycle(size, reclaim, true);
-                if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, true) {
+                self.recycle(size, reclaim, true)?;
+                if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, true)? {
                     self.grow(size)?;
                 }
             }
@@ -137,13 +160,13 @@ impl Slab {
 
     /// The slot now belongs to the record at `position`.
     pub fn used(&mut self, slot: Slot, position: u64) {
-        let size = self.segments[&slot.segment].segment.slot_size;
+        let size = self.segment(slot).slot_size;
         self.classes.entry(size).or_default().used.push_back(Used { slot, position });
     }
 
     /// The slot was not needed after all.
     pub fn give_back(&mut self, slot: Slot) {
-        if let Some(held) = self.segments.get_mut(&slot.segment) {
+        if let Some(held) = self.held(slot) {
             held.free += 1;
             let size = held.segment.slot_size;
             self.classes.entry(size).or_default().free.push(slot);
@@ -157,48 +180,53 @@ impl Slab {
 
     fn pop_free(&mut self, size: usize) -> Option<Slot> {
         let slot = self.classes.get_mut(&size)?.free.pop()?;
-        if let Some(held) = self.segments.get_mut(&slot.segment) {
+        if let Some(held) = self.held(slot) {
             held.free -= 1;
         }
         Some(slot)
     }
 
     /// Slots whose readers have let go meanwhile are free again.
-    fn release_unpinned(&mut self, size: usize, reclaim: &mut Reclaim<'_>) {
-        let Some(class) = self.classes.get_mut(&size) else { return };
-        let (still, free): (Vec<Slot>, Vec<Slot>) =
-            std::mem::take(&mut class.pinned).into_iter().partition(|slot| reclaim.peers.is_pinned(*slot));
-        class.pinned = still;
-        free.into_iter().for_each(|slot| self.give_back(slot));
+    fn release_unpinned(&mut self, size: usize, reclaim: &mut Reclaim<'_>) -> Result<()> {
+        let mut i = 0;
+        while let Some(slot) = self.classes.get(&size).and_then(|class| class.pinned.get(i)).copied() {
+            if reclaim.is_pinned(slot)? {
+                i += 1;
+            } else {
+                self.classes.entry(size).or_default().pinned.swap_remove(i);
+                self.give_back(slot);
+            }
+        }
+        Ok(())
     }
 
     /// Takes back the oldest slot of a class: one that is finished, or with `unread` any.
-    fn recycle(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) {
-        let finished = reclaim.finished();
+    fn recycle(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) -> Result<()> {
         while let Some(class) = self.classes.get_mut(&size) {
             match class.used.front() {
-                Some(oldest) if unread || oldest.position < finished => {}
-                _ => return,
+                Some(oldest) if unread || reclaim.is_finished(oldest.position)? => {}
+                _ => return Ok(()),
             }
-            let Some(oldest) = class.used.pop_front() else { return };
-            if self.take_back(oldest.slot, reclaim) {
-                return;
+            let Some(oldest) = class.used.pop_front() else { return Ok(()) };
+            if self.take_back(oldest.slot, reclaim)? {
+                return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Withdraws a slot from its record (H1). `false`: it is pinned and set aside.
-    fn take_back(&mut self, slot: Slot, reclaim: &mut Reclaim<'_>) -> bool {
-        let Some(held) = self.segments.get(&slot.segment) else { return false };
+    fn take_back(&mut self, slot: Slot, reclaim: &mut Reclaim<'_>) -> Result<bool> {
+        let Some(held) = self.held(slot) else { return Ok(false) };
         let size = held.segment.slot_size;
-        held.segment.stamp(slot.slot).store(0, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if reclaim.peers.is_pinned(slot) {
+        withdraw(held.segment.stamp(slot.slot));
+        // Nobody knows: then it counts as pinned until somebody does.
+        if !matches!(reclaim.is_pinned(slot), Ok(false)) {
             self.classes.entry(size).or_default().pinned.push(slot);
-            return false;
+            return Ok(false);
         }
         self.give_back(slot);
-        true
+        Ok(true)
     }
 
     /// Adds a segment of this class if the budget allows; `false` when it does not.
@@ -207,42 +235,40 @@ impl Slab {
         if slots == 0 {
             return Ok(false);
         }
-        let number = self.next_segment;
+        let number = self.segments.len() as u32;
         let path = self.directory.join(file_name(self.ring, number));
         let inner = self.domain.inner();
         let segment = Segment::create(&path, inner.access(), inner.me(), self.ring, size, slots)?;
-        self.next_segment += 1;
         self.bytes += size * slots;
-        self.segments.insert(number, Held { segment: Arc::new(segment), free: 0 });
+        self.segments.push(Some(Held { segment: Arc::new(segment), free: 0 }));
         (0..slots as u32).rev().for_each(|slot| self.give_back(Slot { segment: number, slot }));
         Ok(true)
     }
 
     /// Gives up segments of other classes until one of `size` fits the budget.
-    fn shrink_others(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) -> bool {
+    fn shrink_others(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) -> Result<bool> {
         let others: Vec<usize> = self.classes.keys().copied().filter(|other| *other != size).collect();
         for other in others {
-            self.release_unpinned(other, reclaim);
+            self.release_unpinned(other, reclaim)?;
             loop {
                 self.retire_free_segments(other);
                 if self.bytes + size <= self.max_bytes.next_multiple_of(page_size()) {
-                    return true;
+                    return Ok(true);
                 }
                 let before = self.classes[&other].used.len();
-                self.recycle(other, reclaim, unread);
+                self.recycle(other, reclaim, unread)?;
                 if self.classes[&other].used.len() == before {
                     break;
                 }
             }
         }
-        false
+        Ok(false)
     }
 
     fn retire_free_segments(&mut self, size: usize) {
         let all_free = |held: &Held| held.segment.slot_size == size && held.free == held.segment.slots;
-        let retired: Vec<u32> = self.segments.iter().filter(|(_, held)| all_free(held)).map(|(n, _)| *n).collect();
-        for number in retired {
-            if let Some(held) = self.segments.remove(&number) {
+        for number in 0..self.segments.len() as u32 {
+            if let Some(held) = self.segments[number as usize].take_if(|held| all_free(held)) {
                 held.segment.retire();
                 self.bytes -= held.segment.slot_size * held.segment.slots;
                 file::unlink(&self.directory.join(file_name(self.ring, number)));

@@ -3,19 +3,21 @@
 use super::cursor::{MAX_RINGS, NOWHERE, SubscriberShared, pin_word};
 use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
 use super::segment::{DESCRIPTOR, Descriptor, Segment};
+use super::steps::{begin, is_expected, is_stamped};
 use super::{INLINE_MAX, Overflow, Start, SubscriberOptions, lifetime};
 use crate::domain::layout::{Kind, ObjectId, ParticipantId};
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{FLAG_SLAB, Found, From, MAX_EXPECTED, Next, Reader, RingMap};
+use crate::mechanisms::record::{FLAG_SLAB, Found, From, Next, Reader, RingHead, RingMap, open_head};
 use crate::name::Pattern;
-use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::atomic::{AtomicU64, Ordering, fence as full_fence};
 use crate::sys::clock::Deadline;
 use crate::sys::{fence, file};
 use crate::value::{Content, MAX_META};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -38,6 +40,9 @@ pub struct Subscriber {
     sources: Vec<Source>,
     /// Rings that are of no use to us, so that they are not opened again and again.
     passed_over: HashSet<ObjectId>,
+    /// Rings we are done with and others have yet to read: the cursor stays, at their end or nowhere, or we
+    /// would seem to be owed what we were expected to read.
+    read_out: Vec<(ObjectId, usize)>,
     next: usize,
     burst: u32,
     generation: Option<u64>,
@@ -78,11 +83,29 @@ struct Source {
     cursor: usize,
     /// Rings the publisher that waits for us; `None` for one that is gone.
     ringer: Option<Ringer>,
-    segments: HashMap<u32, Arc<Segment>>,
+    segments: HashMap<u32, Arc<Segment>, BuildHasherDefault<OwnNumber>>,
     /// Messages lost with their slab slots, to be reported with the next one.
     lost: u64,
     /// Its participant died.
     dead: bool,
+}
+
+/// Segment numbers are small and consecutive: they are their own hash.
+#[derive(Default)]
+struct OwnNumber(u64);
+
+impl Hasher for OwnNumber {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.0 = self.0 << 8 | u64::from(*b));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = u64::from(number);
+    }
 }
 
 /// What to do with a large payload.
@@ -131,6 +154,7 @@ impl Subscriber {
             waiter,
             sources: Vec::new(),
             passed_over: HashSet::new(),
+            read_out: Vec::new(),
             next: 0,
             burst: 0,
             generation: None,
@@ -294,11 +318,11 @@ impl Subscriber {
         let inner = domain.inner();
         let map = Arc::new(RingMap::open(path, Kind::Publisher)?);
         let head = map.head();
-        let count = (head.expected_count.load(Ordering::Acquire) as usize).min(MAX_EXPECTED);
-        let expected = head.expected[..count].iter().any(|e| e.load(Ordering::Relaxed) == self.shared.id.0);
         let owner = id.owner();
         let dead = !inner.is_alive(owner);
         let finished = dead || head.closed.load(Ordering::Acquire) != 0;
+        // D1: asked after `finished`, so that the list of a publisher that is gone is complete.
+        let expected = is_expected(head, self.shared.id.0);
         let kept = head.retain.load(Ordering::Relaxed) != 0 && self.options.start == Start::Oldest;
         if finished && !expected && !kept {
             // What it still holds is owed to others.
@@ -322,8 +346,9 @@ impl Subscriber {
             (false, Start::Oldest) => From::Oldest,
             (false, Start::Latest) => From::Latest,
         };
-        let reader = self.place_cursor(cursor, id, map, racy, from);
-        let (segments, topic) = (HashMap::new(), topic.into());
+        let page = self.shared.head();
+        let reader = begin(&page.cursors, &page.cursors_high, cursor, (id.0, &map), racy, self.shared.id.0, from);
+        let (segments, topic) = (HashMap::default(), topic.into());
         let mut source = Source { id, topic, reader, cursor, ringer, segments, lost: 0, dead };
         source.tell_publisher(self.light);
         self.sources.push(source);
@@ -336,24 +361,6 @@ impl Subscriber {
             let text = format!("subscriber '{}' follows {MAX_RINGS} publishers, the most one can; use narrower patterns", self.pattern());
             Error::new(ErrorKind::LimitReached, text)
         })
-    }
-
-    /// Makes the cursor visible and begins where the publisher will not overwrite unseen (A1).
-    fn place_cursor(&self, index: usize, id: ObjectId, map: Arc<RingMap>, racy: bool, from: From) -> Reader {
-        let head = self.shared.head();
-        if head.cursors_high.load(Ordering::Relaxed) <= index as u64 {
-            head.cursors_high.store(index as u64 + 1, Ordering::Release);
-        }
-        let cursor = &head.cursors[index];
-        loop {
-            let reader = Reader::new(map.clone(), racy, from);
-            cursor.position.store(reader.position(), Ordering::Release);
-            cursor.ring.store(id.0, Ordering::Release);
-            // A ring that never overwrites the unread holds an expected subscriber's place from the start.
-            if reader.attached() || racy || from == From::Beginning {
-                return reader;
-            }
-        }
     }
 
     /// Marks publishers whose participant died since the last look.
@@ -381,15 +388,29 @@ impl Subscriber {
             }
             let source = self.sources.swap_remove(i);
             self.passed_over.insert(source.id);
-            self.release_cursor(&source);
+            let cursor = &self.shared.head().cursors[source.cursor];
+            cursor.position.store(source.reader.position(), Ordering::Release);
+            // Of two that finish at the same time at least one sees that nobody is owed any more.
+            full_fence(Ordering::SeqCst);
             lifetime::collect_ring(&self.domain, source.id, &source.topic);
+            self.read_out.push((source.id, source.cursor));
         }
+        self.release_cursors();
     }
 
-    fn release_cursor(&self, source: &Source) {
-        let cursor = &self.shared.head().cursors[source.cursor];
-        cursor.position.store(NOWHERE, Ordering::Release);
-        cursor.ring.store(0, Ordering::Release);
+    /// Frees the cursors of rings we are done with, once these are gone or kept for another reason.
+    fn release_cursors(&mut self) {
+        let (head, publishers) = (self.shared.head(), self.domain.inner().directory(Directory::Publishers));
+        self.read_out.retain(|(ring, index)| {
+            let path = publishers.join(ring.to_string());
+            let kept = open_head(&path, Kind::Publisher);
+            let stays = kept.is_ok_and(|map| map.at::<RingHead>(0).retain.load(Ordering::Relaxed) == 0);
+            if !stays {
+                head.cursors[*index].position.store(NOWHERE, Ordering::Release);
+                head.cursors[*index].ring.store(0, Ordering::Release);
+            }
+            stays
+        });
     }
 
     #[inline(always)]
@@ -510,11 +531,11 @@ impl Subscriber {
         // SAFETY: the body, at least this long, was just copied there.
         let bytes = unsafe { self.record.bytes(0, DESCRIPTOR) };
         let descriptor = Descriptor::decode(bytes.try_into().unwrap_or(&[0; DESCRIPTOR]));
-        let directory = self.domain.inner().directory(Directory::Segments);
         let segment = match source.segments.get(&descriptor.segment) {
             Some(segment) => segment.clone(),
             None => {
                 source.segments.retain(|_, segment| !segment.is_retired());
+                let directory = self.domain.inner().directory(Directory::Segments);
                 match Segment::open(&directory, source.id, descriptor.segment) {
                     Ok(segment) => source.segments.entry(descriptor.segment).or_insert(Arc::new(segment)).clone(),
                     // Given up by its publisher after we saw the record.
@@ -528,7 +549,7 @@ impl Subscriber {
             return Err(corrupt("a descriptor points outside its segment"));
         }
         let place = self.shared.pin(pin_word(source.cursor, descriptor.segment, descriptor.slot), take == Take::Copy)?;
-        if segment.stamp(descriptor.slot).load(Ordering::Acquire) != found.seq + 1 {
+        if !is_stamped(segment.stamp(descriptor.slot), found.seq) {
             self.shared.unpin(place);
             return if source.reader.racy() { Ok(None) } else { Err(corrupt("a slot lost its stamp before it was read")) };
         }
@@ -594,7 +615,8 @@ impl Subscriber {
     fn abandon(&mut self, index: usize, error: Error) -> Error {
         let source = self.sources.swap_remove(index);
         self.passed_over.insert(source.id);
-        self.release_cursor(&source);
+        self.shared.head().cursors[source.cursor].position.store(NOWHERE, Ordering::Release);
+        self.read_out.push((source.id, source.cursor));
         error
     }
 
@@ -611,7 +633,8 @@ impl Subscriber {
     }
 
     fn sample(&mut self, taken: Taken) -> Sample {
-        let bytes = match self.pinned.take() {
+        let pinned = if matches!(taken, Taken::Pinned(_)) { self.pinned.take() } else { None };
+        let bytes = match pinned {
             Some(pinned) => Bytes::Pinned(pinned),
             None => Bytes::own(self.message(taken).data()),
         };
