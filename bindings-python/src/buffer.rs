@@ -8,7 +8,7 @@ use axonic::{Dtype, Tensor};
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::error::invalid;
 
@@ -202,6 +202,8 @@ impl Drop for Acquired<'_> {
 /// Bytes of a Python object, held still for as long as this lives.
 pub enum Source<'py> {
     Bytes(Bound<'py, PyBytes>),
+    /// As UTF-8.
+    Text(Bound<'py, PyString>),
     /// C-contiguous.
     Buffer(Acquired<'py>),
     Copied(Vec<u8>),
@@ -211,6 +213,8 @@ impl Source<'_> {
     pub fn data(&self) -> &[u8] {
         match self {
             Source::Bytes(bytes) => bytes.as_bytes(),
+            // A text that is no UTF-8 was refused by whoever made this.
+            Source::Text(text) => text.to_str().unwrap_or_default().as_bytes(),
             Source::Buffer(buffer) => buffer.data(),
             Source::Copied(bytes) => bytes,
         }

@@ -14,7 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyTuple};
 
 use crate::buffer::{self, Layout};
 use crate::domain::{Home, leave, wait_name};
-use crate::error::raise;
+use crate::error::{OrRaise, raise};
 use crate::gate::{Handle, Patience};
 use crate::views::Views;
 use crate::window::{Shut, Window};
@@ -262,7 +262,9 @@ impl PyRingConsumer {
     #[pyo3(signature = (timeout = None))]
     fn pop<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
         let patience = Patience::new(py, timeout)?;
-        if let Some(Ok(Some(bytes))) = self.end.handle.quick(|core| self.take(py, core)) {
+        if let Some(Some(bytes)) =
+            self.end.handle.quick(|core| self.take(py, core)).transpose().or_raise(py)?
+        {
             return Ok(bytes);
         }
         let (start, len, lent) = self.wait(py, patience)?;

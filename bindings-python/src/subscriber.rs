@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axonic::{ErrorKind, Sample, SubscriberOptions};
+use axonic::{Arrival, Error, ErrorKind, Message, Sample, SubscriberOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
@@ -54,6 +54,12 @@ macro_rules! facts {
     }};
 }
 
+/// A message on its way out of the lock.
+enum Taken {
+    Copy(PyMessage),
+    Large(Sample),
+}
+
 impl PySubscriber {
     pub fn new(
         core: axonic::Subscriber,
@@ -87,11 +93,33 @@ impl PySubscriber {
         topic
     }
 
-    /// Takes a message that is there already; runs under the lock, attached.
-    fn take(&self, py: Python<'_>, core: &mut axonic::Subscriber) -> axonic::Result<Option<PyMessage>> {
-        let Some(message) = core.try_receive()? else { return Ok(None) };
-        let facts = facts!(self, py, &message);
-        Ok(Some(PyMessage::new(PyBytes::new(py, message.data()), facts)))
+    /// Takes a message that is there already; runs under the lock, attached. A small one is copied on
+    /// the spot, a large one comes out pinned and is copied when the lock has been given back.
+    fn take(&self, py: Python<'_>, core: &mut axonic::Subscriber) -> axonic::Result<Option<Taken>> {
+        match core.try_next() {
+            Ok(None) => Ok(None),
+            Ok(Some(Arrival::Small(message))) => self.copy(py, &message).map(Some),
+            Ok(Some(Arrival::Large(sample))) => Ok(Some(Taken::Large(sample))),
+            // Every sample that may be borrowed is; a copy needs no place to borrow.
+            Err(error) if error.kind() == ErrorKind::LimitReached => match core.try_receive()? {
+                Some(message) => self.copy(py, &message).map(Some),
+                None => Ok(None),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn copy(&self, py: Python<'_>, message: &Message<'_>) -> axonic::Result<Taken> {
+        let facts = facts!(self, py, message);
+        Ok(Taken::Copy(PyMessage::new(PyBytes::new(py, message.data()), facts)))
+    }
+
+    /// Ends a take outside the lock.
+    fn settle(&self, py: Python<'_>, taken: Taken) -> PyResult<PyMessage> {
+        match taken {
+            Taken::Copy(message) => Ok(message),
+            Taken::Large(sample) => self.own(py, sample),
+        }
     }
 
     /// Waits for a message; runs detached.
@@ -116,26 +144,37 @@ impl PySubscriber {
         Ok(PySample::new(sample, facts, &self.views))
     }
 
-    /// Messages that are there already, at most `room`; `None` when the handle is taken or closed.
-    fn drain(
+    /// Adds messages that are there already, until there are `room`.
+    fn drain(&self, py: Python<'_>, into: &mut Vec<Py<PyMessage>>, room: usize) -> PyResult<()> {
+        loop {
+            let taken = self.handle.quick(|core| self.drain_small(py, core, into, room));
+            // Taken or closed: whoever asked finds out by waiting.
+            let Some(taken) = taken else { return Ok(()) };
+            match taken.or_raise(py)? {
+                Some(large) => into.push(Py::new(py, self.settle(py, large)?)?),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The part of `drain` under the lock: stops at a large message and hands it out.
+    fn drain_small(
         &self,
         py: Python<'_>,
+        core: &mut axonic::Subscriber,
         into: &mut Vec<Py<PyMessage>>,
         room: usize,
-    ) -> Option<axonic::Result<()>> {
-        self.handle.quick(|core| {
-            while into.len() < room {
-                match self.take(py, core)? {
-                    // Nothing but memory can fail here, and then what was taken is still delivered.
-                    Some(message) => match Py::new(py, message) {
-                        Ok(message) => into.push(message),
-                        Err(_) => break,
-                    },
-                    None => break,
-                }
+    ) -> axonic::Result<Option<Taken>> {
+        while into.len() < room {
+            match self.take(py, core)? {
+                Some(Taken::Copy(message)) => match Py::new(py, message) {
+                    Ok(message) => into.push(message),
+                    Err(_) => return Err(Error::new(ErrorKind::NoSpace, "no memory for another message")),
+                },
+                other => return Ok(other),
             }
-            Ok(())
-        })
+        }
+        Ok(None)
     }
 }
 
@@ -166,16 +205,17 @@ impl PySubscriber {
     #[pyo3(signature = (timeout = None))]
     fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyMessage> {
         let patience = Patience::new(py, timeout)?;
-        if let Some(Ok(Some(message))) = self.handle.quick(|core| self.take(py, core)) {
-            return Ok(message);
-        }
-        let sample = self.wait(py, patience)?;
-        self.own(py, sample)
+        let taken = match self.handle.quick(|core| self.take(py, core)).transpose().or_raise(py)? {
+            Some(Some(taken)) => taken,
+            _ => Taken::Large(self.wait(py, patience)?),
+        };
+        self.settle(py, taken)
     }
 
     /// The next message if one is there, else None; never waits.
     fn try_receive(&self, py: Python<'_>) -> PyResult<Option<PyMessage>> {
-        self.handle.call(py, |core| self.take(py, core))
+        let taken = self.handle.call(py, |core| self.take(py, core))?;
+        taken.map(|taken| self.settle(py, taken)).transpose()
     }
 
     /// Waits for a message and returns it with all that are there too, at most `max`, as a list:
@@ -192,17 +232,15 @@ impl PySubscriber {
         }
         let patience = Patience::new(py, timeout)?;
         let mut messages = Vec::new();
-        if let Some(Err(error)) = self.drain(py, &mut messages, max)
-            && messages.is_empty()
-        {
-            return Err(crate::error::raise(py, error));
-        }
+        // An error that meets messages in hand must not lose them; it comes again at the next call.
+        let mut drained = self.drain(py, &mut messages, max);
         if messages.is_empty() {
+            drained?;
             let first = self.wait(py, patience)?;
             messages.push(Py::new(py, self.own(py, first)?)?);
-            // An error here comes again at the next call; the message in hand must not be lost to it.
-            let _ = self.drain(py, &mut messages, max);
+            drained = self.drain(py, &mut messages, max);
         }
+        drop(drained);
         PyList::new(py, messages)
     }
 
@@ -211,8 +249,8 @@ impl PySubscriber {
     #[pyo3(signature = (timeout = None))]
     fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PySample> {
         let patience = Patience::new(py, timeout)?;
-        let sample = match self.handle.quick(|core| core.try_borrow()) {
-            Some(Ok(Some(sample))) => sample,
+        let sample = match self.handle.quick(|core| core.try_borrow()).transpose().or_raise(py)? {
+            Some(Some(sample)) => sample,
             _ => self.handle.enter(py, patience, Some(NOTHING), |core, slice| core.borrow(Some(slice)))?,
         };
         self.lend(py, sample)

@@ -4,7 +4,7 @@
 //! `axonic._codec` (dataclasses, pydantic models, dicts, numbers, ...). MessagePack is made from that
 //! JSON by the core, so that every language agrees on the mapping.
 
-use axonic::{Attributes, Content, Payload, Tensor};
+use axonic::{Attributes, Content, Error, ErrorKind, Payload, Tensor};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
@@ -13,7 +13,7 @@ use pyo3::types::{
 
 use crate::buffer::{self, Source};
 use crate::dlpack;
-use crate::error::{OrRaise, invalid};
+use crate::error::{OrRaise, invalid, raise};
 
 /// A value ready to be sent.
 pub struct Outgoing<'py> {
@@ -135,8 +135,13 @@ fn as_asked<'py>(
 }
 
 fn json<'py>(value: &Bound<'py, PyAny>, kind: Option<&Bound<'py, PyAny>>) -> PyResult<Outgoing<'py>> {
-    let text = codec(value.py(), &ENCODE, "encode")?.call1((value, kind))?;
-    Ok(Outgoing::plain(Source::Bytes(text.cast_into::<PyBytes>()?), Content::Json))
+    let py = value.py();
+    let text = codec(py, &ENCODE, "encode")?.call1((value, kind))?.cast_into::<PyString>()?;
+    if let Err(error) = text.to_str() {
+        // Half of a surrogate pair: Python holds it, UTF-8 cannot.
+        return Err(invalid(py, format!("cannot publish this text as JSON: {error}")));
+    }
+    Ok(Outgoing::plain(Source::Text(text), Content::Json))
 }
 
 static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -167,7 +172,10 @@ pub fn decode<'py>(
         }
         _ => data,
     };
-    codec(py, &DECODE, "decode")?.call1((PyBytes::new(py, text), kind))
+    let text = std::str::from_utf8(text).map_err(|error| {
+        raise(py, Error::new(ErrorKind::Decode, format!("the message is not JSON: {error}")))
+    })?;
+    codec(py, &DECODE, "decode")?.call1((text, kind))
 }
 
 /// Shows a tensor message as a numpy array if numpy is installed, else as a shaped memoryview.

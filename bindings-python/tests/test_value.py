@@ -127,6 +127,8 @@ def test_values_json_has_no_word_for(ax: axonic.Domain) -> None:
     for wrong in (object(), {"a": object()}, float("nan"), {1, object()}, {(1, 2): 3}):
         with pytest.raises(axonic.InvalidArgumentError):
             pub.publish(wrong)
+    with pytest.raises(axonic.InvalidArgumentError):
+        pub.publish("half a pair: \ud800")
     circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(axonic.InvalidArgumentError):
@@ -149,6 +151,11 @@ def test_content_is_what_was_asked(ax: axonic.Domain) -> None:
     with pytest.raises(axonic.DecodeError):
         _ = message.value
     assert message.data == b"not json"
+    for wrong in (b"\xff", b"[" * 100_000):
+        pub.publish(wrong, content="json")
+        message = sub.receive(timeout=1)
+        with pytest.raises(axonic.DecodeError):
+            _ = message.value
 
 
 @pytest.mark.parametrize(

@@ -54,17 +54,17 @@ def _plain(value: Any) -> Any:
 _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
 
 
-def encode(value: Any, kind: Any) -> bytes:
+_PLAIN = frozenset({dict, list, str, int, float, bool, type(None)})
+
+
+def encode(value: Any, kind: Any) -> str:
     """Write a value as JSON. A mapping given to a typed publisher must fit the type."""
-    if _is_model(type(value)):
-        return typing.cast(str, value.model_dump_json()).encode()
     if kind is not None and isinstance(value, Mapping):
-        shaped = _shape(value, kind, _Refuse(InvalidArgumentError))
-        if _is_model(type(shaped)):
-            return encode(shaped, None)
-        value = shaped
+        value = _shape(value, kind, _Refuse(InvalidArgumentError))
     try:
-        return _to_json(value).encode()
+        if type(value) not in _PLAIN and _is_model(type(value)):
+            return typing.cast(str, value.model_dump_json())
+        return _to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgumentError(
             f"cannot publish this {type(value).__name__} as JSON: {error}; publish bytes, an array, or a "
@@ -72,7 +72,7 @@ def encode(value: Any, kind: Any) -> bytes:
         ) from error
 
 
-def decode(text: bytes, kind: Any) -> Any:
+def decode(text: str, kind: Any) -> Any:
     """Read JSON, as a `kind` if one is given."""
     if kind is not None and _is_model(kind):
         try:
@@ -81,7 +81,7 @@ def decode(text: bytes, kind: Any) -> Any:
             raise DecodeError(f"the message does not fit {kind.__name__}: {error}") from error
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DecodeError(f"the message is not JSON: {error}") from error
     return value if kind is None else _shape(value, kind, _Refuse(DecodeError))
 
