@@ -35,13 +35,17 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     };
     let mut left = 0;
     for name in &names {
-        let findings = axonic::doctor(&place.with_domain(name).options("doctor"), args.clean)?;
-        for finding in &findings {
-            print(&mut out, name, finding, args.clean)?;
-        }
-        let wrong =
-            |finding: &&Finding| finding.severity != Severity::Note && !(args.clean && finding.cleanable);
-        left += findings.iter().filter(wrong).count();
+        left += match examine(&mut out, name, args.clean, place) {
+            // It ended since the directory was read.
+            Err(Stop::NotFound(_)) if place.domain.is_none() => 0,
+            // One bad domain does not hide the others.
+            Err(stop @ Stop::Failed { .. }) if place.domain.is_none() => {
+                let word = out.paint(Style::Error, "problem");
+                writeln!(out, "{word}  {name}: {}", printable(&stop.to_string()))?;
+                1
+            }
+            other => other?,
+        };
     }
     if left == 0 {
         let good = out.paint(Style::Good, "ok");
@@ -49,6 +53,16 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     }
     out.flush()?;
     Ok(if left == 0 { 0 } else { FAILED })
+}
+
+/// Prints what is found in one domain; returns how many findings are wrong and still there.
+fn examine(out: &mut Output<'_>, domain: &str, clean: bool, place: &Place) -> Result<usize, Stop> {
+    let findings = axonic::doctor(&place.with_domain(domain).options("doctor"), clean)?;
+    for finding in &findings {
+        print(out, domain, finding, clean)?;
+    }
+    let wrong = |finding: &&Finding| finding.severity != Severity::Note && !(clean && finding.cleanable);
+    Ok(findings.iter().filter(wrong).count())
 }
 
 fn print(out: &mut Output<'_>, domain: &str, finding: &Finding, clean: bool) -> Result<(), Stop> {

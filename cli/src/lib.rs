@@ -87,7 +87,7 @@ fn run_verb(args: &[OsString]) -> i32 {
     match dispatch(cli) {
         Ok(code) => code,
         Err(stop) => {
-            if let Stop::Failed { .. } = stop {
+            if let Stop::Failed { .. } | Stop::NotFound(_) = stop {
                 complain(&stop);
             }
             stop.code()

@@ -55,6 +55,8 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
     for name in names {
         match View::take(&place.with_domain(&name), "ls") {
             Ok(view) => table.row(summary(&view)),
+            // It ended since the directory was read.
+            Err(Stop::NotFound(_)) => {}
             Err(stop) => unreadable.push(format!("{name}: {stop}")),
         }
     }

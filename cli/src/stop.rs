@@ -18,6 +18,8 @@ pub(crate) type Outcome = Result<i32, Stop>;
 pub(crate) enum Stop {
     /// Something to tell on stderr, with the exit code to end with.
     Failed { code: i32, message: String },
+    /// The core says that it does not exist.
+    NotFound(String),
     /// Whoever read our output went away (`axonic sub a | head -1`): nothing to say, nothing wrong.
     OutputClosed,
     /// A signal (its number) ended the verb before its work was complete.
@@ -39,6 +41,7 @@ impl Stop {
     pub(crate) fn code(&self) -> i32 {
         match self {
             Stop::Failed { code, .. } => *code,
+            Stop::NotFound(_) => FAILED,
             Stop::OutputClosed => 0,
             Stop::Interrupted(signal) => 128 + signal,
         }
@@ -48,7 +51,7 @@ impl Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stop::Failed { message, .. } => f.write_str(message),
+            Stop::Failed { message, .. } | Stop::NotFound(message) => f.write_str(message),
             Stop::OutputClosed => f.write_str("the output was closed"),
             Stop::Interrupted(signal) => write!(f, "interrupted by signal {signal}"),
         }
@@ -59,11 +62,12 @@ impl std::error::Error for Stop {}
 
 impl From<axonic::Error> for Stop {
     fn from(error: axonic::Error) -> Stop {
-        let code = match error.kind() {
-            ErrorKind::InvalidArgument | ErrorKind::InvalidName => USAGE,
-            _ => FAILED,
-        };
-        Stop::Failed { code, message: error.to_string() }
+        let message = error.to_string();
+        match error.kind() {
+            ErrorKind::NotFound => Stop::NotFound(message),
+            ErrorKind::InvalidArgument | ErrorKind::InvalidName => Stop::Failed { code: USAGE, message },
+            _ => Stop::Failed { code: FAILED, message },
+        }
     }
 }
 

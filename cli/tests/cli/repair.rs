@@ -40,6 +40,19 @@ fn doctor_looks_at_the_domain_it_was_told() {
 }
 
 #[test]
+fn a_damaged_domain_is_a_finding_that_does_not_hide_the_others() {
+    let place = Place::new();
+    let _healthy = place.open("healthy");
+    std::fs::create_dir(place.path().join("broken")).unwrap();
+    std::fs::write(place.path().join("broken/participants"), b"no table at all").unwrap();
+    let done = place.run(["doctor"]);
+    assert_eq!((done.code, done.err.as_str()), (1, ""), "{}", done.out);
+    assert!(done.out.starts_with("problem  broken: ") && !done.out.contains("healthy"), "{}", done.out);
+    let listed = place.ok(["ls"]);
+    assert!(listed.contains("\nhealthy ") && listed.contains("\nbroken: "), "{listed}");
+}
+
+#[test]
 fn doctor_keeps_what_a_live_subscriber_has_yet_to_read() {
     let place = Place::new();
     let domain = place.open("default");

@@ -28,6 +28,24 @@ fn one_message_from_the_command_line() {
 }
 
 #[test]
+fn short_lived_publishers_leave_nothing_behind_while_several_listen() {
+    let place = Place::new();
+    // More than the finished publishers a topic may keep for those who have yet to read.
+    let subs = [(); 2].map(|()| place.sub(["t", "--count", "80"]));
+    for number in 0..80 {
+        place.ok(["pub", "t", &number.to_string()]);
+    }
+    for sub in subs {
+        let received = sub.finish().ok();
+        // Order is promised per publisher, and these are eighty.
+        let mut numbers: Vec<u32> = received.lines().map(|line| line.parse().unwrap()).collect();
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..80), "{received}");
+    }
+    assert!(place.snapshot().publishers.is_empty());
+}
+
+#[test]
 fn a_number_is_no_option() {
     let place = Place::new();
     let sub = place.sub(["t", "--count", "1"]);
