@@ -17,10 +17,9 @@ NOT_DOCUMENTS = {
     "__pycache__", "build", "dist", "dist-packages", "idle_test", "node_modules", "site-packages", "target",
     "test", "tests", "venv",
 }  # fmt: skip
-NOT_TEXT = {
-    ".7z", ".a", ".bin", ".bz2", ".class", ".dll", ".exe", ".gif", ".gz", ".ico", ".jar", ".jpeg", ".jpg", ".mp3",
-    ".mp4", ".o", ".ogg", ".otf", ".parquet", ".pdf", ".png", ".pyc", ".so", ".sqlite", ".tar", ".tgz", ".ttf",
-    ".wasm", ".webp", ".woff", ".woff2", ".xz", ".zip", ".zst",
+NOT_TEXT = {  # not worth opening; what else is not text shows by its NULs
+    ".7z", ".bz2", ".gif", ".gz", ".iso", ".jar", ".jpeg", ".jpg", ".mkv", ".mp3", ".mp4", ".parquet", ".pdf",
+    ".png", ".pyc", ".so", ".tar", ".tgz", ".ttf", ".wasm", ".whl", ".woff", ".woff2", ".xz", ".zip", ".zst",
 }  # fmt: skip
 
 # The first line of a Python docstring, with comments before it.
@@ -99,11 +98,9 @@ def _text_of(file: Path) -> bytes:
 
 
 def _title(text: str) -> str:
-    """Answer what a file says it is: the first line of its docstring, or the first line of several words."""
-    if docstring := _DOCSTRING.match(text):
-        candidates = [docstring[1]]
-    else:
-        candidates = text[:4000].splitlines()
+    """Answer what a file says it is: the first line of its docstring, or its first line of several words."""
+    docstring = _DOCSTRING.match(text)
+    candidates = [docstring[1]] if docstring else text[:4000].splitlines()
     for candidate in candidates:
         words = candidate.strip(" \t#/*;-!<>=\"'").split()
         if len(words) > 1 and "coding:" not in words and "copyright" not in candidate.lower():

@@ -48,15 +48,14 @@ class Report:
 
     def table(self) -> list[str]:
         """Answer the lines of the table."""
-        lines = [
-            f"{'topic':<18}{'from':<7}  {'to':<7}{'messages':>9}{'bytes':>10}{'p50':>10}{'p99':>10}{'max':>10}"
-        ]
+        heads = "".join(f"{head:>10}" for head in ("messages", "bytes", "p50", "p99", "max"))
+        lines = [f"{'topic':<18}{'from':<7}  {'to':<7}{heads}"]
         for topic, sender, receiver in HOPS:
             times = sorted(self.latencies[topic, receiver])
             if times:
                 shown = "".join(f"{duration(at(times, part) / 1e9):>10}" for part in (0.5, 0.99, 1.0))
                 size = amount(self.bytes[topic, receiver])
-                lines.append(f"{topic:<18}{sender:<7}> {receiver:<7}{len(times):>9,}{size:>10}{shown}")
+                lines.append(f"{topic:<18}{sender:<7}> {receiver:<7}{len(times):>10,}{size:>10}{shown}")
         return lines
 
 
@@ -67,14 +66,9 @@ def at(ordered: list[float], part: float) -> float:
 
 def duration(seconds: float) -> str:
     """Write a duration for people."""
-    for unit, scale in (("s", 1.0), ("ms", 1e3)):
-        if seconds * scale >= 1:
-            return (
-                f"{seconds * scale:.3g} {unit}"
-                if seconds * scale < 1000
-                else f"{seconds * scale:,.0f} {unit}"
-            )
-    return f"{seconds * 1e6:.3g} µs"
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"
 
 
 def amount(size: float) -> str:

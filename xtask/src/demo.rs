@@ -25,10 +25,10 @@ pub fn run(ws: &Workspace, docs: Option<&str>, query: Option<&str>) -> Result<()
         .dir(&ws.root)
         .env("AXONIC_DEMO_PLUGIN", plugin)
         .env("AXONIC_DEMO_TOOL", tool)
-        .env("AXONIC_DEMO_NODE", Tool::Node.program())
-        .env("AXONIC_DEMO_CLI", ws.cli());
+        .env("AXONIC_DEMO_NODE", Tool::Node.program());
     if let Some(docs) = docs {
-        run = run.arg("--docs").arg(docs);
+        // As the caller meant it; the agent runs in the root of the repository.
+        run = run.arg("--docs").arg(std::path::absolute(docs)?);
     }
     if let Some(query) = query {
         run = run.arg("--query").arg(query);
