@@ -45,6 +45,8 @@ pub struct Subscriber {
     read_out: Vec<(ObjectId, usize)>,
     next: usize,
     burst: u32,
+    /// Some publisher ended and its last messages are still to be taken.
+    finishing: bool,
     generation: Option<u64>,
     light: bool,
     /// The body of the record just taken; always has room for the largest.
@@ -157,6 +159,7 @@ impl Subscriber {
             read_out: Vec::new(),
             next: 0,
             burst: 0,
+            finishing: false,
             generation: None,
             light: inner.participants.is_registered(inner.me()),
             record: Scratch::of(MAX_BODY),
@@ -241,7 +244,7 @@ impl Subscriber {
     pub fn publishers(&mut self) -> usize {
         let _ = self.enter();
         self.note_deaths();
-        self.sources.iter().filter(|s| !s.dead && s.reader.map.head().closed.load(Ordering::Acquire) == 0).count()
+        self.sources.iter().filter(|s| !s.is_finished()).count()
     }
 
     /// Messages missed so far.
@@ -379,14 +382,16 @@ impl Subscriber {
     /// Lets go of rings that will never say anything again, and removes them if nobody else is owed.
     fn let_go_of_finished(&mut self) {
         let mut i = 0;
+        self.finishing = false;
         while i < self.sources.len() {
             let source = &self.sources[i];
-            let closed = source.reader.map.head().closed.load(Ordering::Acquire) != 0;
-            if !(closed || source.dead) || !source.reader.drained() {
+            let finished = source.is_finished();
+            if !finished || !source.reader.drained() {
+                self.finishing |= finished;
                 i += 1;
                 continue;
             }
-            let source = self.sources.swap_remove(i);
+            let source = self.sources.remove(i);
             self.passed_over.insert(source.id);
             let cursor = &self.shared.head().cursors[source.cursor];
             cursor.position.store(source.reader.position(), Ordering::Release);
@@ -426,6 +431,10 @@ impl Subscriber {
     #[inline(always)]
     fn poll(&mut self, take: Take) -> Result<Option<Taken>> {
         self.enter()?;
+        if self.finishing {
+            // What the first to finish said comes before what others say now.
+            self.next = self.sources.iter().position(Source::is_finished).unwrap_or(0);
+        }
         for _ in 0..self.sources.len() {
             if self.next >= self.sources.len() {
                 self.next = 0;
@@ -441,6 +450,9 @@ impl Subscriber {
             }
             self.burst = 0;
             self.next += 1;
+        }
+        if self.finishing {
+            self.let_go_of_finished();
         }
         Ok(None)
     }
@@ -643,6 +655,11 @@ impl Subscriber {
 }
 
 impl Source {
+    /// Its publisher said goodbye or died.
+    fn is_finished(&self) -> bool {
+        self.dead || self.reader.map.head().closed.load(Ordering::Acquire) != 0
+    }
+
     /// W1: the cursor moved; a publisher that sleeps for room is rung.
     #[inline(always)]
     fn tell_publisher(&mut self, light: bool) {
