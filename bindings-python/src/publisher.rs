@@ -81,7 +81,8 @@ impl PyPublisher {
         &self.topic
     }
 
-    /// Its identity: `Message.publisher` on the other side.
+    /// Its identity: `Message.publisher` on the other side; `axonic stat --json` writes it as 16
+    /// hexadecimal digits.
     #[getter]
     fn id(&self) -> u64 {
         self.id

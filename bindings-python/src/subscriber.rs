@@ -186,7 +186,7 @@ impl PySubscriber {
         &self.pattern
     }
 
-    /// Its identity, as `axonic stat` shows it.
+    /// Its identity; `axonic stat --json` writes it as 16 hexadecimal digits.
     #[getter]
     fn id(&self) -> u64 {
         self.id

@@ -1,0 +1,78 @@
+"""The `axonic` command that comes with the package."""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+import axonic
+
+COMMAND = [sys.executable, "-m", "axonic"]
+
+
+def run(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=30, **options)
+
+
+def test_it_has_the_version_of_the_package() -> None:
+    assert run("--version").stdout == f"axonic {axonic.__version__}\n"
+
+
+def test_mistakes_have_an_exit_status() -> None:
+    wrong = run("no-such-verb")
+    assert wrong.returncode == 2
+    assert "no-such-verb" in wrong.stderr
+    assert wrong.stdout == ""
+
+
+def test_it_sees_who_is_there(ax: axonic.Domain) -> None:
+    sub, pub = ax.subscriber("orders.>"), ax.publisher("orders.created")
+    pub.publish(bytes(5000))
+    with sub.borrow(timeout=1):
+        assert "orders.created" in run("ls", "test").stdout
+        stat = json.loads(run("stat", "--domain", "test", "--json").stdout)
+    [seen] = stat["subscribers"]
+    assert (seen["pattern"], seen["pinned"]) == ("orders.>", 1)
+    assert seen["id"] == f"{sub.id:016x}"
+    assert seen["pins"] == [{"publisher": f"{pub.id:016x}", "slots": 1}]
+
+
+def test_the_label_is_the_program(ax: axonic.Domain) -> None:
+    with axonic.open("test", label="the-brain"):
+        assert "the-brain" in run("ls", "test").stdout
+
+
+def test_it_publishes_into_python(ax: axonic.Domain) -> None:
+    sub = ax.subscriber("t")
+    published = run("pub", "--domain", "test", "t", "hello")
+    assert (published.returncode, published.stderr) == (0, "")
+    assert bytes(sub.receive(timeout=5).data) == b"hello"
+
+
+@pytest.mark.parametrize("message", ["plain", '{"id": 1}'])
+def test_it_subscribes_until_control_c(ax: axonic.Domain, message: str) -> None:
+    pub = ax.publisher("t")
+    process = subprocess.Popen(
+        [*COMMAND, "sub", "--domain", "test", "t"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        pub.wait_for_subscribers(timeout=20)
+        pub.publish(message.encode())
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], 10)[0]
+        assert message in process.stdout.readline()
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+        assert time.monotonic() - start < 5
+        assert "Traceback" not in err
+    finally:
+        process.kill()
+        process.communicate()
