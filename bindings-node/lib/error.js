@@ -25,7 +25,7 @@ function checked (what, call) {
     return call()
   } catch (error) {
     if (error instanceof AxonicError) throw error
-    throw new AxonicError('InvalidArgument', `${what}: ${error.message}`, { cause: error })
+    throw new AxonicError('InvalidArgument', `${what}: ${error instanceof Error ? error.message : error}`, { cause: error })
   }
 }
 

@@ -21,7 +21,11 @@ class Publisher {
   #waiters
   #closed = false
 
-  /** Made by `domain.publisher`. */
+  /**
+   * Made by `domain.publisher`.
+   *
+   * @param {import('./native.js').Publisher} native
+   */
   constructor (native, topic, busy) {
     const scratch = internal.getScratch()
     this.topic = topic
@@ -110,8 +114,13 @@ class Publisher {
     return typeof result?.then === 'function' ? Promise.resolve(result).then(commit, this.#abort(lent)) : commit(result)
   }
 
-  /** `loan` that waits for room: for the memory, and again for its place in the ring. */
-  async loanAsync (spec, callback, { timeout, signal } = {}) {
+  /**
+   * `loan` that waits for room: for the memory, and again for its place in the ring.
+   *
+   * @param {import('../index.js').WaitOptions} options
+   */
+  async loanAsync (spec, callback, options = {}) {
+    const { timeout, signal } = options
     const parsed = parseSpec(spec, callback)
     const end = performance.now() + (timeout ?? Infinity)
     const lent = await this.#waiters.wait(() => this.#lend(parsed, true) ?? AGAIN, { timeout, signal })
@@ -262,8 +271,13 @@ function parseSpec (spec, callback) {
 const FIRST_LOOK = 1
 const LAST_LOOK = 16
 
-/** Matching rings no bell, so this one wait looks now and then, with timers of the loop. */
-async function untilSubscribers (publisher, count, { timeout = Infinity, signal } = {}) {
+/**
+ * Matching rings no bell, so this one wait looks now and then, with timers of the loop.
+ *
+ * @param {import('../index.js').WaitOptions} options
+ */
+async function untilSubscribers (publisher, count, options = {}) {
+  const { timeout = Infinity, signal } = options
   const end = performance.now() + timeout
   for (let pause = FIRST_LOOK; ; pause = Math.min(pause * 2, LAST_LOOK)) {
     signal?.throwIfAborted()
@@ -276,7 +290,7 @@ async function untilSubscribers (publisher, count, { timeout = Infinity, signal 
 }
 
 function sleep (ms, signal) {
-  return new Promise((resolve, reject) => {
+  return /** @type {Promise<void>} */ (new Promise((resolve, reject) => {
     const onAbort = () => {
       clearTimeout(timer)
       reject(signal.reason)
@@ -286,7 +300,7 @@ function sleep (ms, signal) {
       resolve()
     }, ms)
     signal?.addEventListener('abort', onAbort, { once: true })
-  })
+  }))
 }
 
 internal.disposable(Publisher)

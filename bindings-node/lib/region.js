@@ -6,10 +6,15 @@ const internal = require('./internal.js')
 
 class Region {
   #native
+  /** @type {Buffer | null} */
   #buffer = null
   #closed = false
 
-  /** Made by `domain.region`, `sealedRegion` and `regionFromFd`. */
+  /**
+   * Made by `domain.region`, `sealedRegion` and `regionFromFd`.
+   *
+   * @param {import('./native.js').Region} native
+   */
   constructor (native) {
     this.#native = native
     this.name = native.name()

@@ -13,7 +13,11 @@ class RingProducer {
   #waiters
   #closed = false
 
-  /** Made by `domain.ringProducer`. */
+  /**
+   * Made by `domain.ringProducer`.
+   *
+   * @param {import('./native.js').RingProducer} native
+   */
   constructor (native, name, busy, ends) {
     this.name = name
     this.#native = native
@@ -38,7 +42,11 @@ class RingProducer {
     return this.#native.stats()
   }
 
-  /** Pushes bytes; a full ring throws AXONIC_WOULD_BLOCK. */
+  /**
+   * Pushes bytes; a full ring throws AXONIC_WOULD_BLOCK.
+   *
+   * @param {NodeJS.ArrayBufferView} data
+   */
   push (data) {
     if (!ArrayBuffer.isView(data)) throw invalid('a ring carries bytes: push a Buffer or typed array')
     if (this.#waiters.waiting) {
@@ -47,7 +55,11 @@ class RingProducer {
     this.#push(data, 0)
   }
 
-  /** Pushes bytes as soon as there is room. */
+  /**
+   * Pushes bytes as soon as there is room.
+   *
+   * @param {NodeJS.ArrayBufferView} data
+   */
   pushAsync (data, options) {
     if (!ArrayBuffer.isView(data)) return Promise.reject(invalid('a ring carries bytes: push a Buffer or typed array'))
     return this.#waiters.wait(() => (this.#push(data, 1) === false ? AGAIN : undefined), options)
@@ -99,7 +111,11 @@ class RingConsumer {
   #waiters
   #closed = false
 
-  /** Made by `domain.ringConsumer`. */
+  /**
+   * Made by `domain.ringConsumer`.
+   *
+   * @param {import('./native.js').RingConsumer} native
+   */
   constructor (native, name, busy, ends) {
     const scratch = internal.getScratch()
     this.name = name
@@ -142,7 +158,11 @@ class RingConsumer {
     return data
   }
 
-  /** The next message into `buffer`; its length, or -1 when there is none. */
+  /**
+   * The next message into `buffer`; its length, or -1 when there is none.
+   *
+   * @param {NodeJS.ArrayBufferView} buffer
+   */
   tryPopInto (buffer) {
     if (!ArrayBuffer.isView(buffer)) throw invalid('the buffer must be a Buffer or typed array')
     const length = this.#popInto(buffer)

@@ -29,7 +29,11 @@ class Subscriber {
   #onAbort
   #closed = false
 
-  /** Made by `domain.subscriber`. */
+  /**
+   * Made by `domain.subscriber`.
+   *
+   * @param {import('./native.js').Subscriber} native
+   */
   constructor (native, pattern, busy, signal) {
     const scratch = internal.getScratch()
     this.pattern = pattern
@@ -97,7 +101,11 @@ class Subscriber {
     return messages
   }
 
-  /** The next message's bytes into `buffer`; their number, or -1 when there is none. */
+  /**
+   * The next message's bytes into `buffer`; their number, or -1 when there is none.
+   *
+   * @param {NodeJS.ArrayBufferView} buffer
+   */
   tryReceiveInto (buffer) {
     if (this.#closed) throw this.#reason()
     if (!ArrayBuffer.isView(buffer)) throw invalid('the buffer must be a Buffer or typed array')

@@ -64,8 +64,12 @@ const bytesOf = (value) => ArrayBuffer.isView(value)
 /** Whether `value` is memory: a view or a buffer. */
 const isBinary = (value) => ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)
 
-/** Whether `value` goes out as its bytes, with nothing else to say about it. */
-const isBytes = (value) => types.isUint8Array(value) && value.shape === undefined
+/**
+ * Whether `value` goes out as its bytes, with nothing else to say about it.
+ *
+ * @param {any} value
+ */
+const isBytes = (value) => value?.shape === undefined && types.isUint8Array(value)
 
 function jsonText (value) {
   const text = JSON.stringify(value)
@@ -74,8 +78,6 @@ function jsonText (value) {
   }
   return text
 }
-
-const hasShape = (value) => Array.isArray(value.shape)
 
 /** Checks a tensor; nothing is copied. */
 function tensorOf (data, shape, dtype) {
@@ -95,18 +97,21 @@ function tensorOf (data, shape, dtype) {
   return { data, dtype, shape, bytes }
 }
 
-/** What a value is as a tensor, or undefined when it is none. */
+/**
+ * What a value is as a tensor, or undefined when it is none.
+ *
+ * @param {any} value
+ */
 function asTensor (value) {
+  if (typeof value !== 'object' || value === null) return undefined
+  const { data, shape, dtype } = value
   if (types.isTypedArray(value)) {
     const tag = value[Symbol.toStringTag]
-    if (hasShape(value)) return tensorOf(value, value.shape, value.dtype ?? DTYPES[tag])
+    if (Array.isArray(shape)) return tensorOf(value, shape, dtype ?? DTYPES[tag])
     return tag === 'Uint8Array' ? undefined : tensorOf(value, [value.length], DTYPES[tag])
   }
-  if (typeof value === 'object' && value !== null && types.isTypedArray(value.data) && hasShape(value)) {
-    const { data, shape, dtype } = value
-    return tensorOf(data, shape, dtype ?? DTYPES[data[Symbol.toStringTag]])
-  }
-  return undefined
+  if (!Array.isArray(shape) || !types.isTypedArray(data)) return undefined
+  return tensorOf(data, shape, dtype ?? DTYPES[data[Symbol.toStringTag]])
 }
 
 /** Writes a tensor description into the row of the table that begins at `at`. */
@@ -180,7 +185,7 @@ function decode (topic, content, data, tensor) {
     if (content === MESSAGE_PACK) return JSON.parse(native.msgpackToJson(data).toString())
   } catch (error) {
     if (error instanceof AxonicError) throw error
-    throw new AxonicError('Decode', `message on "${topic}": its ${CONTENTS[content]} cannot be decoded: ${error.message}`, {
+    throw new AxonicError('Decode', `message on "${topic}": its ${CONTENTS[content]} cannot be decoded: ${error instanceof Error ? error.message : error}`, {
       cause: error
     })
   }

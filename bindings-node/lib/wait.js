@@ -37,6 +37,7 @@ function checkTimeout (timeout) {
 
 class Waiters {
   #handle
+  /** @type {native.Poll | null} */
   #poll = null
   #started = false
   #queue = new Set()
@@ -59,6 +60,10 @@ class Waiters {
   /**
    * Resolves with what `attempt` answers as soon as that is not AGAIN. First come, first served.
    * `onClosed` may turn the handle's closing, an error, into a result.
+   *
+   * @param {() => any} attempt
+   * @param {import('../index.js').WaitOptions} options
+   * @param {(error: Error) => any} [onClosed]
    */
   wait (attempt, { timeout, signal } = {}, onClosed) {
     try {
@@ -106,12 +111,12 @@ class Waiters {
   #enqueue (entry) {
     const { timeout, signal } = entry
     if (this.#queue.size === 0) {
-      this.#poll.hold(true)
+      this.#poll?.hold(true)
       this.#busy.add(this)
     }
     this.#queue.add(entry)
     if (!this.#started) {
-      this.#poll.start()
+      this.#poll?.start()
       this.#started = true
     }
     if (timeout <= MAX_TIMEOUT) {
@@ -134,7 +139,7 @@ class Waiters {
     if (entry.timer !== undefined) clearTimeout(entry.timer)
     if (entry.onAbort !== undefined) entry.signal.removeEventListener('abort', entry.onAbort)
     if (this.#queue.size === 0) {
-      this.#poll.hold(false)
+      this.#poll?.hold(false)
       this.#busy.delete(this)
     }
   }
@@ -143,7 +148,7 @@ class Waiters {
     turned = performance.now()
     if (this.#queue.size === 0) {
       // Nobody has waited since the last turn: stop watching until somebody does.
-      this.#poll.stop()
+      this.#poll?.stop()
       this.#started = false
       return
     }
@@ -172,7 +177,7 @@ class Iteration {
   #last
   #began = false
 
-  /** @param last code of the error that means that all has been read */
+  /** @param {string} [last] code of the error that means that all has been read */
   constructor (waiters, take, last) {
     this.#waiters = waiters
     this.#take = take

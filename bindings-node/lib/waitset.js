@@ -28,10 +28,20 @@ class WaitSet {
     return this.#native.fd()
   }
 
-  /** Reports `token` while the subscriber has messages, or the publisher should try again. */
+  /**
+   * Reports `token` while the subscriber has messages, or the publisher should try again.
+   *
+   * @param {any} handle
+   */
   add (handle, token = handle) {
-    if (handle instanceof Subscriber) return this.#join(token, handle, (number) => this.#native.addSubscriber(handle[NATIVE], number))
-    if (handle instanceof Publisher) return this.#join(token, handle, (number) => this.#native.addPublisher(handle[NATIVE], number))
+    if (handle instanceof Subscriber) {
+      const member = /** @type {any} */ (handle)[NATIVE]
+      return this.#join(token, handle, (number) => this.#native.addSubscriber(member, number))
+    }
+    if (handle instanceof Publisher) {
+      const member = /** @type {any} */ (handle)[NATIVE]
+      return this.#join(token, handle, (number) => this.#native.addPublisher(member, number))
+    }
     throw invalid('a wait set takes subscribers and publishers; for others there are addFd and addTimer')
   }
 

@@ -41,10 +41,13 @@ pub fn error_table() -> Vec<ErrorRow> {
 
 /// The class to throw: `new Class(kindName, message)`.
 #[napi]
-pub fn set_error_class(env: &Env, class: Function<'_, (), ()>) -> Result<()> {
+pub fn set_error_class(
+    env: &Env,
+    #[napi(ts_arg_type = "new (kind: string, message: string) => Error")] constructor: Function<'_, (), ()>,
+) -> Result<()> {
     let mut reference = null_mut();
     // SAFETY: both belong to the environment of this call.
-    check_status!(unsafe { sys::napi_create_reference(env.raw(), class.raw(), 1, &mut reference) })?;
+    check_status!(unsafe { sys::napi_create_reference(env.raw(), constructor.raw(), 1, &mut reference) })?;
     CLASSES.with_borrow_mut(|classes| classes.insert(env.raw() as usize, reference));
     Ok(())
 }

@@ -164,13 +164,13 @@ impl Publisher {
     }
 
     /// `(view, flags)`: sends a view's bytes.
-    #[napi]
+    #[napi(ts_return_type = "(view: Uint8Array, flags: number) => false | undefined")]
     pub fn bind_send<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"send", &self.state, |state: &State, call: &Call| state.send(call.bytes(0), call.int(1)))
     }
 
     /// `(view, flags)`: sends a view's bytes as the tensor described in row 0 of the table.
-    #[napi]
+    #[napi(ts_return_type = "(view: NodeJS.ArrayBufferView, flags: number) => false | undefined")]
     pub fn bind_send_tensor<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"sendTensor", &self.state, |state: &State, call: &Call| {
             let tensor = state.scratch.tensor(0)?;
@@ -180,7 +180,7 @@ impl Publisher {
     }
 
     /// `(length, flags)`: sends the first bytes of the scratch.
-    #[napi]
+    #[napi(ts_return_type = "(length: number, flags: number) => false | undefined")]
     pub fn bind_send_scratch<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"sendScratch", &self.state, |state: &State, call: &Call| {
             let bytes = state.scratch.bytes();
@@ -191,7 +191,7 @@ impl Publisher {
 
     /// `(count, quiet)`: sends messages packed one after another into the scratch, all or none;
     /// row i of the table describes the i-th.
-    #[napi]
+    #[napi(ts_return_type = "(count: number, quiet: 0 | 1) => false | undefined")]
     pub fn bind_send_packed<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"sendPacked", &self.state, |state: &State, call: &Call| {
             let count = (call.int(0).max(0) as usize).min(state.scratch.rows());
@@ -258,7 +258,7 @@ impl Publisher {
 
     /// Lends `length` bytes of shared memory as an `ArrayBuffer`; the ticket is in the table. `null`
     /// when quiet and full.
-    #[napi]
+    #[napi(ts_return_type = "ArrayBuffer | null")]
     pub fn loan<'env>(&self, env: &'env Env, length: f64, quiet: bool) -> Result<Option<Unknown<'env>>> {
         let length = options::size("the length of a loan", length).or_throw(env)?;
         let lent = self.state.with(|publisher| {
@@ -288,7 +288,7 @@ impl Publisher {
         &self,
         env: &Env,
         ticket: u32,
-        buffer: Unknown<'_>,
+        #[napi(ts_arg_type = "ArrayBuffer")] buffer: Unknown<'_>,
         parts: PayloadParts,
         quiet: bool,
     ) -> Result<bool> {
@@ -316,7 +316,12 @@ impl Publisher {
 
     /// Gives a loan back unpublished and ends its view.
     #[napi]
-    pub fn abort(&self, env: &Env, ticket: u32, buffer: Unknown<'_>) -> Result<()> {
+    pub fn abort(
+        &self,
+        env: &Env,
+        ticket: u32,
+        #[napi(ts_arg_type = "ArrayBuffer")] buffer: Unknown<'_>,
+    ) -> Result<()> {
         let open = self.state.take_loan(ticket).or_throw(env)?;
         self.end_view(env, open, &buffer).map(drop)
     }

@@ -112,7 +112,7 @@ impl Region {
     }
 
     /// The memory itself, as an `ArrayBuffer` that keeps it mapped.
-    #[napi]
+    #[napi(ts_return_type = "ArrayBuffer")]
     pub fn memory<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         let region = self.get().or_throw(env)?;
         let refuse = |why: &str| {

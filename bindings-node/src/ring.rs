@@ -100,7 +100,7 @@ impl RingProducer {
     }
 
     /// `(view, quiet)`: pushes a view's bytes.
-    #[napi]
+    #[napi(ts_return_type = "(view: NodeJS.ArrayBufferView, quiet: 0 | 1) => false | undefined")]
     pub fn bind_push<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"push", &self.state, |state: &Producer, call: &Call| {
             match state.with(|producer| producer.try_push(call.bytes(0))) {
@@ -112,7 +112,7 @@ impl RingProducer {
     }
 
     /// Reserves `length` bytes in place, as an `ArrayBuffer`.
-    #[napi]
+    #[napi(ts_return_type = "ArrayBuffer")]
     pub fn reserve<'env>(&self, env: &'env Env, length: f64) -> Result<Unknown<'env>> {
         let length = options::size("the length", length).or_throw(env)?;
         let state = &self.state;
@@ -137,7 +137,12 @@ impl RingProducer {
 
     /// Publishes a reservation and ends its view; without `commit` it is only given up.
     #[napi]
-    pub fn finish(&self, env: &Env, buffer: Unknown<'_>, commit: bool) -> Result<()> {
+    pub fn finish(
+        &self,
+        env: &Env,
+        #[napi(ts_arg_type = "ArrayBuffer")] buffer: Unknown<'_>,
+        commit: bool,
+    ) -> Result<()> {
         let reserved = self.state.reserved.take().ok_or_else(|| invalid("nothing is reserved"));
         let (data, length, shared) = reserved.or_throw(env)?;
         if !shared {
@@ -273,20 +278,20 @@ impl RingConsumer {
 
     /// `()`: the next message into the scratch; answers its length, or -1. One longer than the
     /// scratch stays for `popInto`.
-    #[napi]
+    #[napi(ts_return_type = "() => number")]
     pub fn bind_pop<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"pop", &self.state, |state: &Consumer, _: &Call| state.pop(state.scratch.bytes()))
     }
 
     /// `(view)`: the next message into a view; answers its length, or -1. One longer than the view
     /// stays for a larger one.
-    #[napi]
+    #[napi(ts_return_type = "(view: NodeJS.ArrayBufferView) => number")]
     pub fn bind_pop_into<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"popInto", &self.state, |state: &Consumer, call: &Call| state.pop(call.bytes_mut(0)))
     }
 
     /// The next message in place, as an `ArrayBuffer`; `null` when there is none.
-    #[napi]
+    #[napi(ts_return_type = "ArrayBuffer | null")]
     pub fn borrow<'env>(&self, env: &'env Env) -> Result<Option<Unknown<'env>>> {
         let Some((data, length)) = self.state.next().or_throw(env)? else { return Ok(None) };
         // SAFETY: the message stays in place until it is released, which `viewed` delays until the
@@ -299,7 +304,12 @@ impl RingConsumer {
 
     /// Ends a view and gives the message's room back.
     #[napi]
-    pub fn finish(&self, env: &Env, buffer: Unknown<'_>, shared: bool) -> Result<()> {
+    pub fn finish(
+        &self,
+        env: &Env,
+        #[napi(ts_arg_type = "ArrayBuffer")] buffer: Unknown<'_>,
+        shared: bool,
+    ) -> Result<()> {
         self.state.viewed.set(false);
         if !detach(env, &buffer) && shared {
             // Still readable out of reach: the mapping must stay, so the consumer is never dropped.

@@ -343,7 +343,7 @@ impl Subscriber {
     }
 
     /// `(max)`: announces up to `max` messages in the table; answers how many.
-    #[napi]
+    #[napi(ts_return_type = "(max: number) => number")]
     pub fn bind_next<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"next", &self.state, |state: &State, call: &Call| {
             Ok(Answer::Int(state.next_many(call.int(0).max(0) as usize)? as i64))
@@ -351,7 +351,7 @@ impl Subscriber {
     }
 
     /// `(view)`: one message's bytes into a view; answers the length, or -1.
-    #[napi]
+    #[napi(ts_return_type = "(view: NodeJS.ArrayBufferView) => number")]
     pub fn bind_next_into<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"nextInto", &self.state, |state: &State, call: &Call| state.next_into(call.bytes_mut(0)))
     }
@@ -377,7 +377,7 @@ impl Subscriber {
     }
 
     /// `(view)`: fetches the held message into a view of its length.
-    #[napi]
+    #[napi(ts_return_type = "(view: Uint8Array) => undefined")]
     pub fn bind_take<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"take", &self.state, |state: &State, call: &Call| {
             let sample = state.held.take();
@@ -388,7 +388,7 @@ impl Subscriber {
     }
 
     /// The next message in place, as an `ArrayBuffer`; row 0 of the table says the rest. `null` when there is none.
-    #[napi]
+    #[napi(ts_return_type = "ArrayBuffer | null")]
     pub fn borrow<'env>(&self, env: &'env Env) -> Result<Option<Unknown<'env>>> {
         self.state.sources.borrow_mut().trim();
         let Some(sample) = self.state.sample().or_throw(env)? else { return Ok(None) };
@@ -426,7 +426,13 @@ impl Subscriber {
 
     /// Ends a view and gives the message back.
     #[napi]
-    pub fn release(&self, env: &Env, ticket: u32, buffer: Unknown<'_>, shared: bool) {
+    pub fn release(
+        &self,
+        env: &Env,
+        ticket: u32,
+        #[napi(ts_arg_type = "ArrayBuffer")] buffer: Unknown<'_>,
+        shared: bool,
+    ) {
         let sample = self.state.borrowed.borrow_mut().get_mut(ticket as usize).and_then(Option::take);
         if !detach(env, &buffer) && shared {
             // The view was transferred out of reach and can still be read: the slot stays pinned.

@@ -18,6 +18,11 @@ describe('types', () => {
     execFileSync(process.execPath, [tsc, '--noEmit', '--project', here('..')], { stdio: 'pipe', encoding: 'utf8' })
   })
 
+  it('of the native half are what the facade expects', () => {
+    const tsc = require.resolve('typescript/bin/tsc')
+    execFileSync(process.execPath, [tsc, '--noEmit', '--project', here('../lib')], { stdio: 'pipe', encoding: 'utf8' })
+  })
+
   it('name every member of every class, and no other', () => {
     const hidden = new Set(['constructor', 'inspect'])
     for (const [name, Class] of Object.entries(axonic)) {
@@ -60,6 +65,22 @@ function sourceOf (name) {
 }
 
 describe('native half', () => {
+  it('is what its generated types say', () => {
+    const generated = readFileSync(here('../lib/native.d.ts'), 'utf8')
+    const said = [...generated.matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
+    assert.deepEqual(said.sort(), Object.keys(native).sort(), 'run `npm run build`')
+    for (const [name, value] of Object.entries(native)) {
+      const start = generated.search(new RegExp(`^export class ${name} `, 'm'))
+      if (start < 0) continue
+      const body = generated.slice(start, generated.indexOf('\n}', start))
+      const members = [...body.matchAll(/^ {2}(?:static )?(\w+)\(/gm)].map(([, member]) => member)
+      const has = [...Object.getOwnPropertyNames(value.prototype), ...Object.keys(Object.getOwnPropertyDescriptors(value))]
+      const own = has.filter((member) => !['length', 'name', 'prototype', 'arguments', 'caller'].includes(member))
+      if (members.includes('name')) own.push('name')
+      assert.deepEqual([...new Set(members)].sort(), [...new Set(own)].filter((member) => member !== 'constructor' || members.includes('constructor')).sort(), name)
+    }
+  })
+
   it('has only what the facade uses', () => {
     const files = ['domain', 'error', 'internal', 'message', 'publisher', 'region', 'ring', 'subscriber', 'value', 'wait', 'waitset']
     const facade = files.map((file) => readFileSync(here(`../lib/${file}.js`), 'utf8')).join('\n') + readFileSync(here('../bin/axonic.js'), 'utf8')

@@ -1,0 +1,379 @@
+// Written by scripts/build.mjs from the crate; do not edit.
+
+/** An open domain: one participant. */
+export class Domain {
+  /** Opens or creates it. */
+  static open(settings: DomainSettings, scratch: Scratch): Domain
+  /** Its name. */
+  name(): string
+  /** Its directory. */
+  path(): string
+  /** This open, as `slot.epoch`. */
+  participant(): string
+  /** Ends the participant; its handles answer Closed afterwards. */
+  close(): void
+  /** Whether it was closed. */
+  isClosed(): boolean
+  /** Opens a publisher. */
+  publisher(topic: string, settings: PublisherSettings): Publisher
+  /** Opens a subscriber. */
+  subscriber(pattern: string, settings: SubscriberSettings): Subscriber
+  /** Opens or creates a region. */
+  region(name: string, settings: RegionSettings): Region
+  /** Opens the writing end of a ring. */
+  ringProducer(name: string, settings: RingSettings): RingProducer
+  /** Opens the reading end of a ring. */
+  ringConsumer(name: string, settings: RingSettings): RingConsumer
+  /** Removes a region, or what is left of a topic or ring. */
+  unlink(noun: string, name: string): void
+}
+
+/** How to open a domain; what is missing takes the core's default. */
+export interface DomainSettings {
+  /** Its name; default `AXONIC_DOMAIN` or `default`. */
+  name?: string
+  /** Where its files live. */
+  runtimeDir?: string
+  /** Permission bits of a group's domain. */
+  mode?: number
+  /** Group id of a group's domain. */
+  group?: number
+  /** Participants the domain has room for, when this call creates it. */
+  maxParticipants?: number
+  /** What `axonic ls` calls this participant. */
+  label?: string
+}
+
+/** One row of the core's error table. */
+export interface ErrorRow {
+  /** The stable number. */
+  number: number
+  /** The kind's name, such as `Timeout`. */
+  name: string
+  /** `err.code`, such as `AXONIC_TIMEOUT`. */
+  code: string
+}
+
+/** One payload of `publishMany`. */
+export interface PayloadItem {
+  /** Its bytes. */
+  data: Uint8Array
+  /** The rest. */
+  parts: PayloadParts
+}
+
+/** What rides along with a payload beside its bytes. */
+export interface PayloadParts {
+  /** The content type's number. */
+  content: number
+  /** The element type of a tensor. */
+  dtype?: string
+  /** The shape of a tensor. */
+  shape?: Array<number>
+  /** CloudEvents attributes: name, value, name, value. */
+  attributes?: Array<string>
+}
+
+/**
+ * Watches one descriptor for readability in the event loop.
+ * 
+ * Level-triggered: the callback comes again in every turn of the loop for as long as the
+ * descriptor stays readable and the watch is started. It keeps the process alive only while held.
+ */
+export class Poll {
+  /** Watches a duplicate of `fd`; nothing is called before `start`. */
+  constructor(fd: number, callback: () => void)
+  /** Starts the calls. */
+  start(): void
+  /** Stops the calls. */
+  stop(): void
+  /** While held, the process stays alive and the callback is not collected. */
+  hold(hold: boolean): void
+  /** Stops for good. */
+  close(): void
+}
+
+/** The native publisher behind the facade's. */
+export class Publisher {
+  /** The publisher's identity. */
+  id(): bigint
+  /** `(view, flags)`: sends a view's bytes. */
+  bindSend(): (view: Uint8Array, flags: number) => false | undefined
+  /** `(view, flags)`: sends a view's bytes as the tensor described in row 0 of the table. */
+  bindSendTensor(): (view: NodeJS.ArrayBufferView, flags: number) => false | undefined
+  /** `(length, flags)`: sends the first bytes of the scratch. */
+  bindSendScratch(): (length: number, flags: number) => false | undefined
+  /**
+  * `(count, quiet)`: sends messages packed one after another into the scratch, all or none;
+  * row i of the table describes the i-th.
+  */
+  bindSendPacked(): (count: number, quiet: 0 | 1) => false | undefined
+  /** Sends one payload with a tensor description or attributes; `false` when quiet and full. */
+  sendParts(data: Uint8Array, parts: PayloadParts, quiet: boolean): boolean
+  /** Sends all or nothing; `false` when quiet and full. */
+  sendMany(items: Array<PayloadItem>, quiet: boolean): boolean
+  /**
+  * Lends `length` bytes of shared memory as an `ArrayBuffer`; the ticket is in the table. `null`
+  * when quiet and full.
+  */
+  loan(length: number, quiet: boolean): ArrayBuffer | null
+  /**
+  * Publishes a loan and ends its view; `false` when quiet and full, and then the loan waits for
+  * another commit (or `abort`).
+  */
+  commit(ticket: number, buffer: ArrayBuffer, parts: PayloadParts, quiet: boolean): boolean
+  /** Gives a loan back unpublished and ends its view. */
+  abort(ticket: number, buffer: ArrayBuffer): void
+  /** Live matched subscribers now. */
+  subscribers(): number
+  /** The descriptor that is readable when a publish that found no room should be tried again. */
+  fd(): number
+  /** Counters. */
+  stats(): PublisherStats
+  /** Ends the publisher; a second time does nothing. */
+  close(): void
+}
+
+/** How to open a publisher; what is missing takes the core's default. */
+export interface PublisherSettings {
+  /** `dropOldest`, `block` or `reject`. */
+  overflow?: string
+  /** Bytes of the ring. */
+  capacity?: number
+  /** Budget in bytes for large payloads. */
+  maxBytes?: number
+  /** Keep what was sent after this publisher ends. */
+  retain?: boolean
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+}
+
+/** Counters of a publisher. */
+export interface PublisherStats {
+  /** Messages published. */
+  published: number
+  /** Payload bytes published. */
+  bytes: number
+  /** Times a publish found no room. */
+  blocked: number
+  /** Sleepers woken. */
+  wakesSent: number
+  /** Publishes that found nobody asleep. */
+  wakesElided: number
+  /** Live matched subscribers. */
+  subscribers: number
+  /** Bytes of shared memory for large payloads. */
+  slabBytes: number
+}
+
+/** The native region behind the facade's. */
+export class Region {
+  /**
+  * Nameless memory that nobody can change or resize any more; its descriptor can be handed to
+  * another process.
+  */
+  static sealed(data: Uint8Array): Region
+  /** The sealed region behind an inherited descriptor, which stays open and the caller's. */
+  static fromFd(fd: number): Region
+  /** Its name; empty for a sealed region. */
+  name(): string
+  /** Bytes. */
+  size(): number
+  /** Whether this call created it. */
+  isCreated(): boolean
+  /** Whether it may be written. */
+  writable(): boolean
+  /** The descriptor of a sealed region. */
+  fd(): number
+  /** The memory itself, as an `ArrayBuffer` that keeps it mapped. */
+  memory(): ArrayBuffer
+  /** Copies from `offset` into `target`. */
+  read(offset: number, target: Uint8Array): void
+  /** Copies `source` to `offset`. */
+  write(offset: number, source: Uint8Array): void
+  /** Lets go of it; a second time does nothing. Buffers over it stay valid. */
+  close(): void
+}
+
+/** How to open a region. */
+export interface RegionSettings {
+  /** Bytes; needed to create, checked otherwise. */
+  size?: number
+  /** `openOrCreate`, `createNew` or `open`. */
+  create?: string
+}
+
+/** The native reading end behind the facade's. */
+export class RingConsumer {
+  /**
+  * `()`: the next message into the scratch; answers its length, or -1. One longer than the
+  * scratch stays for `popInto`.
+  */
+  bindPop(): () => number
+  /**
+  * `(view)`: the next message into a view; answers its length, or -1. One longer than the view
+  * stays for a larger one.
+  */
+  bindPopInto(): (view: NodeJS.ArrayBufferView) => number
+  /** The next message in place, as an `ArrayBuffer`; `null` when there is none. */
+  borrow(): ArrayBuffer | null
+  /** Ends a view and gives the message's room back. */
+  finish(buffer: ArrayBuffer, shared: boolean): void
+  /** The pollable descriptor; readable until a call answered that there is nothing. */
+  fd(): number
+  /** Counters. */
+  stats(): RingStats
+  /** Whether a borrow callback is still running. */
+  inUse(): boolean
+  /** Ends the consumer; a second time does nothing. */
+  close(): void
+}
+
+/** The native writing end behind the facade's. */
+export class RingProducer {
+  /** `(view, quiet)`: pushes a view's bytes. */
+  bindPush(): (view: NodeJS.ArrayBufferView, quiet: 0 | 1) => false | undefined
+  /** Reserves `length` bytes in place, as an `ArrayBuffer`. */
+  reserve(length: number): ArrayBuffer
+  /** Publishes a reservation and ends its view; without `commit` it is only given up. */
+  finish(buffer: ArrayBuffer, commit: boolean): void
+  /** The descriptor that is readable when a push that found no room should be tried again. */
+  fd(): number
+  /** Counters. */
+  stats(): RingStats
+  /** Whether a reserve callback is still running. */
+  inUse(): boolean
+  /** Ends the producer; a second time does nothing. */
+  close(): void
+}
+
+/** How to open a ring; what is missing takes the core's default. */
+export interface RingSettings {
+  /** Bytes of the largest message. */
+  capacity?: number
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+}
+
+/** Counters of a ring. */
+export interface RingStats {
+  /** Messages written since the ring was made. */
+  messages: number
+  /** Times the producer found no room. */
+  blocked: number
+  /** Bytes written and not yet released. */
+  pendingBytes: number
+}
+
+/** The scratch of one facade. */
+export class Scratch {
+  /** Keeps both arrays; the caller never detaches them. */
+  constructor(bytes: Uint8Array, table: Float64Array)
+}
+
+/** Who sent a message: what is the same for all messages of one publisher, fetched once. */
+export interface Source {
+  /** Its topic. */
+  topic: string
+  /** Its identity. */
+  publisher: bigint
+}
+
+/** The native subscriber behind the facade's. */
+export class Subscriber {
+  /** The subscriber's identity. */
+  id(): bigint
+  /** `(max)`: announces up to `max` messages in the table; answers how many. */
+  bindNext(): (max: number) => number
+  /** `(view)`: one message's bytes into a view; answers the length, or -1. */
+  bindNextInto(): (view: NodeJS.ArrayBufferView) => number
+  /** The publisher with this number. */
+  source(number: number): Source
+  /** The attributes of the held message: name, value, name, value. */
+  attributes(): Array<string>
+  /** `(view)`: fetches the held message into a view of its length. */
+  bindTake(): (view: Uint8Array) => undefined
+  /** The next message in place, as an `ArrayBuffer`; row 0 of the table says the rest. `null` when there is none. */
+  borrow(): ArrayBuffer | null
+  /** The attributes of a borrowed message. */
+  borrowedAttributes(ticket: number): Array<string>
+  /** Ends a view and gives the message back. */
+  release(ticket: number, buffer: ArrayBuffer, shared: boolean): void
+  /** Live matched publishers now. */
+  publishers(): number
+  /** Messages missed so far. */
+  missed(): number
+  /** The pollable descriptor; readable until a call answered that there is nothing. */
+  fd(): number
+  /** Counters. */
+  stats(): SubscriberStats
+  /** Ends the subscriber; a second time does nothing. Views still open stay valid. */
+  close(): void
+}
+
+/** How to open a subscriber; what is missing takes the core's default. */
+export interface SubscriberSettings {
+  /** `latest` or `oldest`. */
+  start?: string
+  /** Samples that may be borrowed at once. */
+  maxBorrowed?: number
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+}
+
+/** Counters of a subscriber. */
+export interface SubscriberStats {
+  /** Messages received. */
+  received: number
+  /** Payload bytes received. */
+  bytes: number
+  /** Messages missed. */
+  missed: number
+  /** Publishers' rings attached. */
+  rings: number
+  /** Samples borrowed now. */
+  pinned: number
+}
+
+/** The native wait set behind the facade's. Tokens are the facade's small integers. */
+export class WaitSet {
+  /** An empty set. */
+  static create(): WaitSet
+  /** Reports `token` while the subscriber has messages. */
+  addSubscriber(subscriber: Subscriber, token: number): void
+  /** Reports `token` when a publisher that found no room should try again. */
+  addPublisher(publisher: Publisher, token: number): void
+  /** Reports `token` while a foreign descriptor is readable. */
+  addFd(fd: number, token: number): void
+  /** Reports `token` every `period` milliseconds. */
+  addTimer(period: number, token: number): void
+  /** Forgets what has this token. */
+  remove(token: number): boolean
+  /** The tokens that are ready now; never waits. */
+  ready(): Array<number>
+  /** The pollable descriptor. */
+  fd(): number
+  /** Ends the set; a second time does nothing. */
+  close(): void
+}
+
+/** Makes scoped views copies, as in engines that refuse external memory. For tests. */
+export function alwaysCopy(copy: boolean): void
+
+/** Runs the command with `args` (without the program's name); answers the exit code. */
+export function cli(args: Array<string>): number
+
+/** The names of the element types, by their number in the protocol. */
+export function dtypes(): Array<string>
+
+/** Every error kind, in the order of its number. */
+export function errorTable(): Array<ErrorRow>
+
+/** MessagePack from JSON text. */
+export function jsonToMsgpack(json: Uint8Array): Buffer
+
+/** JSON text from MessagePack. */
+export function msgpackToJson(msgpack: Uint8Array): Buffer
+
+/** The class to throw: `new Class(kindName, message)`. */
+export function setErrorClass(constructor: new (kind: string, message: string) => Error): void
