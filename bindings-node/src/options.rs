@@ -9,7 +9,7 @@ use crate::error::invalid;
 /// A count or a size in bytes.
 pub fn size(what: &str, value: f64) -> axonic::Result<usize> {
     const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
-    if value >= 0.0 && value <= MAX_SAFE && value.fract() == 0.0 {
+    if (0.0..=MAX_SAFE).contains(&value) && value.fract() == 0.0 {
         Ok(value as usize)
     } else {
         Err(invalid(format!("{what} is {value}; it must be a whole number that is not negative")))
