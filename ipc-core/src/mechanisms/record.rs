@@ -27,7 +27,7 @@ mod map;
 
 use crate::domain::layout::LINE;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{Ordering, fence};
+use crate::sys::atomic::{Ordering, fence, spin_loop};
 pub use map::*;
 
 /// Bytes of a record's header; the body follows.
@@ -157,7 +157,7 @@ impl Writer {
             if position >= wanted {
                 break;
             }
-            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+            (0..PAUSES).for_each(|_| spin_loop());
             position = slowest();
         }
         position
@@ -294,11 +294,37 @@ impl Reader {
 
     /// A reader that continues at a known place of a ring that never overwrites the unread.
     pub fn resume(map: std::sync::Arc<RingMap>, position: u64) -> Reader {
-        // R3: `seq` before `ready`; an empty place is the head, whose number `seq` is.
         let position = position & !(LINE as u64 - 1);
-        let seq = map.head().seq.load(Ordering::Acquire);
-        let ready = map.ready(position).load(Ordering::Acquire);
-        Reader { map, position, expected: if ready == 0 { seq } else { ready - 1 }, racy: false }
+        let mut reader = Reader { map, position, expected: 0, racy: false };
+        for _ in 0..ATTEMPTS {
+            if let Some(number) = reader.number_here() {
+                reader.expected = number;
+                break;
+            }
+            spin_loop();
+        }
+        reader
+    }
+
+    /// The number of the record at the position, or of the one that will appear there.
+    fn number_here(&self) -> Option<u64> {
+        let words = self.map.head();
+        // R3: `head`, then `seq`, then `ready`.
+        let head = words.head.load(Ordering::Acquire) & !(LINE as u64 - 1);
+        let seq = words.seq.load(Ordering::Acquire);
+        match self.map.ready(self.position).load(Ordering::Acquire) {
+            0 if head == self.position => Some(seq),
+            0 => {
+                // The record before us was read before its writer took note of it, and the writer may have died
+                // there; it takes note of each before it begins the next.
+                let ready = self.map.ready(head).load(Ordering::Acquire);
+                let end = head + Shape::unpack(self.map.shape(head).load(Ordering::Relaxed)).record_bytes();
+                fence(Ordering::Acquire);
+                let unmoved = words.head.load(Ordering::Relaxed) & !(LINE as u64 - 1) == head;
+                (ready != 0 && end == self.position && unmoved).then_some(ready)
+            }
+            ready => Some(ready - 1),
+        }
     }
 
     pub fn position(&self) -> u64 {
@@ -329,23 +355,25 @@ impl Reader {
             if !self.is_lapped() {
                 return;
             }
+            spin_loop();
         }
     }
 
     fn go_to_oldest(&mut self) {
+        let words = self.map.head();
         for _ in 0..ATTEMPTS {
-            let claim = self.map.head().claim.load(Ordering::Acquire) & !(LINE as u64 - 1);
+            let claim = words.claim.load(Ordering::Acquire) & !(LINE as u64 - 1);
+            // R3, for the case that nothing lies between claim and head.
+            let head = words.head.load(Ordering::Acquire);
+            let seq = words.seq.load(Ordering::Acquire);
             let ready = self.map.ready(claim).load(Ordering::Acquire);
             fence(Ordering::Acquire);
-            if self.map.head().claim.load(Ordering::Relaxed) == claim {
-                if ready == 0 {
-                    // Nothing between claim and head.
-                    return self.go_to_latest();
-                }
+            if words.claim.load(Ordering::Relaxed) == claim && (ready != 0 || head == claim) {
                 self.position = claim;
-                self.expected = ready - 1;
+                self.expected = if ready == 0 { seq } else { ready - 1 };
                 return;
             }
+            spin_loop();
         }
         self.go_to_latest();
     }

@@ -1,29 +1,90 @@
 //! Atomics come through here, so that loom can take their place in the protocol models.
 
 #[cfg(not(loom))]
-pub use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
+pub use std::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence},
+};
 
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+pub use model::{AtomicU64, Ordering, compiler_fence, dies_after, fence, spin_loop, without_fences};
 
-/// loom has no compiler fence; the protocols never rely on one without a barrier on the other side.
+/// loom's atomics, with two ways to break what runs on them: fences can be taken away from a thread, and a
+/// thread can be killed before any of its stores.
 #[cfg(loom)]
-pub fn compiler_fence(_: Ordering) {}
+mod model {
+    pub use loom::sync::atomic::Ordering;
+    pub use loom::thread::yield_now as spin_loop;
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-#[cfg(loom)]
-loom::thread_local! {
-    static FENCELESS: std::cell::Cell<bool> = std::cell::Cell::new(false);
-}
+    loom::thread_local! {
+        static FENCELESS: Cell<bool> = Cell::new(false);
+        static STORES_LEFT: Cell<Option<usize>> = Cell::new(None);
+    }
 
-/// Takes every fence away from the calling thread of a model, to show that the model needs it.
-#[cfg(loom)]
-pub fn without_fences() {
-    FENCELESS.with(|off| off.set(true));
-}
+    /// What unwinds a killed thread of a model.
+    struct Killed;
 
-#[cfg(loom)]
-pub fn fence(order: Ordering) {
-    if !FENCELESS.with(|off| off.get()) {
-        loom::sync::atomic::fence(order);
+    /// Takes every fence away from the calling thread, to show that the model needs it.
+    pub fn without_fences() {
+        FENCELESS.with(|off| off.set(true));
+    }
+
+    /// Runs `process` as if it were killed before its store number `stores`; `None` if it was. What other
+    /// processes see of it are the stores before.
+    pub fn dies_after<T>(stores: usize, process: impl FnOnce() -> T) -> Option<T> {
+        STORES_LEFT.with(|left| left.set(Some(stores)));
+        let outcome = catch_unwind(AssertUnwindSafe(process));
+        STORES_LEFT.with(|left| left.set(None));
+        match outcome {
+            Ok(done) => Some(done),
+            Err(cause) if cause.is::<Killed>() => None,
+            Err(cause) => resume_unwind(cause),
+        }
+    }
+
+    fn about_to_store() {
+        STORES_LEFT.with(|left| match left.get() {
+            Some(0) => resume_unwind(Box::new(Killed)),
+            Some(n) => left.set(Some(n - 1)),
+            None => {}
+        });
+    }
+
+    pub fn fence(order: Ordering) {
+        if !FENCELESS.with(|off| off.get()) {
+            loom::sync::atomic::fence(order);
+        }
+    }
+
+    /// loom has no compiler fence; the protocols never rely on one without a barrier on the other side.
+    pub fn compiler_fence(_: Ordering) {}
+
+    #[derive(Debug)]
+    pub struct AtomicU64(loom::sync::atomic::AtomicU64);
+
+    impl AtomicU64 {
+        #[track_caller]
+        pub fn new(value: u64) -> AtomicU64 {
+            AtomicU64(loom::sync::atomic::AtomicU64::new(value))
+        }
+
+        #[track_caller]
+        pub fn load(&self, order: Ordering) -> u64 {
+            self.0.load(order)
+        }
+
+        #[track_caller]
+        pub fn store(&self, value: u64, order: Ordering) {
+            about_to_store();
+            self.0.store(value, order);
+        }
+
+        #[track_caller]
+        pub fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+            about_to_store();
+            self.0.fetch_add(value, order)
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! What the models share.
 #![allow(dead_code)]
 
+pub mod ring;
+
 use loom::model::Builder;
 use loom::sync::{Condvar, Mutex};
 
