@@ -28,9 +28,16 @@ pub fn find_cursor(cursors: &[Cursor], high: &AtomicU64, known: Option<usize>, r
 
 /// Whether the publisher wrote this subscriber down as one that was there before its first record.
 /// The list is complete once there is a record, or once the publisher is gone.
-pub fn is_expected(head: &RingHead, subscriber: u64) -> bool {
+fn is_expected(head: &RingHead, subscriber: u64) -> bool {
     let count = (head.expected_count.load(Ordering::Acquire) as usize).min(head.expected.len());
     head.expected[..count].iter().any(|e| e.load(Ordering::Relaxed) == subscriber)
+}
+
+/// Whether a ring's publisher is finished (`dead`, or said goodbye) and whether it expected this subscriber. In
+/// this order, so that the list of one that is finished is complete (D1).
+pub fn standing(head: &RingHead, dead: bool, subscriber: u64) -> (bool, bool) {
+    let finished = dead || head.closed.load(Ordering::Acquire) != 0;
+    (finished, is_expected(head, subscriber))
 }
 
 /// Makes a cursor visible and begins where the publisher will not overwrite unseen (A1). Who is

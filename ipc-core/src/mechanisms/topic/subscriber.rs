@@ -3,7 +3,7 @@
 use super::cursor::{MAX_RINGS, NOWHERE, SubscriberShared, pin_word};
 use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
 use super::segment::{DESCRIPTOR, Descriptor, Segment};
-use super::steps::{begin, is_expected, is_stamped};
+use super::steps::{begin, is_stamped, standing};
 use super::{INLINE_MAX, Overflow, Start, SubscriberOptions, lifetime};
 use crate::domain::layout::{Kind, ObjectId, ParticipantId};
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
@@ -323,9 +323,7 @@ impl Subscriber {
         let head = map.head();
         let owner = id.owner();
         let dead = !inner.is_alive(owner);
-        let finished = dead || head.closed.load(Ordering::Acquire) != 0;
-        // D1: asked after `finished`, so that the list of a publisher that is gone is complete.
-        let expected = is_expected(head, self.shared.id.0);
+        let (finished, expected) = standing(head, dead, self.shared.id.0);
         let kept = head.retain.load(Ordering::Relaxed) != 0 && self.options.start == Start::Oldest;
         if finished && !expected && !kept {
             // What it still holds is owed to others.
