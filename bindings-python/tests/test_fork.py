@@ -168,3 +168,22 @@ def test_handles_travel_to_a_pool(ax: axonic.Domain) -> None:
         assert pool.map(double, [(sub, n) for n in range(4)]) == [0, 2, 4, 6]
         pool.close()
         pool.join()
+
+
+def test_the_domain_works_in_the_child(ax: axonic.Domain) -> None:
+    sub = ax.subscriber("t")
+    parent = ax.participant
+
+    def child() -> None:
+        with ax.publisher("t") as pub:
+            pub.publish("child")
+        assert ax.participant != parent
+        ax.close()
+        assert ax.closed
+
+    in_child(child)
+    assert not ax.closed
+    assert ax.participant == parent
+    assert sub.receive(timeout=5).value == "child"
+    ax.publisher("t").publish("parent")
+    assert sub.receive(timeout=5).value == "parent"

@@ -413,3 +413,52 @@ def test_killed_processes_leave_nothing_behind(script: Script, ax: axonic.Domain
     ):
         pub.publish(b"fresh")
         assert sub.receive(timeout=5).data == b"fresh"
+
+
+def test_lent_memory_outlives_its_domain(runtime: Any) -> None:
+    """Objects without a view do not keep a domain open; what they lend stays mapped all the same."""
+    ax = axonic.open("test")
+    sub, pub = ax.subscriber("t"), ax.publisher("t")
+    producer, consumer = ax.ring_producer("r"), ax.ring_consumer("r")
+    producer.push(b"unread")
+    pub.publish(bytes(5000))
+    sample, loan, room, message = (
+        sub.borrow(timeout=1),
+        pub.loan(5000),
+        producer.reserve(100),
+        consumer.borrow(),
+    )
+    ax.close()
+    for lent in (loan, room):
+        with memoryview(lent) as view:
+            view[:] = bytes(len(view))
+    assert bytes(sample) == bytes(5000)
+    assert bytes(memoryview(message)) == b"unread"
+    for publish in (loan.commit, room.commit):
+        with pytest.raises(axonic.ClosedError):
+            publish()
+    sample.release()
+    message.release()
+    loan.discard()
+    room.discard()
+    del producer, consumer, room, message
+    with axonic.open("test") as other:
+        other.unlink("ring", "r")  # it was not released, so the next consumer would be owed it
+
+
+def test_handles_go_before_what_they_lent(ax: axonic.Domain) -> None:
+    producer, consumer = ax.ring_producer("r"), ax.ring_consumer("r")
+    room = producer.reserve(100)
+    del producer
+    with memoryview(room) as view:
+        view[:] = b"x" * 100
+    room.commit()
+    with consumer.borrow(timeout=1) as read:
+        del consumer
+        assert bytes(read) == b"x" * 100
+    del room
+    lent = ax.publisher("t").loan(5000)
+    gc.collect()
+    with memoryview(lent) as view:
+        view[:] = bytes(5000)
+    lent.commit()

@@ -370,7 +370,7 @@ class Domain:
     def publisher(
         self,
         topic: str,
-        type: None = None,
+        type: Any = None,
         *,
         overflow: _Overflow = "drop_oldest",
         capacity: int | None = None,
@@ -396,7 +396,7 @@ class Domain:
     def subscriber(
         self,
         pattern: str,
-        type: None = None,
+        type: Any = None,
         *,
         start: _Start = "latest",
         max_borrowed: int | None = None,
