@@ -176,7 +176,8 @@ impl Writer {
         }
         if at != self.claim {
             self.claim = at;
-            self.map.head().claim.store(at, Ordering::Relaxed);
+            // Release: who begins at the claim finds there what was there when it was claimed, or later.
+            self.map.head().claim.store(at, Ordering::Release);
         }
         fence(Ordering::SeqCst);
     }
