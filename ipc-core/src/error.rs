@@ -158,6 +158,21 @@ impl Error {
         self.kind
     }
 
+    /// The same error, naming the object it happened to if it does not yet.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn of(self, noun: &str, name: &str) -> Error {
+        if self.message.contains(&format!("'{name}'")) {
+            return self;
+        }
+        Error::new(self.kind, format!("{noun} '{name}': {}", self.message))
+    }
+
+    /// Whether it tells of memory that cannot be believed, rather than of something that may pass.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self.kind, Corrupt | LayoutMismatch)
+    }
+
     /// The sentence, without the kind.
     pub fn message(&self) -> &str {
         &self.message

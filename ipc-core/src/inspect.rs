@@ -1,19 +1,23 @@
 //! Seeing a domain from outside: nobody in it has to cooperate.
 
-use crate::domain::layout::{Kind, ObjectId};
+mod doctor;
+
+use crate::domain::layout::{Kind, ObjectId, check_file};
 use crate::domain::participants::Participants;
-use crate::domain::{Directory, Domain, DomainOptions, ParticipantId, Place, find};
+use crate::domain::{Directory, DomainOptions, ParticipantId, Place, find};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{MAX_EXPECTED, RingHead, RingMap, open_head};
 use crate::mechanisms::ring::{CURSOR_SUFFIX, ring_position};
-use crate::mechanisms::topic::lifetime::{leftovers, open_page, sweep};
+use crate::mechanisms::topic::lifetime::open_page;
 use crate::mechanisms::topic::{NOWHERE, Overflow, SubscriberHead};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::mapping::page_size;
 use crate::sys::{file, process};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+pub use doctor::{Finding, Severity, doctor};
 
 /// A domain at one moment. The numbers are read while others change them, each by itself.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -156,15 +160,15 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
     let participants: Vec<ParticipantInfo> = table.list(None).iter().map(describe_participant).collect();
     let mut living = HashMap::new();
     let mut is_alive = |id: ParticipantId| *living.entry(id).or_insert_with(|| table.is_alive(id, None));
-    let publishers = list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())));
+    let publishers = list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())))?;
     let topics = publishers.iter().filter_map(|p| Some((p.id, open_ring(&place, p.id)?))).collect();
-    let subscribers = list(&place, Directory::Subscribers, |path, id| describe_subscriber(path, id, is_alive(id.owner()), &topics));
+    let subscribers = list(&place, Directory::Subscribers, |path, id| describe_subscriber(path, id, is_alive(id.owner()), &topics))?;
     let mut bytes = file::allocated(&place.participants());
     for kind in Directory::ALL {
         let directory = place.directory(kind);
-        bytes += file::names(&directory).iter().map(|name| file::allocated(&directory.join(name))).sum::<u64>();
+        bytes += file::names(&directory)?.iter().map(|name| file::allocated(&directory.join(name))).sum::<u64>();
     }
-    let (regions, rings) = (regions(&place), rings(&place));
+    let (regions, rings) = (regions(&place)?, rings(&place)?);
     Ok(Snapshot { domain: place.name.clone(), path: place.path.clone(), participants, publishers, subscribers, regions, rings, bytes })
 }
 
@@ -178,11 +182,11 @@ fn open_table(place: &Place) -> Result<Participants> {
     })
 }
 
-fn list<T>(place: &Place, kind: Directory, mut each: impl FnMut(PathBuf, ObjectId) -> Option<T>) -> Vec<T> {
+fn list<T>(place: &Place, kind: Directory, mut each: impl FnMut(PathBuf, ObjectId) -> Option<T>) -> Result<Vec<T>> {
     let directory = place.directory(kind);
-    let mut names = file::names(&directory);
+    let mut names = file::names(&directory)?;
     names.sort();
-    names.iter().filter_map(|name| each(directory.join(name), ObjectId::parse(name)?)).collect()
+    Ok(names.iter().filter_map(|name| each(directory.join(name), ObjectId::parse(name)?)).collect())
 }
 
 fn describe_participant(entry: &crate::domain::participants::ParticipantEntry) -> ParticipantInfo {
@@ -250,7 +254,7 @@ fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) 
     let followed = |publisher: &&u64| cursors.iter().any(|(ring, _)| ring == *publisher);
     let mut pins: HashMap<u64, usize> = HashMap::new();
     for pin in head.pins.iter().map(read).filter(|pin| *pin != 0) {
-        let ring = cursors.get((pin >> 48) as usize - 1).map_or(0, |(ring, _)| *ring);
+        let ring = (pin >> 48).checked_sub(1).and_then(|index| cursors.get(index as usize)).map_or(0, |(ring, _)| *ring);
         *pins.entry(ring).or_default() += 1;
     }
     Some(SubscriberInfo {
@@ -269,25 +273,25 @@ fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) 
     })
 }
 
-fn regions(place: &Place) -> Vec<RegionInfo> {
+fn regions(place: &Place) -> Result<Vec<RegionInfo>> {
     let directory = place.directory(Directory::Regions);
-    let mut regions: Vec<RegionInfo> = file::names(&directory)
-        .into_iter()
-        .map(|name| RegionInfo { size: std::fs::metadata(directory.join(&name)).map_or(0, |m| m.len().saturating_sub(page_size() as u64)), name })
-        .collect();
-    regions.sort_by(|a, b| a.name.cmp(&b.name));
-    regions
+    let mut names = file::names(&directory)?;
+    // A foreign file is no region; doctor names it.
+    names.retain(|name| check_file(&directory.join(name), Kind::Region, page_size()).is_ok());
+    names.sort();
+    let size = |name: &String| std::fs::metadata(directory.join(name)).map_or(0, |m| m.len().saturating_sub(page_size() as u64));
+    Ok(names.into_iter().map(|name| RegionInfo { size: size(&name), name }).collect())
 }
 
-fn rings(place: &Place) -> Vec<RingInfo> {
+fn rings(place: &Place) -> Result<Vec<RingInfo>> {
     let directory = place.directory(Directory::Rings);
-    let mut names = file::names(&directory);
+    let mut names = file::names(&directory)?;
     names.retain(|name| !name.ends_with(CURSOR_SUFFIX));
     names.sort();
-    names.into_iter().filter_map(|name| describe_ring(&directory, name)).collect()
+    Ok(names.into_iter().filter_map(|name| describe_ring(&directory, name)).collect())
 }
 
-fn describe_ring(directory: &std::path::Path, name: String) -> Option<RingInfo> {
+fn describe_ring(directory: &Path, name: String) -> Option<RingInfo> {
     let map = open_head(&directory.join(&name), Kind::RingData).ok()?;
     let head: &RingHead = map.at(0);
     let (position, producer, consumer) = ring_position(&directory.join(format!("{name}{CURSOR_SUFFIX}"))).ok()?;
@@ -300,129 +304,4 @@ fn describe_ring(directory: &std::path::Path, name: String) -> Option<RingInfo> 
         producer,
         consumer,
     })
-}
-
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing.
-    Note,
-    /// Something waits, or memory is held for nothing.
-    Warning,
-    /// Something cannot work.
-    Problem,
-}
-
-/// Something the doctor found.
-#[derive(Clone, Debug, Serialize)]
-pub struct Finding {
-    /// How much it matters.
-    pub severity: Severity,
-    /// What was found.
-    pub what: String,
-    /// What to do about it.
-    pub remedy: String,
-    /// The file concerned.
-    pub path: Option<PathBuf>,
-    /// Whether `clean` removes it.
-    pub cleanable: bool,
-}
-
-fn finding(severity: Severity, what: String, remedy: &str) -> Finding {
-    Finding { severity, what, remedy: remedy.into(), path: None, cleanable: false }
-}
-
-/// Looks for what is stuck, lagging, dead or damaged in a domain and says what to do about each. With
-/// `clean` it also removes what the dead left behind, never anything somebody alive is still owed.
-pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
-    let place = find(options)?;
-    let seen = match snapshot(options) {
-        Err(e) if matches!(e.kind(), ErrorKind::LayoutMismatch | ErrorKind::Corrupt) => {
-            let what = format!("the domain's table cannot be read: {e}");
-            let path = Some(place.participants());
-            return Ok(vec![Finding { path, ..finding(Severity::Problem, what, "stop its participants and remove the directory") }]);
-        }
-        other => other?,
-    };
-    let mut findings = Vec::new();
-    stuck(&seen, &mut findings);
-    damaged(&place, &mut findings);
-    space(&place, &mut findings);
-    let domain = Domain::open_with(DomainOptions { label: Some("axonic doctor".into()), ..options.clone() })?;
-    let dead: HashMap<ParticipantId, &ParticipantInfo> =
-        seen.participants.iter().filter(|p| !p.alive).map(|p| (ParticipantId { slot: p.slot, epoch: p.epoch }, p)).collect();
-    let left = if clean { sweep(&domain) } else { leftovers(&domain) };
-    for path in left {
-        let owner = path.file_name().and_then(|n| ObjectId::parse(&n.to_string_lossy())).map(ObjectId::owner);
-        let who = owner.and_then(|id| dead.get(&id)).map_or("a participant that is gone".into(), |p| format!("'{}' (pid {}), which died", p.label, p.pid));
-        let what = format!("left behind by {who}");
-        let remedy = if clean { "removed" } else { "`axonic doctor --clean` removes it" };
-        findings.push(Finding { path: Some(path), cleanable: true, ..finding(Severity::Warning, what, remedy) });
-    }
-    if clean {
-        for found in findings.iter().filter(|f| f.cleanable) {
-            found.path.iter().for_each(|path| file::unlink(path));
-        }
-    }
-    Ok(findings)
-}
-
-/// Who waits for whom.
-fn stuck(seen: &Snapshot, findings: &mut Vec<Finding>) {
-    let participant = |id: &str| seen.participants.iter().find(|p| format!("{}.{}", p.slot, p.epoch) == id);
-    for subscriber in seen.subscribers.iter().filter(|s| s.alive) {
-        let Some(who) = participant(&subscriber.participant) else { continue };
-        let state = if who.stopped { "is stopped" } else { "has not read on" };
-        for lag in &subscriber.lag {
-            let Some(publisher) = seen.publishers.iter().find(|p| p.id == lag.publisher) else { continue };
-            if publisher.waiting && publisher.overflow == "block" {
-                let what = format!(
-                    "publisher of '{}' waits for room: subscriber '{}' of '{}' (pid {}) {state}, {} messages behind",
-                    publisher.topic, subscriber.pattern, who.label, who.pid, lag.messages
-                );
-                let remedy = if who.stopped { "continue that process (kill -CONT) or end it" } else { "read faster, raise capacity, or use overflow drop_oldest" };
-                findings.push(finding(Severity::Warning, what, remedy));
-            }
-        }
-    }
-    for who in seen.participants.iter().filter(|p| p.stopped) {
-        let what = format!("participant '{}' (pid {}) is stopped", who.label, who.pid);
-        findings.push(finding(Severity::Note, what, "it is alive and will continue unharmed; kill -CONT wakes it"));
-    }
-    for publisher in seen.publishers.iter().filter(|p| p.orphan && p.alive) {
-        let what = format!("a finished publisher of '{}' holds {} bytes for readers still to come", publisher.topic, publisher.capacity + publisher.slab_bytes);
-        findings.push(finding(Severity::Note, what, "it goes when they have read it; `axonic unlink topic` drops it"));
-    }
-}
-
-/// Files that are not what their place says.
-fn damaged(place: &Place, findings: &mut Vec<Finding>) {
-    let mut check = |kind: Directory, open: &dyn Fn(&std::path::Path) -> Result<()>| {
-        let directory = place.directory(kind);
-        for name in file::names(&directory) {
-            let path = directory.join(&name);
-            if let Err(e) = open(&path)
-                && e.kind() != ErrorKind::NotFound
-            {
-                let cleanable = e.kind() == ErrorKind::Corrupt;
-                let remedy = if cleanable { "`axonic doctor --clean` removes it" } else { "run one version of axonic, then remove the file" };
-                findings.push(Finding { path: Some(path), cleanable, ..finding(Severity::Problem, e.to_string(), remedy) });
-            }
-        }
-    };
-    check(Directory::Publishers, &|path| open_head(path, Kind::Publisher).map(drop));
-    check(Directory::Subscribers, &|path| open_page(path).map(drop));
-}
-
-/// Whether memory is running out.
-fn space(place: &Place, findings: &mut Vec<Finding>) {
-    let Some((free, all)) = file::filesystem_space(&place.path) else { return };
-    if free < all / 10 {
-        let what = format!("the shared-memory filesystem of {} has {} of {} MiB left", place.path.display(), free >> 20, all >> 20);
-        findings.push(finding(Severity::Problem, what, "enlarge it (containers: --shm-size), or lower capacity and max_bytes"));
-    } else if all <= 64 << 20 {
-        let what = format!("the shared-memory filesystem of {} has {} MiB in all, a container's default", place.path.display(), all >> 20);
-        findings.push(finding(Severity::Note, what, "start the container with a larger --shm-size for large messages"));
-    }
 }

@@ -21,35 +21,35 @@ impl Domain {
         match noun {
             Noun::Topic => unlink_topic(&domain, name),
             Noun::Region => unlink_file(&domain, Directory::Regions, what, name),
-            Noun::Ring => crate::mechanisms::ring::unlink(&domain, name),
+            Noun::Ring if crate::mechanisms::ring::unlink(&domain, name)? => Ok(()),
+            Noun::Ring => Err(not_found(&domain, what, name)),
         }
     }
 }
 
 fn not_found(domain: &Domain, what: &str, name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("{what} '{name}': nothing to remove in domain '{}'", domain.name()))
+    Error::new(ErrorKind::NotFound, format!("{what} '{name}': nothing to remove in domain '{}' (`axonic ls` shows what is there)", domain.name()))
 }
 
 fn unlink_file(domain: &Domain, directory: Directory, what: &str, name: &str) -> Result<()> {
     let path = domain.inner().directory(directory).join(name);
-    if !path.exists() {
-        return Err(not_found(domain, what, name));
+    match file::remove(&path).map_err(|e| e.of(what, name))? {
+        true => Ok(()),
+        false => Err(not_found(domain, what, name)),
     }
-    file::unlink(&path);
-    Ok(())
 }
 
 fn unlink_topic(domain: &Domain, name: &str) -> Result<()> {
-    let rings: Vec<_> = domain.inner().publishers().scan().iter().filter(|l| l.name == name).cloned().collect();
+    let rings: Vec<_> = domain.inner().publishers().scan()?.iter().filter(|l| l.name == name).cloned().collect();
     let mut living = Living::new(domain);
-    if let Some(ring) = rings.iter().find(|ring| !is_finished(ring, &mut living)) {
+    if let Some(ring) = rings.iter().find(|ring| !is_finished(&ring.path, ring.id, &mut living)) {
         let text = format!("topic '{name}' has a live publisher (participant {}); close it first", ring.id.owner());
         return Err(Error::new(ErrorKind::Busy, text));
     }
     if rings.is_empty() {
         return Err(not_found(domain, "topic", name));
     }
-    rings.iter().for_each(|ring| remove_ring(domain, ring.id));
+    rings.iter().for_each(|ring| remove_ring(domain.inner().place(), ring.id));
     domain.inner().participants.board().publishers.raise();
     Ok(())
 }

@@ -6,7 +6,7 @@
 
 use super::layout::{Header, ObjectId, SharedName};
 use super::steps::{Generation, Seen};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::file;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
@@ -34,33 +34,34 @@ impl Catalogue {
         Catalogue { directory, seen: Seen::default(), entries: Vec::new(), known: HashMap::new() }
     }
 
-    /// The objects as of `generation` or later, oldest first, and the generation they are as of.
-    pub fn refresh(&mut self, generation: &Generation) -> (u64, &[Arc<Listed>]) {
+    /// The objects as of `generation` or later, oldest first, and the generation they are as of. Not being
+    /// able to look (no descriptors left) is an error, lest somebody be taken for gone.
+    pub fn refresh(&mut self, generation: &Generation) -> Result<(u64, &[Arc<Listed>])> {
         let mut seen = std::mem::take(&mut self.seen);
-        let now = seen.look(generation, || {
-            self.scan();
-        });
+        let now = seen.try_look(generation, || self.scan().map(drop));
         self.seen = seen;
-        (now, &self.entries)
+        Ok((now?, &self.entries))
     }
 
     /// Reads the directory whatever the generation says.
-    pub fn scan(&mut self) -> &[Arc<Listed>] {
+    pub fn scan(&mut self) -> Result<&[Arc<Listed>]> {
         let present: HashSet<ObjectId> =
-            file::names(&self.directory).iter().filter_map(|name| ObjectId::parse(name)).collect();
+            file::names(&self.directory)?.iter().filter_map(|name| ObjectId::parse(name)).collect();
         self.known.retain(|id, _| present.contains(id));
         for id in present {
             if !self.known.contains_key(&id) {
                 let path = self.directory.join(id.to_string());
-                // A file that vanished meanwhile, or is damaged, is not listed; doctor names the latter.
-                if let Ok(name) = read_name(&path) {
-                    self.known.insert(id, Arc::new(Listed { id, name, path }));
+                match read_name(&path) {
+                    Ok(name) => drop(self.known.insert(id, Arc::new(Listed { id, name, path }))),
+                    // It vanished meanwhile, or is damaged or foreign: not listed. doctor names the latter.
+                    Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::PermissionDenied) => {}
+                    Err(e) => return Err(e),
                 }
             }
         }
         self.entries = self.known.values().cloned().collect();
         self.entries.sort_by_key(|listed| listed.id);
-        &self.entries
+        Ok(&self.entries)
     }
 }
 
@@ -72,7 +73,7 @@ fn read_name(path: &Path) -> Result<String> {
     let got = file::read_at(fd.as_fd(), &mut bytes, 0)?;
     let magic = u64::from_le_bytes(bytes[..8].try_into().unwrap_or_default());
     if got < HEAD || magic != super::layout::MAGIC {
-        return Err(crate::error::Error::new(crate::error::ErrorKind::Corrupt, format!("{}: no axonic file", path.display())));
+        return Err(Error::new(ErrorKind::Corrupt, format!("{}: it is not an axonic file; remove it", path.display())));
     }
     let at = size_of::<Header>();
     let length = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default()) as usize;

@@ -9,7 +9,8 @@ use crate::sys::file;
 use crate::sys::mapping::{Mapping, Shared, page_size};
 use std::fmt;
 use std::mem::offset_of;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 /// The first eight bytes of every shared file.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"AXONIC\r\n");
@@ -34,6 +35,18 @@ pub enum Kind {
     Region = 5,
     RingLink = 6,
     RingData = 7,
+}
+
+impl Kind {
+    /// What to do about a damaged file of this kind.
+    fn remedy(self) -> &'static str {
+        match self {
+            Kind::Participants => "stop all participants and remove the domain's directory",
+            Kind::Publisher | Kind::Subscriber | Kind::Segment => "remove it with `axonic doctor --clean`",
+            Kind::Region => "remove it with `axonic unlink region`",
+            Kind::RingLink | Kind::RingData => "remove it with `axonic unlink ring`",
+        }
+    }
 }
 
 /// The header of every shared file. Written before the file gets its name, never changed after.
@@ -81,7 +94,7 @@ impl Header {
     pub fn check(&self, kind: Kind, file_size: u64, what: &dyn fmt::Display) -> Result<()> {
         let relaxed = Ordering::Relaxed;
         let refuse = |why: String| {
-            let remedy = "use one version of axonic in all processes of this domain, or `axonic unlink` the object";
+            let remedy = "use one version of axonic in all processes of this domain, or remove it";
             Err(Error::new(ErrorKind::LayoutMismatch, format!("{what}: {why}; {remedy}")))
         };
         if self.magic.load(relaxed) != MAGIC {
@@ -98,6 +111,9 @@ impl Header {
         if self.page_size.load(relaxed) as usize != page_size() {
             return refuse(format!("it was made for pages of {} bytes", self.page_size.load(relaxed)));
         }
+        if self.header_size.load(relaxed) as usize != size_of::<Header>() {
+            return refuse(format!("its header has {} bytes, not {}", self.header_size.load(relaxed), size_of::<Header>()));
+        }
         if self.kind.load(relaxed) != kind as u32 {
             return refuse(format!("it holds kind {}, not {kind:?}", self.kind.load(relaxed)));
         }
@@ -105,7 +121,7 @@ impl Header {
             let says = self.size.load(relaxed);
             return Err(Error::new(
                 ErrorKind::Corrupt,
-                format!("{what}: it says it has {says} bytes but has {file_size}; somebody truncated it: `axonic doctor --clean`"),
+                format!("{what}: it says it has {says} bytes but has {file_size}; somebody truncated or grew it: {}", kind.remedy()),
             ));
         }
         Ok(())
@@ -114,6 +130,33 @@ impl Header {
     pub fn id(&self) -> ObjectId {
         ObjectId(self.id.load(Ordering::Relaxed))
     }
+
+    /// The header as read from a file.
+    fn from_bytes(bytes: &[u8; size_of::<Header>()]) -> Header {
+        let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
+        let half = |at: usize| AtomicU32::new(u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i])));
+        Header {
+            magic: AtomicU64::new(word(0)),
+            version: half(8),
+            kind: half(12),
+            size: AtomicU64::new(word(16)),
+            page_size: half(24),
+            header_size: half(28),
+            required: AtomicU64::new(word(32)),
+            optional: AtomicU64::new(word(40)),
+            owner: AtomicU64::new(word(48)),
+            id: AtomicU64::new(word(56)),
+        }
+    }
+}
+
+/// Checks what a file claims to be without mapping it; `minimum` is what its fixed part needs.
+pub fn check_file(path: &Path, kind: Kind, minimum: usize) -> Result<()> {
+    let fd = file::open_existing(path, false)?;
+    let size = check_size(fd.as_fd(), kind, minimum, &path.display())?;
+    let mut bytes = [0; size_of::<Header>()];
+    file::read_at(fd.as_fd(), &mut bytes, 0)?;
+    Header::from_bytes(&bytes).check(kind, size, &path.display())
 }
 
 /// A name inside a shared structure, written before it is linked.
@@ -205,8 +248,8 @@ impl fmt::Display for ObjectId {
 
 /// Maps an existing shared file after checking its header; `minimum` is what its fixed part needs.
 pub fn map_checked(fd: BorrowedFd<'_>, kind: Kind, minimum: usize, writable: bool, what: &dyn fmt::Display) -> Result<Mapping> {
-    let size = usize::try_from(file::size(fd)?).unwrap_or(usize::MAX);
-    map_part(fd, kind, minimum.max(size), minimum, writable, what)
+    let size = check_size(fd, kind, minimum, what)? as usize;
+    map_part(fd, kind, size, minimum, writable, what)
 }
 
 /// The same for the first `length` bytes only.
@@ -215,16 +258,23 @@ pub fn map_head(fd: BorrowedFd<'_>, kind: Kind, length: usize, what: &dyn fmt::D
 }
 
 fn map_part(fd: BorrowedFd<'_>, kind: Kind, length: usize, minimum: usize, writable: bool, what: &dyn fmt::Display) -> Result<Mapping> {
-    let size = file::size(fd)?;
-    if size < minimum.max(size_of::<Header>()) as u64 {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("{what}: it has {size} bytes, too few for its header; remove it with `axonic doctor --clean`"),
-        ));
-    }
+    let size = check_size(fd, kind, minimum.max(length), what)?;
     let mapping = Mapping::new(fd, length, writable)?;
     mapping.at::<Header>(0).check(kind, size, what)?;
     Ok(mapping)
+}
+
+/// The size of a file that has at least `minimum` bytes, all of them allocated.
+fn check_size(fd: BorrowedFd<'_>, kind: Kind, minimum: usize, what: &dyn fmt::Display) -> Result<u64> {
+    let size = file::size(fd)?;
+    let corrupt = |why: String| Err(Error::new(ErrorKind::Corrupt, format!("{what}: {why}; {}", kind.remedy())));
+    if size < minimum.max(size_of::<Header>()) as u64 {
+        return corrupt(format!("it has {size} bytes, too few for its header"));
+    }
+    if !file::is_whole(fd) {
+        return corrupt(format!("it says {size} bytes but has memory for fewer"));
+    }
+    Ok(size)
 }
 
 #[cfg(test)]

@@ -56,9 +56,10 @@ pub struct DomainOptions {
     /// Directory that holds domains; `None` means `AXONIC_RUNTIME_DIR`, or a directory of this user
     /// on `/dev/shm`. Must be on a tmpfs.
     pub runtime_dir: Option<PathBuf>,
-    /// Permission bits of the domain's files, such as `0o660` for a group's domain; default `0o600`.
+    /// Permission bits of the domain's files: `0o600` (default), `0o660` for a group's domain, `0o666` for
+    /// everybody. An existing domain of this user keeps its own.
     pub mode: Option<u32>,
-    /// Group number the domain's files are given to.
+    /// Group number the domain's files are given to; implies mode `0o660`.
     pub group: Option<u32>,
     /// Slots of a new domain's participant table, 1 to 4096; default 1024. An existing domain keeps its own.
     pub max_participants: Option<u32>,
@@ -95,6 +96,8 @@ pub(crate) struct Inner {
     attached: Mutex<Vec<Weak<dyn Attached>>>,
     /// The first object made here sweeps up after the dead.
     swept: AtomicBool,
+    /// Collects, when the last participant leaves, what the floors above know to be garbage.
+    collector: OnceLock<open::Collector>,
     /// The slot was given back.
     left: AtomicBool,
     /// The domain as a forked child opened it anew.
@@ -127,6 +130,7 @@ impl Domain {
             subscribers: catalogue(open::SUBSCRIBERS),
             attached: Mutex::default(),
             swept: AtomicBool::new(false),
+            collector: OnceLock::new(),
             left: AtomicBool::new(false),
             reopened: OnceLock::new(),
             options,
@@ -222,13 +226,17 @@ impl Inner {
 
     fn leave(&self) {
         if !self.forked() && !self.left.swap(true, Ordering::AcqRel) {
-            open::leave(&self.place, &self.participants, self.me);
+            open::leave(&self.place, &self.participants, self.me, self.collector.get().copied());
         }
     }
 
-    /// Whether this is the first object of this participation (asked once per object).
-    pub fn first_object(&self) -> bool {
-        !self.swept.swap(true, Ordering::AcqRel)
+    /// Before an object is made here: `sweep` runs once per participation, and again if it could not look at
+    /// everything; `collect` runs when this is the last participant to leave.
+    pub fn arrive(&self, collect: open::Collector, sweep: impl FnOnce() -> Result<()>) {
+        self.collector.get_or_init(|| collect);
+        if !self.swept.swap(true, Ordering::AcqRel) && sweep().is_err() {
+            self.swept.store(false, Ordering::Release);
+        }
     }
 
     /// A number for a new object of this participant.
@@ -242,6 +250,10 @@ impl Inner {
 
     pub fn access(&self) -> &Access {
         &self.place.access
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     pub fn directory(&self, kind: Directory) -> PathBuf {

@@ -5,8 +5,9 @@ use super::participants::{DEFAULT_MAX_PARTICIPANTS, Participants};
 use super::DomainOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
-use crate::sys::file::{self, Access};
+use crate::sys::file::{self, Access, distrust, inspect_directory};
 use crate::sys::process;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,6 +56,10 @@ pub(crate) struct Place {
     /// The runtime directory, and whether somebody chose it (then it is not ours to remove).
     base: PathBuf,
     chosen: bool,
+    /// The opener asked for nothing but his own use of it.
+    private: bool,
+    /// The opener named a mode.
+    explicit: bool,
 }
 
 impl Place {
@@ -67,12 +72,55 @@ impl Place {
     }
 
     fn ensure_directories(&self) -> Result<()> {
-        file::ensure_directory(&self.path, &self.access)?;
-        Directory::ALL.iter().try_for_each(|d| file::ensure_directory(&self.directory(*d), &self.access))
+        Directory::ALL.iter().try_for_each(|d| file::ensure_directory(&self.directory(*d), &self.access).map(drop))
     }
 
+    /// Whether no object is left. What cannot be looked at counts as full.
     fn is_empty(&self) -> bool {
-        Directory::ALL.iter().all(|d| file::names(&self.directory(*d)).is_empty())
+        Directory::ALL.iter().all(|d| file::names(&self.directory(*d)).is_ok_and(|names| names.is_empty()))
+    }
+
+    /// Refuses a runtime directory that somebody else could pull away under us or lay out for us (squatting).
+    fn check_base(&self) -> Result<()> {
+        let what = format!("runtime directory {}", self.base.display());
+        let owner = inspect_directory(&self.base, &what)?;
+        if !(owner.is_me() || self.chosen && (owner.user == 0 || !self.private)) {
+            return Err(distrust(&what, &format!("it belongs to user {}, not to user {}", owner.user, file::user())));
+        }
+        if owner.is_open_to_all() || !self.chosen && owner.mode & 0o022 != 0 {
+            return Err(distrust(&what, &format!("others may replace what is in it (mode {:o})", owner.mode)));
+        }
+        Ok(())
+    }
+
+    /// Refuses a domain's directory that somebody else laid out, or that was made for others than we say.
+    /// Returns whom our files are for: an existing domain keeps its own mode and group.
+    fn check_domain(&self) -> Result<Access> {
+        let what = format!("domain '{}' ({})", self.name, self.path.display());
+        let owner = inspect_directory(&self.path, &what)?;
+        let (bits, wanted) = (owner.mode & 0o777, self.access);
+        if self.private && !owner.is_me() {
+            let why = format!("it belongs to user {}, not to user {}; a domain for others is opened with mode and group", owner.user, file::user());
+            return Err(distrust(&what, &why));
+        }
+        if self.private && bits & 0o022 == 0 {
+            return Ok(wanted);
+        }
+        let mode = match bits {
+            _ if !self.private => wanted.mode,
+            0o770 if !self.explicit => 0o660,
+            0o777 if !self.explicit => 0o666,
+            _ => return Err(distrust(&what, &format!("others may write to it (mode {:o})", owner.mode))),
+        };
+        let access = Access { mode, group: wanted.group.or((mode == 0o660).then_some(owner.group)) };
+        if bits != access.directory_mode() || wanted.group.is_some_and(|group| group != owner.group) {
+            let text = format!(
+                "{what}: it was made with mode {:o} and group {}; open it with these, or remove it first",
+                bits & 0o666, owner.group
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        Ok(access)
     }
 }
 
@@ -86,9 +134,9 @@ pub fn domains() -> Result<Vec<String>> {
     Ok(domains_in(&runtime_dir()?))
 }
 
-/// The names of the domains in another directory.
+/// The names of the domains in another directory; none if it cannot be read.
 pub fn domains_in(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> = file::names(directory);
+    let mut names: Vec<String> = file::names(directory).unwrap_or_default();
     names.retain(|name| directory.join(name).join(PARTICIPANTS).exists());
     names.sort();
     names
@@ -99,6 +147,10 @@ fn base(options: &DomainOptions) -> Result<(PathBuf, bool)> {
         std::env::var_os("AXONIC_RUNTIME_DIR").filter(|v| !v.is_empty()).map(PathBuf::from)
     });
     match chosen {
+        Some(path) if path.as_os_str().as_bytes().contains(&0) => {
+            let text = format!("runtime directory {path:?} contains a NUL; set AXONIC_RUNTIME_DIR to a directory on a tmpfs");
+            Err(Error::new(ErrorKind::InvalidArgument, text))
+        }
         Some(path) if path.is_absolute() => Ok((path, true)),
         Some(path) => Err(Error::new(
             ErrorKind::InvalidArgument,
@@ -110,25 +162,26 @@ fn base(options: &DomainOptions) -> Result<(PathBuf, bool)> {
 
 /// Where the domain of these options is; checks names and numbers, touches no file.
 pub(crate) fn find(options: &DomainOptions) -> Result<Place> {
-    let from_environment = || std::env::var("AXONIC_DOMAIN").ok().filter(|v| !v.is_empty());
+    let from_environment = || std::env::var_os("AXONIC_DOMAIN").filter(|v| !v.is_empty()).map(|v| v.to_string_lossy().into_owned());
     let name = options.name.clone().or_else(from_environment).unwrap_or_else(|| "default".into());
     check_name("domain", &name)?;
-    let mode = options.mode.unwrap_or(0o600);
-    if mode & !0o666 != 0 || mode & 0o600 != 0o600 {
+    let mode = options.mode.unwrap_or(if options.group.is_some() { 0o660 } else { 0o600 });
+    if !matches!(mode, 0o600 | 0o660 | 0o666) || mode == 0o600 && options.group.is_some() {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!("mode {mode:o} of domain '{name}' is not possible: use 600, 660 or 666"),
+            format!("mode {mode:o} of domain '{name}' is not possible: use 600 (for this user), 660 (for a group) or 666 (for everybody)"),
         ));
     }
     let (base, chosen) = base(options)?;
     let access = Access { mode, group: options.group };
-    if !chosen && (access.group.is_some() || mode != 0o600) {
+    let private = mode == 0o600;
+    if !chosen && !private {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
             format!("a domain for others (mode {mode:o}) cannot live in a user's own directory: set runtime_dir or AXONIC_RUNTIME_DIR to a shared directory on a tmpfs"),
         ));
     }
-    Ok(Place { path: base.join(&name), name, access, base, chosen })
+    Ok(Place { path: base.join(&name), name, access, base, chosen, private, explicit: options.mode.is_some() })
 }
 
 /// Attempts before concurrent makers and removers of one domain are called a failure.
@@ -137,23 +190,33 @@ const ATTEMPTS: u32 = 200;
 /// Makes or opens the domain and takes a slot in its table.
 pub(crate) fn join(options: &DomainOptions) -> Result<(Place, Participants, ParticipantId)> {
     let place = find(options)?;
+    let name = place.name.clone();
+    join_at(place, options).map_err(|e| e.of("domain", &name))
+}
+
+fn join_at(mut place: Place, options: &DomainOptions) -> Result<(Place, Participants, ParticipantId)> {
     let slots = options.max_participants.unwrap_or(DEFAULT_MAX_PARTICIPANTS);
     if slots == 0 || slots > MAX_SLOTS {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!("max_participants is {slots}; it must be 1 to {MAX_SLOTS}"),
+            format!("domain '{}': max_participants is {slots}; it must be 1 to {MAX_SLOTS}", place.name),
         ));
     }
     let label = options.label.clone().unwrap_or_else(process::program_name);
+    // A chosen runtime directory is not ours to make: if it is missing, it stays missing.
+    if place.chosen {
+        place.check_base()?;
+    }
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match try_join(&place, slots, &label) {
+        match try_join(&mut place, slots, &label) {
             Ok(Some((participants, me))) => return Ok((place, participants, me)),
             // The last participant is just taking the domain away: make it anew.
             Ok(None) => {}
             Err(e) if e.kind() == ErrorKind::NotFound && attempt < ATTEMPTS => {}
-            Err(e) if e.kind() == ErrorKind::LimitReached && attempt < 5 => {}
+            // Somebody may be just making its directory, which gets its mode and group last.
+            Err(e) if e.kind() == ErrorKind::InvalidArgument && attempt < 10 => {}
             Err(e) => return Err(e),
         }
         if attempt >= ATTEMPTS {
@@ -164,37 +227,75 @@ pub(crate) fn join(options: &DomainOptions) -> Result<(Place, Participants, Part
     }
 }
 
-fn try_join(place: &Place, slots: u32, label: &str) -> Result<Option<(Participants, ParticipantId)>> {
-    if !place.chosen {
-        file::ensure_directory(&place.base, &Access { mode: 0o600, group: None })?;
+/// One attempt; what it made is taken away again if it fails.
+fn try_join(place: &mut Place, slots: u32, label: &str) -> Result<Option<(Participants, ParticipantId)>> {
+    let made_base = !place.chosen && file::ensure_directory(&place.base, &Access { mode: 0o600, group: None })?;
+    let mut made_path = false;
+    let joined = enter(place, slots, label, &mut made_path);
+    if joined.is_err() {
+        // Only an empty directory goes.
+        let made = [(made_path, &place.path), (made_base, &place.base)];
+        made.iter().filter(|(made, _)| *made).for_each(|(_, path)| drop(std::fs::remove_dir(path)));
     }
-    file::check_directory(&place.base, place.chosen)?;
-    file::ensure_directory(&place.path, &place.access)?;
-    file::check_directory(&place.path, place.chosen)?;
+    joined
+}
+
+fn enter(place: &mut Place, slots: u32, label: &str, made: &mut bool) -> Result<Option<(Participants, ParticipantId)>> {
+    if !place.chosen {
+        place.check_base()?;
+    }
+    *made = file::ensure_directory(&place.path, &place.access)?;
+    place.access = place.check_domain()?;
     let participants = Participants::open_or_create(&place.participants(), slots, &place.access)?;
-    let me = participants.join(&place.name, label)?;
+    let me = match participants.join(&place.name, label) {
+        Ok(Some(me)) => me,
+        other => {
+            // The table may be one we just made.
+            take_away(place, &participants, None);
+            return other.map(|_| None);
+        }
+    };
     // Our lock is held now, so nobody removes the table any more; was it removed before?
     if participants.is_removed() {
         return Ok(None);
     }
-    place.ensure_directories()?;
+    if let Err(e) = place.ensure_directories() {
+        leave(place, &participants, me, None);
+        return Err(e);
+    }
     Ok(Some((participants, me)))
 }
 
-/// Leaves; the last one out takes an empty domain away. Holding every slot's lock proves that
-/// nobody is in, and keeps everybody out until the table has lost its name.
-pub(crate) fn leave(place: &Place, participants: &Participants, me: ParticipantId) {
-    if participants.try_lock_all() {
-        remove_if_empty(place);
+/// Removes from a domain in which nobody is alive what nobody can be owed.
+pub(crate) type Collector = fn(&Place);
+
+/// Leaves; the last one out collects what the dead left behind and takes an empty domain away.
+pub(crate) fn leave(place: &Place, participants: &Participants, me: ParticipantId, collect: Option<Collector>) {
+    if !take_away(place, participants, collect) {
         participants.leave(me);
-        participants.unlock_all();
-    } else {
-        participants.leave(me);
+        // Two that leave at the same time each found the other still in: whoever comes here last is alone.
+        take_away(place, participants, collect);
     }
 }
 
+/// If nobody else is in: collects, and removes a domain without objects. Holding every slot's lock proves that
+/// nobody is in, and keeps everybody out until the table has lost its name. Our own slot is given back with them.
+fn take_away(place: &Place, participants: &Participants, collect: Option<Collector>) -> bool {
+    if !participants.try_lock_all() {
+        return false;
+    }
+    // A table that has lost its name is no longer the table of what stands in its place.
+    if !participants.is_removed() {
+        participants.bury_all();
+        collect.iter().for_each(|collect| collect(place));
+        remove_if_empty(place);
+    }
+    participants.unlock_all();
+    true
+}
+
 /// Removes a domain without objects. The caller holds every slot's lock.
-pub(crate) fn remove_if_empty(place: &Place) {
+fn remove_if_empty(place: &Place) {
     if !place.is_empty() {
         return;
     }

@@ -106,13 +106,15 @@ impl Participants {
             }
             let size = round_to_pages(TABLE + slots as usize * ENTRY);
             let directory = path.parent().unwrap_or(Path::new("/"));
-            let fd = file::create_unnamed(directory, size as u64, access)?;
+            // Everything that can fail comes before the table gets its name.
+            let fd = LockFd::new(file::create_unnamed(directory, size as u64, access)?)?;
             let mapping = Mapping::new(fd.as_fd(), size, true)?;
             let board: &Board = mapping.at(0);
             board.header.write(Kind::Participants, size, ParticipantId { slot: 0, epoch: 0 }, ObjectId(0));
             board.slots.store(u64::from(slots), Ordering::Relaxed);
             match file::link(fd.as_fd(), path) {
-                Ok(()) | Err(FileErrno::EEXIST) => {}
+                Ok(()) => return Ok(Participants::of(mapping, fd, slots)),
+                Err(FileErrno::EEXIST) => {}
                 Err(e) => return Err(crate::sys::os_error(e, format!("creating {}", path.display()))),
             }
         }
@@ -126,10 +128,14 @@ impl Participants {
         let slots = mapping.at::<Board>(0).slots.load(Ordering::Relaxed);
         let fits = ((mapping.len() - TABLE) / ENTRY) as u64;
         if slots == 0 || slots > fits.min(u64::from(MAX_SLOTS)) {
-            return Err(Error::new(ErrorKind::Corrupt, format!("{what}: it claims {slots} slots, its size holds {fits}")));
+            let text = format!("{what}: it claims {slots} slots, its size holds {fits}; stop its participants and remove the domain's directory");
+            return Err(Error::new(ErrorKind::Corrupt, text));
         }
-        let namespace = process::pid_namespace();
-        Ok(Participants { board: Head::new(mapping), fd: LockFd::new(fd)?, slots: slots as u32, namespace, deaths: Mutex::default() })
+        Ok(Participants::of(mapping, LockFd::new(fd)?, slots as u32))
+    }
+
+    fn of(mapping: Mapping, fd: LockFd, slots: u32) -> Participants {
+        Participants { board: Head::new(mapping), fd, slots, namespace: process::pid_namespace(), deaths: Mutex::default() }
     }
 
     #[inline(always)]
@@ -141,8 +147,9 @@ impl Participants {
         self.board.mapping().at(TABLE + slot as usize * ENTRY)
     }
 
-    /// Takes a free slot for this process.
-    pub fn join(&self, domain: &str, label: &str) -> Result<ParticipantId> {
+    /// Takes a free slot for this process. `None`: there is none now, but somebody is just coming or going.
+    pub fn join(&self, domain: &str, label: &str) -> Result<Option<ParticipantId>> {
+        let started = process::own_start_time()?;
         for slot in 0..self.slots {
             if !lock::try_lock(self.fd.as_fd(), u64::from(slot))? {
                 continue;
@@ -152,13 +159,16 @@ impl Participants {
             let epoch = tenancy.claim(MAX_EPOCH);
             tenancy.pid.store(u64::from(process::pid()), Ordering::Relaxed);
             tenancy.namespace.store(self.namespace, Ordering::Relaxed);
-            tenancy.start_time.store(process::start_time(process::pid()).unwrap_or(0), Ordering::Relaxed);
+            tenancy.start_time.store(started, Ordering::Relaxed);
             entry.since.store(clock::unix_millis(), Ordering::Relaxed);
             let barrier = if fence::available() { 0 } else { NO_BARRIER };
             entry.flags.store(barrier | if fence::register() { REGISTERED } else { 0 }, Ordering::Relaxed);
             entry.label.write(label);
             tenancy.settle(epoch);
-            return Ok(ParticipantId { slot, epoch });
+            return Ok(Some(ParticipantId { slot, epoch }));
+        }
+        if self.is_removed() || (0..self.slots).any(|slot| !self.entry(slot).tenancy.is_settled()) {
+            return Ok(None);
         }
         Err(Error::new(
             ErrorKind::LimitReached,
@@ -258,10 +268,19 @@ impl Participants {
         })
     }
 
+    /// Empties the table. The caller holds every lock, so whoever is listed is dead, or the caller.
+    pub fn bury_all(&self) {
+        for tenancy in (0..self.slots).map(|slot| &self.entry(slot).tenancy) {
+            if let Some(epoch) = tenancy.tenant() {
+                tenancy.vacate(epoch);
+            }
+        }
+    }
+
     /// Frees the entry of a dead participant, so that it is no longer listed. Taking its lock proves
-    /// that nobody has it.
-    pub fn bury(&self, id: ParticipantId) {
-        if id.slot < self.slots && matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true)) {
+    /// that nobody has it; our own lock, which we could take again and would then give back, is left alone.
+    pub fn bury(&self, id: ParticipantId, me: ParticipantId) {
+        if id.slot < self.slots && id.slot != me.slot && matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true)) {
             self.entry(id.slot).tenancy.vacate(id.epoch);
             lock::unlock(self.fd.as_fd(), u64::from(id.slot));
         }

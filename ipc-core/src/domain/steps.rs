@@ -35,15 +35,25 @@ impl Generation {
 pub struct Seen(Option<u64>);
 
 impl Seen {
-    /// Looks around if the generation moved since the last time. The number is read before the look:
-    /// what appears during it raises the number once more and causes another (D1).
+    /// A look that cannot fail.
+    #[cfg(loom)]
     pub fn look(&mut self, generation: &Generation, look: impl FnOnce()) -> u64 {
+        let Ok(now) = self.try_look::<std::convert::Infallible>(generation, || {
+            look();
+            Ok(())
+        });
+        now
+    }
+
+    /// Looks around if the generation moved since the last time. The number is read before the look:
+    /// what appears during it raises the number once more and causes another (D1). A look that failed is due again.
+    pub fn try_look<E>(&mut self, generation: &Generation, look: impl FnOnce() -> Result<(), E>) -> Result<u64, E> {
         let now = generation.now();
         if self.0 != Some(now) {
-            look();
+            look()?;
             self.0 = Some(now);
         }
-        now
+        Ok(now)
     }
 }
 
@@ -100,6 +110,11 @@ impl Tenancy {
     pub fn tenant(&self) -> Option<u32> {
         let state = self.state.load(Ordering::Acquire);
         if state & 0xff == FREE { None } else { Some((state >> 8) as u32) }
+    }
+
+    /// Whether somebody has, or died with, the slot and is not just taking or leaving it.
+    pub fn is_settled(&self) -> bool {
+        self.state.load(Ordering::Acquire) & 0xff == LIVE
     }
 
     /// Whether the tenant of this epoch is alive: it still has the slot, its lock is held, and its

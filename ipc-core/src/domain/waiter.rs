@@ -83,6 +83,7 @@ mod waiter {
     use crate::domain::layout::{ObjectId, ParticipantId};
     use crate::domain::participants::Death;
     use crate::sys::clock::Deadline;
+    use crate::sys::file::{self, Access};
     use crate::sys::descriptor::{Epoll, make_bell, open_bell, ring, silence};
     use std::collections::HashMap;
     use std::os::fd::{AsFd, OwnedFd, RawFd};
@@ -119,21 +120,25 @@ mod waiter {
 
     impl Waiter {
         /// Makes the bell of object `id` in `directory`.
-        pub fn new(directory: &Path, id: ObjectId, mode: u32) -> Result<Waiter> {
+        pub fn new(directory: &Path, id: ObjectId, access: &Access) -> Result<Waiter> {
             let path = directory.join(id.to_string());
-            let bell = make_bell(&path, mode)?;
-            let made = Waiter {
+            // Everything that can fail but the bell comes first, so that no bell is left without an owner.
+            let epoll = Epoll::new()?;
+            let bell = make_bell(&path, access)?;
+            if let Err(e) = epoll.add(bell.as_fd(), BELL) {
+                file::unlink(&path);
+                return Err(e);
+            }
+            Ok(Waiter {
                 bell,
-                epoll: Epoll::new()?,
+                epoll,
                 path,
                 peers: HashMap::new(),
                 registered_peers: false,
                 foreign_peers: false,
                 evented: false,
                 taken: true,
-            };
-            made.epoll.add(made.bell.as_fd(), BELL)?;
-            Ok(made)
+            })
         }
 
         /// Watches a peer's life. Idempotent.
@@ -237,6 +242,11 @@ mod waiter {
     impl Ringer {
         pub fn open(directory: &Path, id: ObjectId) -> Result<Ringer> {
             Ok(Ringer { bell: open_bell(&directory.join(id.to_string()))?, last_rung: 0 })
+        }
+
+        /// Rings in any case: a farewell, for which no descriptor may be lacking.
+        pub fn ring(&self) {
+            ring(self.bell.as_fd());
         }
 
         /// Rings if the sleeper is armed and was not rung for this arming. Call after the commit

@@ -98,19 +98,32 @@ impl Writer {
     }
 
     /// Continues a ring whose last writer is gone. It may have died between its commit and its note of
-    /// it, so the newest record is looked for at the place itself.
-    pub fn resume(map: std::sync::Arc<RingMap>) -> Writer {
+    /// it, so the newest record is looked for at the place itself. What the words say is checked: the
+    /// writer will believe them from now on.
+    pub fn resume(map: std::sync::Arc<RingMap>) -> Result<Writer> {
         let words = map.head();
         let (mut head, mut seq) = (words.head.load(Ordering::Acquire), words.seq.load(Ordering::Acquire));
+        let claim = words.claim.load(Ordering::Relaxed);
+        let impossible = || {
+            let text = format!("it was written to {head}, its oldest record is at {claim}, which cannot be: its memory was damaged; unlink it");
+            Error::new(ErrorKind::Corrupt, text)
+        };
+        let aligned = (head | claim).is_multiple_of(LINE as u64) && (head | seq) >> 62 == 0;
+        if !aligned || head.checked_sub(claim).is_none_or(|bytes| bytes > map.capacity()) {
+            return Err(impossible());
+        }
         let ready = map.ready(head).load(Ordering::Acquire);
         if ready != 0 {
-            head += Shape::unpack(map.shape(head).load(Ordering::Relaxed)).record_bytes();
+            let bytes = Shape::unpack(map.shape(head).load(Ordering::Relaxed)).record_bytes();
+            if ready != seq + 1 || head + bytes - claim > map.capacity() {
+                return Err(impossible());
+            }
+            head += bytes;
             seq = ready;
         }
-        let claim = words.claim.load(Ordering::Relaxed);
         let mut writer = Writer { map, head, seq, claim, racy: false };
         writer.publish_progress(head, 0);
-        writer
+        Ok(writer)
     }
 
     pub fn head(&self) -> u64 {
@@ -168,7 +181,8 @@ impl Writer {
     pub fn claim_to(&mut self, target: u64, limit: u64) {
         let mut at = self.claim;
         while at < target && at < self.head {
-            let next = at + Shape::unpack(self.map.shape(at).load(Ordering::Relaxed)).record_bytes();
+            // A damaged shape must not carry the claim past what was written.
+            let next = (at + Shape::unpack(self.map.shape(at).load(Ordering::Relaxed)).record_bytes()).min(self.head);
             if next > limit {
                 break;
             }
@@ -379,25 +393,40 @@ impl Reader {
         self.go_to_latest();
     }
 
-    /// After being lapped: continues at the oldest record there is. Returns how many were missed;
-    /// they are counted once, when the next record arrives.
-    pub fn resynchronise(&mut self) {
+    /// After being lapped: continues at the oldest record there is. What was missed is counted once, when
+    /// the next record arrives. A ring that claims to have overwritten what was never written is damaged.
+    pub fn resynchronise(&mut self) -> Result<()> {
         let expected = self.expected;
         self.go_to_oldest();
         self.expected = expected;
+        let claim = self.map.head().claim.load(Ordering::Acquire);
+        if claim > self.position && claim > self.map.head().head.load(Ordering::Acquire) {
+            let text = format!("ring: it gave up all before {claim}, which was never written; its publisher's memory was damaged");
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        Ok(())
     }
 
     /// Looks at the next record without taking it.
     #[inline(always)]
     pub fn peek(&self) -> Result<Next> {
         let ready = self.map.ready(self.position).load(Ordering::Acquire);
-        if ready == self.expected + 1 || (ready > self.expected + 1 && self.racy) {
+        // Saturating: what was damaged may say anything, but a place that is zero is never a record.
+        let wanted = self.expected.saturating_add(1);
+        if ready == wanted || (ready > wanted && self.racy && self.is_plausible(ready)) {
             let shape = Shape::unpack(self.map.shape(self.position).load(Ordering::Relaxed));
             if RECORD_HEADER + shape.body_bytes() + LINE <= self.map.capacity() as usize {
                 return Ok(Next::Record(Found { seq: ready - 1, shape }));
             }
         }
         self.nothing(ready)
+    }
+
+    /// Whether a record after a gap can be: the count of records lags behind them by one batch at most.
+    #[cold]
+    fn is_plausible(&self, ready: u64) -> bool {
+        let batch = self.map.capacity() / LINE as u64;
+        ready.saturating_sub(batch) <= self.map.head().seq.load(Ordering::Acquire)
     }
 
     #[cold]
@@ -445,7 +474,7 @@ impl Reader {
     #[inline(always)]
     pub fn advance(&mut self, found: &Found) -> u64 {
         let missed = found.seq.wrapping_sub(self.expected);
-        self.position += found.shape.record_bytes();
+        self.position = self.position.wrapping_add(found.shape.record_bytes());
         self.expected = found.seq + 1;
         missed
     }

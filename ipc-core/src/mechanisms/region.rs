@@ -3,6 +3,7 @@
 use crate::domain::layout::{Header, Kind, SharedName, map_checked};
 use crate::domain::{Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::topic::lifetime;
 use crate::name::check_name;
 use crate::sys::file::{self, FileErrno};
 use crate::sys::mapping::{Mapping, page_size};
@@ -49,22 +50,27 @@ impl Domain {
     pub fn region(&self, name: &str, options: &RegionOptions) -> Result<Region> {
         check_name("region", name)?;
         let domain = self.current()?;
-        let path = domain.inner().directory(Directory::Regions).join(name);
-        loop {
-            if options.create != Create::CreateNew {
-                match open(&domain, name, &path) {
-                    Err(e) if e.kind() == ErrorKind::NotFound && options.create == Create::OpenOrCreate => {}
-                    Err(e) if e.kind() == ErrorKind::NotFound => {
-                        let text = format!("region '{name}' does not exist in domain '{}'; make it with a size", domain.name());
-                        return Err(Error::new(ErrorKind::NotFound, text));
-                    }
-                    Err(e) => return Err(e),
-                    Ok(region) => return region.of_size(options.size),
+        lifetime::arrive(&domain);
+        open_or_create(&domain, name, options).map_err(|e| e.of("region", name))
+    }
+}
+
+fn open_or_create(domain: &Domain, name: &str, options: &RegionOptions) -> Result<Region> {
+    let path = domain.inner().directory(Directory::Regions).join(name);
+    loop {
+        if options.create != Create::CreateNew {
+            match open(domain, name, &path) {
+                Err(e) if e.kind() == ErrorKind::NotFound && options.create == Create::OpenOrCreate => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    let text = format!("region '{name}' does not exist in domain '{}'; make it with a size", domain.name());
+                    return Err(Error::new(ErrorKind::NotFound, text));
                 }
+                Err(e) => return Err(e),
+                Ok(region) => return region.of_size(options.size),
             }
-            if let Some(region) = create(&domain, name, &path, options)? {
-                return Ok(region);
-            }
+        }
+        if let Some(region) = create(domain, name, &path, options)? {
+            return Ok(region);
         }
     }
 }

@@ -6,7 +6,8 @@
 //! consumer died is read again by the next.
 
 use super::record::{self, Next, Reader, RingMap, Shape, Writer};
-use crate::domain::layout::{Header, Kind, ObjectId, ParticipantId, SharedName, map_checked};
+use super::topic::lifetime;
+use crate::domain::layout::{Header, Kind, LINE, ObjectId, ParticipantId, SharedName, map_checked};
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, Wait, closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,7 +21,7 @@ use crate::sys::{fence, lock, os_error};
 use std::fmt;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -127,7 +128,7 @@ impl Domain {
     /// Opens the producing end of the ring `name`; `Busy` if somebody alive has it.
     pub fn ring_producer(&self, name: &str, options: &RingOptions) -> Result<RingProducer> {
         let end = End::open(self.current()?, name, options, Role::Producer)?;
-        let writer = Writer::resume(end.data.clone());
+        let writer = Writer::resume(end.data.clone()).map_err(|e| end.refuse(e))?;
         let mut producer = RingProducer { end, writer, reserved: None };
         producer.end.announce();
         Ok(producer)
@@ -137,7 +138,7 @@ impl Domain {
     /// before are waiting in it.
     pub fn ring_consumer(&self, name: &str, options: &RingOptions) -> Result<RingConsumer> {
         let end = End::open(self.current()?, name, options, Role::Consumer)?;
-        let position = end.cursor_head().position.load(Ordering::Acquire);
+        let position = end.position().map_err(|e| end.refuse(e))?;
         let reader = Reader::resume(end.data.clone(), position);
         let mut consumer = RingConsumer { end, reader, taken: None };
         consumer.end.announce();
@@ -145,26 +146,91 @@ impl Domain {
     }
 }
 
-/// Removes a ring nobody holds.
-pub(crate) fn unlink(domain: &Domain, name: &str) -> Result<()> {
+/// Removes a ring nobody holds. Whether there was one.
+pub(crate) fn unlink(domain: &Domain, name: &str) -> Result<bool> {
     let (data, cursor) = paths(domain, name);
-    let fd = file::open_existing(&cursor, true).map_err(|e| match e.kind() {
-        ErrorKind::NotFound => Error::new(ErrorKind::NotFound, format!("ring '{name}': nothing to remove in domain '{}'", domain.name())),
-        _ => e,
-    })?;
-    if !lock::try_lock_all(fd.as_fd(), 2) {
+    // A damaged cursor can hold no lock that counts.
+    let fd = file::open_existing(&cursor, true).ok();
+    if fd.as_ref().is_some_and(|fd| !lock::try_lock_all(fd.as_fd(), 2)) {
         return Err(Error::new(ErrorKind::Busy, format!("ring '{name}' is open in a live process; close it there first")));
     }
-    file::unlink(&data);
-    file::unlink(&cursor);
-    Ok(())
+    let was = file::remove(&data)?;
+    Ok(file::remove(&cursor)? || was)
+}
+
+/// The rings of a directory that nobody holds and in which nothing is left.
+pub(crate) fn spent(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut names = file::names(directory)?;
+    names.iter_mut().for_each(|name| name.truncate(name.strip_suffix(CURSOR_SUFFIX).unwrap_or(name).len()));
+    names.sort();
+    names.dedup();
+    Ok(names.into_iter().map(|name| directory.join(name)).filter(|data| if_spent(data, || {})).collect())
+}
+
+/// Removes a ring if nobody holds it and nothing is left in it.
+pub(crate) fn remove_if_spent(data: &Path) -> bool {
+    if_spent(data, || {
+        file::unlink(data);
+        file::unlink(&cursor_of(data));
+    })
+}
+
+fn cursor_of(data: &Path) -> PathBuf {
+    let mut name = data.file_name().unwrap_or_default().to_os_string();
+    name.push(CURSOR_SUFFIX);
+    data.with_file_name(name)
+}
+
+/// Does something to a ring that nobody holds and in which nothing is left, keeping everybody out meanwhile.
+/// What cannot be looked at is not spent.
+fn if_spent(data: &Path, then: impl FnOnce()) -> bool {
+    let Ok((position, held)) = read_cursor(&cursor_of(data)) else { return false };
+    if held.as_ref().is_some_and(|fd| !lock::try_lock_all(fd.as_fd(), 2)) {
+        return false;
+    }
+    let spent = match RingMap::open(data, Kind::RingData) {
+        Ok(map) => is_spent(&Arc::new(map), position),
+        Err(e) => e.kind() == ErrorKind::NotFound,
+    };
+    if spent {
+        then();
+    }
+    spent
+}
+
+/// How far a ring was read, and the open cursor file; nothing was read where there is none.
+fn read_cursor(path: &Path) -> Result<(u64, Option<OwnedFd>)> {
+    let fd = match file::open_existing(path, true) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok((0, None)),
+        other => other?,
+    };
+    let map = map_checked(fd.as_fd(), Kind::RingLink, size_of::<CursorHead>(), false, &path.display())?;
+    let position = map.at::<CursorHead>(0).position.load(Ordering::Acquire);
+    Ok((position, Some(fd)))
+}
+
+/// Whether everything in a ring was released.
+fn is_spent(map: &Arc<RingMap>, position: u64) -> bool {
+    position >= map.head().head.load(Ordering::Acquire) && Reader::resume(map.clone(), position).drained()
 }
 
 impl End {
     fn open(domain: Domain, name: &str, options: &RingOptions, role: Role) -> Result<End> {
         check_name("ring", name)?;
-        let capacity = record::round_capacity(options.capacity.saturating_add(record::RECORD_HEADER + 128), "capacity")?;
+        let capacity = record::round_capacity(options.capacity.saturating_add(record::RECORD_HEADER + 128), "capacity")
+            .map_err(|e| e.of("ring", name))?;
+        lifetime::arrive(&domain);
+        let (data, _) = paths(&domain, name);
+        End::enter_ring(domain, name, options, role, capacity).map_err(|e| {
+            // Nothing half-made stays: one file of two, or a ring that nobody has.
+            remove_if_spent(&data);
+            e.of("ring", name)
+        })
+    }
+
+    fn enter_ring(domain: Domain, name: &str, options: &RingOptions, role: Role, capacity: usize) -> Result<End> {
         let (data_path, cursor_path) = paths(&domain, name);
+        let mut patience = 5;
         loop {
             make_data(&domain, name, &data_path, capacity)?;
             make_cursor(&domain, name, &cursor_path)?;
@@ -175,7 +241,13 @@ impl End {
                 other => other?,
             };
             if !lock::try_lock(cursor_fd.as_fd(), role as u64)? {
-                let text = format!("ring '{name}' has a live {} already; there can be one", role.name());
+                // Whoever takes an empty ring away holds both roles for an instant.
+                if patience > 0 {
+                    patience -= 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                let text = format!("ring '{name}' has a live {} already and there can be one; close it first, or use another name", role.name());
                 return Err(Error::new(ErrorKind::Busy, text));
             }
             if file::is_unlinked(cursor_fd.as_fd()) || file::is_unlinked(data_fd.as_fd()) {
@@ -190,10 +262,10 @@ impl End {
         let what = format!("ring '{name}'");
         let data = RingMap::open_fd(data_fd.as_fd(), Kind::RingData, role == Role::Producer, &what)?;
         let cursor = map_checked(cursor_fd.as_fd(), Kind::RingLink, size_of::<CursorHead>(), role == Role::Consumer, &what)?;
-        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), inner.new_id(), inner.access().mode)?;
+        let lock = LockFd::new(cursor_fd)?;
+        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), inner.new_id(), inner.access())?;
         let light = inner.participants.is_registered(inner.me());
         waiter.registered_peers = light;
-        let lock = LockFd::new(cursor_fd)?;
         let held = Arc::new(Held);
         let attached: Weak<dyn Attached> = Arc::<Held>::downgrade(&held);
         inner.attach(attached);
@@ -202,6 +274,22 @@ impl End {
 
     fn cursor_head(&self) -> &CursorHead {
         self.cursor.at(0)
+    }
+
+    /// How far was read, if it can be true. The writer's note of its head may lag behind by a record.
+    fn position(&self) -> Result<u64> {
+        let (position, head) = (self.cursor_head().position.load(Ordering::Acquire), self.data.head().head.load(Ordering::Acquire));
+        if position.is_multiple_of(LINE as u64) && position.abs_diff(head) <= self.data.capacity() {
+            return Ok(position);
+        }
+        let text = format!("it was written to {head} and read to {position}, which cannot be: its memory was damaged; unlink it");
+        Err(Error::new(ErrorKind::Corrupt, text))
+    }
+
+    /// An end that cannot be opened after all takes its bell along.
+    fn refuse(&self, error: Error) -> Error {
+        file::unlink(self.waiter.path());
+        error.of("ring", &self.name)
     }
 
     /// Our own sleeping word and the word that names our bell.
@@ -255,18 +343,21 @@ impl End {
     fn meet_new(&mut self, id: ObjectId) -> Result<()> {
         let domain = self.domain.clone();
         let inner = domain.inner();
-        match Ringer::open(&inner.directory(Directory::Bells), id) {
-            Ok(ringer) => self.peer = Some((id, ringer)),
+        let named = |e: Error| e.of("ring", &self.name);
+        let ringer = match Ringer::open(&inner.directory(Directory::Bells), id) {
+            Ok(ringer) => ringer,
             // It is gone already; its successor will have another bell.
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(e) => return Err(e),
-        }
+            Err(e) => return Err(named(e)),
+        };
         let owner = id.owner();
         if owner != inner.me() {
-            let death = inner.participants.death_of(owner, inner.me())?;
-            self.waiter.watch(owner, death, inner.participants.is_registered(owner))?;
+            let death = inner.participants.death_of(owner, inner.me()).map_err(named)?;
+            self.waiter.watch(owner, death, inner.participants.is_registered(owner)).map_err(|e| e.of("ring", &self.name))?;
         }
         self.light &= !inner.participants.lacks_barrier(owner);
+        // Known only now that its death would be noticed too.
+        self.peer = Some((id, ringer));
         Ok(())
     }
 
@@ -319,7 +410,7 @@ impl End {
 
     /// Largest message.
     fn limit(&self) -> usize {
-        self.data.capacity() as usize - record::RECORD_HEADER - 2 * crate::domain::layout::LINE
+        self.data.capacity() as usize - record::RECORD_HEADER - 2 * LINE
     }
 
     /// The last one out of an empty ring takes it away.
@@ -331,25 +422,36 @@ impl End {
         if self.role == Role::Producer {
             self.data.head().closed.store(1, Ordering::Release);
         }
-        let position = self.cursor_head().position.load(Ordering::Acquire);
-        let empty = Reader::resume(self.data.clone(), position).drained();
+        if !self.take_away() {
+            lock::unlock_all(self.lock.as_fd());
+            // Two that close at the same time each found the other still in: whoever comes here last is alone.
+            self.take_away();
+        }
+        lock::unlock_all(self.lock.as_fd());
+        // The bell we have will do where there is no descriptor left for a newer one.
+        let _ = self.meet();
+        if let Some((_, ringer)) = &self.peer {
+            ringer.ring();
+        }
+    }
+
+    /// Removes the ring if nothing is left in it. `false`: the other end is held.
+    fn take_away(&self) -> bool {
         // Both locks at once: nobody is in, and nobody gets in before the names are gone.
-        if empty && lock::try_lock_all(self.lock.as_fd(), 2) {
+        if !lock::try_lock_all(self.lock.as_fd(), 2) {
+            return false;
+        }
+        // A ring that has lost its name already may have given it to another.
+        if !file::is_unlinked(self.lock.as_fd()) && is_spent(&self.data, self.cursor_head().position.load(Ordering::Acquire)) {
             let (data, cursor) = paths(&self.domain, &self.name);
             file::unlink(&data);
             file::unlink(&cursor);
         }
-        lock::unlock_all(self.lock.as_fd());
-        if self.meet().is_ok()
-            && let Some((id, _)) = &self.peer
-            && let Ok(bell) = crate::sys::descriptor::open_bell(&self.domain.inner().directory(Directory::Bells).join(id.to_string()))
-        {
-            crate::sys::descriptor::ring(bell.as_fd());
-        }
+        true
     }
 }
 
-fn make_data(domain: &Domain, name: &str, path: &std::path::Path, capacity: usize) -> Result<()> {
+fn make_data(domain: &Domain, name: &str, path: &Path, capacity: usize) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
@@ -360,7 +462,7 @@ fn make_data(domain: &Domain, name: &str, path: &std::path::Path, capacity: usiz
     link(fd, path)
 }
 
-fn make_cursor(domain: &Domain, name: &str, path: &std::path::Path) -> Result<()> {
+fn make_cursor(domain: &Domain, name: &str, path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
     }
@@ -374,7 +476,7 @@ fn make_cursor(domain: &Domain, name: &str, path: &std::path::Path) -> Result<()
 }
 
 /// Links; if the other end was faster, its file is as good as ours.
-fn link(fd: OwnedFd, path: &std::path::Path) -> Result<()> {
+fn link(fd: OwnedFd, path: &Path) -> Result<()> {
     match file::link(fd.as_fd(), path) {
         Ok(()) | Err(FileErrno::EEXIST) => Ok(()),
         Err(e) => Err(os_error(e, format!("creating {}", path.display()))),
@@ -624,13 +726,13 @@ impl RingConsumer {
         if !came || self.taken.is_some() || self.end.peer_is_there() || self.look()? {
             return Ok(());
         }
-        let text = format!("ring '{}': its producer ended and everything it sent was read", self.end.name);
+        let text = format!("ring '{}': its producer ended and everything it sent was read; wait for another one, or close it", self.end.name);
         Err(Error::new(ErrorKind::Disconnected, text))
     }
 
     #[cold]
     fn timed_out(&self, timeout: Option<Duration>) -> Error {
-        let text = format!("ring '{}': no message within {:?}", self.end.name, timeout.unwrap_or_default());
+        let text = format!("ring '{}': no message within {:?}; give it more time, or see with `axonic stat` whether somebody writes", self.end.name, timeout.unwrap_or_default());
         Error::new(ErrorKind::Timeout, text)
     }
 }
@@ -696,7 +798,7 @@ impl fmt::Debug for RingConsumer {
 }
 
 /// How far a ring was read, and whether its producer and consumer are alive.
-pub(crate) fn ring_position(cursor: &std::path::Path) -> Result<(u64, bool, bool)> {
+pub(crate) fn ring_position(cursor: &Path) -> Result<(u64, bool, bool)> {
     let fd = file::open_existing(cursor, true)?;
     let map = map_checked(fd.as_fd(), Kind::RingLink, size_of::<CursorHead>(), false, &cursor.display())?;
     let position = map.at::<CursorHead>(0).position.load(Ordering::Acquire);

@@ -1,7 +1,8 @@
 //! Descriptors one sleeps on: epoll sets, bells (FIFOs) and timers.
 
+use super::file::{self, Access};
 use super::os_error;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::epoll::{self, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -29,7 +30,13 @@ impl Epoll {
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> Result<()> {
         self.0
             .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))
-            .map_err(|e| os_error(e, "watching a descriptor"))
+            .map_err(|e| match e {
+                Errno::ENOSPC => Error::new(
+                    ErrorKind::LimitReached,
+                    "watching a descriptor: this user watches as many as the system allows; raise fs.epoll.max_user_watches or close handles",
+                ),
+                e => os_error(e, "watching a descriptor"),
+            })
     }
 
     /// Stops watching `fd`; a descriptor that is not watched is no error.
@@ -69,23 +76,31 @@ fn epoll_timeout(timeout: Option<Duration>) -> EpollTimeout {
     }
 }
 
-/// Makes the FIFO a sleeper is woken through.
-pub fn make_bell(path: &Path, mode: u32) -> Result<OwnedFd> {
-    match mkfifo(path, Mode::from_bits_truncate(mode)) {
+/// Makes the FIFO a sleeper is woken through, for those whom `access` lets in, or nothing.
+pub fn make_bell(path: &Path, access: &Access) -> Result<OwnedFd> {
+    match mkfifo(path, Mode::from_bits_truncate(access.mode & 0o600)) {
         Ok(()) => {}
         // The name carries slot, epoch and serial: a leftover can only be our own half-made one.
         Err(Errno::EEXIST) => {}
         Err(e) => return Err(os_error(e, format!("making the bell {}", path.display()))),
     }
-    super::file::set_mode(path, mode)?;
-    open_bell(path)
+    let made = file::set_group(path, access.group).and_then(|()| file::set_mode(path, access.mode)).and_then(|()| open_bell(path));
+    if made.is_err() {
+        file::unlink(path);
+    }
+    made
 }
 
 /// Opens a bell. Read-write even for a ringer: a FIFO without a reader would raise SIGPIPE, and an
-/// open for writing alone would wait for one.
+/// open for writing alone would wait for one. What is no FIFO is not written to.
 pub fn open_bell(path: &Path) -> Result<OwnedFd> {
-    open(path, OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(|e| os_error(e, format!("opening the bell {}", path.display())))
+    let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let foreign = || Err(Error::new(ErrorKind::Corrupt, format!("the bell {}: it is not a FIFO; remove it", path.display())));
+    match open(path, flags, Mode::empty()) {
+        Ok(fd) if file::is_fifo(fd.as_fd()) => Ok(fd),
+        Ok(_) | Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => foreign(),
+        Err(e) => Err(os_error(e, format!("opening the bell {}", path.display()))),
+    }
 }
 
 /// Rings: one byte. A full FIFO has bytes enough to wake its sleeper.

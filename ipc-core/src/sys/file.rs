@@ -5,8 +5,9 @@ use super::os_error;
 use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, OFlag, fallocate, open};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat};
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat};
+use nix::sys::statfs::{TMPFS_MAGIC, fstatfs, statfs};
 use nix::unistd::{Gid, Uid, chown, fchown, ftruncate, linkat};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -47,7 +48,11 @@ pub fn create_unnamed(directory: &Path, size: u64, access: &Access) -> Result<Ow
 /// Sizes and allocates `fd`.
 pub fn allocate(fd: BorrowedFd<'_>, size: u64, place: &dyn std::fmt::Display) -> Result<()> {
     let what = || format!("reserving {size} bytes of shared memory in {place}");
-    let length = i64::try_from(size).map_err(|_| Error::new(ErrorKind::InvalidArgument, what()))?;
+    let length = i64::try_from(size).map_err(|_| os_error(Errno::EFBIG, what()))?;
+    // Growing a file past this limit would end the process with SIGXFSZ.
+    if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(limit, _)| size > limit) {
+        return Err(os_error(Errno::EFBIG, what()));
+    }
     ftruncate(fd, length).map_err(|e| os_error(e, what()))?;
     loop {
         match fallocate(fd, FallocateFlags::empty(), 0, length) {
@@ -69,16 +74,42 @@ pub fn link_or_error(fd: BorrowedFd<'_>, path: &Path) -> Result<()> {
     link(fd, path).map_err(|e| os_error(e, format!("creating {}", path.display())))
 }
 
-/// Opens an existing file.
+/// Opens an existing file. What is no plain file is refused, and never waited for (a FIFO).
 pub fn open_existing(path: &Path, writable: bool) -> Result<OwnedFd> {
     let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
-    open(path, access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty())
-        .map_err(|e| os_error(e, format!("opening {}", path.display())))
+    let foreign = || {
+        let text = format!("{}: it is a link, a directory or a device, not a file of axonic; remove it", path.display());
+        Err(Error::new(ErrorKind::Corrupt, text))
+    };
+    match open(path, access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK, Mode::empty()) {
+        Ok(fd) if look(fd.as_fd()).is_ok_and(|stat| is_kind(&stat, SFlag::S_IFREG)) => Ok(fd),
+        Ok(_) | Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => foreign(),
+        Err(e) => Err(os_error(e, format!("opening {}", path.display()))),
+    }
+}
+
+fn look(fd: BorrowedFd<'_>) -> Result<FileStat> {
+    fstat(fd).map_err(|e| os_error(e, "looking at an open file"))
+}
+
+fn is_kind(stat: &FileStat, kind: SFlag) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == kind.bits()
+}
+
+/// Whether an open file is a FIFO.
+pub fn is_fifo(fd: BorrowedFd<'_>) -> bool {
+    look(fd).is_ok_and(|stat| is_kind(&stat, SFlag::S_IFIFO))
 }
 
 /// The size of an open file.
 pub fn size(fd: BorrowedFd<'_>) -> Result<u64> {
-    fstat(fd).map(|s| s.st_size as u64).map_err(|e| os_error(e, "reading the size of a shared file"))
+    look(fd).map(|stat| stat.st_size as u64)
+}
+
+/// Whether all bytes of an open file are allocated. Ours are from the start; a hole in what claims to be
+/// one of ours could take memory we have not reserved, or raise SIGBUS where there is none left.
+pub fn is_whole(fd: BorrowedFd<'_>) -> bool {
+    look(fd).is_ok_and(|stat| stat.st_blocks as u64 * 512 >= stat.st_size as u64)
 }
 
 /// Reads at an offset without a mapping.
@@ -92,46 +123,73 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
         .map_err(|e| os_error(e, format!("setting mode {mode:o} on {}", path.display())))
 }
 
-/// Makes a directory if it is missing, with exactly these permissions.
-pub fn ensure_directory(path: &Path, access: &Access) -> Result<()> {
+/// Gives a path to a group.
+pub fn set_group(path: &Path, group: Option<u32>) -> Result<()> {
+    let Some(group) = group else { return Ok(()) };
+    chown(path, None, Some(Gid::from_raw(group)))
+        .map_err(|e| os_error(e, format!("giving {} to group {group} (its maker must be a member)", path.display())))
+}
+
+/// Makes a directory if it is missing, with exactly these permissions, or not at all. Whether it made it.
+pub fn ensure_directory(path: &Path, access: &Access) -> Result<bool> {
     match nix::unistd::mkdir(path, Mode::from_bits_truncate(access.directory_mode() & 0o700)) {
         Ok(()) => {
-            if let Some(group) = access.group {
-                chown(path, None, Some(Gid::from_raw(group)))
-                    .map_err(|e| os_error(e, format!("giving {} to group {group}", path.display())))?;
+            let dressed = set_group(path, access.group).and_then(|()| set_mode(path, access.directory_mode()));
+            if dressed.is_err() {
+                let _ = nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, path, nix::unistd::UnlinkatFlags::RemoveDir);
             }
-            set_mode(path, access.directory_mode())
+            dressed.map(|()| true)
         }
-        Err(Errno::EEXIST) => Ok(()),
+        Err(Errno::EEXIST) => Ok(false),
         Err(e) => Err(os_error(e, format!("making the directory {}", path.display()))),
     }
 }
 
-/// Refuses a runtime directory that somebody else could have laid out for us (squatting), that is
-/// not memory, or that is not a directory at all.
-pub fn check_directory(path: &Path, shared: bool) -> Result<()> {
-    let denied = |why: String| {
-        let remedy = "remove it, or set AXONIC_RUNTIME_DIR to a directory of your own on a tmpfs such as /dev/shm";
-        Err(Error::new(ErrorKind::PermissionDenied, format!("runtime directory {}: {why}; {remedy}", path.display())))
-    };
-    let fd = match open(path, OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW, Mode::empty()) {
+/// Who a directory belongs to and what others may do with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    pub user: u32,
+    pub group: u32,
+    /// Permission bits, the sticky bit included.
+    pub mode: u32,
+}
+
+impl Owner {
+    /// Whether it belongs to this user.
+    pub fn is_me(&self) -> bool {
+        self.user == user()
+    }
+
+    /// Whether anybody at all may rename what others put into it.
+    pub fn is_open_to_all(&self) -> bool {
+        self.mode & 0o1002 == 0o002
+    }
+}
+
+/// Looks at a directory in which shared memory is to live: it must be one, and be memory.
+pub fn inspect_directory(path: &Path, what: &str) -> Result<Owner> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    let fd = match open(path, flags, Mode::empty()) {
         Ok(fd) => fd,
-        Err(Errno::ELOOP | Errno::ENOTDIR) => return denied("it is not a directory but a link or a file".into()),
-        Err(e) => return Err(os_error(e, format!("opening the runtime directory {}", path.display()))),
+        Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(distrust(what, "it is not a directory but a link or a file")),
+        Err(Errno::ENOENT) => {
+            let remedy = "make it (mkdir -m 700), or set AXONIC_RUNTIME_DIR to an existing directory on a tmpfs such as /dev/shm";
+            return Err(Error::new(ErrorKind::NotFound, format!("{what} does not exist; {remedy}")));
+        }
+        Err(e) => return Err(os_error(e, format!("opening {what}"))),
     };
-    let stat = fstat(&fd).map_err(|e| os_error(e, format!("looking at {}", path.display())))?;
-    let me = Uid::effective();
-    if !shared && stat.st_uid != me.as_raw() {
-        return denied(format!("it belongs to user {}, not to user {me}", stat.st_uid));
-    }
-    if !shared && stat.st_mode & 0o022 != 0 {
-        return denied(format!("others may write to it (mode {:o})", stat.st_mode & 0o7777));
-    }
-    let filesystem = statfs(path).map_err(|e| os_error(e, format!("looking at the filesystem of {}", path.display())))?;
+    let stat = look(fd.as_fd())?;
+    let filesystem = fstatfs(&fd).map_err(|e| os_error(e, format!("looking at the filesystem of {}", path.display())))?;
     if filesystem.filesystem_type() != TMPFS_MAGIC {
-        return denied("it is not on a tmpfs, so its memory would be written to a disk".into());
+        return Err(distrust(what, "it is not on a tmpfs, so its memory would be written to a disk"));
     }
-    Ok(())
+    Ok(Owner { user: stat.st_uid, group: stat.st_gid, mode: stat.st_mode & 0o7777 })
+}
+
+/// The error of a directory that is not fit to hold shared memory.
+pub fn distrust(what: &str, why: &str) -> Error {
+    let remedy = "remove it, or set AXONIC_RUNTIME_DIR to a directory of your own on a tmpfs such as /dev/shm";
+    Error::new(ErrorKind::PermissionDenied, format!("{what}: {why}; {remedy}"))
 }
 
 /// Whether an open file has lost its last name.
@@ -139,15 +197,34 @@ pub fn is_unlinked(fd: BorrowedFd<'_>) -> bool {
     fstat(fd).is_ok_and(|s| s.st_nlink == 0)
 }
 
-/// Removes a name; one that is gone already is no error.
+/// Removes a name; one that is gone already is no error, one that stays is not our business.
 pub fn unlink(path: &Path) {
     let _ = nix::unistd::unlink(path);
 }
 
-/// The names in a directory; a missing directory has none.
-pub fn names(directory: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
-    entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).collect()
+/// Removes a name and says so if it stays. Whether there was one.
+pub fn remove(path: &Path) -> Result<bool> {
+    match nix::unistd::unlink(path) {
+        Ok(()) => Ok(true),
+        Err(Errno::ENOENT) => Ok(false),
+        Err(e) => Err(os_error(e, format!("removing {}", path.display()))),
+    }
+}
+
+/// Whether something has this name, be it a dangling link.
+pub fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}
+
+/// The names in a directory; a missing directory has none. Not being able to look is an error, so that
+/// nobody takes it for an empty directory.
+pub fn names(directory: &Path) -> Result<Vec<String>> {
+    let failed = |e: std::io::Error| os_error(Errno::from_raw(e.raw_os_error().unwrap_or(0)), format!("listing {}", directory.display()));
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.map(|e| Ok(e.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(failed(e)),
+    }
 }
 
 /// Free and all bytes of the filesystem a path is on.

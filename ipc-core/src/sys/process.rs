@@ -19,9 +19,24 @@ pub fn pid_namespace() -> u64 {
 
 /// When a process started, in clock ticks since boot: tells a reused pid from the first bearer.
 pub fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    start_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn start_in(stat: &str) -> Option<u64> {
     // The command in parentheses may contain anything; fields are counted after the last ')'.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// When this process started; zero where /proc does not tell. Lacking a descriptor to look is an error:
+/// others would watch this process by slower means for as long as it lives.
+pub fn own_start_time() -> Result<u64> {
+    match std::fs::read_to_string("/proc/self/stat") {
+        Ok(stat) => Ok(start_in(&stat).unwrap_or(0)),
+        Err(e) => match Errno::from_raw(e.raw_os_error().unwrap_or(0)) {
+            lack @ (Errno::EMFILE | Errno::ENFILE) => Err(os_error(lack, "reading /proc/self/stat")),
+            _ => Ok(0),
+        },
+    }
 }
 
 /// Whether a process is stopped (SIGSTOP, a debugger).
@@ -55,7 +70,8 @@ impl PidFd {
         match Errno::result(fd) {
             // SAFETY: a descriptor the kernel just gave us, owned by nobody else.
             Ok(fd) => Ok(Some(PidFd(unsafe { OwnedFd::from_raw_fd(fd as i32) }))),
-            Err(Errno::ESRCH) => Ok(None),
+            // EINVAL: no process can have this number.
+            Err(Errno::ESRCH | Errno::EINVAL) => Ok(None),
             Err(e) => Err(os_error(e, format!("watching process {pid}"))),
         }
     }

@@ -117,17 +117,30 @@ impl RingMap {
     /// Maps an open ring file; to write only for the holder of the writer's role.
     pub fn open_fd(fd: BorrowedFd<'_>, kind: Kind, writable: bool, what: &dyn std::fmt::Display) -> Result<RingMap> {
         let offset = RingMap::data_offset();
+        let (control, capacity) = RingMap::open_control(fd, kind, what)?;
+        let control = if writable { Mapping::new(fd, offset, true)? } else { control };
+        Ok(RingMap { control: Head::new(control), data: Mirror::new(fd, offset, capacity as usize, writable)?, capacity })
+    }
+
+    /// Checks an existing ring without mapping its data.
+    pub fn check(path: &Path, kind: Kind) -> Result<()> {
+        let fd = file::open_existing(path, false)?;
+        RingMap::open_control(fd.as_fd(), kind, &path.display()).map(drop)
+    }
+
+    /// Maps the head and finds out the capacity.
+    fn open_control(fd: BorrowedFd<'_>, kind: Kind, what: &dyn std::fmt::Display) -> Result<(Mapping, u64)> {
+        let offset = RingMap::data_offset();
         let size = file::size(fd)? as usize;
         let control = map_head(fd, kind, offset, what)?;
         let capacity = control.at::<RingHead>(0).capacity.load(Ordering::Relaxed);
         let starts = control.at::<RingHead>(0).data_offset.load(Ordering::Relaxed);
         let possible = (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
         if !possible || starts != offset as u64 || size as u64 != starts + capacity {
-            let text = format!("{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes");
+            let text = format!("{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes; remove it (`axonic doctor` tells how)");
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
-        let control = if writable { Mapping::new(fd, offset, true)? } else { control };
-        Ok(RingMap { control: Head::new(control), data: Mirror::new(fd, offset, capacity as usize, writable)?, capacity })
+        Ok((control, capacity))
     }
 
     #[inline(always)]

@@ -79,6 +79,8 @@ pub struct SubscriberShared {
     head: Head<SubscriberHead>,
     path: PathBuf,
     bell: PathBuf,
+    /// How many samples may be borrowed.
+    most: usize,
     /// Free places of `pins`, the lowest last; its length tells how many are in use.
     free: Mutex<Vec<u16>>,
 }
@@ -97,7 +99,7 @@ impl SubscriberShared {
         let path = directory.join(id.to_string());
         file::link_or_error(fd.as_fd(), &path)?;
         let free = Mutex::new((0..max_borrowed as u16).rev().collect());
-        Ok(SubscriberShared { id, domain: domain.clone(), head, path, bell: bell.into(), free })
+        Ok(SubscriberShared { id, domain: domain.clone(), head, path, bell: bell.into(), most: max_borrowed, free })
     }
 
     #[inline(always)]
@@ -116,26 +118,21 @@ impl SubscriberShared {
 
     /// How many samples are borrowed now.
     pub fn pinned(&self) -> usize {
-        self.most().saturating_sub(lock(&self.free).len())
-    }
-
-    /// How many samples may be borrowed. Only we write that word.
-    fn most(&self) -> usize {
-        self.head().max_borrowed.load(Ordering::Relaxed) as usize
+        self.most.saturating_sub(lock(&self.free).len())
     }
 
     /// Announces that a slot is being read, and fences (H1). The caller checks the slot's stamp next. A slot that is only `copying` has a place of its own when all others are taken.
     pub fn pin(&self, word: u64, copying: bool) -> Result<u16> {
         let mut free = lock(&self.free);
         let head = self.head();
-        let beyond = copying.then(|| self.most() as u16);
+        let beyond = copying.then_some(self.most as u16);
         let Some(place) = free.pop().or(beyond) else {
             return Err(Error::new(
                 ErrorKind::LimitReached,
                 format!(
                     "subscriber '{}' has {} samples borrowed, its max_borrowed: release some or raise max_borrowed (at most {MAX_BORROWED})",
                     head.pattern.read(),
-                    head.max_borrowed.load(Ordering::Relaxed)
+                    self.most
                 ),
             ));
         };
@@ -146,7 +143,7 @@ impl SubscriberShared {
     /// Takes the announcement back: the slot may be overwritten from now on.
     pub fn unpin(&self, place: u16) {
         self.head().pins[usize::from(place)].store(0, Ordering::Release);
-        if usize::from(place) < self.most() {
+        if usize::from(place) < self.most {
             lock(&self.free).push(place);
         }
     }

@@ -5,10 +5,12 @@
 
 use super::cursor::{MAX_RINGS, NOWHERE, SubscriberHead};
 use super::Overflow;
-use crate::domain::catalogue::Listed;
+use crate::domain::catalogue::{Catalogue, Listed};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
-use crate::domain::{Directory, Domain, ParticipantId};
+use crate::domain::participants::Participants;
+use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::ring;
 use crate::mechanisms::record::{MAX_EXPECTED, Reader, RingHead, RingMap, open_head};
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
@@ -22,95 +24,178 @@ use std::sync::Arc;
 /// Finished publishers of one topic whose rings may wait for a reader.
 const MAX_ORPHANS: usize = 64;
 
-/// Liveness, asked once per participant and pass.
+/// Who lives and who subscribes, found out once per pass. By a participant, or by an onlooker who takes no part.
 pub(crate) struct Living<'a> {
-    domain: &'a Domain,
+    place: &'a Place,
+    table: &'a Participants,
+    me: Option<ParticipantId>,
     known: HashMap<ParticipantId, bool>,
+    subscribers: Option<Vec<Arc<Listed>>>,
 }
 
 impl<'a> Living<'a> {
     pub fn new(domain: &'a Domain) -> Living<'a> {
-        Living { domain, known: HashMap::new() }
+        let inner = domain.inner();
+        Living { me: Some(inner.me()), ..Living::outside(inner.place(), &inner.participants) }
+    }
+
+    pub fn outside(place: &'a Place, table: &'a Participants) -> Living<'a> {
+        Living { place, table, me: None, known: HashMap::new(), subscribers: None }
     }
 
     pub fn is_alive(&mut self, id: ParticipantId) -> bool {
-        *self.known.entry(id).or_insert_with(|| self.domain.inner().is_alive(id))
+        *self.known.entry(id).or_insert_with(|| self.table.is_alive(id, self.me))
+    }
+
+    fn subscribers(&mut self) -> Result<&[Arc<Listed>]> {
+        if self.subscribers.is_none() {
+            self.subscribers = Some(Catalogue::new(self.place.directory(Directory::Subscribers)).scan()?.to_vec());
+        }
+        Ok(self.subscribers.as_deref().unwrap_or_default())
     }
 }
 
-/// The first object of a participation sweeps up after the dead.
-pub(super) fn sweep_once(domain: &Domain) {
-    if domain.inner().first_object() {
-        sweep(domain);
-    }
+/// Before an object is made: the first one of a participation sweeps up after the dead.
+pub(crate) fn arrive(domain: &Domain) {
+    domain.inner().arrive(collect_last, || sweep(domain).map(drop));
 }
 
-/// Removes everything whose maker is dead and that nobody is owed. Returns the paths removed.
-pub(crate) fn sweep(domain: &Domain) -> Vec<PathBuf> {
+/// Removes everything whose maker is gone and that nobody is owed. Returns the paths removed.
+pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
     let inner = domain.inner();
-    let left = leftovers(domain);
+    let left = leftovers(&mut Living::new(domain))?;
+    let [publishers, rings] = [Directory::Publishers, Directory::Rings].map(|kind| inner.directory(kind));
     for path in &left {
-        let id = path.file_name().and_then(|name| ObjectId::parse(&name.to_string_lossy()));
-        match id {
-            Some(id) if path.starts_with(inner.directory(Directory::Publishers)) => remove_ring(domain, id),
+        match id_of(path) {
+            Some(id) if path.parent() == Some(&publishers) => remove_ring(inner.place(), id),
+            _ if path.parent() == Some(&rings) => {
+                ring::remove_if_spent(path);
+            }
             _ => file::unlink(path),
         }
     }
     if !left.is_empty() {
         inner.participants.board().subscribers.raise();
+        inner.participants.board().publishers.raise();
     }
     for entry in inner.participants.list(Some(inner.me())) {
         if !entry.alive {
-            inner.participants.bury(entry.id);
+            inner.participants.bury(entry.id, inner.me());
         }
     }
-    left
+    Ok(left)
 }
 
 /// What [`sweep`] would remove.
-pub(crate) fn leftovers(domain: &Domain) -> Vec<PathBuf> {
-    let inner = domain.inner();
-    let mut living = Living::new(domain);
+pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
+    let place = living.place;
     let mut left = Vec::new();
     for kind in [Directory::Subscribers, Directory::Bells] {
-        let directory = inner.directory(kind);
-        let names = file::names(&directory).into_iter();
+        let directory = place.directory(kind);
+        let names = file::names(&directory)?.into_iter();
         left.extend(names.filter(|n| ObjectId::parse(n).is_some_and(|id| !living.is_alive(id.owner()))).map(|n| directory.join(n)));
     }
-    let rings: Vec<Arc<Listed>> = inner.publishers().scan().to_vec();
-    let finished = rings.iter().filter(|ring| !living.is_alive(ring.id.owner())).filter(|ring| !is_kept(domain, ring));
-    left.extend(finished.map(|ring| ring.path.clone()));
-    let (segments, publishers) = (inner.directory(Directory::Segments), inner.directory(Directory::Publishers));
-    for name in file::names(&segments) {
-        let orphan = |id: ObjectId| !living.is_alive(id.owner()) && !publishers.join(id.to_string()).exists();
-        if ObjectId::parse(&name).is_some_and(orphan) {
+    let publishers = place.directory(Directory::Publishers);
+    for id in file::names(&publishers)?.iter().filter_map(|name| ObjectId::parse(name)) {
+        let path = publishers.join(id.to_string());
+        if is_finished(&path, id, living) && !is_kept(living, id, &path) {
+            left.push(path);
+        }
+    }
+    let segments = place.directory(Directory::Segments);
+    for name in file::names(&segments)? {
+        let mut orphan = |id: ObjectId| !living.is_alive(id.owner()) && !file::exists(&publishers.join(id.to_string()));
+        if ObjectId::parse(&name).is_some_and(&mut orphan) {
             left.push(segments.join(name));
         }
     }
-    left
+    left.extend(ring::spent(&place.directory(Directory::Rings))?);
+    Ok(left)
 }
 
-/// Whether a finished ring is retained, or owed to somebody alive.
-fn is_kept(domain: &Domain, ring: &Listed) -> bool {
-    match RingMap::open(&ring.path, Kind::Publisher) {
-        Ok(map) => map.head().retain.load(Ordering::Relaxed) != 0 || is_owed(domain, ring.id, &ring.name, map),
-        Err(_) => false,
+/// Nobody is left in the domain, so nobody is owed anything: all goes but what is kept for those to come.
+fn collect_last(place: &Place) {
+    let names = |kind| file::names(&place.directory(kind)).unwrap_or_default();
+    for kind in [Directory::Subscribers, Directory::Bells] {
+        names(kind).iter().filter(|name| ObjectId::parse(name).is_some()).for_each(|name| file::unlink(&place.directory(kind).join(name)));
+    }
+    let publishers = place.directory(Directory::Publishers);
+    for id in names(Directory::Publishers).iter().filter_map(|name| ObjectId::parse(name)) {
+        let kept = match RingMap::open(&publishers.join(id.to_string()), Kind::Publisher) {
+            Ok(map) => is_retained(&Arc::new(map)),
+            Err(e) => is_unknown(&e),
+        };
+        if !kept {
+            remove_ring(place, id);
+        }
+    }
+    for name in names(Directory::Segments) {
+        if ObjectId::parse(&name).is_some_and(|id| !file::exists(&publishers.join(id.to_string()))) {
+            file::unlink(&place.directory(Directory::Segments).join(name));
+        }
+    }
+    let rings = ring::spent(&place.directory(Directory::Rings)).unwrap_or_default();
+    for ring in rings {
+        ring::remove_if_spent(&ring);
     }
 }
 
+pub(crate) fn id_of(path: &Path) -> Option<ObjectId> {
+    ObjectId::parse(&path.file_name()?.to_string_lossy())
+}
+
+/// Whether an error leaves open what a file holds: it may be owed to somebody and stays. What is gone or
+/// damaged can be read by nobody.
+fn is_unknown(error: &Error) -> bool {
+    !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt)
+}
+
+/// Whether a finished ring is retained, or owed to somebody alive.
+fn is_kept(living: &mut Living<'_>, id: ObjectId, path: &Path) -> bool {
+    match RingMap::open(path, Kind::Publisher) {
+        Ok(map) => is_map_kept(living, id, &Arc::new(map)),
+        Err(e) => is_unknown(&e),
+    }
+}
+
+fn is_map_kept(living: &mut Living<'_>, id: ObjectId, map: &Arc<RingMap>) -> bool {
+    is_retained(map) || has_records(map) && is_owed(living, id, map)
+}
+
+fn is_retained(map: &Arc<RingMap>) -> bool {
+    map.head().retain.load(Ordering::Relaxed) != 0 && has_records(map)
+}
+
+/// Whether anything was ever published. A publisher that died between its first record and its count of it
+/// has published it.
+fn has_records(map: &Arc<RingMap>) -> bool {
+    map.head().seq.load(Ordering::Acquire) > 0 || !Reader::resume(map.clone(), 0).drained()
+}
+
 /// The ids of the subscribers of a topic.
-pub(super) fn subscribers_of(domain: &Domain, topic: &str) -> Vec<ObjectId> {
+pub(super) fn subscribers_of(domain: &Domain, topic: &str) -> Result<Vec<ObjectId>> {
     let inner = domain.inner();
     let mut catalogue = inner.subscribers();
-    let (_, entries) = catalogue.refresh(&inner.participants.board().subscribers);
-    entries.iter().filter(|l| Pattern::new(&l.name).is_ok_and(|p| p.matches(topic))).map(|l| l.id).collect()
+    let (_, entries) = catalogue.refresh(&inner.participants.board().subscribers)?;
+    Ok(entries.iter().filter(|l| Pattern::new(&l.name).is_ok_and(|p| p.matches(topic))).map(|l| l.id).collect())
 }
 
 /// Removes the ring of a finished publisher unless it is retained or somebody alive is owed what it holds.
-pub(super) fn collect_ring(domain: &Domain, id: ObjectId, topic: &str) {
+/// Whether it is gone.
+pub(super) fn collect_ring(domain: &Domain, id: ObjectId) -> bool {
     let path = domain.inner().directory(Directory::Publishers).join(id.to_string());
-    if !is_kept(domain, &Listed { id, name: topic.into(), path }) {
-        remove_ring(domain, id);
+    let gone = !is_kept(&mut Living::new(domain), id, &path);
+    if gone {
+        remove_ring(domain.inner().place(), id);
+    }
+    gone
+}
+
+/// The same for the publisher itself, which has its ring mapped: a lack of descriptors must not make it leave
+/// an empty one.
+pub(super) fn collect_own(domain: &Domain, id: ObjectId, map: &Arc<RingMap>) {
+    if !is_map_kept(&mut Living::new(domain), id, map) {
+        remove_ring(domain.inner().place(), id);
     }
 }
 
@@ -119,49 +204,50 @@ pub(super) fn collect_finished(domain: &Domain, pattern: &Pattern) {
     let inner = domain.inner();
     let rings: Vec<Arc<Listed>> = {
         let mut catalogue = inner.publishers();
-        let (_, entries) = catalogue.refresh(&inner.participants.board().publishers);
+        // What cannot be looked at now is swept by whoever comes next.
+        let Ok((_, entries)) = catalogue.refresh(&inner.participants.board().publishers) else { return };
         entries.iter().filter(|l| pattern.matches(&l.name)).cloned().collect()
     };
     let mut living = Living::new(domain);
     for ring in rings {
-        if is_finished(&ring, &mut living) {
-            collect_ring(domain, ring.id, &ring.name);
+        if is_finished(&ring.path, ring.id, &mut living) {
+            collect_ring(domain, ring.id);
         }
     }
 }
 
 /// Whether a ring's publisher said goodbye or died.
-pub(crate) fn is_finished(ring: &Listed, living: &mut Living<'_>) -> bool {
-    !living.is_alive(ring.id.owner())
-        || open_head(&ring.path, Kind::Publisher).is_ok_and(|head| head.at::<RingHead>(0).closed.load(Ordering::Acquire) != 0)
+pub(crate) fn is_finished(path: &Path, id: ObjectId, living: &mut Living<'_>) -> bool {
+    !living.is_alive(id.owner())
+        || open_head(path, Kind::Publisher).is_ok_and(|head| head.at::<RingHead>(0).closed.load(Ordering::Acquire) != 0)
 }
 
 /// Removes a ring's files whatever is in them.
-pub(crate) fn remove_ring(domain: &Domain, id: ObjectId) {
-    let inner = domain.inner();
-    file::unlink(&inner.directory(Directory::Publishers).join(id.to_string()));
-    file::unlink(&inner.directory(Directory::Bells).join(id.to_string()));
-    let segments = inner.directory(Directory::Segments);
-    for name in file::names(&segments) {
+pub(crate) fn remove_ring(place: &Place, id: ObjectId) {
+    file::unlink(&place.directory(Directory::Publishers).join(id.to_string()));
+    file::unlink(&place.directory(Directory::Bells).join(id.to_string()));
+    let segments = place.directory(Directory::Segments);
+    for name in file::names(&segments).unwrap_or_default() {
         if ObjectId::parse(&name) == Some(id) {
             file::unlink(&segments.join(name));
         }
     }
 }
 
-/// Whether a live subscriber has yet to read something from this ring.
-fn is_owed(domain: &Domain, id: ObjectId, topic: &str, map: RingMap) -> bool {
-    let inner = domain.inner();
-    let mut living = Living::new(domain);
-    let subscribers = inner.directory(Directory::Subscribers);
-    let map = Arc::new(map);
-    subscribers_of(domain, topic).into_iter().any(|subscriber| {
-        living.is_alive(subscriber.owner()) && owes(&subscribers.join(subscriber.to_string()), subscriber, id, &map)
-    })
+/// Whether a live subscriber has yet to read something from this ring. What cannot be found out counts as owed.
+fn is_owed(living: &mut Living<'_>, id: ObjectId, map: &Arc<RingMap>) -> bool {
+    let topic = map.head().name.read();
+    let Ok(subscribers) = living.subscribers() else { return true };
+    let matching = |listed: &&Arc<Listed>| Pattern::new(&listed.name).is_ok_and(|p| p.matches(&topic));
+    let subscribers: Vec<Arc<Listed>> = subscribers.iter().filter(matching).cloned().collect();
+    subscribers.iter().any(|subscriber| living.is_alive(subscriber.id.owner()) && owes(&subscriber.path, subscriber.id, id, map))
 }
 
 fn owes(path: &Path, subscriber: ObjectId, ring: ObjectId, map: &Arc<RingMap>) -> bool {
-    let Ok(page) = open_page(path) else { return false };
+    let page = match open_page(path) {
+        Ok(page) => page,
+        Err(e) => return is_unknown(&e),
+    };
     let head: &SubscriberHead = page.at(0);
     if head.closed.load(Ordering::Acquire) != 0 {
         return false;
@@ -172,9 +258,8 @@ fn owes(path: &Path, subscriber: ObjectId, ring: ObjectId, map: &Arc<RingMap>) -
         return position != NOWHERE && !is_at_end(map, position & !63);
     }
     let expected = (map.head().expected_count.load(Ordering::Acquire) as usize).min(MAX_EXPECTED);
-    let was_expected = map.head().expected[..expected].iter().any(|e| e.load(Ordering::Relaxed) == subscriber.0);
-    // It was here first and has not come round yet; it is owed everything, if there is anything.
-    was_expected && map.head().seq.load(Ordering::Acquire) > 0
+    // It was here first and has not come round yet; it is owed everything.
+    map.head().expected[..expected].iter().any(|e| e.load(Ordering::Relaxed) == subscriber.0)
 }
 
 fn is_at_end(map: &Arc<RingMap>, position: u64) -> bool {
@@ -194,26 +279,31 @@ pub(super) fn check_orphans(domain: &Domain, topic: &str) -> Result<()> {
     let inner = domain.inner();
     let rings: Vec<Arc<Listed>> = {
         let mut catalogue = inner.publishers();
-        let (_, entries) = catalogue.refresh(&inner.participants.board().publishers);
+        let (_, entries) = catalogue.refresh(&inner.participants.board().publishers)?;
         entries.iter().filter(|l| l.name == topic).cloned().collect()
     };
-    if rings.len() <= MAX_ORPHANS {
+    if rings.len() < MAX_ORPHANS {
         return Ok(());
     }
     let mut living = Living::new(domain);
-    let orphans: Vec<Arc<Listed>> = rings.into_iter().filter(|ring| is_finished(ring, &mut living)).collect();
-    let excess = orphans.len().saturating_sub(MAX_ORPHANS - 1);
-    for ring in orphans.into_iter().take(excess) {
-        let Ok(map) = open_head(&ring.path, Kind::Publisher) else { continue };
-        let head: &RingHead = map.at(0);
-        let may_drop = Overflow::from_number(head.overflow.load(Ordering::Relaxed)) == Overflow::DropOldest;
-        if !may_drop || head.retain.load(Ordering::Relaxed) != 0 {
-            let text = format!(
-                "topic '{topic}': {MAX_ORPHANS} finished publishers still hold messages (retained, or for a subscriber that does not read); `axonic stat` names it, `axonic unlink topic {topic}` drops them"
-            );
-            return Err(Error::new(ErrorKind::LimitReached, text));
-        }
-        remove_ring(domain, ring.id);
+    let left = |ring: &Arc<Listed>| is_finished(&ring.path, ring.id, &mut living) && !collect_ring(domain, ring.id);
+    let orphans: Vec<Arc<Listed>> = rings.into_iter().filter(left).collect();
+    let excess = (orphans.len() + 1).saturating_sub(MAX_ORPHANS);
+    let droppable: Vec<ObjectId> = orphans.iter().filter(|ring| may_be_dropped(ring)).map(|ring| ring.id).take(excess).collect();
+    if droppable.len() < excess {
+        let text = format!(
+            "topic '{topic}': {MAX_ORPHANS} finished publishers still hold messages, the most there can be (retained, or for a subscriber that does not read); `axonic stat` names it, `axonic unlink topic {topic}` drops them"
+        );
+        return Err(Error::new(ErrorKind::LimitReached, text));
     }
+    droppable.into_iter().for_each(|id| remove_ring(inner.place(), id));
     Ok(())
+}
+
+/// Whether a ring's publisher allowed its oldest messages to be dropped.
+fn may_be_dropped(ring: &Listed) -> bool {
+    let Ok(map) = open_head(&ring.path, Kind::Publisher) else { return false };
+    let head: &RingHead = map.at(0);
+    let drops = Overflow::from_number(head.overflow.load(Ordering::Relaxed)) == Overflow::DropOldest;
+    drops && head.retain.load(Ordering::Relaxed) == 0
 }

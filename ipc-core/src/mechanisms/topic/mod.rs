@@ -16,6 +16,7 @@ pub mod steps;
 mod subscriber;
 
 pub(crate) use cursor::{SubscriberHead, NOWHERE};
+pub(crate) use segment::check as check_segment;
 pub use loan::{Loan, LoanMeta};
 pub use message::{Arrival, Message, Sample};
 pub use publisher::{Publisher, PublisherStats};

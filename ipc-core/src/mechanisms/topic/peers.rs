@@ -51,6 +51,8 @@ pub struct Peers {
     ring: ObjectId,
     topic: Arc<str>,
     list: Vec<Peer>,
+    /// Subscribers whose pages cannot be believed.
+    passed_over: Vec<ObjectId>,
     seen: Option<u64>,
     /// Our writes need no fence: this process registered for membarrier and every peer can issue one (W1).
     pub light: bool,
@@ -60,7 +62,7 @@ pub struct Peers {
 impl Peers {
     pub fn new(domain: &Domain, ring: ObjectId, topic: Arc<str>) -> Peers {
         let registered = domain.inner().participants.is_registered(domain.participant());
-        Peers { domain: domain.clone(), ring, topic, list: Vec::new(), seen: None, light: registered, registered }
+        Peers { domain: domain.clone(), ring, topic, list: Vec::new(), passed_over: Vec::new(), seen: None, light: registered, registered }
     }
 
     /// Whether subscribers came or went since the last look: one load of a line that rarely changes (D1).
@@ -79,28 +81,41 @@ impl Peers {
 
     /// Meets new subscribers and forgets those that left. Opens their bells here, so that a lack of
     /// descriptors is an error of this call and no message is written before everybody can be woken.
+    /// A damaged subscriber is told of once, when everybody else has been met, and then left alone.
     pub fn refresh(&mut self, watcher: Option<&mut Waiter>, expected: bool) -> Result<()> {
         let domain = self.domain.clone();
         let inner = domain.inner();
         let mut catalogue = inner.subscribers();
-        let (generation, entries) = catalogue.refresh(&inner.participants.board().subscribers);
+        let (generation, entries) = catalogue.refresh(&inner.participants.board().subscribers)?;
         self.list.retain(|peer| entries.iter().any(|listed| listed.id == peer.id));
+        self.passed_over.retain(|id| entries.iter().any(|listed| listed.id == *id));
         let mut watcher = watcher;
+        let mut damage = None;
         for listed in entries {
-            let known = self.list.iter().any(|peer| peer.id == listed.id);
+            let known = self.list.iter().any(|peer| peer.id == listed.id) || self.passed_over.contains(&listed.id);
             if known || !Pattern::new(&listed.name).is_ok_and(|p| p.matches(&self.topic)) {
                 continue;
             }
             match self.meet(listed.id, &listed.path, watcher.as_deref_mut(), expected) {
                 // It left, or died and was collected, between the listing and now.
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) if e.is_damage() => {
+                    self.passed_over.push(listed.id);
+                    damage = Some(e);
+                }
                 other => other?,
             }
         }
         let barriers = self.list.iter().all(|peer| !inner.participants.lacks_barrier(peer.id.owner()));
         self.light = self.registered && barriers;
         self.seen = Some(generation);
-        Ok(())
+        damage.map_or(Ok(()), Err)
+    }
+
+    /// Lets the next call tell of the damaged.
+    pub fn tell_again(&mut self) {
+        self.passed_over.clear();
+        self.seen = None;
     }
 
     fn meet(&mut self, id: ObjectId, path: &std::path::Path, watcher: Option<&mut Waiter>, expected: bool) -> Result<()> {

@@ -76,7 +76,7 @@ impl Attached for PublisherShared {
         let inner = self.domain.inner();
         // Sleeping subscribers take what is left and let the ring go.
         let bells = inner.directory(Directory::Bells);
-        for id in lifetime::subscribers_of(&self.domain, &self.topic) {
+        for id in lifetime::subscribers_of(&self.domain, &self.topic).unwrap_or_default() {
             if let Ok(bell) = open_bell(&bells.join(id.to_string())) {
                 ring(bell.as_fd());
             }
@@ -85,7 +85,7 @@ impl Attached for PublisherShared {
             ring(own.as_fd());
         }
         file::unlink(&self.bell);
-        lifetime::collect_ring(&self.domain, self.id, &self.topic);
+        lifetime::collect_own(&self.domain, self.id, &self.map);
         inner.participants.board().publishers.raise();
         true
     }
@@ -114,12 +114,16 @@ struct Encoded<'a> {
 impl Publisher {
     pub(super) fn open(domain: Domain, topic: &str, options: &PublisherOptions) -> Result<Publisher> {
         check_name("topic", topic)?;
+        Publisher::open_checked(domain, topic, options).map_err(|e| e.of("topic", topic))
+    }
+
+    fn open_checked(domain: Domain, topic: &str, options: &PublisherOptions) -> Result<Publisher> {
         let capacity = record::round_capacity(options.capacity, "capacity")?;
-        lifetime::sweep_once(&domain);
+        lifetime::arrive(&domain);
         lifetime::check_orphans(&domain, topic)?;
         let inner = domain.inner();
         let id = inner.new_id();
-        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), id, inner.access().mode)?;
+        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), id, inner.access())?;
         waiter.registered_peers = inner.participants.is_registered(inner.me());
         let shared = match create_ring(&domain, id, topic, options, capacity, waiter.path()) {
             Ok(shared) => Arc::new(shared),
@@ -151,7 +155,11 @@ impl Publisher {
     /// Writes down who was here before the first message: they will read from the very first record,
     /// however late they come round to mapping the ring.
     fn note_expected(&mut self) -> Result<()> {
-        self.refresh_peers(true)?;
+        match self.refresh_peers(true) {
+            // Somebody's damaged page is no reason not to publish to all others.
+            Err(e) if e.is_damage() => self.peers.tell_again(),
+            other => other?,
+        }
         let head = self.writer.control();
         let mut count = 0;
         for id in self.peers.ids() {
@@ -428,7 +436,7 @@ impl Publisher {
 
     fn refresh_peers(&mut self, expected: bool) -> Result<()> {
         let watcher = if self.options.overflow == Overflow::Block { Some(&mut self.waiter) } else { None };
-        self.peers.refresh(watcher, expected)
+        self.peers.refresh(watcher, expected).map_err(|e| e.of("topic", &self.topic))
     }
 
     fn check_size(&self, length: usize) -> Result<()> {
@@ -538,7 +546,7 @@ impl Publisher {
 
     fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
         let before = self.slab.bytes();
-        let mut taken = self.acquire(length)?;
+        let mut taken = self.acquire(length).map_err(|e| e.of("topic", &self.topic))?;
         if taken.is_none() && self.peers.forget_dead() > 0 {
             taken = self.acquire(length)?;
         }

@@ -10,7 +10,7 @@ use crate::sys::file::{self, Access};
 use crate::sys::mapping::{Mapping, Shared, page_size};
 use std::mem::offset_of;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Most slots of a segment.
 pub const MAX_SLOTS: usize = 64;
@@ -35,6 +35,12 @@ const _: () = assert!(offset_of!(SegmentHead, stamps) == 128);
 /// The name of segment `number` of a ring.
 pub fn file_name(ring: ObjectId, number: u32) -> String {
     format!("{ring}-{number}")
+}
+
+/// Whether the file is the segment its name says.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let ring = path.file_name().and_then(|name| ObjectId::parse(&name.to_string_lossy()));
+    Segment::open_at(path, ring.unwrap_or(ObjectId(0))).map(drop)
 }
 
 /// A mapped segment.
@@ -93,8 +99,11 @@ impl Segment {
 
     /// Maps somebody's segment to read, after checking every number in it.
     pub fn open(directory: &Path, ring: ObjectId, number: u32) -> Result<Segment> {
-        let path: PathBuf = directory.join(file_name(ring, number));
-        let fd = file::open_existing(&path, false)?;
+        Segment::open_at(&directory.join(file_name(ring, number)), ring)
+    }
+
+    fn open_at(path: &Path, ring: ObjectId) -> Result<Segment> {
+        let fd = file::open_existing(path, false)?;
         let what = path.display();
         let map = map_checked(fd.as_fd(), Kind::Segment, size_of::<SegmentHead>(), false, &what)?;
         let head: &SegmentHead = map.at(0);
@@ -102,7 +111,7 @@ impl Segment {
         let [slot_size, slots, data_offset] = numbers;
         let fits = slot_size.checked_mul(slots).and_then(|n| n.checked_add(data_offset)) == Some(map.len());
         if !fits || slots == 0 || slots > MAX_SLOTS || data_offset < size_of::<SegmentHead>() || head.header.id() != ring {
-            let text = format!("{what}: {slots} slots of {slot_size} bytes do not fit its {} bytes", map.len());
+            let text = format!("{what}: {slots} slots of {slot_size} bytes do not fit its {} bytes; remove it with `axonic doctor --clean`", map.len());
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
         Ok(Segment { map, slot_size, slots, data_offset })

@@ -10,7 +10,7 @@ use super::steps::{claim_unread, withdraw};
 use crate::domain::layout::ObjectId;
 use crate::domain::waiter::Waiter;
 use crate::domain::{Directory, Domain, lock};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::Writer;
 use crate::sys::file;
 use crate::sys::mapping::page_size;
@@ -143,19 +143,35 @@ impl Slab {
         if self.bytes >= HISTORY_BYTES {
             self.recycle(size, reclaim, false)?;
         }
-        if self.classes.entry(size).or_default().free.is_empty() && !self.grow(size)? {
+        let mut lack = None;
+        if self.classes.entry(size).or_default().free.is_empty() && !self.try_grow(size, &mut lack)? {
             self.recycle(size, reclaim, false)?;
             if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, false)? {
-                self.grow(size)?;
+                self.try_grow(size, &mut lack)?;
             }
             if reclaim.drop_oldest && self.classes[&size].free.is_empty() {
                 self.recycle(size, reclaim, true)?;
                 if self.classes[&size].free.is_empty() && self.shrink_others(size, reclaim, true)? {
-                    self.grow(size)?;
+                    self.try_grow(size, &mut lack)?;
                 }
             }
         }
-        Ok(self.pop_free(size))
+        match (self.pop_free(size), lack) {
+            (None, Some(lack)) => Err(lack),
+            (slot, _) => Ok(slot),
+        }
+    }
+
+    /// Grows unless the filesystem is full or descriptors are lacking, which is told only if no slot that is
+    /// there already can be used again.
+    fn try_grow(&mut self, size: usize, lack: &mut Option<Error>) -> Result<bool> {
+        match self.grow(size) {
+            Err(e) if matches!(e.kind(), ErrorKind::NoSpace | ErrorKind::LimitReached) => {
+                *lack = Some(e);
+                Ok(false)
+            }
+            other => other,
+        }
     }
 
     /// The slot now belongs to the record at `position`.

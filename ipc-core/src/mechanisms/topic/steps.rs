@@ -56,7 +56,9 @@ pub fn begin(
     }
     let cursor = &cursors[index];
     let mut from = start;
+    let mut attempts = 0;
     loop {
+        attempts += 1;
         let reader = Reader::new(map.clone(), racy, from);
         // D1: the publisher may have written us down after we looked, and published since. The place just
         // found tells: beyond the first record the list is complete.
@@ -68,6 +70,10 @@ pub fn begin(
         cursor.ring.store(ring, Ordering::Release);
         // A ring that never overwrites the unread holds an expected subscriber's place from the start.
         if reader.attached() || racy || from == From::Beginning {
+            return reader;
+        }
+        // Damaged: it gave up what was never written, and would be waited for in vain.
+        if attempts > 1000 && map.head().claim.load(Ordering::Acquire) > map.head().head.load(Ordering::Acquire) {
             return reader;
         }
     }

@@ -48,6 +48,8 @@ pub struct Subscriber {
     /// Some publisher ended and its last messages are still to be taken.
     finishing: bool,
     generation: Option<u64>,
+    /// There was a ring for which no cursor was free.
+    crowded: bool,
     light: bool,
     /// The body of the record just taken; always has room for the largest.
     record: Scratch,
@@ -129,11 +131,16 @@ enum Taken {
 impl Subscriber {
     pub(super) fn open(domain: Domain, pattern: &str, options: &SubscriberOptions) -> Result<Subscriber> {
         let pattern = Pattern::new(pattern)?;
+        let name = pattern.as_str().to_string();
+        Subscriber::open_checked(domain, pattern, options).map_err(|e| e.of("subscriber", &name))
+    }
+
+    fn open_checked(domain: Domain, pattern: Pattern, options: &SubscriberOptions) -> Result<Subscriber> {
         options.check()?;
-        lifetime::sweep_once(&domain);
+        lifetime::arrive(&domain);
         let inner = domain.inner();
         let id = inner.new_id();
-        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), id, inner.access().mode)?;
+        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), id, inner.access())?;
         waiter.registered_peers = inner.participants.is_registered(inner.me());
         let shared = match SubscriberShared::create(&domain, id, waiter.path(), pattern.as_str(), options.max_borrowed) {
             Ok(shared) => Arc::new(shared),
@@ -161,6 +168,7 @@ impl Subscriber {
             burst: 0,
             finishing: false,
             generation: None,
+            crowded: false,
             light: inner.participants.is_registered(inner.me()),
             record: Scratch::of(MAX_BODY),
             bulk: Scratch::default(),
@@ -171,7 +179,14 @@ impl Subscriber {
             bytes: 0,
             domain: domain.clone(),
         };
-        subscriber.refresh()?;
+        match subscriber.refresh() {
+            // Somebody's damaged ring is no reason not to read all others; the first receive tells of it.
+            Err(e) if e.is_damage() => {
+                subscriber.passed_over.clear();
+                subscriber.generation = None;
+            }
+            other => other?,
+        }
         Ok(subscriber)
     }
 
@@ -287,33 +302,40 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Attaches to rings that appeared and lets go of those that are finished.
+    /// Attaches to rings that appeared and lets go of those that are finished. A ring that is damaged, or one
+    /// too many, is told of once, when all others have been attached.
     #[cold]
     fn refresh(&mut self) -> Result<()> {
         let domain = self.domain.clone();
         let inner = domain.inner();
         let (generation, fresh) = {
             let mut catalogue = inner.publishers();
-            let (generation, entries) = catalogue.refresh(&inner.participants.board().publishers);
+            let (generation, entries) = catalogue.refresh(&inner.participants.board().publishers)?;
             self.passed_over.retain(|id| entries.iter().any(|listed| listed.id == *id));
             let known = |id| self.passed_over.contains(&id) || self.sources.iter().any(|s| s.id == id);
             let fresh: Vec<_> = entries.iter().filter(|l| !known(l.id) && self.pattern.matches(&l.name)).cloned().collect();
             (generation, fresh)
         };
+        let mut told = None;
+        self.crowded = false;
         for listed in fresh {
             match self.attach(listed.id, &listed.name, &listed.path) {
                 Ok(()) => {}
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => {
-                    if matches!(e.kind(), ErrorKind::LayoutMismatch | ErrorKind::Corrupt) {
-                        self.passed_over.insert(listed.id);
-                    }
-                    return Err(e);
+                Err(e) if e.is_damage() => {
+                    self.passed_over.insert(listed.id);
+                    told = Some(e);
                 }
+                Err(e) if self.crowded => {
+                    told = Some(e);
+                    break;
+                }
+                Err(e) => return Err(e.of("subscriber", self.pattern())),
             }
         }
         self.generation = Some(generation);
-        self.tidy()
+        self.tidy()?;
+        told.map_or(Ok(()), |e| Err(e.of("subscriber", self.pattern())))
     }
 
     fn attach(&mut self, id: ObjectId, topic: &str, path: &std::path::Path) -> Result<()> {
@@ -356,10 +378,14 @@ impl Subscriber {
         Ok(())
     }
 
-    fn free_cursor(&self) -> Result<usize> {
-        let head = self.shared.head();
-        head.cursors.iter().position(|c| c.ring.load(Ordering::Relaxed) == 0).ok_or_else(|| {
-            let text = format!("subscriber '{}' follows {MAX_RINGS} publishers, the most one can; use narrower patterns", self.pattern());
+    fn free_cursor(&mut self) -> Result<usize> {
+        let free = self.shared.head().cursors.iter().position(|c| c.ring.load(Ordering::Relaxed) == 0);
+        self.crowded = free.is_none();
+        free.ok_or_else(|| {
+            let text = format!(
+                "subscriber '{}' follows {MAX_RINGS} publishers, the most one can; others wait until some of these end; use narrower patterns",
+                self.pattern()
+            );
             Error::new(ErrorKind::LimitReached, text)
         })
     }
@@ -391,11 +417,13 @@ impl Subscriber {
             }
             let source = self.sources.remove(i);
             self.passed_over.insert(source.id);
+            // What was lost at its very end is told by no further message.
+            self.missed = self.missed.saturating_add(source.lost);
             let cursor = &self.shared.head().cursors[source.cursor];
             cursor.position.store(source.reader.position(), Ordering::Release);
             // Of two that finish at the same time at least one sees that nobody is owed any more.
             full_fence(Ordering::SeqCst);
-            lifetime::collect_ring(&self.domain, source.id, &source.topic);
+            lifetime::collect_ring(&self.domain, source.id);
             self.read_out.push((source.id, source.cursor));
         }
         self.release_cursors();
@@ -406,11 +434,18 @@ impl Subscriber {
         let (head, publishers) = (self.shared.head(), self.domain.inner().directory(Directory::Publishers));
         self.read_out.retain(|(ring, index)| {
             let path = publishers.join(ring.to_string());
-            let kept = open_head(&path, Kind::Publisher);
-            let stays = kept.is_ok_and(|map| map.at::<RingHead>(0).retain.load(Ordering::Relaxed) == 0);
+            // What cannot be looked at now may still be there.
+            let stays = match open_head(&path, Kind::Publisher) {
+                Ok(map) => map.at::<RingHead>(0).retain.load(Ordering::Relaxed) == 0,
+                Err(_) => file::exists(&path),
+            };
             if !stays {
                 head.cursors[*index].position.store(NOWHERE, Ordering::Release);
                 head.cursors[*index].ring.store(0, Ordering::Release);
+                if self.crowded {
+                    // There is room for one that was turned away.
+                    self.generation = None;
+                }
             }
             stays
         });
@@ -482,7 +517,7 @@ impl Subscriber {
         let deadline = Deadline::after(timeout);
         let wait = self.options.wait;
         wait_for(self, wait, &deadline, &mut |subscriber| subscriber.poll(take))?.ok_or_else(|| {
-            let text = format!("subscriber '{}': no message within {:?}", self.pattern(), timeout.unwrap_or_default());
+            let text = format!("subscriber '{}': no message within {:?}; give it more time, or see with `axonic stat` whether somebody publishes", self.pattern(), timeout.unwrap_or_default());
             Error::new(ErrorKind::Timeout, text)
         })
     }
@@ -496,7 +531,7 @@ impl Subscriber {
                 Ok(Next::Record(found)) => found,
                 Ok(Next::Empty) => return Ok(None),
                 Ok(Next::Lapped) => {
-                    source.reader.resynchronise();
+                    self.resynchronise(index)?;
                     continue;
                 }
                 Err(e) => return Err(self.abandon(index, e)),
@@ -504,7 +539,7 @@ impl Subscriber {
             let body = found.shape.body_bytes();
             if body > MAX_BODY {
                 if source.reader.racy() && source.reader.is_lapped() {
-                    source.reader.resynchronise();
+                    self.resynchronise(index)?;
                     continue;
                 }
                 let e = Error::new(ErrorKind::Corrupt, format!("topic '{}': a record of {body} bytes", source.topic));
@@ -513,14 +548,14 @@ impl Subscriber {
             let room = self.record.start();
             // SAFETY: the record holds `body` bytes (checked by `peek`), the room is larger.
             if !unsafe { source.reader.copy(body, room) } {
-                source.reader.resynchronise();
+                self.resynchronise(index)?;
                 continue;
             }
             let taken = if found.shape.flags & FLAG_SLAB == 0 {
                 Some(Taken::Record(found.shape.body as usize))
             } else {
                 match self.take_slab(index, &found, take) {
-                    Err(e) if e.kind() == ErrorKind::Corrupt => return Err(self.abandon(index, e)),
+                    Err(e) if e.is_damage() || e.kind() == ErrorKind::NotFound => return Err(self.abandon(index, e)),
                     other => other?,
                 }
             };
@@ -550,7 +585,7 @@ impl Subscriber {
                     Ok(segment) => source.segments.entry(descriptor.segment).or_insert(Arc::new(segment)).clone(),
                     // Given up by its publisher after we saw the record.
                     Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(None),
-                    Err(e) => return Err(e),
+                    Err(e) => return Err(e.of("topic", &source.topic)),
                 }
             }
         };
@@ -580,7 +615,7 @@ impl Subscriber {
     #[inline(always)]
     fn advance(&mut self, index: usize, found: &Found, arrived: bool) {
         let source = &mut self.sources[index];
-        source.lost += source.reader.advance(found) + u64::from(!arrived);
+        source.lost = source.lost.saturating_add(source.reader.advance(found)).saturating_add(u64::from(!arrived));
         let position = source.reader.position();
         self.shared.head().cursors[source.cursor].position.store(position, Ordering::Release);
         if !source.reader.racy() {
@@ -605,7 +640,7 @@ impl Subscriber {
         envelope.missed = missed;
         envelope.publisher = source.id;
         self.received += 1;
-        self.missed += missed;
+        self.missed = self.missed.saturating_add(missed);
         self.bytes += length as u64;
         let head = self.shared.head();
         head.received.store(self.received, Ordering::Relaxed);
@@ -620,6 +655,12 @@ impl Subscriber {
         Ok(taken)
     }
 
+    /// The reader was overtaken and goes on with what is left.
+    #[cold]
+    fn resynchronise(&mut self, index: usize) -> Result<()> {
+        self.sources[index].reader.resynchronise().map_err(|e| self.abandon(index, e))
+    }
+
     /// A ring that cannot be believed any more is let go.
     #[cold]
     fn abandon(&mut self, index: usize, error: Error) -> Error {
@@ -627,7 +668,7 @@ impl Subscriber {
         self.passed_over.insert(source.id);
         self.shared.head().cursors[source.cursor].position.store(NOWHERE, Ordering::Release);
         self.read_out.push((source.id, source.cursor));
-        error
+        error.of("topic", &source.topic)
     }
 
     #[inline(always)]
@@ -694,6 +735,8 @@ impl Drop for Subscriber {
             return;
         }
         self.shared.detach();
+        // Who sleeps for our cursor is rung by the bells we have, also where no descriptor is left to open them.
+        self.sources.iter().filter_map(|source| source.ringer.as_ref()).for_each(Ringer::ring);
     }
 }
 
