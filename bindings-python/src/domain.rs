@@ -1,7 +1,7 @@
 //! The domain: where every other handle comes from.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 
 use axonic::{
     Create, DomainOptions, Noun, Overflow, PublisherOptions, RegionOptions, RingOptions, Start,
@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::error::OrRaise;
+use crate::message::lock;
 use crate::publisher::PyPublisher;
 use crate::region::PyRegion;
 use crate::ring::{PyRingConsumer, PyRingProducer};
@@ -18,13 +19,34 @@ use crate::subscriber::PySubscriber;
 use crate::value::choice;
 use crate::views::Views;
 
+/// A handle that has to be let go of when its domain closes.
+pub trait Held: Send + Sync {
+    fn let_go(&self, py: Python<'_>) -> PyResult<()>;
+}
+
 /// The core's domain and the count of views below it, shared by all of its handles.
 pub struct Home {
     pub core: axonic::Domain,
     pub views: Arc<Views>,
+    /// Ends of rings. The core leaves a closed domain when the last of them is dropped, and here that
+    /// is when Python forgets the object, which may be much later.
+    held: Mutex<Vec<Weak<dyn Held>>>,
 }
 
 impl Home {
+    /// Remembers a handle until it is dropped.
+    pub fn hold(&self, handle: Weak<dyn Held>) {
+        let mut held = lock(&self.held);
+        held.retain(|known| known.strong_count() > 0);
+        held.push(handle);
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.core.close());
+        let held = std::mem::take(&mut *lock(&self.held));
+        held.iter().filter_map(Weak::upgrade).try_for_each(|handle| handle.let_go(py))
+    }
+
     /// How another process opens the same domain: the arguments of `axonic.open`.
     fn arguments<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let options = self.core.options();
@@ -95,7 +117,7 @@ impl PyDomain {
     ) -> PyResult<PyDomain> {
         let options = DomainOptions { name, runtime_dir, mode, group, max_participants, label };
         let core = py.detach(|| axonic::Domain::open_with(options)).or_raise(py)?;
-        Ok(PyDomain { home: Arc::new(Home { core, views: Views::root() }) })
+        Ok(PyDomain { home: Arc::new(Home { core, views: Views::root(), held: Mutex::default() }) })
     }
 
     /// The domain's name.
@@ -236,8 +258,7 @@ impl PyDomain {
             return Ok(());
         }
         self.home.views.refuse_if_any(py, &format!("domain {:?}", self.home.core.name()))?;
-        py.detach(|| self.home.core.close());
-        Ok(())
+        self.home.close(py)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {

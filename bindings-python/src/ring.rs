@@ -4,8 +4,8 @@
 //! to everything else, because the next call would move the memory under it.
 
 use std::ffi::c_int;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use axonic::{Error, ErrorKind, RingOptions};
 use pyo3::ffi;
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyTuple};
 
 use crate::buffer::{self, Layout};
-use crate::domain::{Home, leave, wait_name};
+use crate::domain::{Held, Home, leave, wait_name};
 use crate::error::{OrRaise, raise};
 use crate::gate::{Handle, Patience};
 use crate::views::Views;
@@ -24,10 +24,22 @@ const NOTHING: &str = "no message arrived";
 /// Payloads up to this many bytes are first tried without detaching.
 const QUICK: usize = 16 * 1024;
 
-/// One end of a ring and whether memory of it is lent out.
-pub struct End<T> {
+/// The core's end of a ring and whether memory of it is lent out.
+struct Lender<T> {
     handle: Handle<T>,
     lent: Arc<AtomicBool>,
+}
+
+impl<T: Send> Held for Lender<T> {
+    fn let_go(&self, py: Python<'_>) -> PyResult<()> {
+        // What is lent out must stay mapped; the end then goes with the object.
+        if self.lent.load(Ordering::Acquire) { Ok(()) } else { self.handle.close(py) }
+    }
+}
+
+/// One end of a ring.
+pub struct End<T> {
+    lender: Arc<Lender<T>>,
     name: String,
     options: RingOptions,
     home: Arc<Home>,
@@ -43,24 +55,21 @@ impl Drop for Lent {
     }
 }
 
-impl<T: Send> End<T> {
+impl<T: Send + 'static> End<T> {
     fn new(noun: &str, core: T, name: &str, options: RingOptions, home: &Arc<Home>) -> End<T> {
-        End {
-            handle: Handle::new(format!("{noun} {name:?}"), core),
-            lent: Arc::new(AtomicBool::new(false)),
-            name: name.to_owned(),
-            options,
-            home: home.clone(),
-            views: Views::below(&home.views),
-        }
+        let handle = Handle::new(format!("{noun} {name:?}"), core);
+        let lender = Arc::new(Lender { handle, lent: Arc::new(AtomicBool::new(false)) });
+        let held: Weak<dyn Held> = Arc::<Lender<T>>::downgrade(&lender);
+        home.hold(held);
+        End { lender, name: name.to_owned(), options, home: home.clone(), views: Views::below(&home.views) }
     }
 
     /// Refuses while memory is lent out; asked under the handle's lock.
     fn whole(&self) -> axonic::Result<()> {
-        if self.lent.load(Ordering::Acquire) {
+        if self.lender.lent.load(Ordering::Acquire) {
             let text = format!(
                 "{}: memory of it is being used in place; leave that block first",
-                self.handle.what()
+                self.lender.handle.what()
             );
             return Err(Error::new(ErrorKind::Busy, text));
         }
@@ -69,18 +78,18 @@ impl<T: Send> End<T> {
 
     /// Lends it out; under the handle's lock.
     fn lend(&self) -> Lent {
-        self.lent.store(true, Ordering::Release);
-        Lent(self.lent.clone())
+        self.lender.lent.store(true, Ordering::Release);
+        Lent(self.lender.lent.clone())
     }
 
     fn closed(&self) -> bool {
-        self.handle.is_closed() || self.home.core.is_closed()
+        self.lender.handle.is_closed() || self.home.core.is_closed()
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.views.refuse_if_any(py, self.handle.what())?;
+        self.views.refuse_if_any(py, self.lender.handle.what())?;
         self.whole().map_err(|error| raise(py, error))?;
-        self.handle.close(py)
+        self.lender.handle.close(py)
     }
 
     fn repr(&self, class: &str) -> String {
@@ -130,11 +139,11 @@ impl PyRingProducer {
         let bytes = source.data();
         if bytes.len() <= QUICK
             && let Some(Ok(())) =
-                self.end.handle.quick(|core| self.end.whole().and_then(|()| core.try_push(bytes)))
+                self.end.lender.handle.quick(|core| self.end.whole().and_then(|()| core.try_push(bytes)))
         {
             return Ok(());
         }
-        self.end.handle.enter(py, patience, None, |core, slice| {
+        self.end.lender.handle.enter(py, patience, None, |core, slice| {
             self.end.whole()?;
             core.push(bytes, Some(slice))
         })
@@ -143,7 +152,7 @@ impl PyRingProducer {
     /// Sends a copy of `data` if there is room now, else raises WouldBlockError.
     fn try_push(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
         let source = buffer::read_bytes(data)?;
-        self.end.handle.call(py, |core| self.end.whole().and_then(|()| core.try_push(source.data())))
+        self.end.lender.handle.call(py, |core| self.end.whole().and_then(|()| core.try_push(source.data())))
     }
 
     /// Reserves room to write a message in place: `with ring.reserve(nbytes) as view`. Leaving the
@@ -153,12 +162,12 @@ impl PyRingProducer {
         let py = slf.py();
         let end = &slf.get().end;
         let patience = Patience::new(py, timeout)?;
-        let (start, lent) = end.handle.enter(py, patience, None, |core, slice| {
+        let (start, lent) = end.lender.handle.enter(py, patience, None, |core, slice| {
             end.whole()?;
             let start = core.reserve(nbytes, Some(slice))?.as_mut_ptr() as usize;
             Ok((start, end.lend()))
         })?;
-        let what = format!("reservation in {}", end.handle.what());
+        let what = format!("reservation in {}", end.lender.handle.what());
         let layout = Layout::bytes(nbytes);
         // SAFETY: reserved memory stays where it is until the next call on the producer, and `lent`
         // makes every other call answer `Busy`.
@@ -168,7 +177,7 @@ impl PyRingProducer {
 
     /// The pollable descriptor: readable when it is worth trying again after WouldBlockError.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
-        self.end.handle.call(py, |core| core.fd())
+        self.end.lender.handle.call(py, |core| core.fd())
     }
 
     /// Ends the stream: the consumer reads what is left, then gets DisconnectedError. Closing again
@@ -228,7 +237,7 @@ impl PyRingConsumer {
 
     /// Waits for a message and lends out its memory.
     fn wait(&self, py: Python<'_>, patience: Patience) -> PyResult<(usize, usize, Lent)> {
-        self.end.handle.enter(py, patience, Some(NOTHING), |core, slice| {
+        self.end.lender.handle.enter(py, patience, Some(NOTHING), |core, slice| {
             self.end.whole()?;
             let data = core.pop(Some(slice))?;
             Ok((data.as_ptr() as usize, data.len(), self.end.lend()))
@@ -239,7 +248,7 @@ impl PyRingConsumer {
     fn give_back(&self, py: Python<'_>, lent: Lent) -> PyResult<()> {
         drop(lent);
         // Closed meanwhile means given back already.
-        if self.end.closed() { Ok(()) } else { self.end.handle.call(py, |core| core.release()) }
+        if self.end.closed() { Ok(()) } else { self.end.lender.handle.call(py, |core| core.release()) }
     }
 }
 
@@ -263,7 +272,7 @@ impl PyRingConsumer {
     fn pop<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
         let patience = Patience::new(py, timeout)?;
         if let Some(Some(bytes)) =
-            self.end.handle.quick(|core| self.take(py, core)).transpose().or_raise(py)?
+            self.end.lender.handle.quick(|core| self.take(py, core)).transpose().or_raise(py)?
         {
             return Ok(bytes);
         }
@@ -277,7 +286,7 @@ impl PyRingConsumer {
 
     /// The next message if one is there, else None; never waits.
     fn try_pop<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        self.end.handle.call(py, |core| self.take(py, core))
+        self.end.lender.handle.call(py, |core| self.take(py, core))
     }
 
     /// Waits for the next message and shows it in place: `with ring.borrow() as view`. Its memory goes
@@ -286,7 +295,7 @@ impl PyRingConsumer {
     fn borrow(slf: &Bound<'_, Self>, timeout: Option<f64>) -> PyResult<PyRingMessage> {
         let py = slf.py();
         let (start, len, lent) = slf.get().wait(py, Patience::new(py, timeout)?)?;
-        let what = format!("message in {}", slf.get().end.handle.what());
+        let what = format!("message in {}", slf.get().end.lender.handle.what());
         // SAFETY: as in `pop`.
         let window = unsafe { Window::new(what, start as *mut u8, len, Layout::bytes(len), false, lent) };
         Ok(PyRingMessage { window, consumer: slf.clone().unbind() })
@@ -294,7 +303,7 @@ impl PyRingConsumer {
 
     /// The pollable descriptor: readable while a message may be there, until try_pop() answered None.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
-        self.end.handle.call(py, |core| core.fd())
+        self.end.lender.handle.call(py, |core| core.fd())
     }
 
     /// Stops reading; what is left waits for the next consumer. Closing again does nothing.
@@ -358,7 +367,7 @@ impl PyReservation {
         match self.window.shut(py) {
             Shut::Yes(lent) => {
                 let end = &self.producer.get().end;
-                end.handle.call(py, |core| core.commit(nbytes))?;
+                end.lender.handle.call(py, |core| core.commit(nbytes))?;
                 drop(lent);
                 Ok(())
             }

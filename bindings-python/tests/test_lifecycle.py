@@ -441,9 +441,21 @@ def test_lent_memory_outlives_its_domain(runtime: Any) -> None:
     message.release()
     loan.discard()
     room.discard()
-    del producer, consumer, room, message
+    del producer, consumer, room, message, publish, lent
     with axonic.open("test") as other:
         other.unlink("ring", "r")  # it was not released, so the next consumer would be owed it
+
+
+def test_a_closed_domain_holds_no_role(runtime: Any) -> None:
+    ax = axonic.open("test")
+    producer, consumer = ax.ring_producer("r"), ax.ring_consumer("r")
+    ax.close()
+    with axonic.open("test") as again:
+        with again.ring_producer("r") as mine, again.ring_consumer("r") as theirs:
+            mine.push(b"x")
+            assert theirs.pop(timeout=1) == b"x"
+    assert producer.closed
+    assert consumer.closed
 
 
 def test_handles_go_before_what_they_lent(ax: axonic.Domain) -> None:
