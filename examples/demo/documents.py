@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,17 +13,15 @@ LINES = 30  # of a passage
 STEP = 25  # from the first line of one passage to that of the next; less than LINES, so they overlap
 LARGEST = 4 << 20  # bytes of a file worth reading
 
-NOT_DOCUMENTS = {
-    "__pycache__", "build", "dist", "dist-packages", "idle_test", "node_modules", "site-packages", "target",
-    "test", "tests", "venv",
-}  # fmt: skip
+NOT_DOCUMENTS = {"__pycache__", "dist-packages", "node_modules", "site-packages", "target"}  # folders
+TESTS = {"idle_test", "test", "tests"}
 NOT_TEXT = {  # not worth opening; what else is not text shows by its NULs
     ".7z", ".bz2", ".gif", ".gz", ".iso", ".jar", ".jpeg", ".jpg", ".mkv", ".mp3", ".mp4", ".parquet", ".pdf",
     ".png", ".pyc", ".so", ".tar", ".tgz", ".ttf", ".wasm", ".whl", ".woff", ".woff2", ".xz", ".zip", ".zst",
 }  # fmt: skip
 
-# The first line of a Python docstring, with comments before it.
-_DOCSTRING = re.compile(r'(?:\s*#.*\n|\s*\n)*\s*[rR]?(?:"""|\'\'\'|")\s*(.+)')
+# The first line of a Python docstring, with comments and empty lines before it.
+_DOCSTRING = re.compile(r'(?:[ \t]*(?:#.*)?\n)*[ \t]*[rR]?(?:"""|\'\'\'|")\s*(.+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +61,9 @@ def standard_library(repository: Path) -> Documents:
     """Read what every machine has: the sources of Python's standard library; and this repository's pages."""
     library = Path(sysconfig.get_paths()["stdlib"])
     documents = Documents(f"{library} and this repository's pages")
-    documents.read(library, (file for file in _walk(library) if file.suffix == ".py"))
+    documents.read(library, (file for file in _walk(library, TESTS) if file.suffix == ".py"))
     pages = sorted([*repository.glob("*.md"), *repository.glob("*/*.md")])
-    documents.read(repository, (page for page in pages if page.parent.name not in NOT_DOCUMENTS))
+    documents.read(repository, (page for page in pages if page.parent.name not in NOT_DOCUMENTS | TESTS))
     return documents
 
 
@@ -78,11 +76,10 @@ def folder(root: Path) -> Documents:
     return documents
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _walk(root: Path, without: Set[str] = frozenset()) -> Iterator[Path]:
     for directory, folders, files in os.walk(root):
-        folders[:] = sorted(
-            name for name in folders if name not in NOT_DOCUMENTS and not name.startswith(".")
-        )
+        wanted = {name for name in folders if not name.startswith(".")} - NOT_DOCUMENTS - without
+        folders[:] = sorted(wanted)
         yield from (Path(directory, name) for name in sorted(files))
 
 
@@ -91,7 +88,10 @@ def _text_of(file: Path) -> bytes:
     try:
         if not file.is_file() or file.stat().st_size > LARGEST:
             return b""
-        data = file.read_bytes()
+        with file.open("rb") as opened:
+            data = opened.read(8192)
+            if b"\0" not in data:
+                data += opened.read()
     except OSError:  # not ours to read, or gone meanwhile
         return b""
     return b"" if b"\0" in data else data
