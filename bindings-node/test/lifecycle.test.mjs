@@ -202,6 +202,14 @@ describe('lifecycle', () => {
     domain(ax.name).publisher('t')
   })
 
+  it('never gives back memory that was moved out of a callback', async () => {
+    const ax = domain()
+    const { code, signal, stdout, stderr } = await child('transfer', ax.name).ended
+    assert.deepEqual({ code, signal, stdout, stderr }, { code: 0, signal: null, stdout: 'kept\n', stderr: '' })
+    ax.unlink('ring', 'r')
+    ax.publisher('t').close()
+  })
+
   it('lets a Worker end in every way', async () => {
     const { code, signal, stdout, stderr } = await child('worker', '3').ended
     assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' })
