@@ -219,13 +219,13 @@ fn a_reclaiming_publisher_and_an_attaching_subscriber_see_each_other() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "was believed")]
 fn without_the_publishers_fence_an_attaching_subscriber_is_overrun() {
     attach_against_reclaim(From::Oldest, false, true);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "was believed")]
 fn without_the_subscribers_fence_an_attaching_subscriber_is_overrun() {
     attach_against_reclaim(From::Oldest, true, false);
 }

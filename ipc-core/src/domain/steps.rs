@@ -124,6 +124,10 @@ impl Tenancy {
         if state >> 8 != u64::from(epoch) || state & 0xff == FREE || !locked() {
             return false;
         }
+        if state & 0xff == CLAIMING {
+            // It has not said who it is, but holds the lock.
+            return true;
+        }
         let who = self.identity(here);
         // The lock and the words may be those of the next tenant already.
         fence(Ordering::Acquire);
