@@ -212,7 +212,7 @@ fn a_successor_goes_on_where_the_producer_died() {
                     write(&mut writer);
                 });
                 told.store(done.is_some(), std::sync::atomic::Ordering::Relaxed);
-                let mut successor = Writer::resume(again);
+                let mut successor = Writer::resume(again).expect("a sound ring");
                 let at = successor.seq();
                 write(&mut successor);
                 at

@@ -115,7 +115,8 @@ impl Writer {
         let ready = map.ready(head).load(Ordering::Acquire);
         if ready != 0 {
             let bytes = Shape::unpack(map.shape(head).load(Ordering::Relaxed)).record_bytes();
-            if ready != seq + 1 || head + bytes - claim > map.capacity() {
+            // It took note of neither, or of the number alone.
+            if !(seq..=seq + 1).contains(&ready) || head + bytes - claim > map.capacity() {
                 return Err(impossible());
             }
             head += bytes;

@@ -52,7 +52,7 @@ impl Follower {
 
     /// Begins anew, and lets others go on: what the next look finds is not what the last one found.
     fn resynchronise(&mut self) {
-        self.reader.resynchronise();
+        self.reader.resynchronise().expect("a sound ring");
         spin_loop();
     }
 
