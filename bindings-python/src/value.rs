@@ -154,7 +154,7 @@ fn codec<'py>(
     cell: &'static PyOnceLock<Py<PyAny>>,
     name: &str,
 ) -> PyResult<&'py Bound<'py, PyAny>> {
-    Ok(cell.import(py, "axonic._codec", name)?)
+    cell.import(py, "axonic._codec", name)
 }
 
 /// Decodes JSON or MessagePack into Python objects, shaped by the subscriber's `type=`.

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
-from . import _native, aio
+from . import _native
 from ._errors import (
     AlreadyExistsError,
     AxonicError,
@@ -58,6 +59,9 @@ from ._native import (
     SubscriberStats,
     WaitSet,
 )
+
+if TYPE_CHECKING:
+    from . import aio
 
 __version__: str = _native.__version__
 
@@ -128,6 +132,15 @@ def open(
         max_participants=max_participants,
         label=_program() if label is None else label,
     )
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio takes longer to import than all of this package; who does not use it does not wait for it.
+    if name == "aio":
+        from importlib import import_module
+
+        return import_module(".aio", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _program() -> str | None:
