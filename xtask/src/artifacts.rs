@@ -36,7 +36,6 @@ impl Skin {
 /// Builds these skins in release mode and puts each where its users look for it.
 pub fn build(ws: &Workspace, skins: &[Skin]) -> Result<()> {
     let packages = skins.iter().flat_map(|skin| ["--package", skin.package()]);
-    // One cargo call for all: separate ones may select other dependency features and build the core anew.
     Run::cargo(ws).args(["build", "--release"]).args(packages).shown()?;
     for skin in skins {
         match skin {
@@ -47,6 +46,18 @@ pub fn build(ws: &Workspace, skins: &[Skin]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes these skins ready and answers those that could not be built, each with the reason.
+///
+/// All skins are built in one cargo call, whichever are asked for: another selection of packages
+/// would select other features of their common dependencies, and build the core anew. Only when
+/// that fails is each of them tried alone, so that a broken one does not stop the others.
+pub fn ready(ws: &Workspace, skins: &[Skin]) -> Vec<(Skin, anyhow::Error)> {
+    if build(ws, EVERY).is_ok() {
+        return Vec::new();
+    }
+    skins.iter().filter_map(|skin| build(ws, &[*skin]).err().map(|error| (*skin, error))).collect()
 }
 
 fn place(ws: &Workspace, built: &str, wanted: &str) -> Result<()> {

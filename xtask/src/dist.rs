@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: the packages for this machine's platform in `target/dist`, each tried in a
 //! place that knows nothing of this checkout. Nothing is published.
 
-use crate::artifacts::{self, Skin};
+use crate::artifacts::{self, EVERY};
 use crate::install;
 use crate::run::Run;
 use crate::setup::{self, Tool};
@@ -22,6 +22,7 @@ pub fn run(ws: &Workspace) -> Result<()> {
     let out = ws.target.join("dist");
     let _ = std::fs::remove_dir_all(&out);
     std::fs::create_dir_all(&out)?;
+    artifacts::build(ws, EVERY)?;
     let mut failed = Vec::new();
     for (name, package) in PACKAGES {
         println!("dist: {name}: …");
@@ -68,7 +69,6 @@ fn wheel(ws: &Workspace, out: &Path) -> Result<String> {
 /// Packed with the addon for this platform inside, and installed into an empty project.
 fn npm(ws: &Workspace, out: &Path) -> Result<String> {
     setup::node(ws)?;
-    artifacts::build(ws, &[Skin::Node])?;
     Run::new(Tool::Npm.program())
         .args(["pack", "--loglevel=error", "--pack-destination"])
         .arg(out)
@@ -97,10 +97,7 @@ fn c_archive(ws: &Workspace, out: &Path) -> Result<String> {
     let stage = fresh(ws, "dist-c")?;
     let tree = stage.join(&name);
     // The prefix of the pkg-config file is relative to that file, so the archive works where it is unpacked.
-    artifacts::build(ws, &[Skin::C, Skin::Cli])?;
-    install::c_tree(ws, &tree, Path::new("${pcfiledir}/../.."))?;
-    std::fs::create_dir_all(tree.join("bin"))?;
-    std::fs::copy(ws.cli(), tree.join("bin/axonic"))?;
+    install::tree(ws, &tree, Path::new("${pcfiledir}/../.."))?;
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         std::fs::copy(ws.path(licence), tree.join(licence))?;
     }

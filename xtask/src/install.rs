@@ -26,10 +26,15 @@ pub fn run(ws: &Workspace, prefix: &Path, destdir: Option<&Path>) -> Result<()> 
         Some(dir) => ws.root.join(dir).join(prefix.strip_prefix("/")?),
         None => prefix.to_path_buf(),
     };
-    c_tree(ws, &into, prefix).with_context(|| format!("installing under {}", into.display()))?;
-    copy_program(&ws.cli(), &into.join("bin/axonic"))?;
+    tree(ws, &into, prefix).with_context(|| format!("installing under {}", into.display()))?;
     println!("installed under {}: include, lib, lib/pkgconfig, lib/cmake/Axonic, bin/axonic", into.display());
     Ok(())
+}
+
+/// Writes a whole installation of what is built into `into`.
+pub fn tree(ws: &Workspace, into: &Path, prefix: &Path) -> Result<()> {
+    c_tree(ws, into, prefix)?;
+    copy_program(&ws.cli(), &into.join("bin/axonic"))
 }
 
 /// Writes the C side of an installation into `into`; `prefix` is where it will be found later.

@@ -120,17 +120,15 @@ fn python_folders(ws: &Workspace) -> Vec<PathBuf> {
 
 fn ruff(ws: &Workspace) -> Result<()> {
     let python = setup::python(ws)?;
-    let config = ws.path("bindings-python/pyproject.toml");
     for action in [&["check"] as &[&str], &["format", "--check"]] {
         Run::new(&python)
             .args(["-m", "ruff"])
             .args(action)
-            .arg("--config")
-            .arg(&config)
-            .arg("--cache-dir")
+            .args(["--config", "pyproject.toml", "--cache-dir"])
             .arg(ws.target.join("ruff"))
             .args(python_folders(ws))
-            .dir(&ws.root)
+            // The configuration names our own packages relative to its folder.
+            .dir(&ws.path("bindings-python"))
             .quiet(ws, "lint-ruff")?;
     }
     Ok(())
@@ -151,7 +149,9 @@ fn mypy(ws: &Workspace) -> Result<()> {
 /// The stubs say what the built extension really has.
 fn stubtest(ws: &Workspace) -> Result<()> {
     let python = setup::python(ws)?;
-    artifacts::build(ws, &[Skin::Python])?;
+    if let Some((_, error)) = artifacts::ready(ws, &[Skin::Python]).into_iter().next() {
+        return Err(error);
+    }
     let allowlist = ws.path("bindings-python/stubtest-allowlist.txt");
     let mut run = Run::new(&python).args(["-m", "mypy.stubtest", "axonic"]);
     if allowlist.exists() {

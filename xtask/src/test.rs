@@ -144,25 +144,24 @@ fn prepare(ws: &Workspace, steps: &[&Step]) -> Vec<Skin> {
         return broken;
     }
     println!("test: setting up");
-    let mut ready = |skin: Skin, result: Result<()>| match result {
-        Ok(()) => true,
-        Err(error) => {
-            println!("test: {skin:?} is not ready: {error:#}");
-            broken.push(skin);
-            false
-        }
+    let mut failed = |skin: Skin, error: anyhow::Error| {
+        println!("test: {skin:?} is not ready: {error:#}");
+        broken.push(skin);
     };
-    needs.retain(|skin| match skin {
-        Skin::Python => ready(*skin, setup::python(ws).map(drop)),
-        Skin::Node => ready(*skin, setup::node(ws)),
-        Skin::C => ready(*skin, setup::require(&[Tool::Cc, Tool::Cxx])),
-        Skin::Cli => true,
-    });
-    println!("test: building {needs:?}");
-    if !needs.is_empty() && artifacts::build(ws, &needs).is_err() {
-        for skin in needs {
-            ready(skin, artifacts::build(ws, &[skin]));
+    for skin in &needs {
+        let result = match skin {
+            Skin::Python => setup::python(ws).map(drop),
+            Skin::Node => setup::node(ws),
+            Skin::C => setup::require(&[Tool::Cc, Tool::Cxx]),
+            Skin::Cli => Ok(()),
+        };
+        if let Err(error) = result {
+            failed(*skin, error);
         }
+    }
+    println!("test: building");
+    for (skin, error) in artifacts::ready(ws, &needs) {
+        failed(skin, error);
     }
     broken
 }

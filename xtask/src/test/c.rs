@@ -81,7 +81,7 @@ pub fn installed(ws: &Workspace) -> Result<Tally> {
     let work = ws.scratch("install-check");
     let _ = std::fs::remove_dir_all(&work);
     let prefix = work.join("prefix");
-    install::run(ws, &prefix, None)?;
+    install::tree(ws, &prefix, &prefix)?;
     let source = work.join("smoke.c");
     write_if_changed(&source, SMOKE.as_bytes())?;
     write_if_changed(&work.join("CMakeLists.txt"), install::fill(CMAKE_PROJECT, &prefix).as_bytes())?;
