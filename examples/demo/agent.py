@@ -166,7 +166,7 @@ class Agent:
         for passage in self.documents:
             attributes = {
                 "subject": passage.path,
-                "title": f"{passage.path} {passage.title}",
+                "title": passage.title,
                 "line": str(passage.line),
                 "run": run,
                 "sent": str(time.monotonic_ns()),
@@ -221,7 +221,7 @@ def show(question: str, hits: Answer, expected: str | None, screen: Screen) -> b
     for hit in hits:
         screen.say(f"  {hit['path']}:{hit['line']}")
         for line in hit["text"].splitlines():
-            screen.say(f"    | {line[:100].rstrip()}")
+            screen.say(f"    | {documents.printable(line.expandtabs(4).rstrip())[:100]}")
     if not hits:
         screen.say("  nothing found: no passage has any of these words")
     return True
@@ -278,7 +278,8 @@ def run(folder: str | None, query: str | None, screen: Screen) -> None:
     began = time.monotonic()
     screen.stage("The agent reads")
     read = documents.folder(Path(folder)) if folder else documents.standard_library(HERE.parents[1])
-    screen.say(f"{read.source}: {read.files:,} files, {amount(read.size)}, {len(read.passages):,} passages")
+    what = f"{read.files:,} files, {amount(read.size)}, {len(read.passages):,} passages"
+    screen.say(f"{read.source}: {what}")
     if not read.passages:
         raise Failure(f"there is no text in {read.source}")
     questions = choose_questions(query, folder, read.titles)
@@ -290,6 +291,7 @@ def run(folder: str | None, query: str | None, screen: Screen) -> None:
         agent.close()
 
     screen.stage("What it took")
+    screen.say(f"{what}; {agent.report.total()}")
     for line in agent.report.table():
         screen.say(line)
     screen.say("latencies include the time in line: passages are published faster than they are indexed")

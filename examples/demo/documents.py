@@ -49,7 +49,7 @@ class Documents:
         for file in files:
             data = _text_of(file)
             if data:
-                path = os.path.join(shown, file.relative_to(root)).encode(errors="replace").decode()
+                path = printable(os.path.join(shown, file.relative_to(root)))[-700:]
                 text = data.decode(errors="replace")
                 self.files += 1
                 self.size += len(data)
@@ -104,8 +104,13 @@ def _title(text: str) -> str:
     for candidate in candidates:
         words = candidate.strip(" \t#/*;-!<>=\"'").split()
         if len(words) > 1 and "coding:" not in words and "copyright" not in candidate.lower():
-            return " ".join(words)[:200]
+            return printable(" ".join(words))[:200]
     return ""
+
+
+def printable(text: str) -> str:
+    """Replace control characters: attributes do not allow them and terminals obey them."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _cut(path: str, title: str, text: str) -> Iterator[Passage]:

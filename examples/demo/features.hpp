@@ -22,16 +22,18 @@ constexpr float in_text = 1, in_title = 5; // how often a word counts
 
 // Words that say nothing about what a text is about. In order, for the binary search.
 constexpr std::string_view common[] = {
-    "an",   "and",  "are",   "as",   "at",   "be",   "by",  "can",  "def",    "do",   "does", "else", "false", "for",
-    "from", "has",  "how",   "if",   "import", "in", "into", "is",  "it",     "its",  "my",   "none", "not",   "of",
-    "on",   "or",   "return", "self", "that", "the", "this", "to",  "true",   "was",  "what", "when", "where", "which",
-    "who",  "why",  "with",  "you",  "your"};
+    "an", "and", "are", "as", "at", "be", "by", "can", "def", "do", "does", "else", "false", "for", "from",
+    "has", "how", "if", "import", "in", "into", "is", "it", "its", "my", "none", "not", "of", "on", "or",
+    "return", "self", "that", "the", "this", "to", "true", "was", "what", "when", "where", "which", "who",
+    "why", "with", "you", "your"};
 
 inline bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 inline bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 // Bytes above 127 are parts of letters in UTF-8.
-inline bool is_word(char c) { return is_lower(c) || is_upper(c) || is_digit(c) || static_cast<signed char>(c) < 0; }
+inline bool is_word(char c) {
+    return is_lower(c) || is_upper(c) || is_digit(c) || static_cast<unsigned char>(c) > 127;
+}
 
 // Whether a new word begins at text[i], in the middle of letters: fooBar, HTTPServer.
 inline bool humps(std::string_view text, std::size_t i) {

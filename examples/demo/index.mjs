@@ -70,5 +70,6 @@ function excerpt (question, firstLine, text) {
     // A window that begins with an empty line shows less.
     if (found > most && lines[i].trim() !== '') [best, most] = [i, found]
   }
-  return { line: firstLine + best, text: lines.slice(best, best + 3).join('\n') }
+  const shown = lines.slice(best, best + 3).map((line) => line.slice(0, 200))
+  return { line: firstLine + best, text: shown.join('\n') }
 }

@@ -82,16 +82,24 @@ private:
             }
             batch.push_back(std::move(*more));
         }
+        for (const auto& text : batch) {
+            hops_[topic].note(text);
+        }
 
         auto& vectors = topic == "agent.questions" ? questions_ : passages_;
         auto loan = vectors.loan<float>({batch.size(), features::dimensions}); // shared memory
         for (std::size_t i = 0; i < batch.size(); i++) {
-            hops_[topic].note(batch[i]);
-            const std::string title(batch[i].attribute("title").value_or(""));
-            features::write(title, batch[i].text(), loan.data().subspan(i * features::dimensions).first(features::dimensions));
+            const auto row = loan.data().subspan(i * features::dimensions).first(features::dimensions);
+            features::write(title(batch[i]), batch[i].text(), row); // in place
         }
         // Row i belongs to the text whose number in its topic is `first` + i.
         loan.commit({{"first", std::to_string(batch.front().sequence())}, {"sent", std::to_string(now())}});
+    }
+
+    // What a text says of itself: the name of its file and its title.
+    static std::string title(const axonic::Sample& text) {
+        const auto attribute = [&](const char* name) { return std::string(text.attribute(name).value_or("")); };
+        return attribute("subject") + ' ' + attribute("title");
     }
 
     // Publishes the latencies since the last report, one tensor per topic.
@@ -99,7 +107,8 @@ private:
         for (auto& [topic, hop] : hops_) {
             auto loan = report_.loan<double>({hop.latencies.size()});
             std::copy(hop.latencies.begin(), hop.latencies.end(), loan.data().begin());
-            loan.commit({{"hop", topic}, {"bytes", std::to_string(hop.bytes)}, {"missed", std::to_string(hop.missed)}});
+            const auto bytes = std::to_string(hop.bytes), missed = std::to_string(hop.missed);
+            loan.commit({{"hop", topic}, {"bytes", bytes}, {"missed", missed}});
         }
         hops_.clear();
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections import defaultdict
@@ -46,6 +47,11 @@ class Report:
         self.missed += int(message.attributes["missed"])
         return hop
 
+    def total(self) -> str:
+        """Answer what all hops carried."""
+        messages = sum(len(times) for times in self.latencies.values())
+        return f"{messages:,} messages, {amount(sum(self.bytes.values()))}"
+
     def table(self) -> list[str]:
         """Answer the lines of the table."""
         heads = "".join(f"{head:>10}" for head in ("messages", "bytes", "p50", "p99", "max"))
@@ -86,6 +92,8 @@ class Screen:
         self.stages = 0
         self.shown = 0.0  # when progress was shown last
         self.live = sys.stdout.isatty()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # documents may hold letters that this terminal lacks
 
     def stage(self, text: str) -> None:
         """Begin another stage."""

@@ -57,7 +57,8 @@ class Tool {
         this.texts.clear()
       }
       const [, kind] = topic.split('.')
-      this.texts.set(`${kind} ${sequence}`, { path: attributes.subject, line: Number(attributes.line), text: data.toString(), sequence })
+      const text = { path: attributes.subject, line: Number(attributes.line), text: data.toString(), sequence }
+      this.texts.set(`${kind} ${sequence}`, text)
     }
   }
 
