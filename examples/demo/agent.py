@@ -14,9 +14,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import axonic
 import documents
@@ -36,6 +36,7 @@ ROUNDS = 200  # questions asked one after another to measure the way there and b
 PATIENCE = 60.0  # seconds until we believe that something hangs
 
 Answer = list[dict[str, Any]]
+T = TypeVar("T")
 
 
 class Failure(Exception):
@@ -110,21 +111,26 @@ class Agent:
 
     # The conversation.
 
-    def hear(self, subscriber: axonic.Subscriber[Any], what: str) -> axonic.Message[Any]:
-        """Receive the next message, looking now and then whether the children live."""
+    def patiently(self, what: str, wait: Callable[[float], T]) -> T:
+        """Call `wait` with a short time again and again, looking in between whether the children live."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             try:
-                return self.report.arrived(subscriber.receive(timeout=0.5))
+                return wait(0.5)
             except axonic.TimeoutError:
                 self.check()
         raise Failure(f"no {what} came for {PATIENCE:.0f} s")
+
+    def hear(self, subscriber: axonic.Subscriber[Any], what: str) -> axonic.Message[Any]:
+        """Receive the next message."""
+        return self.report.arrived(self.patiently(what, subscriber.receive))
 
     def wait_until_ready(self) -> None:
         """Wait for the tool to say so, and for both children to be listening."""
         while "ready" not in self.hear(self.status, "sign of the tool").value:
             pass
-        self.passages.wait_for_subscribers(2, timeout=PATIENCE)
+        listening = self.passages.wait_for_subscribers
+        self.patiently("sign of the plugin", lambda seconds: listening(2, seconds))
 
     def fill_index(self, kill_at: float | None = None) -> float:
         """Publish everything until the tool has it all; answer the seconds that took.
@@ -144,9 +150,8 @@ class Agent:
                 indexed = message.value["indexed"]
                 self.screen.progress(indexed, total)
                 if kill_at is not None and indexed >= kill_at * total:
-                    self.screen.say(
-                        f"SIGKILL to the tool (process {self.children['tool'].pid}) at {indexed:,} passages"
-                    )
+                    pid = self.children["tool"].pid
+                    self.screen.say(f"SIGKILL to the tool (process {pid}) at {indexed:,} passages")
                     self.kill("tool")
                     self.start_tool()
                     alone = self.passages.stats().published
@@ -154,12 +159,8 @@ class Agent:
                 elif indexed == total:
                     return time.monotonic() - began
             alone = self.passages.stats().published - alone
-            self.screen.say(
-                f"{alone:,} passages went to the plugin meanwhile: the dead reader holds nobody up"
-            )
-            self.screen.say(
-                f"the new tool (process {message.value['ready']}) is ready: everything from the start"
-            )
+            self.screen.say(f"{alone:,} passages went to the plugin meanwhile: a dead reader holds nobody up")
+            self.screen.say(f"a new tool (process {message.value['ready']}) is ready: all from the start")
 
     def publish_all(self, run: str) -> Iterator[axonic.Message[Any]]:
         """Publish every passage once; meanwhile and afterwards yield what the tool says."""
