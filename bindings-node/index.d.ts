@@ -172,9 +172,12 @@ export interface PublishOptions {
   content?: 'raw' | 'json' | 'msgpack'
 }
 
-/** A loan's memory: bytes, or a tensor of this shape and element type (default `uint8`). */
-export type LoanSpec<D extends Dtype = Dtype> =
-  | { shape: readonly number[], dtype?: D, attributes?: Attributes }
+/** A loan's memory as a tensor of this shape and element type (default `uint8`). */
+export interface LoanSpec<D extends Dtype = Dtype> {
+  shape: readonly number[]
+  dtype?: D
+  attributes?: Attributes
+}
 
 /** The sending end of a topic. */
 export interface Publisher<T = unknown> extends Handle {

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::error::OrThrow;
+use crate::error::{OrThrow, invalid};
 
 /// `uv_poll_t` and `uv_loop_t`: their layout is libuv's business.
 #[repr(C)]
@@ -31,6 +31,10 @@ type CloseCallback = unsafe extern "C" fn(*mut UvPoll);
 /// `UV_POLL` of `uv_handle_type`.
 const UV_POLL: c_int = 8;
 const UV_READABLE: c_int = 1;
+/// Linux's numbers, the same on every architecture this builds for.
+const EBADF: c_int = 9;
+const ENFILE: c_int = 23;
+const EMFILE: c_int = 24;
 /// libuv asks for the alignment of its largest member, a pointer; `malloc` would give 16.
 const ALIGN: usize = 16;
 
@@ -210,11 +214,7 @@ impl Poll {
     /// Watches a duplicate of `fd`; nothing is called before `start`.
     #[napi(constructor)]
     pub fn new(env: &Env, fd: i32, callback: Function<'_, (), ()>) -> Result<Poll> {
-        // SAFETY: borrowed only to duplicate it; a bad number is answered with EBADF.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) }
-            .try_clone_to_owned()
-            .map_err(|error| io(format!("descriptor {fd} cannot be watched: {error}")));
-        let fd = fd.or_throw(env)?;
+        let fd = duplicate(fd).or_throw(env)?;
         let raw_fd = fd.as_raw_fd();
         let watch = Rc::new(Watch {
             handle: HandleMemory::new(),
@@ -285,6 +285,23 @@ impl Poll {
     pub fn close(&self) {
         self.watch.close();
     }
+}
+
+/// A duplicate of a descriptor that belongs to somebody else.
+pub fn duplicate(fd: i32) -> axonic::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(invalid(format!("{fd} is no descriptor")));
+    }
+    // SAFETY: not -1, and borrowed only to duplicate it; a number nobody has open is answered with
+    // EBADF.
+    unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned().map_err(|error| match error.raw_os_error() {
+        Some(EBADF) => invalid(format!("descriptor {fd} is not open")),
+        Some(EMFILE | ENFILE) => axonic::Error::new(
+            axonic::ErrorKind::LimitReached,
+            format!("no descriptor is left to watch descriptor {fd}; close some or raise `ulimit -n`"),
+        ),
+        _ => io(format!("descriptor {fd} cannot be duplicated: {error}")),
+    })
 }
 
 fn io(message: String) -> axonic::Error {

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::ffi::c_void;
-use std::os::fd::BorrowedFd;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use napi_derive::napi;
 
 use crate::error::{OrThrow, closed};
 use crate::options;
+use crate::poll::duplicate;
 
 /// How to open a region.
 #[napi(object)]
@@ -57,12 +57,7 @@ impl Region {
     /// The sealed region behind an inherited descriptor, which stays open and the caller's.
     #[napi(factory)]
     pub fn from_fd(env: &Env, fd: i32) -> Result<Region> {
-        // SAFETY: borrowed only to duplicate it; a bad number is answered with EBADF.
-        let own = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
-        let own = own.map_err(|error| {
-            axonic::Error::new(ErrorKind::InvalidArgument, format!("descriptor {fd} cannot be used: {error}"))
-        });
-        let region = own.and_then(axonic::Region::from_fd).or_throw(env)?;
+        let region = duplicate(fd).and_then(axonic::Region::from_fd).or_throw(env)?;
         Ok(Region::new(region))
     }
 

@@ -60,7 +60,11 @@ export function is (kind) {
 /** Runs a program of `children/`; resolves with how it ended and what it wrote. */
 export function child (name, ...args) {
   const path = fileURLToPath(new URL(`children/${name}.mjs`, import.meta.url))
-  const process_ = spawn(process.execPath, ['--expose-gc', '--unhandled-rejections=strict', path, ...args], {
+  // A child called `name:n` gets n descriptors at most.
+  const [file, limit] = path.replace('.mjs', '').split(':')
+  const command = [process.execPath, '--expose-gc', '--unhandled-rejections=strict', `${file}.mjs`, ...args]
+  const line = limit === undefined ? command : ['sh', '-c', `ulimit -n ${limit}; exec "$@"`, 'sh', ...command]
+  const process_ = spawn(line[0], line.slice(1), {
     stdio: ['pipe', 'pipe', 'pipe']
   })
   const out = { process: process_, stdout: '', stderr: '', ended: undefined }

@@ -210,6 +210,12 @@ describe('lifecycle', () => {
     ax.publisher('t').close()
   })
 
+  it('names what is missing when no descriptor is left', async () => {
+    const ax = domain()
+    const { code, stdout, stderr } = await child('descriptors:64', ax.name).ended
+    assert.deepEqual({ code, stdout, stderr }, { code: 0, stdout: 'named\n', stderr: '' })
+  })
+
   it('lets a Worker end in every way', async () => {
     const { code, signal, stdout, stderr } = await child('worker', '3').ended
     assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' })
