@@ -22,13 +22,12 @@ pub fn run(ws: &Workspace, docs: Option<&str>, query: Option<&str>) -> Result<()
     println!("demo: starting the agent");
     let mut run = Run::new(python)
         .arg(agent)
-        .dir(&ws.root)
         .env("AXONIC_DEMO_PLUGIN", plugin)
         .env("AXONIC_DEMO_TOOL", tool)
         .env("AXONIC_DEMO_NODE", Tool::Node.program());
     if let Some(docs) = docs {
         // As the caller meant it; the agent runs in the root of the repository.
-        run = run.arg("--docs").arg(std::path::absolute(docs)?);
+        run = run.arg("--docs").arg(docs);
     }
     if let Some(query) = query {
         run = run.arg("--query").arg(query);
