@@ -58,6 +58,10 @@ export interface DomainOptions {
   group?: number
   /** Participants the domain has room for, when this call creates it. */
   maxParticipants?: number
+  /** Bytes of shared memory the domain's objects may take together, when this call creates it. */
+  quota?: number
+  /** Bytes each participant's objects may take, when this call creates it. */
+  participantQuota?: number
   /** What `axonic ls` calls this participant; default: the script's name. */
   label?: string
 }
@@ -210,8 +214,12 @@ export interface Publisher<T = unknown> extends Handle {
   loan<R, D extends Dtype = 'uint8'>(spec: LoanSpec<D>, callback: (array: Shaped<ArrayOf<D>>) => R): R
   loan<R>(bytes: number | { bytes: number, attributes?: Attributes }, callback: (array: Uint8Array) => R): R
   /** `loan` that waits for room. */
-  loanAsync<R, D extends Dtype = 'uint8'>(spec: LoanSpec<D>, callback: (array: Shaped<ArrayOf<D>>) => R, options?: WaitOptions): Promise<Awaited<R>>
-  loanAsync<R>(bytes: number | { bytes: number, attributes?: Attributes }, callback: (array: Uint8Array) => R, options?: WaitOptions): Promise<Awaited<R>>
+  loanAsync<R, D extends Dtype = 'uint8'>(
+    spec: LoanSpec<D>, callback: (array: Shaped<ArrayOf<D>>) => R, options?: WaitOptions
+  ): Promise<Awaited<R>>
+  loanAsync<R>(
+    bytes: number | { bytes: number, attributes?: Attributes }, callback: (array: Uint8Array) => R, options?: WaitOptions
+  ): Promise<Awaited<R>>
   /** Resolves when `count` subscribers are matched. */
   waitForSubscribers(count: number, options?: WaitOptions): Promise<void>
   /** Counters since the open. */
@@ -392,7 +400,10 @@ export interface WaitSet<Token = unknown> extends Handle {
   readonly size: number
   /** The pollable descriptor, for other event loops. */
   readonly fd: number
-  /** Reports `token` (default: the handle) while a subscriber has messages, or a publisher that found no room should try again. */
+  /**
+   * Reports `token` (default: the handle) while a subscriber has messages, or a publisher that found
+   * no room should try again. A new member may be reported at once: it has not been asked yet.
+   */
   add(handle: Subscriber<any> | Publisher<any>, token?: Token): this
   /** Reports `token` (default: the descriptor) while a descriptor is readable. */
   addFd(fd: number, token?: Token): this

@@ -221,6 +221,10 @@ typedef struct axonic_domain_options {
     uint32_t mode;
     /// Participants a domain that is created has room for.
     uint32_t max_participants;
+    /// Bytes all objects of a domain that is created may take together; 0: no limit.
+    uint64_t quota;
+    /// Bytes each participant's objects may take in a domain that is created; 0: no limit.
+    uint64_t participant_quota;
 } axonic_domain_options;
 
 /// Who a participant is, as `axonic ls` shows it: "slot.epoch".

@@ -40,6 +40,10 @@ export interface DomainSettings {
   group?: number
   /** Participants the domain has room for, when this call creates it. */
   maxParticipants?: number
+  /** Bytes of shared memory the domain's objects may take together, when this call creates it. */
+  quota?: number
+  /** Bytes each participant's objects may take, when this call creates it. */
+  participantQuota?: number
   /** What `axonic ls` calls this participant. */
   label?: string
 }

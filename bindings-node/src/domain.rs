@@ -27,6 +27,10 @@ pub struct DomainSettings {
     pub group: Option<u32>,
     /// Participants the domain has room for, when this call creates it.
     pub max_participants: Option<u32>,
+    /// Bytes the domain's objects may take together, when this call creates it.
+    pub quota: Option<f64>,
+    /// Bytes each participant's objects may take, when this call creates it.
+    pub participant_quota: Option<f64>,
     /// What `axonic ls` calls this participant.
     pub label: Option<String>,
 }
@@ -49,6 +53,8 @@ impl Domain {
             mode: settings.mode,
             group: settings.group,
             max_participants: settings.max_participants,
+            quota: settings.quota.map(|bytes| bytes as u64),
+            participant_quota: settings.participant_quota.map(|bytes| bytes as u64),
             label: settings.label,
         };
         let domain = axonic::Domain::open_with(options).or_throw(env)?;

@@ -56,6 +56,8 @@ impl Home {
         arguments.set_item("mode", options.mode)?;
         arguments.set_item("group", options.group)?;
         arguments.set_item("max_participants", options.max_participants)?;
+        arguments.set_item("quota", options.quota)?;
+        arguments.set_item("participant_quota", options.participant_quota)?;
         arguments.set_item("label", options.label.as_deref())?;
         Ok(arguments)
     }
@@ -105,7 +107,8 @@ pub struct PyDomain {
 #[pymethods]
 impl PyDomain {
     #[new]
-    #[pyo3(signature = (name = None, *, runtime_dir = None, mode = None, group = None, max_participants = None, label = None))]
+    #[pyo3(signature = (name = None, *, runtime_dir = None, mode = None, group = None, max_participants = None, quota = None, participant_quota = None, label = None))]
+    #[allow(clippy::too_many_arguments)] // one per keyword of `axonic.open`
     fn new(
         py: Python<'_>,
         name: Option<String>,
@@ -113,9 +116,11 @@ impl PyDomain {
         mode: Option<u32>,
         group: Option<u32>,
         max_participants: Option<u32>,
+        quota: Option<u64>,
+        participant_quota: Option<u64>,
         label: Option<String>,
     ) -> PyResult<PyDomain> {
-        let options = DomainOptions { name, runtime_dir, mode, group, max_participants, label };
+        let options = DomainOptions { name, runtime_dir, mode, group, max_participants, quota, participant_quota, label };
         let core = py.detach(|| axonic::Domain::open_with(options)).or_raise(py)?;
         Ok(PyDomain { home: Arc::new(Home { core, views: Views::root(), held: Mutex::default() }) })
     }

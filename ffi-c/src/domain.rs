@@ -37,6 +37,10 @@ pub struct axonic_domain_options {
     pub mode: u32,
     /// Participants a domain that is created has room for.
     pub max_participants: u32,
+    /// Bytes all objects of a domain that is created may take together; 0: no limit.
+    pub quota: u64,
+    /// Bytes each participant's objects may take in a domain that is created; 0: no limit.
+    pub participant_quota: u64,
 }
 
 // SAFETY: `repr(C)`, the size first, numbers and pointers only.
@@ -48,6 +52,8 @@ unsafe impl Versioned for axonic_domain_options {
         group: -1,
         mode: 0,
         max_participants: 0,
+        quota: 0,
+        participant_quota: 0,
     };
     const NAME: &'static str = "axonic_domain_options";
 }
@@ -117,6 +123,8 @@ pub unsafe extern "C" fn axonic_domain_open(
             mode: (given.mode != 0).then_some(given.mode),
             group: group(given.group)?,
             max_participants: (given.max_participants != 0).then_some(given.max_participants),
+            quota: (given.quota != 0).then_some(given.quota),
+            participant_quota: (given.participant_quota != 0).then_some(given.participant_quota),
             label: label.map(str::to_owned),
         })?;
         let name = args::c_string(domain.name());

@@ -27,6 +27,8 @@ struct DomainOptions {
     std::int64_t group = -1;
     std::uint32_t mode = 0;
     std::uint32_t max_participants = 0;
+    std::uint64_t quota = 0;
+    std::uint64_t participant_quota = 0;
 };
 
 // A domain this process attached to. Copies are the same participant; it is left when the last copy
@@ -117,6 +119,8 @@ inline Domain open(const std::string& name = "", const DomainOptions& options = 
     given.group = options.group;
     given.mode = options.mode;
     given.max_participants = options.max_participants;
+    given.quota = options.quota;
+    given.participant_quota = options.participant_quota;
     if (!detail::nul_free(name, report)) {
         return Domain();
     }

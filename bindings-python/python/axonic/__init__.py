@@ -115,13 +115,16 @@ def open(
     mode: int | None = None,
     group: int | None = None,
     max_participants: int | None = None,
+    quota: int | None = None,
+    participant_quota: int | None = None,
     label: str | None = None,
 ) -> Domain:
     """Open a domain: a named place on this machine where processes meet.
 
     Without a name, AXONIC_DOMAIN or "default". `runtime_dir` is where its shared memory lives (default
     AXONIC_RUNTIME_DIR, else a directory of yours on /dev/shm); `mode` and `group` (a number) are for a
-    domain shared by a group in an explicit directory; `label` is what `axonic ls` shows, by default
+    domain shared by a group in an explicit directory; `quota` and `participant_quota` limit the bytes of
+    shared memory a new domain, and each participant of it, may take; `label` is what `axonic ls` shows, by default
     the program's name.
     """
     return Domain(
@@ -130,6 +133,8 @@ def open(
         mode=mode,
         group=group,
         max_participants=max_participants,
+        quota=quota,
+        participant_quota=participant_quota,
         label=_program() if label is None else label,
     )
 

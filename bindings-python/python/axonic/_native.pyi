@@ -72,6 +72,8 @@ class Domain:
         mode: int | None = None,
         group: int | None = None,
         max_participants: int | None = None,
+        quota: int | None = None,
+        participant_quota: int | None = None,
         label: str | None = None,
     ) -> Self: ...
     @property

@@ -469,6 +469,8 @@ def open(
     mode: int | None = None,
     group: int | None = None,
     max_participants: int | None = None,
+    quota: int | None = None,
+    participant_quota: int | None = None,
     label: str | None = None,
 ) -> Domain:
     """Open a domain for asyncio; the arguments are those of `axonic.open`."""
@@ -481,6 +483,8 @@ def open(
             mode=mode,
             group=group,
             max_participants=max_participants,
+            quota=quota,
+            participant_quota=participant_quota,
             label=label,
         )
     )

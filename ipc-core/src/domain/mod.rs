@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod layout;
 mod open;
 pub mod participants;
+pub mod quota;
 pub mod steps;
 pub mod waiter;
 
@@ -63,6 +64,11 @@ pub struct DomainOptions {
     pub group: Option<u32>,
     /// Slots of a new domain's participant table, 1 to 4096; default 1024. An existing domain keeps its own.
     pub max_participants: Option<u32>,
+    /// Bytes of shared memory a new domain's objects may take together; default: no limit but the
+    /// filesystem's. An existing domain keeps its own.
+    pub quota: Option<u64>,
+    /// Bytes of shared memory each participant of a new domain may take; default: no limit.
+    pub participant_quota: Option<u64>,
     /// How `axonic ls` shows this participant; default: the program's name.
     pub label: Option<String>,
 }

@@ -3,6 +3,7 @@
 use super::layout::{MAX_SLOTS, ParticipantId};
 use super::participants::{DEFAULT_MAX_PARTICIPANTS, Participants};
 use super::DomainOptions;
+use super::quota::Quotas;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
 use crate::sys::file::{self, Access, distrust, inspect_directory};
@@ -202,6 +203,7 @@ fn join_at(mut place: Place, options: &DomainOptions) -> Result<(Place, Particip
             format!("domain '{}': max_participants is {slots}; it must be 1 to {MAX_SLOTS}", place.name),
         ));
     }
+    let quotas = Quotas { domain: options.quota.unwrap_or(0), participant: options.participant_quota.unwrap_or(0) };
     let label = options.label.clone().unwrap_or_else(process::program_name);
     // A chosen runtime directory is not ours to make: if it is missing, it stays missing.
     if place.chosen {
@@ -210,7 +212,7 @@ fn join_at(mut place: Place, options: &DomainOptions) -> Result<(Place, Particip
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match try_join(&mut place, slots, &label) {
+        match try_join(&mut place, slots, quotas, &label) {
             Ok(Some((participants, me))) => return Ok((place, participants, me)),
             // The last participant is just taking the domain away: make it anew.
             Ok(None) => {}
@@ -228,10 +230,10 @@ fn join_at(mut place: Place, options: &DomainOptions) -> Result<(Place, Particip
 }
 
 /// One attempt; what it made is taken away again if it fails.
-fn try_join(place: &mut Place, slots: u32, label: &str) -> Result<Option<(Participants, ParticipantId)>> {
+fn try_join(place: &mut Place, slots: u32, quotas: Quotas, label: &str) -> Result<Option<(Participants, ParticipantId)>> {
     let made_base = !place.chosen && file::ensure_directory(&place.base, &Access { mode: 0o600, group: None })?;
     let mut made_path = false;
-    let joined = enter(place, slots, label, &mut made_path);
+    let joined = enter(place, slots, quotas, label, &mut made_path);
     if joined.is_err() {
         // Only an empty directory goes.
         let made = [(made_path, &place.path), (made_base, &place.base)];
@@ -240,13 +242,13 @@ fn try_join(place: &mut Place, slots: u32, label: &str) -> Result<Option<(Partic
     joined
 }
 
-fn enter(place: &mut Place, slots: u32, label: &str, made: &mut bool) -> Result<Option<(Participants, ParticipantId)>> {
+fn enter(place: &mut Place, slots: u32, quotas: Quotas, label: &str, made: &mut bool) -> Result<Option<(Participants, ParticipantId)>> {
     if !place.chosen {
         place.check_base()?;
     }
     *made = file::ensure_directory(&place.path, &place.access)?;
     place.access = place.check_domain()?;
-    let participants = Participants::open_or_create(&place.participants(), slots, &place.access)?;
+    let participants = Participants::open_or_create(&place.participants(), slots, quotas, &place.access)?;
     let me = match participants.join(&place.name, label) {
         Ok(Some(me)) => me,
         other => {

@@ -10,6 +10,7 @@
 pub use super::steps::Generation;
 use super::steps::Tenancy;
 use super::layout::{Header, Kind, LINE, MAX_EPOCH, MAX_SLOTS, ObjectId, ParticipantId, SharedName, map_checked};
+use super::quota::Quotas;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file::{self, Access, FileErrno};
@@ -32,7 +33,11 @@ pub struct Board {
     header: Header,
     /// Slots in the table.
     slots: AtomicU64,
-    _pad0: [AtomicU64; 7],
+    /// Bytes all objects may take together; zero: no limit.
+    quota: AtomicU64,
+    /// Bytes each participant's objects may take; zero: no limit.
+    participant_quota: AtomicU64,
+    _pad0: [AtomicU64; 5],
     /// Raised whenever a publisher or ring appears; who looks for publishers compares it (D1).
     pub publishers: Generation,
     /// Raised whenever a subscriber appears or leaves; publishers compare it (D1).
@@ -98,7 +103,7 @@ pub struct ParticipantEntry {
 
 impl Participants {
     /// Opens the table at `path`, making it with `slots` entries if nobody has.
-    pub fn open_or_create(path: &Path, slots: u32, access: &Access) -> Result<Participants> {
+    pub fn open_or_create(path: &Path, slots: u32, quotas: Quotas, access: &Access) -> Result<Participants> {
         loop {
             match Participants::open(path) {
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
@@ -112,6 +117,8 @@ impl Participants {
             let board: &Board = mapping.at(0);
             board.header.write(Kind::Participants, size, ParticipantId { slot: 0, epoch: 0 }, ObjectId(0));
             board.slots.store(u64::from(slots), Ordering::Relaxed);
+            board.quota.store(quotas.domain, Ordering::Relaxed);
+            board.participant_quota.store(quotas.participant, Ordering::Relaxed);
             match file::link(fd.as_fd(), path) {
                 Ok(()) => return Ok(Participants::of(mapping, fd, slots)),
                 Err(FileErrno::EEXIST) => {}
@@ -141,6 +148,12 @@ impl Participants {
     #[inline(always)]
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// The limits the domain was made with.
+    pub fn quotas(&self) -> Quotas {
+        let (board, relaxed) = (self.board(), Ordering::Relaxed);
+        Quotas { domain: board.quota.load(relaxed), participant: board.participant_quota.load(relaxed) }
     }
 
     fn entry(&self, slot: u32) -> &Entry {

@@ -90,7 +90,7 @@ fn create(domain: &Domain, name: &str, path: &std::path::Path, options: &RegionO
     })?;
     let inner = domain.inner();
     let offset = page_size();
-    let fd = file::create_unnamed(&inner.directory(Directory::Regions), (offset + size) as u64, inner.access())?;
+    let fd = inner.create_file(Directory::Regions, offset + size)?;
     let map = Mapping::new(fd.as_fd(), offset + size, true)?;
     map.at::<Header>(0).write(Kind::Region, offset + size, inner.me(), inner.new_id());
     map.at::<SharedName>(size_of::<Header>()).write(name);

@@ -456,7 +456,7 @@ fn make_data(domain: &Domain, name: &str, path: &Path, capacity: usize) -> Resul
         return Ok(());
     }
     let inner = domain.inner();
-    let (fd, map) = RingMap::create(&inner.directory(Directory::Rings), inner.access(), capacity)?;
+    let (fd, map) = RingMap::create(inner, Directory::Rings, capacity)?;
     map.head().header.write(Kind::RingData, RingMap::data_offset() + capacity, inner.me(), inner.new_id());
     map.head().name.write(name);
     link(fd, path)
@@ -467,7 +467,7 @@ fn make_cursor(domain: &Domain, name: &str, path: &Path) -> Result<()> {
         return Ok(());
     }
     let inner = domain.inner();
-    let fd = file::create_unnamed(&inner.directory(Directory::Rings), page_size() as u64, inner.access())?;
+    let fd = inner.create_file(Directory::Rings, page_size())?;
     let map = Mapping::new(fd.as_fd(), page_size(), true)?;
     let head: &CursorHead = map.at(0);
     head.header.write(Kind::RingLink, page_size(), inner.me(), inner.new_id());

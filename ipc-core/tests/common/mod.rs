@@ -48,8 +48,14 @@ impl Drop for Place {
 
 /// Whether a descriptor has input now.
 pub fn readable(fd: i32) -> bool {
+    wait_readable(fd, std::time::Duration::ZERO)
+}
+
+/// Waits for a descriptor to have input; whether it has.
+pub fn wait_readable(fd: i32, timeout: std::time::Duration) -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     // SAFETY: the caller keeps the descriptor open during the call.
     let borrowed = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    poll(&mut [PollFd::new(borrowed, PollFlags::POLLIN)], PollTimeout::ZERO).unwrap() == 1
+    let timeout = PollTimeout::try_from(timeout).unwrap();
+    poll(&mut [PollFd::new(borrowed, PollFlags::POLLIN)], timeout).unwrap() == 1
 }

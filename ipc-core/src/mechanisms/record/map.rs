@@ -1,6 +1,7 @@
 //! The memory of a ring: its head, and its data mapped twice back to back so that every record is contiguous.
 
 use super::{RECORD_HEADER, Shape};
+use crate::domain::{Directory, Inner};
 use crate::domain::layout::{Header, Kind, LINE, SharedName, map_head};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
@@ -97,9 +98,9 @@ impl RingMap {
     }
 
     /// Makes an unnamed ring file; the caller fills the rest of its head and links it.
-    pub fn create(directory: &Path, access: &file::Access, capacity: usize) -> Result<(std::os::fd::OwnedFd, RingMap)> {
+    pub fn create(domain: &Inner, directory: Directory, capacity: usize) -> Result<(std::os::fd::OwnedFd, RingMap)> {
         let offset = RingMap::data_offset();
-        let fd = file::create_unnamed(directory, (offset + capacity) as u64, access)?;
+        let fd = domain.create_file(directory, offset + capacity)?;
         let control = Mapping::new(fd.as_fd(), offset, true)?;
         let data = Mirror::new(fd.as_fd(), offset, capacity, true)?;
         let map = RingMap { control: Head::new(control), data, capacity: capacity as u64 };

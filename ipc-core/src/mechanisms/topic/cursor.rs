@@ -90,7 +90,7 @@ impl SubscriberShared {
     pub fn create(domain: &Domain, id: ObjectId, bell: &Path, pattern: &str, max_borrowed: usize) -> Result<SubscriberShared> {
         let inner = domain.inner();
         let directory = inner.directory(Directory::Subscribers);
-        let fd = file::create_unnamed(&directory, file_size() as u64, inner.access())?;
+        let fd = inner.create_file(Directory::Subscribers, file_size())?;
         let map = Mapping::new(fd.as_fd(), file_size(), true)?;
         let head: Head<SubscriberHead> = Head::new(map);
         head.header.write(Kind::Subscriber, file_size(), inner.me(), id);

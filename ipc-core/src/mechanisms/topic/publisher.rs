@@ -647,7 +647,7 @@ impl Encoded<'_> {
 fn create_ring(domain: &Domain, id: ObjectId, topic: &str, options: &PublisherOptions, capacity: usize, bell: &std::path::Path) -> Result<PublisherShared> {
     let inner = domain.inner();
     let directory = inner.directory(Directory::Publishers);
-    let (fd, map) = RingMap::create(&directory, inner.access(), capacity)?;
+    let (fd, map) = RingMap::create(inner, Directory::Publishers, capacity)?;
     let head = map.head();
     head.header.write(Kind::Publisher, RingMap::data_offset() + capacity, inner.me(), id);
     head.name.write(topic);

@@ -3,10 +3,11 @@
 //! Written by its publisher, mapped read-only by subscribers when a record first points into it. A
 //! slot's stamp is the number of the record it belongs to, plus one, or zero while it is nobody's.
 
-use crate::domain::layout::{Header, Kind, ObjectId, ParticipantId, map_checked};
+use crate::domain::{Directory, Inner};
+use crate::domain::layout::{Header, Kind, ObjectId, map_checked};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::file::{self, Access};
+use crate::sys::file;
 use crate::sys::mapping::{Mapping, Shared, page_size};
 use std::mem::offset_of;
 use std::os::fd::AsFd;
@@ -82,14 +83,13 @@ impl Descriptor {
 
 impl Segment {
     /// Makes a segment and links it at `path`.
-    pub fn create(path: &Path, access: &Access, owner: ParticipantId, ring: ObjectId, slot_size: usize, slots: usize) -> Result<Segment> {
+    pub fn create(domain: &Inner, path: &Path, ring: ObjectId, slot_size: usize, slots: usize) -> Result<Segment> {
         let data_offset = size_of::<SegmentHead>().next_multiple_of(page_size());
         let size = data_offset + slot_size * slots;
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        let fd = file::create_unnamed(directory, size as u64, access)?;
+        let fd = domain.create_file(Directory::Segments, size)?;
         let map = Mapping::new(fd.as_fd(), size, true)?;
         let head: &SegmentHead = map.at(0);
-        head.header.write(Kind::Segment, size, owner, ring);
+        head.header.write(Kind::Segment, size, domain.me(), ring);
         head.slot_size.store(slot_size as u64, Ordering::Relaxed);
         head.slots.store(slots as u64, Ordering::Relaxed);
         head.data_offset.store(data_offset as u64, Ordering::Relaxed);

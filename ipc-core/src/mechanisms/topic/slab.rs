@@ -254,7 +254,7 @@ impl Slab {
         let number = self.segments.len() as u32;
         let path = self.directory.join(file_name(self.ring, number));
         let inner = self.domain.inner();
-        let segment = Segment::create(&path, inner.access(), inner.me(), self.ring, size, slots)?;
+        let segment = Segment::create(inner, &path, self.ring, size, slots)?;
         self.bytes += size * slots;
         self.segments.push(Some(Held { segment: Arc::new(segment), free: 0 }));
         (0..slots as u32).rev().for_each(|slot| self.give_back(Slot { segment: number, slot }));

@@ -1,0 +1,73 @@
+//! Quotas: how much shared memory a domain, and each participant of it, may take.
+//!
+//! Nothing is counted in shared memory, where a death could leave a count wrong: before a file is
+//! made, the files that are there are added up. Files are made when objects open and slabs grow, never
+//! on the way of a message. Two that make files at the same instant may both just pass.
+
+use super::layout::{Header, ObjectId, ParticipantId};
+use super::{Directory, Inner, Place};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::file;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Limits in bytes; zero: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quotas {
+    pub domain: u64,
+    pub participant: u64,
+}
+
+impl Inner {
+    /// Makes an unnamed file of `size` bytes for `directory`, within the quotas. Every object's memory comes from here.
+    pub fn create_file(&self, directory: Directory, size: usize) -> Result<OwnedFd> {
+        let quotas = self.participants.quotas();
+        if quotas != Quotas::default() {
+            let (all, mine) = usage(&self.place, self.me())?;
+            let refuse = |used: u64, limit: u64, whose: &str, setting: &str| {
+                Err(Error::new(
+                    ErrorKind::NoSpace,
+                    format!(
+                        "domain '{}': {size} bytes more are over {whose}, {used} of {limit} bytes are used; close or unlink something, or make the domain with a larger {setting}",
+                        self.place.name
+                    ),
+                ))
+            };
+            if quotas.domain != 0 && all + size as u64 > quotas.domain {
+                return refuse(all, quotas.domain, "its quota", "quota");
+            }
+            if quotas.participant != 0 && mine + size as u64 > quotas.participant {
+                return refuse(mine, quotas.participant, "this participant's quota", "participant_quota");
+            }
+        }
+        file::create_unnamed(&self.directory(directory), size as u64, self.access())
+    }
+}
+
+/// Bytes of all files of a domain's objects, and of those `who` made.
+fn usage(place: &Place, who: ParticipantId) -> Result<(u64, u64)> {
+    let (mut all, mut mine) = (0, 0);
+    for kind in Directory::ALL {
+        let directory = place.directory(kind);
+        for name in file::names(&directory)? {
+            let path = directory.join(&name);
+            let bytes = file::allocated(&path);
+            all += bytes;
+            if bytes > 0 && maker(&name, &path) == Some(who) {
+                mine += bytes;
+            }
+        }
+    }
+    Ok((all, mine))
+}
+
+/// Who made a file: its name says so, or its header where the name is the object's.
+fn maker(name: &str, path: &Path) -> Option<ParticipantId> {
+    if let Some(id) = ObjectId::parse(name) {
+        return Some(id.owner());
+    }
+    let mut bytes = [0; size_of::<Header>()];
+    let fd = file::open_existing(path, false).ok()?;
+    file::read_at(fd.as_fd(), &mut bytes, 0).ok()?;
+    Some(ParticipantId::unpack(u64::from_le_bytes(std::array::from_fn(|i| bytes[48 + i]))))
+}

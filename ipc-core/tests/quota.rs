@@ -1,0 +1,31 @@
+//! Quotas of a domain and of its participants.
+
+mod common;
+
+use axonic::*;
+use common::Place;
+
+#[test]
+fn nobody_takes_more_than_the_quotas() {
+    let place = Place::new();
+    let quotas = DomainOptions { quota: Some(4 << 20), participant_quota: Some(2 << 20), ..place.options() };
+    let one = Domain::open_with(quotas).unwrap();
+    // The quotas are the domain's: whoever opens it later is under them too.
+    let two = place.open();
+    let mut publisher = one.publisher("t", &PublisherOptions::default()).unwrap();
+    publisher.publish(&[1; 1 << 20]).unwrap();
+    let refused = publisher.publish(&[1; 800 << 10]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NoSpace);
+    assert!(refused.message().contains("participant_quota"), "{refused}");
+    publisher.publish(b"small ones still pass").unwrap();
+    let size = |bytes| RegionOptions { size: Some(bytes), ..Default::default() };
+    let _region = two.region("r", &size(1 << 20)).unwrap();
+    let refused = two.region("s", &size(3 << 20)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NoSpace);
+    assert!(refused.message().contains("over its quota") && refused.message().contains("larger quota"), "{refused}");
+    let refused = two.region("s", &size(1 << 20)).unwrap_err();
+    assert!(refused.message().contains("participant_quota"), "{refused}");
+    two.unlink(Noun::Region, "r").unwrap();
+    two.region("s", &size(1 << 20)).unwrap();
+    two.unlink(Noun::Region, "s").unwrap();
+}
