@@ -17,6 +17,9 @@ Object.defineProperty(AxonicError.prototype, 'name', { value: 'AxonicError', con
 
 native.setErrorClass(AxonicError)
 
+/** An error about an object: what happened, and what to do about it. */
+const failure = (kind, object, happened, remedy) => new AxonicError(kind, `${object}: ${happened}; ${remedy}`)
+
 const invalid = (message) => new AxonicError('InvalidArgument', message)
 
 /** Calls native code with a caller's arguments: what it says of their types is an AxonicError too. */
@@ -29,4 +32,4 @@ function checked (what, call) {
   }
 }
 
-module.exports = { AxonicError, checked, errors, invalid }
+module.exports = { AxonicError, checked, errors, failure, invalid }

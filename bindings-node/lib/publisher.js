@@ -1,6 +1,6 @@
 'use strict'
 
-const { AxonicError, invalid } = require('./error.js')
+const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE, ROW, ROWS, LENGTH, CONTENT, TICKET } = internal
 const values = require('./value.js')
@@ -38,7 +38,12 @@ class Publisher {
     this.#table = scratch.table
     this.#waiters = new Waiters({
       fd: () => native.fd(),
-      timedOut: (ms) => new AxonicError('Timeout', `publisher "${topic}": a subscriber left no room for ${ms} ms (overflow "block"); give a longer timeout or a larger capacity`)
+      timedOut: (ms) => failure(
+        'Timeout',
+        `publisher "${topic}"`,
+        `a subscriber left no room for ${ms} ms (overflow "block")`,
+        'give a longer timeout or a larger capacity'
+      )
     }, busy)
   }
 
@@ -144,13 +149,14 @@ class Publisher {
   }
 
   #whenClosed () {
-    return new AxonicError('Closed', `publisher "${this.topic}" is closed; open another to go on`)
+    return failure('Closed', `publisher "${this.topic}"`, 'it is closed', 'open another to go on')
   }
 
   /** Messages in line keep their order: nothing may pass them. */
   #overtake () {
     if (this.#waiters.waiting) {
-      throw new AxonicError('WouldBlock', `publisher "${this.topic}": earlier messages still wait for room; use publishAsync to get in line`)
+      const happened = 'earlier messages still wait for room'
+      throw failure('WouldBlock', `publisher "${this.topic}"`, happened, 'use publishAsync to get in line')
     }
   }
 
@@ -228,7 +234,8 @@ class Publisher {
   #fill (lent, callback) {
     const { buffer, bytes, parts } = lent
     try {
-      return callback(parts.content === RAW ? new Uint8Array(buffer) : values.shaped(buffer, 0, bytes, parts.dtype, parts.shape))
+      const raw = parts.content === RAW
+      return callback(raw ? new Uint8Array(buffer) : values.shaped(buffer, 0, bytes, parts.dtype, parts.shape))
     } catch (error) {
       return this.#abort(lent)(error)
     }
@@ -283,7 +290,8 @@ async function untilSubscribers (publisher, count, options = {}) {
     signal?.throwIfAborted()
     if (publisher.subscribers >= count) return
     if (performance.now() >= end) {
-      throw new AxonicError('Timeout', `publisher "${publisher.topic}": ${publisher.subscribers} of ${count} subscribers came in ${timeout} ms; start them or give a longer timeout`)
+      const happened = `${publisher.subscribers} of ${count} subscribers came in ${timeout} ms`
+      throw failure('Timeout', `publisher "${publisher.topic}"`, happened, 'start them or give a longer timeout')
     }
     await sleep(Math.min(pause, Math.max(end - performance.now(), 0)), signal)
   }

@@ -1,10 +1,10 @@
 'use strict'
 
-const { AxonicError, invalid } = require('./error.js')
+const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { AGAIN, Iteration, Waiters } = require('./wait.js')
 
-const closedRing = (end, name) => new AxonicError('Closed', `ring ${end} "${name}" is closed; open another to go on`)
+const closedRing = (end, name) => failure('Closed', `ring ${end} "${name}"`, 'it is closed', 'open another to go on')
 
 class RingProducer {
   #native
@@ -26,7 +26,12 @@ class RingProducer {
     this.#push = native.bindPush()
     this.#waiters = new Waiters({
       fd: () => native.fd(),
-      timedOut: (ms) => new AxonicError('Timeout', `ring "${name}": the consumer left no room for ${ms} ms; give a longer timeout or a larger capacity`)
+      timedOut: (ms) => failure(
+        'Timeout',
+        `ring "${name}"`,
+        `the consumer left no room for ${ms} ms`,
+        'give a longer timeout or a larger capacity'
+      )
     }, busy)
   }
 
@@ -50,7 +55,8 @@ class RingProducer {
   push (data) {
     if (!ArrayBuffer.isView(data)) throw invalid('a ring carries bytes: push a Buffer or typed array')
     if (this.#waiters.waiting) {
-      throw new AxonicError('WouldBlock', `ring "${this.name}": earlier messages still wait for room; use pushAsync to get in line`)
+      const happened = 'earlier messages still wait for room'
+      throw failure('WouldBlock', `ring "${this.name}"`, happened, 'use pushAsync to get in line')
     }
     this.#push(data, 0)
   }
@@ -128,7 +134,7 @@ class RingConsumer {
     this.#table = scratch.table
     this.#waiters = new Waiters({
       fd: () => native.fd(),
-      timedOut: (ms) => new AxonicError('Timeout', `ring "${name}": nothing arrived in ${ms} ms; give a longer timeout`)
+      timedOut: (ms) => failure('Timeout', `ring "${name}"`, `nothing arrived in ${ms} ms`, 'give a longer timeout')
     }, busy)
   }
 
@@ -167,7 +173,8 @@ class RingConsumer {
     if (!ArrayBuffer.isView(buffer)) throw invalid('the buffer must be a Buffer or typed array')
     const length = this.#popInto(buffer)
     if (length > buffer.byteLength) {
-      throw new AxonicError('TooLarge', `ring "${this.name}": the next message has ${length} bytes and the buffer ${buffer.byteLength}; it is kept, take it with a larger buffer`)
+      const happened = `the next message has ${length} bytes and the buffer ${buffer.byteLength}`
+      throw failure('TooLarge', `ring "${this.name}"`, happened, 'it is kept, take it with a larger buffer')
     }
     return length
   }

@@ -1,6 +1,6 @@
 'use strict'
 
-const { AxonicError, invalid } = require('./error.js')
+const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE, ROW, ROWS, LENGTH, SOURCE, CONTENT, MISSED, SEQUENCE, TICKET, SHARED } = internal
 const { BorrowedMessage, Message } = require('./message.js')
@@ -45,7 +45,12 @@ class Subscriber {
     this.#table = scratch.table
     this.#waiters = new Waiters({
       fd: () => native.fd(),
-      timedOut: (ms) => new AxonicError('Timeout', `subscriber "${pattern}": nothing arrived in ${ms} ms; give a longer timeout`)
+      timedOut: (ms) => failure(
+        'Timeout',
+        `subscriber "${pattern}"`,
+        `nothing arrived in ${ms} ms`,
+        'give a longer timeout'
+      )
     }, busy)
     if (signal !== undefined) this.#endWith(signal)
   }
@@ -159,7 +164,7 @@ class Subscriber {
   #reason () {
     return this.#signal?.aborted
       ? this.#signal.reason
-      : new AxonicError('Closed', `subscriber "${this.pattern}" is closed; open another to go on`)
+      : failure('Closed', `subscriber "${this.pattern}"`, 'it is closed', 'open another to go on')
   }
 
   /** The subscriber lives as long as `signal` does not abort. */

@@ -185,9 +185,9 @@ function decode (topic, content, data, tensor) {
     if (content === MESSAGE_PACK) return JSON.parse(native.msgpackToJson(data).toString())
   } catch (error) {
     if (error instanceof AxonicError) throw error
-    throw new AxonicError('Decode', `message on "${topic}": its ${CONTENTS[content]} cannot be decoded: ${error instanceof Error ? error.message : error}`, {
-      cause: error
-    })
+    const why = error instanceof Error ? error.message : error
+    const text = `message on "${topic}": its ${CONTENTS[content]} cannot be decoded: ${why}; its bytes are in data`
+    throw new AxonicError('Decode', text, { cause: error })
   }
   if (content === TENSOR) return shaped(data.buffer, data.byteOffset, data.byteLength, tensor.dtype, tensor.shape)
   return data

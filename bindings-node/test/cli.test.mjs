@@ -54,7 +54,8 @@ describe('command', () => {
 
 describe('package', () => {
   it('has everything it needs and nothing else', () => {
-    const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }))
+    const quiet = ['ignore', 'pipe', 'ignore']
+    const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: root, stdio: quiet }))
     const paths = files.map((file) => file.path)
     const conditions = manifest.exports['.']
     const needed = [

@@ -16,13 +16,19 @@ const payload = fc.oneof(
 )
 const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ what: fc.constantFrom('publish', 'lend'), slot, payload }) },
-  { weight: 2, arbitrary: fc.record({ what: fc.constant('publishMany'), slot, payload: fc.array(payload, { maxLength: 5 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ what: fc.constant('publishMany'), slot, payload: fc.array(payload, { maxLength: 5 }) })
+  },
   { weight: 6, arbitrary: fc.record({ what: fc.constantFrom('receive', 'receiveMany', 'borrow', 'into', 'wait'), slot }) },
   { weight: 2, arbitrary: fc.record({ what: fc.constantFrom('closePublisher', 'closeSubscriber', 'collect'), slot }) }
 )
 
 /** What a payload looks like to whoever receives it. */
-const seen = (value) => JSON.stringify(ArrayBuffer.isView(value) ? [value.constructor.name, Array.from(value)] : JSON.parse(JSON.stringify(value)))
+function seen (value) {
+  const plain = ArrayBuffer.isView(value) ? [value.constructor.name, Array.from(value)] : value
+  return JSON.stringify(JSON.parse(JSON.stringify(plain)))
+}
 
 class Model {
   constructor () {
@@ -36,7 +42,8 @@ class Model {
   }
 
   subscriber (slot) {
-    return (this.subscribers[slot] ??= { handle: this.ax.subscriber(slot === 0 ? '>' : `topic.${slot}`), slot, owed: new Map() })
+    const pattern = slot === 0 ? '>' : `topic.${slot}`
+    return (this.subscribers[slot] ??= { handle: this.ax.subscriber(pattern), slot, owed: new Map() })
   }
 
   owe (publisher, value) {

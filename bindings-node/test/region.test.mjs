@@ -80,7 +80,8 @@ describe('region', () => {
   it('shows itself', () => {
     const ax = domain()
     const region = ax.region('shown', { size: 8 })
-    assert.equal(inspect(region, { breakLength: Infinity }), "Region { name: 'shown', size: 8, created: true, writable: true, closed: false }")
+    const shown = "Region { name: 'shown', size: 8, created: true, writable: true, closed: false }"
+    assert.equal(inspect(region, { breakLength: Infinity }), shown)
     ax.unlink('region', 'shown')
   })
 })

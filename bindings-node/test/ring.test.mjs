@@ -107,7 +107,8 @@ describe('ring', () => {
   it('shows itself', () => {
     const { producer, consumer } = pair()
     producer.push(Buffer.from('x'))
-    assert.equal(inspect(producer), `RingProducer { name: 'r', messages: 1, blocked: 0, pendingBytes: ${producer.stats().pendingBytes} }`)
+    const { pendingBytes } = producer.stats()
+    assert.equal(inspect(producer), `RingProducer { name: 'r', messages: 1, blocked: 0, pendingBytes: ${pendingBytes} }`)
     assert.match(inspect(consumer), /^RingConsumer \{ name: 'r', messages: 1, blocked: 0, pendingBytes: \d+ \}$/)
     consumer.tryPop()
     assert.equal(consumer.stats().pendingBytes, 0)
