@@ -76,11 +76,6 @@ impl Place {
         Directory::ALL.iter().try_for_each(|d| file::ensure_directory(&self.directory(*d), &self.access).map(drop))
     }
 
-    /// Whether no object is left. What cannot be looked at counts as full.
-    fn is_empty(&self) -> bool {
-        Directory::ALL.iter().all(|d| file::names(&self.directory(*d)).is_ok_and(|names| names.is_empty()))
-    }
-
     /// Refuses a runtime directory that somebody else could pull away under us or lay out for us (squatting).
     fn check_base(&self) -> Result<()> {
         let what = format!("runtime directory {}", self.base.display());
@@ -248,8 +243,10 @@ fn enter(place: &mut Place, slots: u32, quotas: Quotas, label: &str, made: &mut 
     }
     *made = file::ensure_directory(&place.path, &place.access)?;
     place.access = place.check_domain()?;
+    // Before the table takes what may be the last descriptor.
+    let started = process::own_start_time()?;
     let participants = Participants::open_or_create(&place.participants(), slots, quotas, &place.access)?;
-    let me = match participants.join(&place.name, label) {
+    let me = match participants.join(&place.name, label, started) {
         Ok(Some(me)) => me,
         other => {
             // The table may be one we just made.
@@ -298,13 +295,13 @@ fn take_away(place: &Place, participants: &Participants, collect: Option<Collect
 
 /// Removes a domain without objects. The caller holds every slot's lock.
 fn remove_if_empty(place: &Place) {
-    if !place.is_empty() {
+    // Asking by doing takes no descriptor; whoever comes next makes anew what is gone.
+    let gone = |d: Directory| std::fs::remove_dir(place.directory(d)).is_ok() || !file::exists(&place.directory(d));
+    let stays = Directory::ALL.into_iter().filter(|d| !gone(*d)).count();
+    if stays > 0 {
         return;
     }
     file::unlink(&place.participants());
-    for directory in Directory::ALL {
-        let _ = std::fs::remove_dir(place.directory(directory));
-    }
     let _ = std::fs::remove_dir(&place.path);
     if !place.chosen {
         let _ = std::fs::remove_dir(&place.base);

@@ -160,9 +160,9 @@ impl Participants {
         self.board.mapping().at(TABLE + slot as usize * ENTRY)
     }
 
-    /// Takes a free slot for this process. `None`: there is none now, but somebody is just coming or going.
-    pub fn join(&self, domain: &str, label: &str) -> Result<Option<ParticipantId>> {
-        let started = process::own_start_time()?;
+    /// Takes a free slot for this process, which `started` then. `None`: there is none now, but somebody is just
+    /// coming or going.
+    pub fn join(&self, domain: &str, label: &str, started: u64) -> Result<Option<ParticipantId>> {
         for slot in 0..self.slots {
             if !lock::try_lock(self.fd.as_fd(), u64::from(slot))? {
                 continue;

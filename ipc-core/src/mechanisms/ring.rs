@@ -184,13 +184,19 @@ fn cursor_of(data: &Path) -> PathBuf {
 /// Does something to a ring that nobody holds and in which nothing is left, keeping everybody out meanwhile.
 /// What cannot be looked at is not spent.
 fn if_spent(data: &Path, then: impl FnOnce()) -> bool {
+    // The data first: mapped, it needs no descriptor any more while the lock does.
+    let opened = file::open_existing(data, false).and_then(|fd| {
+        let map = RingMap::open_fd(fd.as_fd(), Kind::RingData, false, &data.display())?;
+        Ok((Arc::new(map), file::identity(fd.as_fd())?))
+    });
     let Ok((position, held)) = read_cursor(&cursor_of(data)) else { return false };
     if held.as_ref().is_some_and(|fd| !lock::try_lock_all(fd.as_fd(), 2)) {
         return false;
     }
-    let spent = match RingMap::open(data, Kind::RingData) {
-        Ok(map) => is_spent(&Arc::new(map), position),
-        Err(e) => e.kind() == ErrorKind::NotFound,
+    let spent = match opened {
+        // Another ring may have got the name meanwhile.
+        Ok((map, identity)) => file::identity_of(data) == Some(identity) && is_spent(&map, position),
+        Err(e) => e.kind() == ErrorKind::NotFound && !file::exists(data),
     };
     if spent {
         then();

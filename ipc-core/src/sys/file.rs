@@ -192,6 +192,17 @@ pub fn distrust(what: &str, why: &str) -> Error {
     Error::new(ErrorKind::PermissionDenied, format!("{what}: {why}; {remedy}"))
 }
 
+/// What tells a file from every other.
+pub fn identity(fd: BorrowedFd<'_>) -> Result<(u64, u64)> {
+    look(fd).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+/// The same of the file that has this name now.
+pub fn identity_of(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}
+
 /// Whether an open file has lost its last name.
 pub fn is_unlinked(fd: BorrowedFd<'_>) -> bool {
     fstat(fd).is_ok_and(|s| s.st_nlink == 0)

@@ -1,11 +1,18 @@
 //! A runtime directory of its own for each test, checked to be empty at the end.
 #![allow(dead_code)]
 
+pub mod child;
+
 use axonic::{Domain, DomainOptions};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub struct Place {
     pub directory: tempfile::TempDir,
+}
+
+/// The options of every test's domain.
+pub fn options_in(directory: &Path) -> DomainOptions {
+    DomainOptions { name: Some("test".into()), runtime_dir: Some(directory.into()), ..Default::default() }
 }
 
 impl Place {
@@ -14,36 +21,79 @@ impl Place {
     }
 
     pub fn options(&self) -> DomainOptions {
-        DomainOptions { name: Some("test".into()), runtime_dir: Some(self.directory.path().into()), ..Default::default() }
+        options_in(self.directory.path())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
     }
 
     pub fn open(&self) -> Domain {
         Domain::open_with(self.options()).unwrap()
     }
 
-    /// Everything under the runtime directory.
+    /// Every file under the runtime directory.
     pub fn files(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut todo = vec![self.directory.path().to_path_buf()];
-        while let Some(directory) = todo.pop() {
-            for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-                if entry.path().is_dir() {
-                    todo.push(entry.path());
-                } else {
-                    found.push(entry.path());
-                }
-            }
-        }
-        found
+        files_in(self.directory.path())
+    }
+
+    /// The files of the domain, as `kind` or `kind/name` without the ids that differ from run to run.
+    pub fn kinds(&self) -> Vec<String> {
+        kinds_in(&self.directory.path().join("test"))
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            assert_eq!(self.files(), Vec::<PathBuf>::new(), "left behind");
+/// Every file under a directory.
+pub fn files_in(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut todo = vec![directory.to_path_buf()];
+    while let Some(directory) = todo.pop() {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                todo.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
         }
     }
+    found.sort();
+    found
+}
+
+/// The directories that files of a domain are in, one for each file; regions and rings by their names too.
+pub fn kinds_in(domain: &Path) -> Vec<String> {
+    let mut kinds: Vec<String> = files_in(domain)
+        .iter()
+        .map(|file| file.strip_prefix(domain).unwrap().to_string_lossy().into_owned())
+        .map(|name| match name.split_once('/') {
+            Some((kind @ ("regions" | "rings"), name)) => format!("{kind}/{name}"),
+            Some((kind, _)) => kind.into(),
+            None => name,
+        })
+        .collect();
+    kinds.sort();
+    kinds
+}
+
+impl Drop for Place {
+    /// Nothing at all may be left, directories included.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let left: Vec<_> = std::fs::read_dir(self.directory.path()).unwrap().flatten().map(|e| e.path()).collect();
+            assert_eq!(left, Vec::<PathBuf>::new(), "left behind: {:#?}", self.files());
+        }
+    }
+}
+
+/// Fails unless it is an error of this kind whose text has every one of these words.
+#[track_caller]
+pub fn expect<T>(result: axonic::Result<T>, kind: axonic::ErrorKind, words: &[&str]) -> axonic::Error {
+    let Err(error) = result else { panic!("no error, {kind} expected") };
+    assert_eq!(error.kind(), kind, "{error}");
+    for word in words {
+        assert!(error.message().contains(word), "'{word}' is not in: {error}");
+    }
+    error
 }
 
 /// Whether a descriptor has input now.

@@ -456,7 +456,7 @@ impl Publisher {
             return Ok(Encoded { data, content, meta: Vec::new(), flags: 0 });
         }
         let attributes = attributes.filter(|a| !a.is_empty()).map(|a| self.complete(a));
-        let meta = encode_meta(content, tensor, attributes.as_ref(), data.len())?;
+        let meta = encode_meta(content, tensor, attributes.as_ref(), data.len()).map_err(|e| e.of("topic", &self.topic))?;
         let flags = if tensor.is_some() { FLAG_TENSOR } else { 0 } | if attributes.is_some() { FLAG_ATTRIBUTES } else { 0 };
         Ok(Encoded { data, content, meta, flags })
     }

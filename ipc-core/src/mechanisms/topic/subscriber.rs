@@ -310,14 +310,20 @@ impl Subscriber {
         let inner = domain.inner();
         let (generation, fresh) = {
             let mut catalogue = inner.publishers();
-            let (generation, entries) = catalogue.refresh(&inner.participants.board().publishers)?;
+            let (generation, entries) = catalogue
+                .refresh(&inner.participants.board().publishers)
+                .map_err(|e| e.of("subscriber", self.pattern.as_str()))?;
             self.passed_over.retain(|id| entries.iter().any(|listed| listed.id == *id));
             let known = |id| self.passed_over.contains(&id) || self.sources.iter().any(|s| s.id == id);
             let fresh: Vec<_> = entries.iter().filter(|l| !known(l.id) && self.pattern.matches(&l.name)).cloned().collect();
             (generation, fresh)
         };
+        if self.crowded {
+            // What ended meanwhile makes room.
+            self.tidy()?;
+            self.crowded = false;
+        }
         let mut told = None;
-        self.crowded = false;
         for listed in fresh {
             match self.attach(listed.id, &listed.name, &listed.path) {
                 Ok(()) => {}
