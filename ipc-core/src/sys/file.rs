@@ -168,7 +168,8 @@ impl Owner {
 
 /// Looks at a directory in which shared memory is to live: it must be one, and be memory.
 pub fn inspect_directory(path: &Path, what: &str) -> Result<Owner> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+    // To look at what the path names; a directory one may only pass through will do.
+    let flags = OFlag::O_DIRECTORY | OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let fd = match open(path, flags, Mode::empty()) {
         Ok(fd) => fd,
         Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(distrust(what, "it is not a directory but a link or a file")),
