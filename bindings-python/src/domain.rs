@@ -120,7 +120,16 @@ impl PyDomain {
         participant_quota: Option<u64>,
         label: Option<String>,
     ) -> PyResult<PyDomain> {
-        let options = DomainOptions { name, runtime_dir, mode, group, max_participants, quota, participant_quota, label };
+        let options = DomainOptions {
+            name,
+            runtime_dir,
+            mode,
+            group,
+            max_participants,
+            quota,
+            participant_quota,
+            label,
+        };
         let core = py.detach(|| axonic::Domain::open_with(options)).or_raise(py)?;
         Ok(PyDomain { home: Arc::new(Home { core, views: Views::root(), held: Mutex::default() }) })
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,14 @@ def test_a_raised_error_tells_everything(ax: axonic.Domain) -> None:
 def test_long_waits_name_the_whole_time(ax: axonic.Domain) -> None:
     with pytest.raises(axonic.TimeoutError, match=r"0\.25 ?s"):
         ax.subscriber("t").receive(timeout=0.25)
+
+
+def test_a_quota_names_itself(runtime: Path) -> None:
+    with axonic.open("small", quota=4 << 20) as ax, ax.publisher("t") as pub:
+        with pytest.raises(axonic.AxonicError, match="quota") as caught:
+            pub.publish(bytes(8 << 20))
+        assert isinstance(caught.value, axonic.LimitReachedError | axonic.NoSpaceError)
+        pub.publish(b"what fits still goes")
+        again = pickle.loads(pickle.dumps(ax))
+        assert again.name == "small"
+        again.close()

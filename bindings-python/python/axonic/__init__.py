@@ -124,8 +124,8 @@ def open(
     Without a name, AXONIC_DOMAIN or "default". `runtime_dir` is where its shared memory lives (default
     AXONIC_RUNTIME_DIR, else a directory of yours on /dev/shm); `mode` and `group` (a number) are for a
     domain shared by a group in an explicit directory; `quota` and `participant_quota` limit the bytes of
-    shared memory a new domain, and each participant of it, may take; `label` is what `axonic ls` shows, by default
-    the program's name.
+    shared memory a new domain, and each participant of it, may take; `label` is what `axonic ls` shows,
+    by default the program's name.
     """
     return Domain(
         name,
