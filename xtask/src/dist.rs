@@ -14,6 +14,8 @@ type Package = fn(&Workspace, &Path) -> Result<String>;
 const PACKAGES: &[(&str, Package)] =
     &[("wheel", wheel), ("npm", npm), ("C archive", c_archive), ("crate", crate_list)];
 
+const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
+
 const NOT_DONE: &str =
     "not built here: other architectures, musl, wheels for free-threaded Python; nothing was published";
 
@@ -48,6 +50,8 @@ fn wheel(ws: &Workspace, out: &Path) -> Result<String> {
     if !dir.join("pyproject.toml").exists() {
         bail!("bindings-python/pyproject.toml is missing");
     }
+    // maturin packs what it finds, what this machine's interpreter left there included.
+    let _ = std::fs::remove_dir_all(dir.join("python/axonic/__pycache__"));
     Run::new(&python)
         .args(["-m", "maturin", "build", "--release", "--out"])
         .arg(out)
@@ -69,10 +73,13 @@ fn wheel(ws: &Workspace, out: &Path) -> Result<String> {
 /// Packed with the addon for this platform inside, and installed into an empty project.
 fn npm(ws: &Workspace, out: &Path) -> Result<String> {
     setup::node(ws)?;
+    let stage = fresh(ws, "dist-npm-stage")?;
+    copy_npm_files(ws, &stage)?;
+    strip(ws, &[stage.join("axonic.node")])?;
     Run::new(Tool::Npm.program())
         .args(["pack", "--loglevel=error", "--pack-destination"])
         .arg(out)
-        .dir(&ws.path("bindings-node"))
+        .dir(&stage)
         .quiet(ws, "dist-npm")?;
     let tarball = only(out, ".tgz")?;
     let trial = fresh(ws, "dist-npm")?;
@@ -91,6 +98,23 @@ fn npm(ws: &Workspace, out: &Path) -> Result<String> {
     Ok(format!("{}; loads as ESM and CommonJS, and brings `axonic`", ws.show(&tarball)))
 }
 
+/// The folder of the package, from which `package.json` picks, and what every package carries.
+fn copy_npm_files(ws: &Workspace, stage: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(ws.path("bindings-node"))?.collect::<std::io::Result<Vec<_>>>()?;
+    let copied = entries.iter().filter(|entry| entry.file_name() != "node_modules").map(|entry| entry.path());
+    Run::new("cp").arg("-R").args(copied).arg(stage).quiet(ws, "dist-npm-copy")?;
+    for licence in LICENCES {
+        // npm packs LICENSE.* unasked, but not LICENSE-*.
+        std::fs::copy(ws.path(licence), stage.join(licence.replace('-', ".")))?;
+    }
+    Ok(())
+}
+
+/// Takes out the line tables, which are most of the size and serve only those who have the sources.
+fn strip(ws: &Workspace, files: &[PathBuf]) -> Result<()> {
+    Run::new("strip").arg("--strip-debug").args(files).quiet(ws, "dist-strip").map(drop)
+}
+
 /// What `make install` writes, with the licences and the command line, as one archive.
 fn c_archive(ws: &Workspace, out: &Path) -> Result<String> {
     let name = format!("axonic-{VERSION}-{}-linux", std::env::consts::ARCH);
@@ -98,7 +122,9 @@ fn c_archive(ws: &Workspace, out: &Path) -> Result<String> {
     let tree = stage.join(&name);
     // The prefix of the pkg-config file is relative to that file, so the archive works where it is unpacked.
     install::tree(ws, &tree, Path::new("${pcfiledir}/../.."))?;
-    for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+    let built = [format!("lib/libaxonic.so.{VERSION}"), "lib/libaxonic.a".into(), "bin/axonic".into()];
+    strip(ws, &built.map(|file| tree.join(file)))?;
+    for licence in LICENCES {
         std::fs::copy(ws.path(licence), tree.join(licence))?;
     }
     let archive = out.join(format!("{name}.tar.gz"));
