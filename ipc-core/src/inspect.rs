@@ -186,7 +186,7 @@ fn list<T>(place: &Place, kind: Directory, mut each: impl FnMut(PathBuf, ObjectI
     let directory = place.directory(kind);
     let mut names = file::names(&directory)?;
     names.sort();
-    Ok(names.iter().filter_map(|name| each(directory.join(name), ObjectId::parse(name)?)).collect())
+    Ok(names.iter().filter_map(|name| each(directory.join(name), ObjectId::named(name)?)).collect())
 }
 
 fn describe_participant(entry: &crate::domain::participants::ParticipantEntry) -> ParticipantInfo {

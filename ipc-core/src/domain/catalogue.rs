@@ -46,7 +46,7 @@ impl Catalogue {
     /// Reads the directory whatever the generation says.
     pub fn scan(&mut self) -> Result<&[Arc<Listed>]> {
         let present: HashSet<ObjectId> =
-            file::names(&self.directory)?.iter().filter_map(|name| ObjectId::parse(name)).collect();
+            file::names(&self.directory)?.iter().filter_map(|name| ObjectId::named(name)).collect();
         self.known.retain(|id, _| present.contains(id));
         for id in present {
             if !self.known.contains_key(&id) {

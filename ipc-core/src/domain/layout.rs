@@ -233,6 +233,17 @@ impl ObjectId {
         ParticipantId { slot: (self.0 >> 52) as u32, epoch: (self.0 >> 32) as u32 & MAX_EPOCH }
     }
 
+    /// Reads the id from the name of an object's own file; others' names are not ids.
+    pub fn named(file_name: &str) -> Option<ObjectId> {
+        ObjectId::parse(file_name).filter(|id| id.to_string() == file_name)
+    }
+
+    /// The same of a segment's file, which has a number besides.
+    pub fn of_segment(file_name: &str) -> Option<ObjectId> {
+        let (id, number) = file_name.split_once('-')?;
+        number.parse::<u32>().ok().and(ObjectId::named(id))
+    }
+
     /// Reads the id from a file name made by `Display`, possibly followed by `-` and more.
     pub fn parse(file_name: &str) -> Option<ObjectId> {
         let hex = file_name.split('-').next()?;

@@ -145,11 +145,12 @@ fn damaged(place: &Place, findings: &mut Vec<Finding>) -> Result<()> {
         let directory = place.directory(kind);
         for name in file::names(&directory)? {
             let path = directory.join(&name);
+            let id = if kind == Directory::Segments { ObjectId::of_segment(&name) } else { ObjectId::named(&name) };
             let checked = match kind {
                 Directory::Regions => check_file(&path, Kind::Region, page_size()),
                 Directory::Rings if name.ends_with(CURSOR_SUFFIX) => check_file(&path, Kind::RingLink, page_size()),
                 Directory::Rings => RingMap::check(&path, Kind::RingData),
-                _ if ObjectId::parse(&name).is_none() => {
+                _ if id.is_none() => {
                     findings.push(foreign(path));
                     continue;
                 }

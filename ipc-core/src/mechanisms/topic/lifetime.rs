@@ -93,10 +93,10 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
     for kind in [Directory::Subscribers, Directory::Bells] {
         let directory = place.directory(kind);
         let names = file::names(&directory)?.into_iter();
-        left.extend(names.filter(|n| ObjectId::parse(n).is_some_and(|id| !living.is_alive(id.owner()))).map(|n| directory.join(n)));
+        left.extend(names.filter(|n| ObjectId::named(n).is_some_and(|id| !living.is_alive(id.owner()))).map(|n| directory.join(n)));
     }
     let publishers = place.directory(Directory::Publishers);
-    for id in file::names(&publishers)?.iter().filter_map(|name| ObjectId::parse(name)) {
+    for id in file::names(&publishers)?.iter().filter_map(|name| ObjectId::named(name)) {
         let path = publishers.join(id.to_string());
         if is_finished(&path, id, living) && !is_kept(living, id, &path) {
             left.push(path);
@@ -105,7 +105,7 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
     let segments = place.directory(Directory::Segments);
     for name in file::names(&segments)? {
         let mut orphan = |id: ObjectId| !living.is_alive(id.owner()) && !file::exists(&publishers.join(id.to_string()));
-        if ObjectId::parse(&name).is_some_and(&mut orphan) {
+        if ObjectId::of_segment(&name).is_some_and(&mut orphan) {
             left.push(segments.join(name));
         }
     }
@@ -117,10 +117,10 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
 fn collect_last(place: &Place) {
     let names = |kind| file::names(&place.directory(kind)).unwrap_or_default();
     for kind in [Directory::Subscribers, Directory::Bells] {
-        names(kind).iter().filter(|name| ObjectId::parse(name).is_some()).for_each(|name| file::unlink(&place.directory(kind).join(name)));
+        names(kind).iter().filter(|name| ObjectId::named(name).is_some()).for_each(|name| file::unlink(&place.directory(kind).join(name)));
     }
     let publishers = place.directory(Directory::Publishers);
-    for id in names(Directory::Publishers).iter().filter_map(|name| ObjectId::parse(name)) {
+    for id in names(Directory::Publishers).iter().filter_map(|name| ObjectId::named(name)) {
         let kept = match RingMap::open(&publishers.join(id.to_string()), Kind::Publisher) {
             Ok(map) => is_retained(&Arc::new(map)),
             Err(e) => is_unknown(&e),
@@ -130,7 +130,7 @@ fn collect_last(place: &Place) {
         }
     }
     for name in names(Directory::Segments) {
-        if ObjectId::parse(&name).is_some_and(|id| !file::exists(&publishers.join(id.to_string()))) {
+        if ObjectId::of_segment(&name).is_some_and(|id| !file::exists(&publishers.join(id.to_string()))) {
             file::unlink(&place.directory(Directory::Segments).join(name));
         }
     }
@@ -228,7 +228,7 @@ pub(crate) fn remove_ring(place: &Place, id: ObjectId) {
     file::unlink(&place.directory(Directory::Bells).join(id.to_string()));
     let segments = place.directory(Directory::Segments);
     for name in file::names(&segments).unwrap_or_default() {
-        if ObjectId::parse(&name) == Some(id) {
+        if ObjectId::of_segment(&name) == Some(id) {
             file::unlink(&segments.join(name));
         }
     }
