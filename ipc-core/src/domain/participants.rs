@@ -142,7 +142,7 @@ impl Participants {
     }
 
     fn of(mapping: Mapping, fd: LockFd, slots: u32) -> Participants {
-        Participants { board: Head::new(mapping), fd, slots, namespace: process::pid_namespace(), deaths: Mutex::default() }
+        Participants { board: Head::new(mapping), fd, slots, namespace: process::namespace(), deaths: Mutex::default() }
     }
 
     #[inline(always)]
@@ -276,7 +276,7 @@ impl Participants {
             pid: entry.tenancy.pid.load(Ordering::Relaxed) as u32,
             label: entry.label.read(),
             since_unix_ms: entry.since.load(Ordering::Relaxed),
-            same_pid_namespace: entry.tenancy.namespace.load(Ordering::Relaxed) == self.namespace,
+            same_pid_namespace: self.namespace != 0 && entry.tenancy.namespace.load(Ordering::Relaxed) == self.namespace,
             alive: self.is_alive(id, me),
         })
     }

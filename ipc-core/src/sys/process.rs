@@ -12,9 +12,18 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
-/// Identifies this process's pid namespace; a pid means something only inside one. Zero: unknown.
-pub fn pid_namespace() -> u64 {
-    std::fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino())
+/// Identifies where this process's pid and start time mean something: its pid namespace in the low half, its
+/// time namespace, which shifts start times, in the high half. Zero: nowhere that is known, and so it is where
+/// `/proc` is that of another pid namespace and tells of other processes under the same numbers.
+pub fn namespace() -> u64 {
+    if std::fs::read_link("/proc/self").ok().and_then(|own| own.to_str()?.parse().ok()) != Some(pid()) {
+        return 0;
+    }
+    let inode = |name: &str| std::fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |m| m.ino());
+    match inode("pid") {
+        0 => 0,
+        pids => inode("time") << 32 | pids,
+    }
 }
 
 /// When a process started, in clock ticks since boot: tells a reused pid from the first bearer.
