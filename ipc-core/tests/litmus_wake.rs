@@ -171,7 +171,11 @@ fn drain(parent: &mut Parent) {
     let mut receive: Box<dyn FnMut() -> u64> = if noun == "ring" {
         let options = RingOptions { capacity: 4 << 10, wait: Wait::Block };
         let mut consumer = domain.ring_consumer("poured", &options).unwrap();
-        Box::new(move || number_of(consumer.pop(PATIENCE).expect("a wake-up was lost")))
+        Box::new(move || {
+            let number = number_of(consumer.pop(PATIENCE).expect("a wake-up was lost"));
+            consumer.release().unwrap();
+            number
+        })
     } else {
         let mut subscriber = domain.subscriber("poured", &sleeping().1).unwrap();
         Box::new(move || number_of(subscriber.receive(PATIENCE).expect("a wake-up was lost").data()))
