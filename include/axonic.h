@@ -45,7 +45,7 @@
 #define AXONIC_SECOND ((int64_t)1000000000)
 
 /* Initial values, for C and C++: axonic_publisher_options options = AXONIC_PUBLISHER_OPTIONS_INIT; */
-#define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0 }
+#define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0, 0, 0 }
 #define AXONIC_PUBLISHER_OPTIONS_INIT { sizeof(axonic_publisher_options), 0, 0, 0, 0, 0, 0 }
 #define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0 }
 #define AXONIC_REGION_OPTIONS_INIT { sizeof(axonic_region_options), 0, 0, 0 }
