@@ -1,7 +1,7 @@
 //! The receiving end of topics.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use axonic::{Arrival, Error, ErrorKind, Message, Sample, SubscriberOptions};
 use pyo3::prelude::*;
@@ -11,7 +11,7 @@ use crate::buffer;
 use crate::domain::{Home, leave, start_name, wait_name};
 use crate::error::{OrRaise, invalid};
 use crate::gate::{Handle, Patience};
-use crate::message::{Facts, PyMessage, PySample};
+use crate::message::{Facts, PyMessage, PySample, lock};
 use crate::views::Views;
 
 const NOTHING: &str = "no message arrived";
@@ -32,17 +32,39 @@ pub struct PySubscriber {
     kind: Option<Py<PyAny>>,
     home: Arc<Home>,
     views: Arc<Views>,
-    /// Topic strings by publisher, so that a message costs a reference and not a new string.
-    topics: Mutex<HashMap<u64, Py<PyString>>>,
+    topics: Mutex<Topics>,
+}
+
+/// Topic strings by publisher, so that a message costs a reference and not a new string.
+#[derive(Default)]
+struct Topics {
+    /// The publisher of the last message, who mostly is that of the next one.
+    last: Option<(u64, Py<PyString>)>,
+    known: HashMap<u64, Py<PyString>>,
+}
+
+impl Topics {
+    fn of(&mut self, py: Python<'_>, publisher: u64, name: &str) -> Py<PyString> {
+        match &self.last {
+            Some((last, topic)) if *last == publisher => return topic.clone_ref(py),
+            _ => {}
+        }
+        if self.known.len() >= TOPICS {
+            self.known.clear();
+        }
+        let topic = self.known.entry(publisher).or_insert_with(|| PyString::new(py, name).unbind());
+        self.last = Some((publisher, topic.clone_ref(py)));
+        topic.clone_ref(py)
+    }
 }
 
 /// What [`axonic::Message`] and [`axonic::Sample`] both tell; one body for both.
 macro_rules! facts {
-    ($subscriber:expr, $py:expr, $message:expr) => {{
+    ($subscriber:expr, $topics:expr, $py:expr, $message:expr) => {{
         let message = $message;
         let attributes = message.attributes()?;
         Facts {
-            topic: $subscriber.topic($py, message.publisher(), message.topic()),
+            topic: $topics.of($py, message.publisher(), message.topic()),
             content: message.content(),
             tensor: message.tensor().cloned().map(Box::new),
             attributes: if attributes.is_empty() { None } else { Some(Box::new(attributes)) },
@@ -76,41 +98,37 @@ impl PySubscriber {
             kind,
             home: home.clone(),
             views: Views::below(&home.views),
-            topics: Mutex::new(HashMap::new()),
+            topics: Mutex::default(),
         }
     }
 
-    fn topic(&self, py: Python<'_>, publisher: u64, name: &str) -> Py<PyString> {
-        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(topic) = topics.get(&publisher) {
-            return topic.clone_ref(py);
-        }
-        if topics.len() >= TOPICS {
-            topics.clear();
-        }
-        let topic = PyString::new(py, name).unbind();
-        topics.insert(publisher, topic.clone_ref(py));
-        topic
+    fn topics(&self) -> MutexGuard<'_, Topics> {
+        lock(&self.topics)
     }
 
     /// Takes a message that is there already; runs under the lock, attached. A small one is copied on
     /// the spot, a large one comes out pinned and is copied when the lock has been given back.
-    fn take(&self, py: Python<'_>, core: &mut axonic::Subscriber) -> axonic::Result<Option<Taken>> {
+    fn take(
+        &self,
+        py: Python<'_>,
+        core: &mut axonic::Subscriber,
+        topics: &mut Topics,
+    ) -> axonic::Result<Option<Taken>> {
         match core.try_next() {
             Ok(None) => Ok(None),
-            Ok(Some(Arrival::Small(message))) => self.copy(py, &message).map(Some),
+            Ok(Some(Arrival::Small(message))) => self.copy(py, &message, topics).map(Some),
             Ok(Some(Arrival::Large(sample))) => Ok(Some(Taken::Large(sample))),
             // Every sample that may be borrowed is; a copy needs no place to borrow.
             Err(error) if error.kind() == ErrorKind::LimitReached => match core.try_receive()? {
-                Some(message) => self.copy(py, &message).map(Some),
+                Some(message) => self.copy(py, &message, topics).map(Some),
                 None => Ok(None),
             },
             Err(error) => Err(error),
         }
     }
 
-    fn copy(&self, py: Python<'_>, message: &Message<'_>) -> axonic::Result<Taken> {
-        let facts = facts!(self, py, message);
+    fn copy(&self, py: Python<'_>, message: &Message<'_>, topics: &mut Topics) -> axonic::Result<Taken> {
+        let facts = facts!(self, topics, py, message);
         Ok(Taken::Copy(PyMessage::new(PyBytes::new(py, message.data()), facts)))
     }
 
@@ -135,12 +153,12 @@ impl PySubscriber {
 
     /// The message in a sample: its bytes are copied once, straight out of shared memory.
     fn own(&self, py: Python<'_>, sample: Sample) -> PyResult<PyMessage> {
-        let facts = (|| Ok(facts!(self, py, &sample)))().or_raise(py)?;
+        let facts = (|| Ok(facts!(self, self.topics(), py, &sample)))().or_raise(py)?;
         Ok(PyMessage::new(buffer::to_bytes(py, sample.try_data().or_raise(py)?)?, facts))
     }
 
     fn lend(&self, py: Python<'_>, sample: Sample) -> PyResult<PySample> {
-        let facts = (|| Ok(facts!(self, py, &sample)))().or_raise(py)?;
+        let facts = (|| Ok(facts!(self, self.topics(), py, &sample)))().or_raise(py)?;
         Ok(PySample::new(sample, facts, &self.views))
     }
 
@@ -165,8 +183,9 @@ impl PySubscriber {
         into: &mut Vec<Py<PyMessage>>,
         room: usize,
     ) -> axonic::Result<Option<Taken>> {
+        let topics = &mut *self.topics();
         while into.len() < room {
-            match self.take(py, core)? {
+            match self.take(py, core, topics)? {
                 Some(Taken::Copy(message)) => match Py::new(py, message) {
                     Ok(message) => into.push(message),
                     Err(_) => return Err(Error::new(ErrorKind::NoSpace, "no memory for another message")),
@@ -205,7 +224,12 @@ impl PySubscriber {
     #[pyo3(signature = (timeout = None))]
     fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyMessage> {
         let patience = Patience::new(py, timeout)?;
-        let taken = match self.handle.quick(|core| self.take(py, core)).transpose().or_raise(py)? {
+        let taken = match self
+            .handle
+            .quick(|core| self.take(py, core, &mut self.topics()))
+            .transpose()
+            .or_raise(py)?
+        {
             Some(Some(taken)) => taken,
             _ => Taken::Large(self.wait(py, patience)?),
         };
@@ -214,7 +238,7 @@ impl PySubscriber {
 
     /// The next message if one is there, else None; never waits.
     fn try_receive(&self, py: Python<'_>) -> PyResult<Option<PyMessage>> {
-        let taken = self.handle.call(py, |core| self.take(py, core))?;
+        let taken = self.handle.call(py, |core| self.take(py, core, &mut self.topics()))?;
         taken.map(|taken| self.settle(py, taken)).transpose()
     }
 

@@ -3,7 +3,7 @@
 #include "check.h"
 
 /* Offsets are the ABI: a field that moves breaks programs that are compiled already. */
-_Static_assert(sizeof(axonic_domain_options) == 40, "domain options");
+_Static_assert(sizeof(axonic_domain_options) == 56, "domain options");
 _Static_assert(sizeof(axonic_publisher_options) == 40, "publisher options");
 _Static_assert(sizeof(axonic_subscriber_options) == 24, "subscriber options");
 _Static_assert(sizeof(axonic_region_options) == 24, "region options");
