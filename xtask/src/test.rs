@@ -182,7 +182,7 @@ fn perform(ws: &Workspace, step: &Step, broken: &[Skin]) -> Tally {
     tally
 }
 
-const RUNTIME_DIRS: &str = "/dev/shm/axonic-test-";
+const RUNTIME_DIRS: &str = "/dev/shm/axonic-xtask-";
 
 /// A runtime directory of our own, so that tests meet no domain of this user's and leave none.
 struct RuntimeDir(PathBuf);
