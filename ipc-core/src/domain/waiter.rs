@@ -74,10 +74,10 @@ pub fn rearm<D>(
 }
 
 #[cfg(not(loom))]
-pub use waiter::{Ringer, Sleeper, Waiter, wait_for};
+pub use sleep::{Ringer, Sleeper, Waiter, wait_for};
 
 #[cfg(not(loom))]
-mod waiter {
+mod sleep {
     use super::*;
     use crate::domain::Wait;
     use crate::domain::layout::{ObjectId, ParticipantId};

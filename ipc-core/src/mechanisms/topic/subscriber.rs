@@ -298,7 +298,7 @@ impl Subscriber {
         if self.domain.is_closed() {
             return Err(closed(&format!("subscriber of '{}': its domain '{}'", self.pattern(), self.domain.name())));
         }
-        *self = Subscriber::open(self.domain.current()?, &self.pattern().to_string(), &self.options.clone())?;
+        *self = Subscriber::open(self.domain.current()?, self.pattern(), &self.options.clone())?;
         Ok(())
     }
 
