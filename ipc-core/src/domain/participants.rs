@@ -76,6 +76,11 @@ const _: () = assert!(offset_of!(Entry, since) == 32 && offset_of!(Entry, label)
 pub struct Death(PidFd);
 
 impl Death {
+    /// Whether it has happened.
+    pub fn came(&self) -> bool {
+        self.0.exited()
+    }
+
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -112,8 +117,9 @@ impl Participants {
             let size = round_to_pages(TABLE + slots as usize * ENTRY);
             let directory = path.parent().unwrap_or(Path::new("/"));
             // Everything that can fail comes before the table gets its name.
-            let fd = LockFd::new(file::create_unnamed(directory, size as u64, access)?)?;
-            let mapping = Mapping::new(fd.as_fd(), size, true)?;
+            let mapped = file::create_unnamed(directory, size as u64, access)?;
+            let mapping = Mapping::new(mapped.as_fd(), size, true)?;
+            let fd = LockFd::new(file::reopen(mapped.as_fd())?)?;
             let board: &Board = mapping.at(0);
             board.header.write(Kind::Participants, size, ParticipantId { slot: 0, epoch: 0 }, ObjectId(0));
             board.slots.store(u64::from(slots), Ordering::Relaxed);
@@ -129,16 +135,16 @@ impl Participants {
 
     /// Opens an existing table.
     pub fn open(path: &Path) -> Result<Participants> {
-        let fd = file::open_existing(path, true)?;
+        let mapped = file::open_existing(path, true)?;
         let what = path.display();
-        let mapping = map_checked(fd.as_fd(), Kind::Participants, TABLE, true, &what)?;
+        let mapping = map_checked(mapped.as_fd(), Kind::Participants, TABLE, true, &what)?;
         let slots = mapping.at::<Board>(0).slots.load(Ordering::Relaxed);
         let fits = ((mapping.len() - TABLE) / ENTRY) as u64;
         if slots == 0 || slots > fits.min(u64::from(MAX_SLOTS)) {
             let text = format!("{what}: it claims {slots} slots, its size holds {fits}; stop its participants and remove the domain's directory");
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
-        Ok(Participants::of(mapping, LockFd::new(fd)?, slots as u32))
+        Ok(Participants::of(mapping, LockFd::new(file::reopen(mapped.as_fd())?)?, slots as u32))
     }
 
     fn of(mapping: Mapping, fd: LockFd, slots: u32) -> Participants {

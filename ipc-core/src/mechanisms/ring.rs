@@ -7,6 +7,7 @@
 
 use super::record::{self, Next, Reader, RingMap, Shape, Writer};
 use super::topic::lifetime;
+use crate::domain::participants::Death;
 use crate::domain::layout::{Header, Kind, LINE, ObjectId, ParticipantId, SharedName, map_checked};
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, Wait, closed};
@@ -105,6 +106,8 @@ struct End {
     waiter: Waiter,
     /// The other end's bell, once it is known.
     peer: Option<(ObjectId, Ringer)>,
+    /// Its death notice, where there can be one.
+    peer_death: Option<Arc<Death>>,
     light: bool,
     /// Keeps the participation until this end is dropped, even if the domain is closed before.
     _held: Arc<Held>,
@@ -267,7 +270,8 @@ impl End {
         let inner = domain.inner();
         let what = format!("ring '{name}'");
         let data = RingMap::open_fd(data_fd.as_fd(), Kind::RingData, role == Role::Producer, &what)?;
-        let cursor = map_checked(cursor_fd.as_fd(), Kind::RingLink, size_of::<CursorHead>(), role == Role::Consumer, &what)?;
+        let mapped = file::reopen(cursor_fd.as_fd())?;
+        let cursor = map_checked(mapped.as_fd(), Kind::RingLink, size_of::<CursorHead>(), role == Role::Consumer, &what)?;
         let lock = LockFd::new(cursor_fd)?;
         let mut waiter = Waiter::new(&inner.directory(Directory::Bells), inner.new_id(), inner.access())?;
         let light = inner.participants.is_registered(inner.me());
@@ -275,7 +279,7 @@ impl End {
         let held = Arc::new(Held);
         let attached: Weak<dyn Attached> = Arc::<Held>::downgrade(&held);
         inner.attach(attached);
-        Ok(End { _held: held, name: name.into(), options: options.clone(), role, data: Arc::new(data), cursor, lock, waiter, peer: None, light, domain })
+        Ok(End { _held: held, name: name.into(), options: options.clone(), role, data: Arc::new(data), cursor, lock, waiter, peer: None, peer_death: None, light, domain })
     }
 
     fn cursor_head(&self) -> &CursorHead {
@@ -357,13 +361,15 @@ impl End {
             Err(e) => return Err(named(e)),
         };
         let owner = id.owner();
+        let mut death = None;
         if owner != inner.me() {
-            let death = inner.participants.death_of(owner, inner.me()).map_err(named)?;
-            self.waiter.watch(owner, death, inner.participants.is_registered(owner)).map_err(|e| e.of("ring", &self.name))?;
+            death = inner.participants.death_of(owner, inner.me()).map_err(named)?;
+            self.waiter.watch(owner, death.clone(), inner.participants.is_registered(owner)).map_err(|e| e.of("ring", &self.name))?;
         }
         self.light &= !inner.participants.lacks_barrier(owner);
         // Known only now that its death would be noticed too.
         self.peer = Some((id, ringer));
+        self.peer_death = death;
         Ok(())
     }
 
@@ -395,8 +401,9 @@ impl End {
         Error::new(ErrorKind::Forked, format!("{what} was carried over a fork; the parent process has it and there can be one"))
     }
 
+    /// A child made by raw clone keeps the lock of its dead parent, so the lock alone does not tell.
     fn peer_is_there(&self) -> bool {
-        lock::is_locked(self.lock.as_fd(), self.role.other() as u64)
+        lock::is_locked(self.lock.as_fd(), self.role.other() as u64) && !self.peer_death.as_ref().is_some_and(|death| death.came())
     }
 
     fn fd(&mut self) -> Result<RawFd> {

@@ -101,6 +101,16 @@ pub fn is_fifo(fd: BorrowedFd<'_>) -> bool {
     look(fd).is_ok_and(|stat| is_kind(&stat, SFlag::S_IFIFO))
 }
 
+/// Opens an open file once more, to write. A mapping keeps the description it was made of, and a forked child keeps
+/// the mapping: a lock that must end with its process needs a description that is not mapped.
+pub fn reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(|e| match e {
+        Errno::ENOENT => Error::new(ErrorKind::Unsupported, "opening a shared file anew: axonic needs /proc, mount it"),
+        e => os_error(e, "opening a shared file anew"),
+    })
+}
+
 /// The size of an open file.
 pub fn size(fd: BorrowedFd<'_>) -> Result<u64> {
     look(fd).map(|stat| stat.st_size as u64)

@@ -4,9 +4,11 @@
 
 use axonic::Domain;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -194,6 +196,36 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Somebody else's child, killed when the test ends, however it ends. The descriptor is of it and nobody after it.
+pub struct Stray(OwnedFd);
+
+impl Stray {
+    pub fn new(pid: Pid) -> Stray {
+        // SAFETY: makes a descriptor of a process that lives.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) } as i32;
+        assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+        // SAFETY: it was just made and is nobody else's.
+        Stray(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    pub fn lives(&self) -> bool {
+        !self.exits_within(PollTimeout::ZERO)
+    }
+
+    fn exits_within(&self, timeout: PollTimeout) -> bool {
+        poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], timeout) == Ok(1)
+    }
+}
+
+impl Drop for Stray {
+    fn drop(&mut self) {
+        // SAFETY: sends a signal to the process the descriptor was made of.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.0.as_raw_fd(), libc::SIGKILL, 0, 0) };
+        let gone = self.exits_within(PollTimeout::try_from(PATIENCE.unwrap()).unwrap());
+        assert!(gone || std::thread::panicking());
     }
 }
 
