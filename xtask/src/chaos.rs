@@ -1,4 +1,5 @@
-//! `cargo xtask chaos`: the ignored tests of `tests/chaos`, which kill processes at random points.
+//! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random
+//! points: the ignored tests of the core's `litmus_*` and, where there are any, of `tests/chaos`.
 
 use crate::artifacts;
 use crate::run::Run;
@@ -13,12 +14,24 @@ pub fn run(ws: &Workspace, hours: Option<&str>) -> Result<()> {
     {
         bail!("HOURS must be a number above zero, not {text:?}");
     }
-    if !targets(ws, "axonic-tests")?.iter().any(|name| name == "chaos") {
-        bail!("there are no chaos tests: package axonic-tests has no integration test named `chaos`");
+    let litmus = targets(ws, "axonic")?.into_iter().filter(|name| name.starts_with("litmus")).collect();
+    ignored_tests(ws, "axonic", litmus, hours)?;
+    let mixed: Vec<String> = targets(ws, "axonic-tests")?.into_iter().filter(|name| name == "chaos").collect();
+    if !mixed.is_empty() {
+        artifacts::build(ws, artifacts::EVERY)?;
+        ignored_tests(ws, "axonic-tests", mixed, hours)?;
     }
-    artifacts::build(ws, artifacts::EVERY)?;
+    Ok(())
+}
+
+fn ignored_tests(ws: &Workspace, package: &str, tests: Vec<String>, hours: Option<&str>) -> Result<()> {
+    if tests.is_empty() {
+        bail!("package {package} has no tests for chaos");
+    }
+    let selected = tests.iter().flat_map(|name| ["--test", name]);
     let mut run = Run::cargo(ws)
-        .args(["test", "--release", "--package", "axonic-tests", "--test", "chaos"])
+        .args(["test", "--release", "--no-fail-fast", "--package", package])
+        .args(selected)
         .args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
     for (name, path) in artifacts::environment(ws) {
         run = run.env(name, path);
