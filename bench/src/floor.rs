@@ -1,8 +1,8 @@
 //! What the machine itself can do: cache lines, futexes, copies.
 
+use crate::Effort;
 use crate::process::{meet, pair, shared, word};
 use crate::report::Report;
-use crate::Effort;
 use nix::libc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -36,7 +36,9 @@ pub fn ping_pong(effort: &Effort, report: &mut Report) {
 
 fn futex_call(word: &AtomicU32, operation: libc::c_int, value: u32) {
     // SAFETY: the word is valid for the call; no timeout, no second word.
-    unsafe { libc::syscall(libc::SYS_futex, word, operation, value, std::ptr::null::<libc::timespec>(), 0, 0) };
+    unsafe {
+        libc::syscall(libc::SYS_futex, word, operation, value, std::ptr::null::<libc::timespec>(), 0, 0)
+    };
 }
 
 fn wait_for(word: &AtomicU32, value: u32) {
@@ -107,7 +109,9 @@ pub fn copy(effort: &Effort, report: &mut Report) {
             for i in 0..n {
                 wait_until(read, (i + 1).saturating_sub(slots));
                 // SAFETY: one slot, read already.
-                unsafe { std::ptr::copy_nonoverlapping(std::hint::black_box(&from).as_ptr(), place(i), size) };
+                unsafe {
+                    std::ptr::copy_nonoverlapping(std::hint::black_box(&from).as_ptr(), place(i), size)
+                };
                 written.store(i + 1, Ordering::Release);
             }
             wait_until(read, n);

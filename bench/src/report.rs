@@ -45,10 +45,17 @@ impl Report {
     }
 
     fn add(&mut self, case: &str, subject: &str, size: usize, unit: &'static str, round: [f64; 3]) {
-        let same = |s: &&mut Series| s.case == case && s.subject == subject && s.size == size && s.unit == unit;
+        let same =
+            |s: &&mut Series| s.case == case && s.subject == subject && s.size == size && s.unit == unit;
         match self.series.iter_mut().find(same) {
             Some(series) => series.rounds.push(round),
-            None => self.series.push(Series { case: case.into(), subject: subject.into(), size, unit, rounds: vec![round] }),
+            None => self.series.push(Series {
+                case: case.into(),
+                subject: subject.into(),
+                size,
+                unit,
+                rounds: vec![round],
+            }),
         }
     }
 
@@ -64,18 +71,38 @@ impl Report {
                 };
                 let metric = if s.unit == "ns" { "latency" } else { "rate" };
                 let (case, subject) = (s.case.clone(), s.subject.clone());
-                Row { case, subject, size: s.size, metric, unit: s.unit, p50: median(0), p99: median(1), p999: median(2) }
+                Row {
+                    case,
+                    subject,
+                    size: s.size,
+                    metric,
+                    unit: s.unit,
+                    p50: median(0),
+                    p99: median(1),
+                    p999: median(2),
+                }
             })
             .collect()
     }
 
     /// A Markdown table for people.
     pub fn table(&self) -> String {
-        let mut text = String::from("| case | subject | size | p50 | p99 | p99.9 | unit |\n|---|---|---:|---:|---:|---:|---|\n");
+        let mut text = String::from(
+            "| case | subject | size | p50 | p99 | p99.9 | unit |\n|---|---|---:|---:|---:|---:|---|\n",
+        );
         for row in self.rows() {
             let show = |v: f64| if v >= 1e6 { format!("{:.2} M", v / 1e6) } else { format!("{v:.0}") };
-            let (p99, p999) = if row.unit == "ns" { (show(row.p99), show(row.p999)) } else { ("".into(), "".into()) };
-            let _ = writeln!(text, "| {} | {} | {} | {} | {p99} | {p999} | {} |", row.case, row.subject, row.size, show(row.p50), row.unit);
+            let (p99, p999) =
+                if row.unit == "ns" { (show(row.p99), show(row.p999)) } else { ("".into(), "".into()) };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {p99} | {p999} | {} |",
+                row.case,
+                row.subject,
+                row.size,
+                show(row.p50),
+                row.unit
+            );
         }
         text
     }

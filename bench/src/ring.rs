@@ -1,8 +1,8 @@
 //! The bare ring between two processes.
 
+use crate::Effort;
 use crate::process::{domain_options, meet, pair, shared, word};
 use crate::report::Report;
-use crate::Effort;
 use axonic::*;
 use std::time::Instant;
 

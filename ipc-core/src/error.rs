@@ -62,9 +62,28 @@ use ErrorKind::*;
 impl ErrorKind {
     /// Every kind, in the order of its number.
     pub const ALL: &'static [ErrorKind] = &[
-        InvalidArgument, InvalidName, NotFound, AlreadyExists, PermissionDenied, Timeout, WouldBlock, Closed,
-        Disconnected, TooLarge, Full, LimitReached, NoSpace, LayoutMismatch, Corrupt, Forked, Busy, InUse,
-        Interrupted, Unsupported, Decode, Io,
+        InvalidArgument,
+        InvalidName,
+        NotFound,
+        AlreadyExists,
+        PermissionDenied,
+        Timeout,
+        WouldBlock,
+        Closed,
+        Disconnected,
+        TooLarge,
+        Full,
+        LimitReached,
+        NoSpace,
+        LayoutMismatch,
+        Corrupt,
+        Forked,
+        Busy,
+        InUse,
+        Interrupted,
+        Unsupported,
+        Decode,
+        Io,
     ];
 
     /// The stable number; C functions return its negative.
@@ -212,7 +231,9 @@ mod tests {
     fn names_are_unique_and_derived() {
         let mut seen = std::collections::HashSet::new();
         for kind in ErrorKind::ALL {
-            assert!(seen.insert(kind.name()) && seen.insert(kind.node_code()) && seen.insert(kind.python_class()));
+            assert!(
+                seen.insert(kind.name()) && seen.insert(kind.node_code()) && seen.insert(kind.python_class())
+            );
             assert_eq!(kind.python_class(), format!("{}Error", kind.name()));
             let spelled: String = kind.node_code()["AXONIC_".len()..].split('_').map(capitalise).collect();
             assert_eq!(spelled, kind.name());

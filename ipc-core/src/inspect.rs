@@ -160,16 +160,29 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
     let participants: Vec<ParticipantInfo> = table.list(None).iter().map(describe_participant).collect();
     let mut living = HashMap::new();
     let mut is_alive = |id: ParticipantId| *living.entry(id).or_insert_with(|| table.is_alive(id, None));
-    let publishers = list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())))?;
+    let publishers =
+        list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())))?;
     let topics = publishers.iter().filter_map(|p| Some((p.id, open_ring(&place, p.id)?))).collect();
-    let subscribers = list(&place, Directory::Subscribers, |path, id| describe_subscriber(path, id, is_alive(id.owner()), &topics))?;
+    let subscribers = list(&place, Directory::Subscribers, |path, id| {
+        describe_subscriber(path, id, is_alive(id.owner()), &topics)
+    })?;
     let mut bytes = file::allocated(&place.participants());
     for kind in Directory::ALL {
         let directory = place.directory(kind);
-        bytes += file::names(&directory)?.iter().map(|name| file::allocated(&directory.join(name))).sum::<u64>();
+        bytes +=
+            file::names(&directory)?.iter().map(|name| file::allocated(&directory.join(name))).sum::<u64>();
     }
     let (regions, rings) = (regions(&place)?, rings(&place)?);
-    Ok(Snapshot { domain: place.name.clone(), path: place.path.clone(), participants, publishers, subscribers, regions, rings, bytes })
+    Ok(Snapshot {
+        domain: place.name.clone(),
+        path: place.path.clone(),
+        participants,
+        publishers,
+        subscribers,
+        regions,
+        rings,
+        bytes,
+    })
 }
 
 fn open_table(place: &Place) -> Result<Participants> {
@@ -182,7 +195,11 @@ fn open_table(place: &Place) -> Result<Participants> {
     })
 }
 
-fn list<T>(place: &Place, kind: Directory, mut each: impl FnMut(PathBuf, ObjectId) -> Option<T>) -> Result<Vec<T>> {
+fn list<T>(
+    place: &Place,
+    kind: Directory,
+    mut each: impl FnMut(PathBuf, ObjectId) -> Option<T>,
+) -> Result<Vec<T>> {
     let directory = place.directory(kind);
     let mut names = file::names(&directory)?;
     names.sort();
@@ -229,7 +246,8 @@ fn describe_publisher(path: PathBuf, id: ObjectId, alive: bool) -> Option<Publis
 type Rings = BTreeMap<u64, RingMap>;
 
 fn open_ring(place: &Place, id: u64) -> Option<RingMap> {
-    RingMap::open(&place.directory(Directory::Publishers).join(ObjectId(id).to_string()), Kind::Publisher).ok()
+    RingMap::open(&place.directory(Directory::Publishers).join(ObjectId(id).to_string()), Kind::Publisher)
+        .ok()
 }
 
 /// How far a subscriber is behind. One that was there first and has not come round yet has no cursor: it
@@ -254,7 +272,10 @@ fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) 
     let followed = |publisher: &&u64| cursors.iter().any(|(ring, _)| ring == *publisher);
     let mut pins: HashMap<u64, usize> = HashMap::new();
     for pin in head.pins.iter().map(read).filter(|pin| *pin != 0) {
-        let ring = (pin >> 48).checked_sub(1).and_then(|index| cursors.get(index as usize)).map_or(0, |(ring, _)| *ring);
+        let ring = (pin >> 48)
+            .checked_sub(1)
+            .and_then(|index| cursors.get(index as usize))
+            .map_or(0, |(ring, _)| *ring);
         *pins.entry(ring).or_default() += 1;
     }
     Some(SubscriberInfo {
@@ -279,7 +300,9 @@ fn regions(place: &Place) -> Result<Vec<RegionInfo>> {
     // A foreign file is no region; doctor names it.
     names.retain(|name| check_file(&directory.join(name), Kind::Region, page_size()).is_ok());
     names.sort();
-    let size = |name: &String| std::fs::metadata(directory.join(name)).map_or(0, |m| m.len().saturating_sub(page_size() as u64));
+    let size = |name: &String| {
+        std::fs::metadata(directory.join(name)).map_or(0, |m| m.len().saturating_sub(page_size() as u64))
+    };
     Ok(names.into_iter().map(|name| RegionInfo { size: size(&name), name }).collect())
 }
 
@@ -294,7 +317,8 @@ fn rings(place: &Place) -> Result<Vec<RingInfo>> {
 fn describe_ring(directory: &Path, name: String) -> Option<RingInfo> {
     let map = open_head(&directory.join(&name), Kind::RingData).ok()?;
     let head: &RingHead = map.at(0);
-    let (position, producer, consumer) = ring_position(&directory.join(format!("{name}{CURSOR_SUFFIX}"))).ok()?;
+    let (position, producer, consumer) =
+        ring_position(&directory.join(format!("{name}{CURSOR_SUFFIX}"))).ok()?;
     Some(RingInfo {
         name,
         capacity: read(&head.capacity),

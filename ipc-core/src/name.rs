@@ -28,7 +28,11 @@ impl Pattern {
         let mut tokens = pattern.split('.').peekable();
         while let Some(token) = tokens.next() {
             if token == ">" && tokens.peek().is_some() {
-                return Err(invalid("pattern", pattern, "'>' stands for the rest and must be the last token"));
+                return Err(invalid(
+                    "pattern",
+                    pattern,
+                    "'>' stands for the rest and must be the last token",
+                ));
             }
         }
         Ok(Pattern(pattern.into()))
@@ -99,7 +103,9 @@ mod tests {
             check_name("topic", good).unwrap();
         }
         let long = "x".repeat(100_000);
-        for bad in ["", ".", "..", "a..b", "a.", "/", "a/b", "../x", "a\0b", "a b", "a\n", "*", "a.>", "a*", &long] {
+        for bad in
+            ["", ".", "..", "a..b", "a.", "/", "a/b", "../x", "a\0b", "a b", "a\n", "*", "a.>", "a*", &long]
+        {
             let error = check_name("topic", bad).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidName, "{bad:?}");
             assert!(error.message().len() < 400, "{bad:?}");
@@ -108,11 +114,27 @@ mod tests {
 
     #[test]
     fn patterns() {
-        let yes = [("a", "a"), ("*", "a"), (">", "a"), (">", "a.b"), ("a.*", "a.b"), ("a.>", "a.b.c"), ("*.b", "a.b")];
+        let yes = [
+            ("a", "a"),
+            ("*", "a"),
+            (">", "a"),
+            (">", "a.b"),
+            ("a.*", "a.b"),
+            ("a.>", "a.b.c"),
+            ("*.b", "a.b"),
+        ];
         for (pattern, name) in yes {
             assert!(Pattern::new(pattern).unwrap().matches(name), "{pattern} {name}");
         }
-        let no = [("a", "b"), ("a", "a.b"), ("*", "a.b"), ("a.>", "a"), ("a.*", "a"), ("a.*", "a.b.c"), ("a.b", "a")];
+        let no = [
+            ("a", "b"),
+            ("a", "a.b"),
+            ("*", "a.b"),
+            ("a.>", "a"),
+            ("a.*", "a"),
+            ("a.*", "a.b.c"),
+            ("a.b", "a"),
+        ];
         for (pattern, name) in no {
             assert!(!Pattern::new(pattern).unwrap().matches(name), "{pattern} {name}");
         }

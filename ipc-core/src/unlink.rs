@@ -28,7 +28,13 @@ impl Domain {
 }
 
 fn not_found(domain: &Domain, what: &str, name: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("{what} '{name}': nothing to remove in domain '{}' (`axonic ls` shows what is there)", domain.name()))
+    Error::new(
+        ErrorKind::NotFound,
+        format!(
+            "{what} '{name}': nothing to remove in domain '{}' (`axonic ls` shows what is there)",
+            domain.name()
+        ),
+    )
 }
 
 fn unlink_file(domain: &Domain, directory: Directory, what: &str, name: &str) -> Result<()> {
@@ -40,10 +46,12 @@ fn unlink_file(domain: &Domain, directory: Directory, what: &str, name: &str) ->
 }
 
 fn unlink_topic(domain: &Domain, name: &str) -> Result<()> {
-    let rings: Vec<_> = domain.inner().publishers().scan()?.iter().filter(|l| l.name == name).cloned().collect();
+    let rings: Vec<_> =
+        domain.inner().publishers().scan()?.iter().filter(|l| l.name == name).cloned().collect();
     let mut living = Living::new(domain);
     if let Some(ring) = rings.iter().find(|ring| !is_finished(&ring.path, ring.id, &mut living)) {
-        let text = format!("topic '{name}' has a live publisher (participant {}); close it first", ring.id.owner());
+        let text =
+            format!("topic '{name}' has a live publisher (participant {}); close it first", ring.id.owner());
         return Err(Error::new(ErrorKind::Busy, text));
     }
     if rings.is_empty() {

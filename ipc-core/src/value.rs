@@ -143,7 +143,11 @@ impl Tensor {
             Some(bytes) if self.shape.len() <= MAX_DIMENSIONS && bytes <= isize::MAX as usize => Ok(bytes),
             _ => Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("tensor of shape {:?}: at most {MAX_DIMENSIONS} dimensions and {} bytes", self.shape, isize::MAX),
+                format!(
+                    "tensor of shape {:?}: at most {MAX_DIMENSIONS} dimensions and {} bytes",
+                    self.shape,
+                    isize::MAX
+                ),
             )),
         }
     }
@@ -183,11 +187,14 @@ impl Attributes {
     pub fn insert(&mut self, name: &str, value: &str) -> Result<()> {
         let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
         if name.is_empty() || name.len() > 20 || !name.bytes().all(fits) {
-            let text = format!("attribute name {name:?}: CloudEvents allows 1 to 20 lower-case letters and digits");
+            let text =
+                format!("attribute name {name:?}: CloudEvents allows 1 to 20 lower-case letters and digits");
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         if let Some(control) = value.chars().find(|c| c.is_control()) {
-            let text = format!("attribute {name:?}: its value holds {control:?}; CloudEvents allows no control characters");
+            let text = format!(
+                "attribute {name:?}: its value holds {control:?}; CloudEvents allows no control characters"
+            );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         match self.0.iter_mut().find(|(n, _)| n == name) {
@@ -271,28 +278,48 @@ impl<'a> From<&'a [u8]> for Payload<'a> {
 }
 
 /// Encodes what travels beside a payload. The tensor's bytes must be `length` long.
-pub(crate) fn encode_meta(content: Content, tensor: Option<&Tensor>, attributes: Option<&Attributes>, length: usize) -> Result<Vec<u8>> {
+pub(crate) fn encode_meta(
+    content: Content,
+    tensor: Option<&Tensor>,
+    attributes: Option<&Attributes>,
+    length: usize,
+) -> Result<Vec<u8>> {
     let mut meta = Vec::new();
     match tensor {
         Some(_) if content != Content::Tensor => {
-            return Err(Error::new(ErrorKind::InvalidArgument, "a tensor's shape goes with content `tensor` only"));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a tensor's shape goes with content `tensor` only",
+            ));
         }
         Some(tensor) if tensor.byte_len()? != length => {
-            let text = format!("tensor {} {:?} has {} bytes, but {length} were given", tensor.dtype.name(), tensor.shape, tensor.byte_len()?);
+            let text = format!(
+                "tensor {} {:?} has {} bytes, but {length} were given",
+                tensor.dtype.name(),
+                tensor.shape,
+                tensor.byte_len()?
+            );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         Some(tensor) => tensor.encode(&mut meta),
         None if content == Content::Tensor => {
-            return Err(Error::new(ErrorKind::InvalidArgument, "content `tensor` needs the tensor's type and shape"));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "content `tensor` needs the tensor's type and shape",
+            ));
         }
         None => {}
     }
     if let Some(attributes) = attributes {
-        let encoded = rmp_serde::to_vec(attributes).map_err(|e| Error::new(ErrorKind::Decode, format!("attributes: {e}")))?;
+        let encoded = rmp_serde::to_vec(attributes)
+            .map_err(|e| Error::new(ErrorKind::Decode, format!("attributes: {e}")))?;
         meta.extend(encoded);
     }
     if meta.len() > MAX_META {
-        let text = format!("attributes take {} bytes encoded, the limit is {MAX_META}: put large values into the payload", meta.len());
+        let text = format!(
+            "attributes take {} bytes encoded, the limit is {MAX_META}: put large values into the payload",
+            meta.len()
+        );
         return Err(Error::new(ErrorKind::TooLarge, text));
     }
     Ok(meta)
@@ -321,7 +348,8 @@ pub fn json_to_msgpack(json: &[u8]) -> Result<Vec<u8>> {
 
 /// Turns a MessagePack value into JSON. Byte strings become arrays of numbers; keys must be strings.
 pub fn msgpack_to_json(msgpack: &[u8]) -> Result<Vec<u8>> {
-    let value: serde_json::Value = rmp_serde::from_slice(msgpack).map_err(|e| undecodable("MessagePack", &e))?;
+    let value: serde_json::Value =
+        rmp_serde::from_slice(msgpack).map_err(|e| undecodable("MessagePack", &e))?;
     serde_json::to_vec(&value).map_err(|e| undecodable("MessagePack", &e))
 }
 
@@ -341,10 +369,16 @@ pub fn preview(content: Content, tensor: Option<&Tensor>, data: &[u8], width: us
     let head = &data[..data.len().min(width * 4 + 4)];
     let msgpack = (content == Content::MessagePack).then(|| msgpack_to_json(data).ok()).flatten();
     match msgpack.as_deref().unwrap_or(head) {
-        text if std::str::from_utf8(text).is_ok_and(|t| !t.contains(|c: char| c.is_control() && c != '\n' && c != '\t')) => {
+        text if std::str::from_utf8(text)
+            .is_ok_and(|t| !t.contains(|c: char| c.is_control() && c != '\n' && c != '\t')) =>
+        {
             cut(String::from_utf8_lossy(text).escape_debug().to_string().replace("\\\"", "\"").as_str())
         }
-        _ => format!("{} bytes {}", data.len(), head.iter().take(width / 3).map(|b| format!("{b:02x} ")).collect::<String>().trim_end()),
+        _ => format!(
+            "{} bytes {}",
+            data.len(),
+            head.iter().take(width / 3).map(|b| format!("{b:02x} ")).collect::<String>().trim_end()
+        ),
     }
 }
 
@@ -375,10 +409,19 @@ mod tests {
         assert_eq!(decode_tensor(&meta, 480 * 640 * 4).unwrap(), tensor);
         assert_eq!(decode_attributes(&meta, true).unwrap(), attributes);
         assert_eq!(decode_tensor(&meta, 5).unwrap_err().kind(), ErrorKind::Corrupt);
-        assert_eq!(encode_meta(Content::Tensor, None, None, 4).unwrap_err().kind(), ErrorKind::InvalidArgument);
-        assert_eq!(encode_meta(Content::Raw, Some(&tensor), None, 4).unwrap_err().kind(), ErrorKind::InvalidArgument);
+        assert_eq!(
+            encode_meta(Content::Tensor, None, None, 4).unwrap_err().kind(),
+            ErrorKind::InvalidArgument
+        );
+        assert_eq!(
+            encode_meta(Content::Raw, Some(&tensor), None, 4).unwrap_err().kind(),
+            ErrorKind::InvalidArgument
+        );
         attributes.insert("big", &"x".repeat(MAX_META)).unwrap();
-        assert_eq!(encode_meta(Content::Raw, None, Some(&attributes), 0).unwrap_err().kind(), ErrorKind::TooLarge);
+        assert_eq!(
+            encode_meta(Content::Raw, None, Some(&attributes), 0).unwrap_err().kind(),
+            ErrorKind::TooLarge
+        );
         for bad in ["", "Type", "a-b", &"x".repeat(21)] {
             assert!(attributes.insert(bad, "").is_err());
         }

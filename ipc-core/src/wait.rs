@@ -68,7 +68,10 @@ impl WaitSet {
 
     fn check(&self, token: u64) -> Result<()> {
         if self.members.contains_key(&token) {
-            return Err(Error::new(ErrorKind::AlreadyExists, format!("token {token} is in the set already; remove it first")));
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("token {token} is in the set already; remove it first"),
+            ));
         }
         Ok(())
     }

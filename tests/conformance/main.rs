@@ -10,10 +10,13 @@ mod table;
 
 use peers::Peer;
 use std::collections::BTreeMap;
-use table::{CASES, LARGE, LANGUAGES, MODES, SMALL, Work};
+use table::{CASES, LANGUAGES, LARGE, MODES, SMALL, Work};
 
 fn place() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("axonic-conformance-").tempdir_in("/dev/shm").expect("a directory on /dev/shm")
+    tempfile::Builder::new()
+        .prefix("axonic-conformance-")
+        .tempdir_in("/dev/shm")
+        .expect("a directory on /dev/shm")
 }
 
 /// The sum of all bytes a receiver must find.
@@ -41,7 +44,12 @@ fn every_pair_exchanges_every_size() {
                 for work in [&SMALL, &LARGE] {
                     pairs += 1;
                     if let Err(why) = exchange(sender, receiver, send, receive, work) {
-                        failures.push(format!("{} {send} -> {} {receive}, sizes {}: {why}", sender.language, receiver.language, work.text()));
+                        failures.push(format!(
+                            "{} {send} -> {} {receive}, sizes {}: {why}",
+                            sender.language,
+                            receiver.language,
+                            work.text()
+                        ));
                     }
                 }
             }
@@ -66,13 +74,15 @@ fn exchange(sender: &Peer, receiver: &Peer, send: &str, receive: &str, work: &Wo
     if sent != format!("sent {total}") {
         return Err(format!("the sender said {sent:?}"));
     }
-    let left: Vec<_> = std::fs::read_dir(place.path()).map_err(|e| e.to_string())?.flatten().map(|e| e.path()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(place.path()).map_err(|e| e.to_string())?.flatten().map(|e| e.path()).collect();
     if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
 }
 
 #[test]
 fn every_language_maps_every_error() {
-    let wanted: Vec<String> = axonic::ErrorKind::ALL.iter().map(|k| format!("{} {}", k.number(), k.name())).collect();
+    let wanted: Vec<String> =
+        axonic::ErrorKind::ALL.iter().map(|k| format!("{} {}", k.number(), k.name())).collect();
     for peer in Peer::all() {
         let place = place();
         let said = peer.start(place.path(), &["errors"]).lines().expect("the table of errors");
@@ -97,7 +107,8 @@ fn every_language_writes_the_same_layout() {
         let place = place();
         // Each waits for the other, so its file stays until it is killed.
         let sender = peer.start(place.path(), &["send", "one", "data.topic", "copy", "1", "1"]);
-        let publisher = layout::wait_for_file(&place.path().join("one/publishers")).expect("a publisher's file");
+        let publisher =
+            layout::wait_for_file(&place.path().join("one/publishers")).expect("a publisher's file");
         layout::check(&publisher, &table::PUBLISHER_WORDS, peer.language);
         drop(sender);
         let receiver = peer.start(place.path(), &["recv", "two", "data.topic", "copy", "1", "1"]);

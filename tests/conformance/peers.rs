@@ -42,7 +42,11 @@ impl Peer {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).args(arguments).env("AXONIC_RUNTIME_DIR", runtime);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap_or_else(|e| panic!("{}: {e}", self.language));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|e| panic!("{}: {e}", self.language));
         let output = BufReader::new(child.stdout.take().expect("its output is piped"));
         Running { child, output }
     }
@@ -51,7 +55,8 @@ impl Peer {
 /// Compiles once per test process, into the target directory.
 fn compile(language: &str, compiler: &str, standard: &str, source: &Path) -> PathBuf {
     let prefix = setting("AXONIC_TEST_C_PREFIX");
-    let binary = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("peer-{language}-{}", std::process::id()));
+    let binary =
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("peer-{language}-{}", std::process::id()));
     static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _one_at_a_time = LOCK.lock();
     if binary.exists() {

@@ -16,7 +16,8 @@ pub fn run(ws: &Workspace, hours: Option<&str>) -> Result<()> {
     }
     let litmus = targets(ws, "axonic")?.into_iter().filter(|name| name.starts_with("litmus")).collect();
     ignored_tests(ws, "axonic", litmus, hours)?;
-    let mixed: Vec<String> = targets(ws, "axonic-tests")?.into_iter().filter(|name| name == "chaos").collect();
+    let mixed: Vec<String> =
+        targets(ws, "axonic-tests")?.into_iter().filter(|name| name == "chaos").collect();
     if !mixed.is_empty() {
         artifacts::build(ws, artifacts::EVERY)?;
         ignored_tests(ws, "axonic-tests", mixed, hours)?;

@@ -54,7 +54,11 @@ impl Catalogue {
                 match read_name(&path) {
                     Ok(name) => drop(self.known.insert(id, Arc::new(Listed { id, name, path }))),
                     // It vanished meanwhile, or is damaged or foreign: not listed. doctor names the latter.
-                    Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::PermissionDenied) => {}
+                    Err(e)
+                        if matches!(
+                            e.kind(),
+                            ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::PermissionDenied
+                        ) => {}
                     Err(e) => return Err(e),
                 }
             }
@@ -73,7 +77,10 @@ fn read_name(path: &Path) -> Result<String> {
     let got = file::read_at(fd.as_fd(), &mut bytes, 0)?;
     let magic = u64::from_le_bytes(bytes[..8].try_into().unwrap_or_default());
     if got < HEAD || magic != super::layout::MAGIC {
-        return Err(Error::new(ErrorKind::Corrupt, format!("{}: it is not an axonic file; remove it", path.display())));
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("{}: it is not an axonic file; remove it", path.display()),
+        ));
     }
     let at = size_of::<Header>();
     let length = u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap_or_default()) as usize;

@@ -112,7 +112,11 @@ impl Header {
             return refuse(format!("it was made for pages of {} bytes", self.page_size.load(relaxed)));
         }
         if self.header_size.load(relaxed) as usize != size_of::<Header>() {
-            return refuse(format!("its header has {} bytes, not {}", self.header_size.load(relaxed), size_of::<Header>()));
+            return refuse(format!(
+                "its header has {} bytes, not {}",
+                self.header_size.load(relaxed),
+                size_of::<Header>()
+            ));
         }
         if self.kind.load(relaxed) != kind as u32 {
             return refuse(format!("it holds kind {}, not {kind:?}", self.kind.load(relaxed)));
@@ -121,7 +125,10 @@ impl Header {
             let says = self.size.load(relaxed);
             return Err(Error::new(
                 ErrorKind::Corrupt,
-                format!("{what}: it says it has {says} bytes but has {file_size}; somebody truncated or grew it: {}", kind.remedy()),
+                format!(
+                    "{what}: it says it has {says} bytes but has {file_size}; somebody truncated or grew it: {}",
+                    kind.remedy()
+                ),
             ));
         }
         Ok(())
@@ -184,7 +191,8 @@ impl SharedName {
     /// Reads it back; garbage gives replacement characters, never a wild read.
     pub fn read(&self) -> String {
         let length = (self.length.load(Ordering::Relaxed) as usize).min(MAX_NAME);
-        let mut bytes: Vec<u8> = self.words.iter().flat_map(|w| w.load(Ordering::Relaxed).to_le_bytes()).collect();
+        let mut bytes: Vec<u8> =
+            self.words.iter().flat_map(|w| w.load(Ordering::Relaxed).to_le_bytes()).collect();
         bytes.truncate(length);
         String::from_utf8_lossy(&bytes).into_owned()
     }
@@ -258,7 +266,13 @@ impl fmt::Display for ObjectId {
 }
 
 /// Maps an existing shared file after checking its header; `minimum` is what its fixed part needs.
-pub fn map_checked(fd: BorrowedFd<'_>, kind: Kind, minimum: usize, writable: bool, what: &dyn fmt::Display) -> Result<Mapping> {
+pub fn map_checked(
+    fd: BorrowedFd<'_>,
+    kind: Kind,
+    minimum: usize,
+    writable: bool,
+    what: &dyn fmt::Display,
+) -> Result<Mapping> {
     let size = check_size(fd, kind, minimum, what)? as usize;
     map_part(fd, kind, size, minimum, writable, what)
 }
@@ -268,7 +282,14 @@ pub fn map_head(fd: BorrowedFd<'_>, kind: Kind, length: usize, what: &dyn fmt::D
     map_part(fd, kind, length, length, false, what)
 }
 
-fn map_part(fd: BorrowedFd<'_>, kind: Kind, length: usize, minimum: usize, writable: bool, what: &dyn fmt::Display) -> Result<Mapping> {
+fn map_part(
+    fd: BorrowedFd<'_>,
+    kind: Kind,
+    length: usize,
+    minimum: usize,
+    writable: bool,
+    what: &dyn fmt::Display,
+) -> Result<Mapping> {
     let size = check_size(fd, kind, minimum.max(length), what)?;
     let mapping = Mapping::new(fd, length, writable)?;
     mapping.at::<Header>(0).check(kind, size, what)?;
@@ -278,7 +299,8 @@ fn map_part(fd: BorrowedFd<'_>, kind: Kind, length: usize, minimum: usize, writa
 /// The size of a file that has at least `minimum` bytes, all of them allocated.
 fn check_size(fd: BorrowedFd<'_>, kind: Kind, minimum: usize, what: &dyn fmt::Display) -> Result<u64> {
     let size = file::size(fd)?;
-    let corrupt = |why: String| Err(Error::new(ErrorKind::Corrupt, format!("{what}: {why}; {}", kind.remedy())));
+    let corrupt =
+        |why: String| Err(Error::new(ErrorKind::Corrupt, format!("{what}: {why}; {}", kind.remedy())));
     if size < minimum.max(size_of::<Header>()) as u64 {
         return corrupt(format!("it has {size} bytes, too few for its header"));
     }

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 
+pub(crate) use open::{Place, find};
 pub use open::{domains, domains_in, runtime_dir};
-pub(crate) use open::{find, Place};
 
 /// How a wait waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

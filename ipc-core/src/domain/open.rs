@@ -1,8 +1,8 @@
 //! Finding a domain's directory, joining it, and taking it away when the last participant leaves.
 
+use super::DomainOptions;
 use super::layout::{MAX_SLOTS, ParticipantId};
 use super::participants::{DEFAULT_MAX_PARTICIPANTS, Participants};
-use super::DomainOptions;
 use super::quota::Quotas;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
@@ -73,7 +73,9 @@ impl Place {
     }
 
     fn ensure_directories(&self) -> Result<()> {
-        Directory::ALL.iter().try_for_each(|d| file::ensure_directory(&self.directory(*d), &self.access).map(drop))
+        Directory::ALL
+            .iter()
+            .try_for_each(|d| file::ensure_directory(&self.directory(*d), &self.access).map(drop))
     }
 
     /// Refuses a runtime directory that somebody else could pull away under us or lay out for us (squatting).
@@ -81,10 +83,16 @@ impl Place {
         let what = format!("runtime directory {}", self.base.display());
         let owner = inspect_directory(&self.base, &what)?;
         if !(owner.is_me() || self.chosen && (owner.user == 0 || !self.private)) {
-            return Err(distrust(&what, &format!("it belongs to user {}, not to user {}", owner.user, file::user())));
+            return Err(distrust(
+                &what,
+                &format!("it belongs to user {}, not to user {}", owner.user, file::user()),
+            ));
         }
         if owner.is_open_to_all() || !self.chosen && owner.mode & 0o022 != 0 {
-            return Err(distrust(&what, &format!("others may replace what is in it (mode {:o})", owner.mode)));
+            return Err(distrust(
+                &what,
+                &format!("others may replace what is in it (mode {:o})", owner.mode),
+            ));
         }
         Ok(())
     }
@@ -96,7 +104,11 @@ impl Place {
         let owner = inspect_directory(&self.path, &what)?;
         let (bits, wanted) = (owner.mode & 0o777, self.access);
         if self.private && !owner.is_me() {
-            let why = format!("it belongs to user {}, not to user {}; a domain for others is opened with mode and group", owner.user, file::user());
+            let why = format!(
+                "it belongs to user {}, not to user {}; a domain for others is opened with mode and group",
+                owner.user,
+                file::user()
+            );
             return Err(distrust(&what, &why));
         }
         if self.private && bits & 0o022 == 0 {
@@ -112,7 +124,8 @@ impl Place {
         if bits != access.directory_mode() || wanted.group.is_some_and(|group| group != owner.group) {
             let text = format!(
                 "{what}: it was made with mode {:o} and group {}; open it with these, or remove it first",
-                bits & 0o666, owner.group
+                bits & 0o666,
+                owner.group
             );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
@@ -139,18 +152,24 @@ pub fn domains_in(directory: &Path) -> Vec<String> {
 }
 
 fn base(options: &DomainOptions) -> Result<(PathBuf, bool)> {
-    let chosen = options.runtime_dir.clone().or_else(|| {
-        std::env::var_os("AXONIC_RUNTIME_DIR").filter(|v| !v.is_empty()).map(PathBuf::from)
-    });
+    let chosen = options
+        .runtime_dir
+        .clone()
+        .or_else(|| std::env::var_os("AXONIC_RUNTIME_DIR").filter(|v| !v.is_empty()).map(PathBuf::from));
     match chosen {
         Some(path) if path.as_os_str().as_bytes().contains(&0) => {
-            let text = format!("runtime directory {path:?} contains a NUL; set AXONIC_RUNTIME_DIR to a directory on a tmpfs");
+            let text = format!(
+                "runtime directory {path:?} contains a NUL; set AXONIC_RUNTIME_DIR to a directory on a tmpfs"
+            );
             Err(Error::new(ErrorKind::InvalidArgument, text))
         }
         Some(path) if path.is_absolute() => Ok((path, true)),
         Some(path) => Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!("runtime directory {} is not an absolute path; set AXONIC_RUNTIME_DIR to one", path.display()),
+            format!(
+                "runtime directory {} is not an absolute path; set AXONIC_RUNTIME_DIR to one",
+                path.display()
+            ),
         )),
         None => Ok((PathBuf::from(format!("/dev/shm/axonic-{}", file::user())), false)),
     }
@@ -158,14 +177,18 @@ fn base(options: &DomainOptions) -> Result<(PathBuf, bool)> {
 
 /// Where the domain of these options is; checks names and numbers, touches no file.
 pub(crate) fn find(options: &DomainOptions) -> Result<Place> {
-    let from_environment = || std::env::var_os("AXONIC_DOMAIN").filter(|v| !v.is_empty()).map(|v| v.to_string_lossy().into_owned());
+    let from_environment = || {
+        std::env::var_os("AXONIC_DOMAIN").filter(|v| !v.is_empty()).map(|v| v.to_string_lossy().into_owned())
+    };
     let name = options.name.clone().or_else(from_environment).unwrap_or_else(|| "default".into());
     check_name("domain", &name)?;
     let mode = options.mode.unwrap_or(if options.group.is_some() { 0o660 } else { 0o600 });
     if !matches!(mode, 0o600 | 0o660 | 0o666) || mode == 0o600 && options.group.is_some() {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!("mode {mode:o} of domain '{name}' is not possible: use 600 (for this user), 660 (for a group) or 666 (for everybody)"),
+            format!(
+                "mode {mode:o} of domain '{name}' is not possible: use 600 (for this user), 660 (for a group) or 666 (for everybody)"
+            ),
         ));
     }
     let (base, chosen) = base(options)?;
@@ -174,10 +197,20 @@ pub(crate) fn find(options: &DomainOptions) -> Result<Place> {
     if !chosen && !private {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
-            format!("a domain for others (mode {mode:o}) cannot live in a user's own directory: set runtime_dir or AXONIC_RUNTIME_DIR to a shared directory on a tmpfs"),
+            format!(
+                "a domain for others (mode {mode:o}) cannot live in a user's own directory: set runtime_dir or AXONIC_RUNTIME_DIR to a shared directory on a tmpfs"
+            ),
         ));
     }
-    Ok(Place { path: base.join(&name), name, access, base, chosen, private, explicit: options.mode.is_some() })
+    Ok(Place {
+        path: base.join(&name),
+        name,
+        access,
+        base,
+        chosen,
+        private,
+        explicit: options.mode.is_some(),
+    })
 }
 
 /// Attempts before concurrent makers and removers of one domain are called a failure.
@@ -198,7 +231,8 @@ fn join_at(mut place: Place, options: &DomainOptions) -> Result<(Place, Particip
             format!("domain '{}': max_participants is {slots}; it must be 1 to {MAX_SLOTS}", place.name),
         ));
     }
-    let quotas = Quotas { domain: options.quota.unwrap_or(0), participant: options.participant_quota.unwrap_or(0) };
+    let quotas =
+        Quotas { domain: options.quota.unwrap_or(0), participant: options.participant_quota.unwrap_or(0) };
     let label = options.label.clone().unwrap_or_else(process::program_name);
     // A chosen runtime directory is not ours to make: if it is missing, it stays missing.
     if place.chosen {
@@ -225,8 +259,14 @@ fn join_at(mut place: Place, options: &DomainOptions) -> Result<(Place, Particip
 }
 
 /// One attempt; what it made is taken away again if it fails.
-fn try_join(place: &mut Place, slots: u32, quotas: Quotas, label: &str) -> Result<Option<(Participants, ParticipantId)>> {
-    let made_base = !place.chosen && file::ensure_directory(&place.base, &Access { mode: 0o600, group: None })?;
+fn try_join(
+    place: &mut Place,
+    slots: u32,
+    quotas: Quotas,
+    label: &str,
+) -> Result<Option<(Participants, ParticipantId)>> {
+    let made_base =
+        !place.chosen && file::ensure_directory(&place.base, &Access { mode: 0o600, group: None })?;
     let mut made_path = false;
     let joined = enter(place, slots, quotas, label, &mut made_path);
     if joined.is_err() {
@@ -237,7 +277,13 @@ fn try_join(place: &mut Place, slots: u32, quotas: Quotas, label: &str) -> Resul
     joined
 }
 
-fn enter(place: &mut Place, slots: u32, quotas: Quotas, label: &str, made: &mut bool) -> Result<Option<(Participants, ParticipantId)>> {
+fn enter(
+    place: &mut Place,
+    slots: u32,
+    quotas: Quotas,
+    label: &str,
+    made: &mut bool,
+) -> Result<Option<(Participants, ParticipantId)>> {
     if !place.chosen {
         place.check_base()?;
     }
@@ -269,7 +315,12 @@ fn enter(place: &mut Place, slots: u32, quotas: Quotas, label: &str, made: &mut 
 pub(crate) type Collector = fn(&Place);
 
 /// Leaves; the last one out collects what the dead left behind and takes an empty domain away.
-pub(crate) fn leave(place: &Place, participants: &Participants, me: ParticipantId, collect: Option<Collector>) {
+pub(crate) fn leave(
+    place: &Place,
+    participants: &Participants,
+    me: ParticipantId,
+    collect: Option<Collector>,
+) {
     if !take_away(place, participants, collect) {
         participants.leave(me);
         // Two that leave at the same time each found the other still in: whoever comes here last is alone.
@@ -296,7 +347,8 @@ fn take_away(place: &Place, participants: &Participants, collect: Option<Collect
 /// Removes a domain without objects. The caller holds every slot's lock.
 fn remove_if_empty(place: &Place) {
     // Asking by doing takes no descriptor; whoever comes next makes anew what is gone.
-    let gone = |d: Directory| std::fs::remove_dir(place.directory(d)).is_ok() || !file::exists(&place.directory(d));
+    let gone =
+        |d: Directory| std::fs::remove_dir(place.directory(d)).is_ok() || !file::exists(&place.directory(d));
     let stays = Directory::ALL.into_iter().filter(|d| !gone(*d)).count();
     if stays > 0 {
         return;

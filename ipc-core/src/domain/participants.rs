@@ -7,10 +7,12 @@
 //! Taking a slot: lock the byte, store `epoch + 1` as CLAIMING, fill the entry, store it as LIVE. A
 //! death between any two of these frees the lock, and the next taker starts over with a new epoch.
 
+use super::layout::{
+    Header, Kind, LINE, MAX_EPOCH, MAX_SLOTS, ObjectId, ParticipantId, SharedName, map_checked,
+};
+use super::quota::Quotas;
 pub use super::steps::Generation;
 use super::steps::Tenancy;
-use super::layout::{Header, Kind, LINE, MAX_EPOCH, MAX_SLOTS, ObjectId, ParticipantId, SharedName, map_checked};
-use super::quota::Quotas;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file::{self, Access, FileErrno};
@@ -69,7 +71,8 @@ unsafe impl Shared for Entry {}
 const TABLE: usize = 4096;
 const ENTRY: usize = 256;
 const _: () = assert!(size_of::<Entry>() <= ENTRY && size_of::<Board>() <= TABLE);
-const _: () = assert!(offset_of!(Board, publishers) == 2 * LINE && offset_of!(Board, subscribers) == 4 * LINE);
+const _: () =
+    assert!(offset_of!(Board, publishers) == 2 * LINE && offset_of!(Board, subscribers) == 4 * LINE);
 const _: () = assert!(offset_of!(Entry, since) == 32 && offset_of!(Entry, label) == 48);
 
 /// Becomes readable when the process of a participant exits.
@@ -141,14 +144,22 @@ impl Participants {
         let slots = mapping.at::<Board>(0).slots.load(Ordering::Relaxed);
         let fits = ((mapping.len() - TABLE) / ENTRY) as u64;
         if slots == 0 || slots > fits.min(u64::from(MAX_SLOTS)) {
-            let text = format!("{what}: it claims {slots} slots, its size holds {fits}; stop its participants and remove the domain's directory");
+            let text = format!(
+                "{what}: it claims {slots} slots, its size holds {fits}; stop its participants and remove the domain's directory"
+            );
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
         Ok(Participants::of(mapping, LockFd::new(file::reopen(mapped.as_fd())?)?, slots as u32))
     }
 
     fn of(mapping: Mapping, fd: LockFd, slots: u32) -> Participants {
-        Participants { board: Head::new(mapping), fd, slots, namespace: process::namespace(), deaths: Mutex::default() }
+        Participants {
+            board: Head::new(mapping),
+            fd,
+            slots,
+            namespace: process::namespace(),
+            deaths: Mutex::default(),
+        }
     }
 
     #[inline(always)]
@@ -241,9 +252,11 @@ impl Participants {
         let locked = || lock::is_locked(self.fd.as_fd(), u64::from(id.slot));
         // A child made by raw clone keeps its dead parent's lock: believe the process, where the
         // pid is one of our namespace.
-        self.entry(id.slot).tenancy.is_alive(id.epoch, self.namespace, locked, |pid, started| match process::start_time(pid) {
-            Some(now) => now == started && !zombie(pid),
-            None => !matches!(PidFd::open(pid), Ok(None)),
+        self.entry(id.slot).tenancy.is_alive(id.epoch, self.namespace, locked, |pid, started| {
+            match process::start_time(pid) {
+                Some(now) => now == started && !zombie(pid),
+                None => !matches!(PidFd::open(pid), Ok(None)),
+            }
         })
     }
 
@@ -282,7 +295,8 @@ impl Participants {
             pid: entry.tenancy.pid.load(Ordering::Relaxed) as u32,
             label: entry.label.read(),
             since_unix_ms: entry.since.load(Ordering::Relaxed),
-            same_pid_namespace: self.namespace != 0 && entry.tenancy.namespace.load(Ordering::Relaxed) == self.namespace,
+            same_pid_namespace: self.namespace != 0
+                && entry.tenancy.namespace.load(Ordering::Relaxed) == self.namespace,
             alive: self.is_alive(id, me),
         })
     }
@@ -299,7 +313,10 @@ impl Participants {
     /// Frees the entry of a dead participant, so that it is no longer listed. Taking its lock proves
     /// that nobody has it; our own lock, which we could take again and would then give back, is left alone.
     pub fn bury(&self, id: ParticipantId, me: ParticipantId) {
-        if id.slot < self.slots && id.slot != me.slot && matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true)) {
+        if id.slot < self.slots
+            && id.slot != me.slot
+            && matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true))
+        {
             self.entry(id.slot).tenancy.vacate(id.epoch);
             lock::unlock(self.fd.as_fd(), u64::from(id.slot));
         }

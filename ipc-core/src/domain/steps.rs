@@ -47,7 +47,11 @@ impl Seen {
 
     /// Looks around if the generation moved since the last time. The number is read before the look:
     /// what appears during it raises the number once more and causes another (D1). A look that failed is due again.
-    pub fn try_look<E>(&mut self, generation: &Generation, look: impl FnOnce() -> Result<(), E>) -> Result<u64, E> {
+    pub fn try_look<E>(
+        &mut self,
+        generation: &Generation,
+        look: impl FnOnce() -> Result<(), E>,
+    ) -> Result<u64, E> {
         let now = generation.now();
         if self.0 != Some(now) {
             look()?;
@@ -119,7 +123,13 @@ impl Tenancy {
 
     /// Whether the tenant of this epoch is alive: it still has the slot, its lock is held, and its
     /// process, when it is one of namespace `here`, runs. `runs` is asked with pid and start time.
-    pub fn is_alive(&self, epoch: u32, here: u64, locked: impl FnOnce() -> bool, runs: impl FnOnce(u32, u64) -> bool) -> bool {
+    pub fn is_alive(
+        &self,
+        epoch: u32,
+        here: u64,
+        locked: impl FnOnce() -> bool,
+        runs: impl FnOnce(u32, u64) -> bool,
+    ) -> bool {
         let state = self.state.load(Ordering::Acquire);
         if state >> 8 != u64::from(epoch) || state & 0xff == FREE || !locked() {
             return false;

@@ -83,8 +83,8 @@ mod sleep {
     use crate::domain::layout::{ObjectId, ParticipantId};
     use crate::domain::participants::Death;
     use crate::sys::clock::Deadline;
-    use crate::sys::file::{self, Access};
     use crate::sys::descriptor::{Epoll, make_bell, open_bell, ring, silence};
+    use crate::sys::file::{self, Access};
     use std::collections::HashMap;
     use std::os::fd::{AsFd, OwnedFd, RawFd};
     use std::path::{Path, PathBuf};
@@ -142,7 +142,12 @@ mod sleep {
         }
 
         /// Watches a peer's life. Idempotent.
-        pub fn watch(&mut self, peer: ParticipantId, death: Option<Arc<Death>>, registered: bool) -> Result<()> {
+        pub fn watch(
+            &mut self,
+            peer: ParticipantId,
+            death: Option<Arc<Death>>,
+            registered: bool,
+        ) -> Result<()> {
             if registered && !self.registered_peers {
                 self.registered_peers = true;
                 // We may be armed already, too lightly for this peer: arm anew before sleeping (W1).
@@ -220,7 +225,8 @@ mod sleep {
         /// Otherwise armed anew; the caller tidies up after the dead and looks once more.
         pub fn settle(&mut self, armed: &AtomicU64) -> Result<Option<Vec<ParticipantId>>> {
             let mut taken = self.taken;
-            let rearmed = rearm(armed, self.registered_peers, &mut taken, || self.look(Some(Duration::ZERO)))?;
+            let rearmed =
+                rearm(armed, self.registered_peers, &mut taken, || self.look(Some(Duration::ZERO)))?;
             self.taken = taken;
             rearmed.iter().flatten().for_each(|peer| self.unwatch(*peer));
             Ok(rearmed)
@@ -230,7 +236,6 @@ mod sleep {
         pub fn path(&self) -> &Path {
             &self.path
         }
-
     }
 
     /// The other side: somebody's bell, opened when the two met.
@@ -290,7 +295,9 @@ mod sleep {
                 return if sleeper.waiter().is_evented() { settled(sleeper, attempt) } else { Ok(None) };
             }
             let registered_peers = sleeper.waiter().registered_peers;
-            let (looked, slept) = turn(sleeper, S::armed, registered_peers, attempt, |s| s.waiter().sleep(deadline.remaining()));
+            let (looked, slept) = turn(sleeper, S::armed, registered_peers, attempt, |s| {
+                s.waiter().sleep(deadline.remaining())
+            });
             sleeper.waiter().note_taken();
             if !matches!(looked, Ok(None)) {
                 sleeper.waiter().stay_readable();

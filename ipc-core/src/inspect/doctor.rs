@@ -6,8 +6,8 @@ use crate::domain::{Directory, Domain, DomainOptions, ParticipantId, Place, find
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::RingMap;
 use crate::mechanisms::ring::CURSOR_SUFFIX;
-use crate::mechanisms::topic::lifetime::{Living, id_of, leftovers, open_page, sweep};
 use crate::mechanisms::topic::check_segment;
+use crate::mechanisms::topic::lifetime::{Living, id_of, leftovers, open_page, sweep};
 use crate::sys::descriptor::open_bell;
 use crate::sys::file;
 use crate::sys::mapping::page_size;
@@ -55,7 +55,10 @@ pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
         Err(e) if e.is_damage() => {
             let what = format!("the table of domain '{}' cannot be read: {e}", place.name);
             let path = Some(place.participants());
-            return Ok(vec![Finding { path, ..finding(Severity::Problem, what, "stop its participants and remove the directory") }]);
+            return Ok(vec![Finding {
+                path,
+                ..finding(Severity::Problem, what, "stop its participants and remove the directory")
+            }]);
         }
         other => other?,
     };
@@ -65,22 +68,33 @@ pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
     space(&place, &mut findings);
     let left = match clean {
         false => leftovers(&mut Living::outside(&place, &open_table(&place)?))?,
-        true => match Domain::open_with(DomainOptions { label: Some("axonic doctor".into()), ..options.clone() }) {
-            Ok(domain) => {
-                let left = sweep(&domain)?;
-                remove_damaged(&mut findings);
-                left
+        true => {
+            match Domain::open_with(DomainOptions { label: Some("axonic doctor".into()), ..options.clone() })
+            {
+                Ok(domain) => {
+                    let left = sweep(&domain)?;
+                    remove_damaged(&mut findings);
+                    left
+                }
+                // A full table has no place for the dead either: there is nothing to clean up after.
+                Err(e) if e.kind() == ErrorKind::LimitReached => {
+                    findings.push(finding(
+                        Severity::Problem,
+                        format!("nothing could be cleaned: {e}"),
+                        "close a participant, then try again",
+                    ));
+                    Vec::new()
+                }
+                Err(e) => return Err(e),
             }
-            // A full table has no place for the dead either: there is nothing to clean up after.
-            Err(e) if e.kind() == ErrorKind::LimitReached => {
-                findings.push(finding(Severity::Problem, format!("nothing could be cleaned: {e}"), "close a participant, then try again"));
-                Vec::new()
-            }
-            Err(e) => return Err(e),
-        },
+        }
     };
-    let dead: HashMap<ParticipantId, &ParticipantInfo> =
-        seen.participants.iter().filter(|p| !p.alive).map(|p| (ParticipantId { slot: p.slot, epoch: p.epoch }, p)).collect();
+    let dead: HashMap<ParticipantId, &ParticipantInfo> = seen
+        .participants
+        .iter()
+        .filter(|p| !p.alive)
+        .map(|p| (ParticipantId { slot: p.slot, epoch: p.epoch }, p))
+        .collect();
     findings.extend(left.into_iter().map(|path| left_behind(path, &dead, clean)));
     Ok(findings)
 }
@@ -122,33 +136,63 @@ fn stuck(seen: &Snapshot, findings: &mut Vec<Finding>) {
                     "publisher of '{}' waits for room: subscriber '{}' of '{}' (pid {}) {state}, {} messages behind",
                     publisher.topic, subscriber.pattern, who.label, who.pid, lag.messages
                 );
-                let remedy = if who.stopped { "continue that process (kill -CONT) or end it" } else { "read faster, raise capacity, or use overflow drop_oldest" };
+                let remedy = if who.stopped {
+                    "continue that process (kill -CONT) or end it"
+                } else {
+                    "read faster, raise capacity, or use overflow drop_oldest"
+                };
                 findings.push(finding(Severity::Warning, what, remedy));
             }
         }
     }
     for who in seen.participants.iter().filter(|p| p.stopped) {
         let what = format!("participant '{}' (pid {}) is stopped", who.label, who.pid);
-        findings.push(finding(Severity::Note, what, "it is alive and will continue unharmed; kill -CONT wakes it"));
+        findings.push(finding(
+            Severity::Note,
+            what,
+            "it is alive and will continue unharmed; kill -CONT wakes it",
+        ));
     }
     for publisher in seen.publishers.iter().filter(|p| p.orphan && p.alive) {
-        let what = format!("a finished publisher of '{}' holds {} bytes for readers still to come", publisher.topic, publisher.capacity.saturating_add(publisher.slab_bytes));
-        findings.push(finding(Severity::Note, what, "it goes when they have read it; `axonic unlink topic` drops it"));
+        let what = format!(
+            "a finished publisher of '{}' holds {} bytes for readers still to come",
+            publisher.topic,
+            publisher.capacity.saturating_add(publisher.slab_bytes)
+        );
+        findings.push(finding(
+            Severity::Note,
+            what,
+            "it goes when they have read it; `axonic unlink topic` drops it",
+        ));
     }
 }
 
 /// Files that are not what their place says.
 fn damaged(place: &Place, findings: &mut Vec<Finding>) -> Result<()> {
-    let known = |name: &String| place.participants().ends_with(name) || Directory::ALL.iter().any(|d| place.directory(*d).ends_with(name));
-    findings.extend(file::names(&place.path)?.iter().filter(|name| !known(name)).map(|name| foreign(place.path.join(name))));
+    let known = |name: &String| {
+        place.participants().ends_with(name)
+            || Directory::ALL.iter().any(|d| place.directory(*d).ends_with(name))
+    };
+    findings.extend(
+        file::names(&place.path)?
+            .iter()
+            .filter(|name| !known(name))
+            .map(|name| foreign(place.path.join(name))),
+    );
     for kind in Directory::ALL {
         let directory = place.directory(kind);
         for name in file::names(&directory)? {
             let path = directory.join(&name);
-            let id = if kind == Directory::Segments { ObjectId::of_segment(&name) } else { ObjectId::named(&name) };
+            let id = if kind == Directory::Segments {
+                ObjectId::of_segment(&name)
+            } else {
+                ObjectId::named(&name)
+            };
             let checked = match kind {
                 Directory::Regions => check_file(&path, Kind::Region, page_size()),
-                Directory::Rings if name.ends_with(CURSOR_SUFFIX) => check_file(&path, Kind::RingLink, page_size()),
+                Directory::Rings if name.ends_with(CURSOR_SUFFIX) => {
+                    check_file(&path, Kind::RingLink, page_size())
+                }
                 Directory::Rings => RingMap::check(&path, Kind::RingData),
                 _ if id.is_none() => {
                     findings.push(foreign(path));
@@ -172,7 +216,14 @@ fn damaged(place: &Place, findings: &mut Vec<Finding>) -> Result<()> {
 
 fn foreign(path: PathBuf) -> Finding {
     let what = format!("{}: axonic did not make this", path.display());
-    Finding { path: Some(path), ..finding(Severity::Warning, what, "remove it if nobody needs it; the domain's directory stays as long as it is there") }
+    Finding {
+        path: Some(path),
+        ..finding(
+            Severity::Warning,
+            what,
+            "remove it if nobody needs it; the domain's directory stays as long as it is there",
+        )
+    }
 }
 
 /// A damaged file. What a publisher, subscriber or sleeper left is of no use to anybody; regions and rings
@@ -201,10 +252,27 @@ fn is_directory(path: &Path) -> bool {
 fn space(place: &Place, findings: &mut Vec<Finding>) {
     let Some((free, all)) = file::filesystem_space(&place.path) else { return };
     if free < all / 10 {
-        let what = format!("the shared-memory filesystem of {} has {} of {} MiB left", place.path.display(), free >> 20, all >> 20);
-        findings.push(finding(Severity::Problem, what, "enlarge it (containers: --shm-size), or lower capacity and max_bytes"));
+        let what = format!(
+            "the shared-memory filesystem of {} has {} of {} MiB left",
+            place.path.display(),
+            free >> 20,
+            all >> 20
+        );
+        findings.push(finding(
+            Severity::Problem,
+            what,
+            "enlarge it (containers: --shm-size), or lower capacity and max_bytes",
+        ));
     } else if all <= 64 << 20 {
-        let what = format!("the shared-memory filesystem of {} has {} MiB in all, a container's default", place.path.display(), all >> 20);
-        findings.push(finding(Severity::Note, what, "start the container with a larger --shm-size for large messages"));
+        let what = format!(
+            "the shared-memory filesystem of {} has {} MiB in all, a container's default",
+            place.path.display(),
+            all >> 20
+        );
+        findings.push(finding(
+            Severity::Note,
+            what,
+            "start the container with a larger --shm-size for large messages",
+        ));
     }
 }

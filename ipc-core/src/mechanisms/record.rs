@@ -62,7 +62,12 @@ impl Shape {
     }
 
     pub fn unpack(word: u64) -> Shape {
-        Shape { body: word as u32, meta: (word >> 32) as u16, content: (word >> 48) as u8, flags: (word >> 56) as u8 }
+        Shape {
+            body: word as u32,
+            meta: (word >> 32) as u16,
+            content: (word >> 48) as u8,
+            flags: (word >> 56) as u8,
+        }
     }
 
     /// Where the metadata begins in the body.
@@ -105,7 +110,9 @@ impl Writer {
         let (mut head, mut seq) = (words.head.load(Ordering::Acquire), words.seq.load(Ordering::Acquire));
         let claim = words.claim.load(Ordering::Relaxed);
         let impossible = || {
-            let text = format!("it was written to {head}, its oldest record is at {claim}, which cannot be: its memory was damaged; unlink it");
+            let text = format!(
+                "it was written to {head}, its oldest record is at {claim}, which cannot be: its memory was damaged; unlink it"
+            );
             Error::new(ErrorKind::Corrupt, text)
         };
         let aligned = (head | claim).is_multiple_of(LINE as u64) && (head | seq) >> 62 == 0;
@@ -183,7 +190,8 @@ impl Writer {
         let mut at = self.claim;
         while at < target && at < self.head {
             // A damaged shape must not carry the claim past what was written.
-            let next = (at + Shape::unpack(self.map.shape(at).load(Ordering::Relaxed)).record_bytes()).min(self.head);
+            let next = (at + Shape::unpack(self.map.shape(at).load(Ordering::Relaxed)).record_bytes())
+                .min(self.head);
             if next > limit {
                 break;
             }
@@ -402,7 +410,9 @@ impl Reader {
         self.expected = expected;
         let claim = self.map.head().claim.load(Ordering::Acquire);
         if claim > self.position && claim > self.map.head().head.load(Ordering::Acquire) {
-            let text = format!("ring: it gave up all before {claim}, which was never written; its publisher's memory was damaged");
+            let text = format!(
+                "ring: it gave up all before {claim}, which was never written; its publisher's memory was damaged"
+            );
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
         Ok(())
@@ -440,7 +450,10 @@ impl Reader {
         }
         Err(Error::new(
             ErrorKind::Corrupt,
-            format!("ring: a record at {} has an impossible header ({ready:#x}); its publisher's memory was damaged", self.position),
+            format!(
+                "ring: a record at {} has an impossible header ({ready:#x}); its publisher's memory was damaged",
+                self.position
+            ),
         ))
     }
 

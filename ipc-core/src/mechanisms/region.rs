@@ -62,7 +62,10 @@ fn open_or_create(domain: &Domain, name: &str, options: &RegionOptions) -> Resul
             match open(domain, name, &path) {
                 Err(e) if e.kind() == ErrorKind::NotFound && options.create == Create::OpenOrCreate => {}
                 Err(e) if e.kind() == ErrorKind::NotFound => {
-                    let text = format!("region '{name}' does not exist in domain '{}'; make it with a size", domain.name());
+                    let text = format!(
+                        "region '{name}' does not exist in domain '{}'; make it with a size",
+                        domain.name()
+                    );
                     return Err(Error::new(ErrorKind::NotFound, text));
                 }
                 Err(e) => return Err(e),
@@ -80,14 +83,33 @@ fn open(domain: &Domain, name: &str, path: &std::path::Path) -> Result<Region> {
     let offset = page_size();
     let map = map_checked(fd.as_fd(), Kind::Region, offset, true, &path.display())?;
     let length = map.len() - offset;
-    Ok(Region { domain: Some(domain.clone()), name: name.into(), map, offset, length, created: false, fd: None })
+    Ok(Region {
+        domain: Some(domain.clone()),
+        name: name.into(),
+        map,
+        offset,
+        length,
+        created: false,
+        fd: None,
+    })
 }
 
 /// `None`: somebody else made it meanwhile and it may be opened.
-fn create(domain: &Domain, name: &str, path: &std::path::Path, options: &RegionOptions) -> Result<Option<Region>> {
-    let size = options.size.filter(|size| *size > 0 && *size <= isize::MAX as usize - page_size()).ok_or_else(|| {
-        Error::new(ErrorKind::InvalidArgument, format!("region '{name}' does not exist; give a size in bytes, at least 1, to make it"))
-    })?;
+fn create(
+    domain: &Domain,
+    name: &str,
+    path: &std::path::Path,
+    options: &RegionOptions,
+) -> Result<Option<Region>> {
+    let size = options
+        .size
+        .filter(|size| *size > 0 && *size <= isize::MAX as usize - page_size())
+        .ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("region '{name}' does not exist; give a size in bytes, at least 1, to make it"),
+            )
+        })?;
     let inner = domain.inner();
     let offset = page_size();
     let fd = inner.create_file(Directory::Regions, offset + size)?;
@@ -95,10 +117,20 @@ fn create(domain: &Domain, name: &str, path: &std::path::Path, options: &RegionO
     map.at::<Header>(0).write(Kind::Region, offset + size, inner.me(), inner.new_id());
     map.at::<SharedName>(size_of::<Header>()).write(name);
     match file::link(fd.as_fd(), path) {
-        Ok(()) => Ok(Some(Region { domain: Some(domain.clone()), name: name.into(), map, offset, length: size, created: true, fd: None })),
+        Ok(()) => Ok(Some(Region {
+            domain: Some(domain.clone()),
+            name: name.into(),
+            map,
+            offset,
+            length: size,
+            created: true,
+            fd: None,
+        })),
         Err(FileErrno::EEXIST) if options.create == Create::OpenOrCreate => Ok(None),
         Err(FileErrno::EEXIST) => {
-            let text = format!("region '{name}' exists already; open it, or remove it with `axonic unlink region {name}`");
+            let text = format!(
+                "region '{name}' exists already; open it, or remove it with `axonic unlink region {name}`"
+            );
             Err(Error::new(ErrorKind::AlreadyExists, text))
         }
         Err(e) => Err(os_error(e, format!("creating region '{name}'"))),
@@ -129,7 +161,10 @@ impl Region {
         match size {
             Some(size) if size != self.length => Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("region '{}' has {} bytes, not {size}; open it without a size, or unlink it first", self.name, self.length),
+                format!(
+                    "region '{}' has {} bytes, not {size}; open it without a size, or unlink it first",
+                    self.name, self.length
+                ),
             )),
             _ => Ok(self),
         }
@@ -199,7 +234,10 @@ impl Region {
             Some(end) if end <= self.length => Ok(()),
             _ => Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("region '{}': {length} bytes at {offset} are outside its {} bytes", self.name, self.length),
+                format!(
+                    "region '{}': {length} bytes at {offset} are outside its {} bytes",
+                    self.name, self.length
+                ),
             )),
         }
     }

@@ -7,8 +7,8 @@
 
 use super::record::{self, Next, Reader, RingMap, Shape, Writer};
 use super::topic::lifetime;
-use crate::domain::participants::Death;
 use crate::domain::layout::{Header, Kind, LINE, ObjectId, ParticipantId, SharedName, map_checked};
+use crate::domain::participants::Death;
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, Wait, closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -155,7 +155,10 @@ pub(crate) fn unlink(domain: &Domain, name: &str) -> Result<bool> {
     // A damaged cursor can hold no lock that counts.
     let fd = file::open_existing(&cursor, true).ok();
     if fd.as_ref().is_some_and(|fd| !lock::try_lock_all(fd.as_fd(), 2)) {
-        return Err(Error::new(ErrorKind::Busy, format!("ring '{name}' is open in a live process; close it there first")));
+        return Err(Error::new(
+            ErrorKind::Busy,
+            format!("ring '{name}' is open in a live process; close it there first"),
+        ));
     }
     let was = file::remove(&data)?;
     Ok(file::remove(&cursor)? || was)
@@ -226,8 +229,9 @@ fn is_spent(map: &Arc<RingMap>, position: u64) -> bool {
 impl End {
     fn open(domain: Domain, name: &str, options: &RingOptions, role: Role) -> Result<End> {
         check_name("ring", name)?;
-        let capacity = record::round_capacity(options.capacity.saturating_add(record::RECORD_HEADER + 128), "capacity")
-            .map_err(|e| e.of("ring", name))?;
+        let capacity =
+            record::round_capacity(options.capacity.saturating_add(record::RECORD_HEADER + 128), "capacity")
+                .map_err(|e| e.of("ring", name))?;
         lifetime::arrive(&domain);
         let (data, _) = paths(&domain, name);
         End::enter_ring(domain, name, options, role, capacity).map_err(|e| {
@@ -237,14 +241,21 @@ impl End {
         })
     }
 
-    fn enter_ring(domain: Domain, name: &str, options: &RingOptions, role: Role, capacity: usize) -> Result<End> {
+    fn enter_ring(
+        domain: Domain,
+        name: &str,
+        options: &RingOptions,
+        role: Role,
+        capacity: usize,
+    ) -> Result<End> {
         let (data_path, cursor_path) = paths(&domain, name);
         let mut patience = 5;
         loop {
             make_data(&domain, name, &data_path, capacity)?;
             make_cursor(&domain, name, &cursor_path)?;
             // Somebody may take the ring away between making and opening it: then make it anew.
-            let opened = file::open_existing(&cursor_path, true).and_then(|c| Ok((c, file::open_existing(&data_path, role == Role::Producer)?)));
+            let opened = file::open_existing(&cursor_path, true)
+                .and_then(|c| Ok((c, file::open_existing(&data_path, role == Role::Producer)?)));
             let (cursor_fd, data_fd) = match opened {
                 Err(e) if e.kind() == ErrorKind::NotFound => continue,
                 other => other?,
@@ -256,7 +267,10 @@ impl End {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 }
-                let text = format!("ring '{name}' has a live {} already and there can be one; close it first, or use another name", role.name());
+                let text = format!(
+                    "ring '{name}' has a live {} already and there can be one; close it first, or use another name",
+                    role.name()
+                );
                 return Err(Error::new(ErrorKind::Busy, text));
             }
             if file::is_unlinked(cursor_fd.as_fd()) || file::is_unlinked(data_fd.as_fd()) {
@@ -266,12 +280,25 @@ impl End {
         }
     }
 
-    fn join(domain: Domain, name: &str, options: &RingOptions, role: Role, data_fd: OwnedFd, cursor_fd: OwnedFd) -> Result<End> {
+    fn join(
+        domain: Domain,
+        name: &str,
+        options: &RingOptions,
+        role: Role,
+        data_fd: OwnedFd,
+        cursor_fd: OwnedFd,
+    ) -> Result<End> {
         let inner = domain.inner();
         let what = format!("ring '{name}'");
         let data = RingMap::open_fd(data_fd.as_fd(), Kind::RingData, role == Role::Producer, &what)?;
         let mapped = file::reopen(cursor_fd.as_fd())?;
-        let cursor = map_checked(mapped.as_fd(), Kind::RingLink, size_of::<CursorHead>(), role == Role::Consumer, &what)?;
+        let cursor = map_checked(
+            mapped.as_fd(),
+            Kind::RingLink,
+            size_of::<CursorHead>(),
+            role == Role::Consumer,
+            &what,
+        )?;
         let lock = LockFd::new(cursor_fd)?;
         let mut waiter = Waiter::new(&inner.directory(Directory::Bells), inner.new_id(), inner.access())?;
         let light = inner.participants.is_registered(inner.me());
@@ -279,7 +306,20 @@ impl End {
         let held = Arc::new(Held);
         let attached: Weak<dyn Attached> = Arc::<Held>::downgrade(&held);
         inner.attach(attached);
-        Ok(End { _held: held, name: name.into(), options: options.clone(), role, data: Arc::new(data), cursor, lock, waiter, peer: None, peer_death: None, light, domain })
+        Ok(End {
+            _held: held,
+            name: name.into(),
+            options: options.clone(),
+            role,
+            data: Arc::new(data),
+            cursor,
+            lock,
+            waiter,
+            peer: None,
+            peer_death: None,
+            light,
+            domain,
+        })
     }
 
     fn cursor_head(&self) -> &CursorHead {
@@ -288,11 +328,16 @@ impl End {
 
     /// How far was read, if it can be true. The writer's note of its head may lag behind by a record.
     fn position(&self) -> Result<u64> {
-        let (position, head) = (self.cursor_head().position.load(Ordering::Acquire), self.data.head().head.load(Ordering::Acquire));
+        let (position, head) = (
+            self.cursor_head().position.load(Ordering::Acquire),
+            self.data.head().head.load(Ordering::Acquire),
+        );
         if position.is_multiple_of(LINE as u64) && position.abs_diff(head) <= self.data.capacity() {
             return Ok(position);
         }
-        let text = format!("it was written to {head} and read to {position}, which cannot be: its memory was damaged; unlink it");
+        let text = format!(
+            "it was written to {head} and read to {position}, which cannot be: its memory was damaged; unlink it"
+        );
         Err(Error::new(ErrorKind::Corrupt, text))
     }
 
@@ -364,7 +409,9 @@ impl End {
         let mut death = None;
         if owner != inner.me() {
             death = inner.participants.death_of(owner, inner.me()).map_err(named)?;
-            self.waiter.watch(owner, death.clone(), inner.participants.is_registered(owner)).map_err(|e| e.of("ring", &self.name))?;
+            self.waiter
+                .watch(owner, death.clone(), inner.participants.is_registered(owner))
+                .map_err(|e| e.of("ring", &self.name))?;
         }
         self.light &= !inner.participants.lacks_barrier(owner);
         // Known only now that its death would be noticed too.
@@ -398,12 +445,16 @@ impl End {
         if self.domain.is_closed() {
             return closed(&format!("{what}: its domain '{}'", self.domain.name()));
         }
-        Error::new(ErrorKind::Forked, format!("{what} was carried over a fork; the parent process has it and there can be one"))
+        Error::new(
+            ErrorKind::Forked,
+            format!("{what} was carried over a fork; the parent process has it and there can be one"),
+        )
     }
 
     /// A child made by raw clone keeps the lock of its dead parent, so the lock alone does not tell.
     fn peer_is_there(&self) -> bool {
-        lock::is_locked(self.lock.as_fd(), self.role.other() as u64) && !self.peer_death.as_ref().is_some_and(|death| death.came())
+        lock::is_locked(self.lock.as_fd(), self.role.other() as u64)
+            && !self.peer_death.as_ref().is_some_and(|death| death.came())
     }
 
     fn fd(&mut self) -> Result<RawFd> {
@@ -455,7 +506,9 @@ impl End {
             return false;
         }
         // A ring that has lost its name already may have given it to another.
-        if !file::is_unlinked(self.lock.as_fd()) && is_spent(&self.data, self.cursor_head().position.load(Ordering::Acquire)) {
+        if !file::is_unlinked(self.lock.as_fd())
+            && is_spent(&self.data, self.cursor_head().position.load(Ordering::Acquire))
+        {
             let (data, cursor) = paths(&self.domain, &self.name);
             file::unlink(&data);
             file::unlink(&cursor);
@@ -581,7 +634,11 @@ impl RingProducer {
     #[inline(always)]
     fn shape(&self, length: usize) -> Result<Shape> {
         if length > self.end.limit() {
-            let text = format!("ring '{}': a message of {length} bytes, the largest is {}; make the ring with a larger capacity", self.end.name, self.end.limit());
+            let text = format!(
+                "ring '{}': a message of {length} bytes, the largest is {}; make the ring with a larger capacity",
+                self.end.name,
+                self.end.limit()
+            );
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
         Ok(Shape { body: length as u32, meta: 0, content: 0, flags: 0 })
@@ -628,7 +685,13 @@ impl RingProducer {
     #[cold]
     fn full(&self, kind: ErrorKind) -> Error {
         let who = if self.end.peer_is_there() { "its consumer is behind" } else { "it has no consumer" };
-        Error::new(kind, format!("ring '{}': no room, {who}; read it faster or make it with a larger capacity", self.end.name))
+        Error::new(
+            kind,
+            format!(
+                "ring '{}': no room, {who}; read it faster or make it with a larger capacity",
+                self.end.name
+            ),
+        )
     }
 }
 
@@ -739,13 +802,20 @@ impl RingConsumer {
         if !came || self.taken.is_some() || self.end.peer_is_there() || self.look()? {
             return Ok(());
         }
-        let text = format!("ring '{}': its producer ended and everything it sent was read; wait for another one, or close it", self.end.name);
+        let text = format!(
+            "ring '{}': its producer ended and everything it sent was read; wait for another one, or close it",
+            self.end.name
+        );
         Err(Error::new(ErrorKind::Disconnected, text))
     }
 
     #[cold]
     fn timed_out(&self, timeout: Option<Duration>) -> Error {
-        let text = format!("ring '{}': no message within {:?}; give it more time, or see with `axonic stat` whether somebody writes", self.end.name, timeout.unwrap_or_default());
+        let text = format!(
+            "ring '{}': no message within {:?}; give it more time, or see with `axonic stat` whether somebody writes",
+            self.end.name,
+            timeout.unwrap_or_default()
+        );
         Error::new(ErrorKind::Timeout, text)
     }
 }
@@ -815,5 +885,9 @@ pub(crate) fn ring_position(cursor: &Path) -> Result<(u64, bool, bool)> {
     let fd = file::open_existing(cursor, true)?;
     let map = map_checked(fd.as_fd(), Kind::RingLink, size_of::<CursorHead>(), false, &cursor.display())?;
     let position = map.at::<CursorHead>(0).position.load(Ordering::Acquire);
-    Ok((position, lock::is_locked(fd.as_fd(), Role::Producer as u64), lock::is_locked(fd.as_fd(), Role::Consumer as u64)))
+    Ok((
+        position,
+        lock::is_locked(fd.as_fd(), Role::Producer as u64),
+        lock::is_locked(fd.as_fd(), Role::Consumer as u64),
+    ))
 }

@@ -84,7 +84,9 @@ pub fn make_bell(path: &Path, access: &Access) -> Result<OwnedFd> {
         Err(Errno::EEXIST) => {}
         Err(e) => return Err(os_error(e, format!("making the bell {}", path.display()))),
     }
-    let made = file::set_group(path, access.group).and_then(|()| file::set_mode(path, access.mode)).and_then(|()| open_bell(path));
+    let made = file::set_group(path, access.group)
+        .and_then(|()| file::set_mode(path, access.mode))
+        .and_then(|()| open_bell(path));
     if made.is_err() {
         file::unlink(path);
     }
@@ -95,7 +97,12 @@ pub fn make_bell(path: &Path, access: &Access) -> Result<OwnedFd> {
 /// open for writing alone would wait for one. What is no FIFO is not written to.
 pub fn open_bell(path: &Path) -> Result<OwnedFd> {
     let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-    let foreign = || Err(Error::new(ErrorKind::Corrupt, format!("the bell {}: it is not a FIFO; remove it", path.display())));
+    let foreign = || {
+        Err(Error::new(
+            ErrorKind::Corrupt,
+            format!("the bell {}: it is not a FIFO; remove it", path.display()),
+        ))
+    };
     match open(path, flags, Mode::empty()) {
         Ok(fd) if file::is_fifo(fd.as_fd()) => Ok(fd),
         Ok(_) | Err(Errno::ELOOP | Errno::EISDIR | Errno::ENXIO) => foreign(),
@@ -120,7 +127,8 @@ pub struct Timer(TimerFd);
 impl Timer {
     pub fn every(period: Duration) -> Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(|e| os_error(e, "creating a timer"))?;
+        let timer =
+            TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(|e| os_error(e, "creating a timer"))?;
         timer
             .set(Expiration::Interval(period.into()), TimerSetTimeFlags::empty())
             .map_err(|e| os_error(e, format!("starting a timer of {period:?}")))?;

@@ -33,8 +33,9 @@ impl Access {
 /// Makes an unnamed file of `size` bytes in `directory`, all of them allocated: a full filesystem
 /// is an error here and never a SIGBUS later.
 pub fn create_unnamed(directory: &Path, size: u64, access: &Access) -> Result<OwnedFd> {
-    let fd = open(directory, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))
-        .map_err(|e| os_error(e, format!("creating a shared file in {}", directory.display())))?;
+    let fd =
+        open(directory, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))
+            .map_err(|e| os_error(e, format!("creating a shared file in {}", directory.display())))?;
     allocate(fd.as_fd(), size, &directory.display())?;
     fchmod(&fd, Mode::from_bits_truncate(access.mode))
         .map_err(|e| os_error(e, format!("setting mode {:o} in {}", access.mode, directory.display())))?;
@@ -78,7 +79,10 @@ pub fn link_or_error(fd: BorrowedFd<'_>, path: &Path) -> Result<()> {
 pub fn open_existing(path: &Path, writable: bool) -> Result<OwnedFd> {
     let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };
     let foreign = || {
-        let text = format!("{}: it is a link, a directory or a device, not a file of axonic; remove it", path.display());
+        let text = format!(
+            "{}: it is a link, a directory or a device, not a file of axonic; remove it",
+            path.display()
+        );
         Err(Error::new(ErrorKind::Corrupt, text))
     };
     match open(path, access | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK, Mode::empty()) {
@@ -106,7 +110,9 @@ pub fn is_fifo(fd: BorrowedFd<'_>) -> bool {
 pub fn reopen(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     open(path.as_str(), OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map_err(|e| match e {
-        Errno::ENOENT => Error::new(ErrorKind::Unsupported, "opening a shared file anew: axonic needs /proc, mount it"),
+        Errno::ENOENT => {
+            Error::new(ErrorKind::Unsupported, "opening a shared file anew: axonic needs /proc, mount it")
+        }
         e => os_error(e, "opening a shared file anew"),
     })
 }
@@ -136,17 +142,20 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
 /// Gives a path to a group.
 pub fn set_group(path: &Path, group: Option<u32>) -> Result<()> {
     let Some(group) = group else { return Ok(()) };
-    chown(path, None, Some(Gid::from_raw(group)))
-        .map_err(|e| os_error(e, format!("giving {} to group {group} (its maker must be a member)", path.display())))
+    chown(path, None, Some(Gid::from_raw(group))).map_err(|e| {
+        os_error(e, format!("giving {} to group {group} (its maker must be a member)", path.display()))
+    })
 }
 
 /// Makes a directory if it is missing, with exactly these permissions, or not at all. Whether it made it.
 pub fn ensure_directory(path: &Path, access: &Access) -> Result<bool> {
     match nix::unistd::mkdir(path, Mode::from_bits_truncate(access.directory_mode() & 0o700)) {
         Ok(()) => {
-            let dressed = set_group(path, access.group).and_then(|()| set_mode(path, access.directory_mode()));
+            let dressed =
+                set_group(path, access.group).and_then(|()| set_mode(path, access.directory_mode()));
             if dressed.is_err() {
-                let _ = nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, path, nix::unistd::UnlinkatFlags::RemoveDir);
+                let _ =
+                    nix::unistd::unlinkat(nix::fcntl::AT_FDCWD, path, nix::unistd::UnlinkatFlags::RemoveDir);
             }
             dressed.map(|()| true)
         }
@@ -182,7 +191,9 @@ pub fn inspect_directory(path: &Path, what: &str) -> Result<Owner> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_PATH | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let fd = match open(path, flags, Mode::empty()) {
         Ok(fd) => fd,
-        Err(Errno::ELOOP | Errno::ENOTDIR) => return Err(distrust(what, "it is not a directory but a link or a file")),
+        Err(Errno::ELOOP | Errno::ENOTDIR) => {
+            return Err(distrust(what, "it is not a directory but a link or a file"));
+        }
         Err(Errno::ENOENT) => {
             let remedy = "make it (mkdir -m 700), or set AXONIC_RUNTIME_DIR to an existing directory on a tmpfs such as /dev/shm";
             return Err(Error::new(ErrorKind::NotFound, format!("{what} does not exist; {remedy}")));
@@ -190,7 +201,8 @@ pub fn inspect_directory(path: &Path, what: &str) -> Result<Owner> {
         Err(e) => return Err(os_error(e, format!("opening {what}"))),
     };
     let stat = look(fd.as_fd())?;
-    let filesystem = fstatfs(&fd).map_err(|e| os_error(e, format!("looking at the filesystem of {}", path.display())))?;
+    let filesystem =
+        fstatfs(&fd).map_err(|e| os_error(e, format!("looking at the filesystem of {}", path.display())))?;
     if filesystem.filesystem_type() != TMPFS_MAGIC {
         return Err(distrust(what, "it is not on a tmpfs, so its memory would be written to a disk"));
     }
@@ -199,7 +211,8 @@ pub fn inspect_directory(path: &Path, what: &str) -> Result<Owner> {
 
 /// The error of a directory that is not fit to hold shared memory.
 pub fn distrust(what: &str, why: &str) -> Error {
-    let remedy = "remove it, or set AXONIC_RUNTIME_DIR to a directory of your own on a tmpfs such as /dev/shm";
+    let remedy =
+        "remove it, or set AXONIC_RUNTIME_DIR to a directory of your own on a tmpfs such as /dev/shm";
     Error::new(ErrorKind::PermissionDenied, format!("{what}: {why}; {remedy}"))
 }
 
@@ -241,9 +254,13 @@ pub fn exists(path: &Path) -> bool {
 /// The names in a directory; a missing directory has none. Not being able to look is an error, so that
 /// nobody takes it for an empty directory.
 pub fn names(directory: &Path) -> Result<Vec<String>> {
-    let failed = |e: std::io::Error| os_error(Errno::from_raw(e.raw_os_error().unwrap_or(0)), format!("listing {}", directory.display()));
+    let failed = |e: std::io::Error| {
+        os_error(Errno::from_raw(e.raw_os_error().unwrap_or(0)), format!("listing {}", directory.display()))
+    };
     match std::fs::read_dir(directory) {
-        Ok(entries) => entries.map(|e| Ok(e.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect(),
+        Ok(entries) => {
+            entries.map(|e| Ok(e.map_err(failed)?.file_name().to_string_lossy().into_owned())).collect()
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(e) => Err(failed(e)),
     }
@@ -278,7 +295,8 @@ pub fn create_sealed(data: &[u8]) -> Result<OwnedFd> {
     while written < data.len() {
         written += nix::sys::uio::pwrite(&fd, &data[written..], written as i64).map_err(failed)?;
     }
-    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
+    let seals =
+        SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SEAL;
     fcntl(&fd, FcntlArg::F_ADD_SEALS(seals)).map_err(failed)?;
     Ok(fd)
 }

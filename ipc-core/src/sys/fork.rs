@@ -13,7 +13,8 @@ static PAGE: OnceLock<usize> = OnceLock::new();
 /// Tokens are never zero (a wiped page) and grow, so a child's differs from its parent's.
 static LAST: AtomicU64 = AtomicU64::new(0);
 /// Where the hot path finds the page; null until the first handle is made.
-static WORD: std::sync::atomic::AtomicPtr<AtomicU64> = std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+static WORD: std::sync::atomic::AtomicPtr<AtomicU64> =
+    std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
 
 /// Descriptors whose OFD locks a child must not keep alive. Zero is an empty place; the table
 /// stores descriptor + 1. A fixed table, because an atfork handler must not allocate or lock.
@@ -50,7 +51,14 @@ fn make_page() -> usize {
     let length = super::mapping::page_size();
     // SAFETY: an anonymous private mapping of one page at an address of the kernel's choice.
     let page = unsafe {
-        libc::mmap(std::ptr::null_mut(), length, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+        libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
     };
     assert!(page != libc::MAP_FAILED, "axonic: no memory for one page");
     // SAFETY: the page just mapped; wiping it on fork is the whole point.
@@ -86,7 +94,9 @@ impl LockFd {
         use std::os::fd::AsRawFd;
         let token = renew();
         let stored = fd.as_raw_fd() + 1;
-        let free = |place: &&AtomicI32| place.compare_exchange(0, stored, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        let free = |place: &&AtomicI32| {
+            place.compare_exchange(0, stored, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
         if LOCKS.iter().find(free).is_none() {
             return Err(crate::error::Error::new(
                 crate::error::ErrorKind::LimitReached,
@@ -102,7 +112,9 @@ impl LockFd {
     }
 
     fn forget_place(&self, raw: RawFd) {
-        let _ = LOCKS.iter().find(|place| place.compare_exchange(raw + 1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok());
+        let _ = LOCKS
+            .iter()
+            .find(|place| place.compare_exchange(raw + 1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok());
     }
 }
 

@@ -9,7 +9,13 @@ use nix::libc;
 use std::os::fd::BorrowedFd;
 
 fn byte(kind: libc::c_int, at: u64) -> libc::flock {
-    libc::flock { l_type: kind as libc::c_short, l_whence: libc::SEEK_SET as libc::c_short, l_start: at as i64, l_len: 1, l_pid: 0 }
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: at as i64,
+        l_len: 1,
+        l_pid: 0,
+    }
 }
 
 /// Takes the lock on one byte; `false` when another description holds it.

@@ -119,9 +119,11 @@ impl Mirror {
         let whole = NonZeroUsize::new(2 * length).ok_or_else(|| map_error(libc::EINVAL, 0))?;
         let half = NonZeroUsize::new(length).ok_or_else(|| map_error(libc::EINVAL, 0))?;
         // SAFETY: reserves address space of the kernel's choice, without access.
-        let base = unsafe { mmap_anonymous(None, whole, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }.map_err(failed)?;
+        let base = unsafe { mmap_anonymous(None, whole, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE) }
+            .map_err(failed)?;
         let mirror = Mirror { base: base.cast(), length };
-        let access = if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
+        let access =
+            if writable { ProtFlags::PROT_READ | ProtFlags::PROT_WRITE } else { ProtFlags::PROT_READ };
         let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED | MapFlags::MAP_POPULATE;
         for at in [0, length] {
             let address = NonZeroUsize::new(base.as_ptr() as usize + at);
@@ -145,7 +147,8 @@ impl Drop for Mirror {
 
 fn map_error(errno: i32, length: usize) -> Error {
     if errno == libc::ENOMEM {
-        let why = "no address space or too many mappings: raise vm.max_map_count or the process's memory limit";
+        let why =
+            "no address space or too many mappings: raise vm.max_map_count or the process's memory limit";
         return Error::new(ErrorKind::NoSpace, format!("mapping {length} bytes of shared memory: {why}"));
     }
     os_error(nix::errno::Errno::from_raw(errno), format!("mapping {length} bytes of shared memory"))

@@ -32,15 +32,35 @@ mod errno {
     /// Names a failed system call: `what` says what was being done to which object.
     pub fn os_error(errno: Errno, what: impl std::fmt::Display) -> Error {
         let (kind, remedy) = match errno {
-            Errno::EMFILE => (ErrorKind::LimitReached, "this process has no file descriptors left: raise `ulimit -n` or close handles"),
-            Errno::ENFILE => (ErrorKind::LimitReached, "the system has no file descriptors left: raise fs.file-max"),
-            Errno::ENOSPC | Errno::EDQUOT => (ErrorKind::NoSpace, "the shared-memory filesystem is full: enlarge it (containers: --shm-size), lower capacity or max_bytes, or run `axonic doctor --clean`"),
-            Errno::EFBIG => (ErrorKind::LimitReached, "this process may not make files that large: raise `ulimit -f`, or lower capacity or max_bytes"),
+            Errno::EMFILE => (
+                ErrorKind::LimitReached,
+                "this process has no file descriptors left: raise `ulimit -n` or close handles",
+            ),
+            Errno::ENFILE => {
+                (ErrorKind::LimitReached, "the system has no file descriptors left: raise fs.file-max")
+            }
+            Errno::ENOSPC | Errno::EDQUOT => (
+                ErrorKind::NoSpace,
+                "the shared-memory filesystem is full: enlarge it (containers: --shm-size), lower capacity or max_bytes, or run `axonic doctor --clean`",
+            ),
+            Errno::EFBIG => (
+                ErrorKind::LimitReached,
+                "this process may not make files that large: raise `ulimit -f`, or lower capacity or max_bytes",
+            ),
             Errno::ENOLCK => (ErrorKind::LimitReached, "the system has no file locks left: close handles"),
-            Errno::ENAMETOOLONG => (ErrorKind::InvalidArgument, "the path is too long: use a shorter runtime directory (AXONIC_RUNTIME_DIR) or name"),
+            Errno::ENAMETOOLONG => (
+                ErrorKind::InvalidArgument,
+                "the path is too long: use a shorter runtime directory (AXONIC_RUNTIME_DIR) or name",
+            ),
             Errno::ENOMEM => (ErrorKind::NoSpace, "the system has no memory or address space left for it"),
-            Errno::EACCES | Errno::EPERM => (ErrorKind::PermissionDenied, "check the owner and mode of the runtime directory (AXONIC_RUNTIME_DIR)"),
-            Errno::EROFS => (ErrorKind::PermissionDenied, "the runtime directory is read-only: point AXONIC_RUNTIME_DIR at a writable tmpfs"),
+            Errno::EACCES | Errno::EPERM => (
+                ErrorKind::PermissionDenied,
+                "check the owner and mode of the runtime directory (AXONIC_RUNTIME_DIR)",
+            ),
+            Errno::EROFS => (
+                ErrorKind::PermissionDenied,
+                "the runtime directory is read-only: point AXONIC_RUNTIME_DIR at a writable tmpfs",
+            ),
             Errno::ENOENT => (ErrorKind::NotFound, "it does not exist: make it first"),
             Errno::EEXIST => (ErrorKind::AlreadyExists, "it exists already: remove it first"),
             Errno::EINTR => (ErrorKind::Interrupted, "a signal interrupted it: try again"),

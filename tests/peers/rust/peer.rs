@@ -13,15 +13,21 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["send", domain, topic, mode, sizes, count] => send(domain, topic, mode, &lengths(sizes), number(count)),
-        ["recv", domain, topic, mode, sizes, count] => receive(domain, topic, mode, &lengths(sizes), number(count)),
+        ["send", domain, topic, mode, sizes, count] => {
+            send(domain, topic, mode, &lengths(sizes), number(count))
+        }
+        ["recv", domain, topic, mode, sizes, count] => {
+            receive(domain, topic, mode, &lengths(sizes), number(count))
+        }
         ["errors"] => {
             ErrorKind::ALL.iter().for_each(|kind| println!("{} {}", kind.number(), kind.name()));
             Ok(())
         }
         ["raise", domain] => raise(domain),
         _ => {
-            eprintln!("usage: peer send|recv <domain> <topic> <mode> <sizes> <count> | errors | raise <domain>");
+            eprintln!(
+                "usage: peer send|recv <domain> <topic> <mode> <sizes> <count> | errors | raise <domain>"
+            );
             std::process::exit(2);
         }
     };
@@ -87,7 +93,12 @@ fn receive(domain: &str, topic: &str, mode: &str, sizes: &[usize], count: usize)
             };
             match data {
                 Some(total) if missed == 0 => sum = sum.wrapping_add(total),
-                _ => return Err(Error::new(ErrorKind::Corrupt, format!("message {got} of {size} bytes, {missed} missed"))),
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::Corrupt,
+                        format!("message {got} of {size} bytes, {missed} missed"),
+                    ));
+                }
             }
             got += 1;
         }
@@ -104,7 +115,8 @@ fn check(data: &[u8], k: usize, size: usize) -> Option<u32> {
 
 fn raise(name: &str) -> Result<()> {
     let domain = Domain::open(name)?;
-    let tell = |case: &str, kind: Option<ErrorKind>| println!("{case} {}", kind.map_or("none", ErrorKind::name));
+    let tell =
+        |case: &str, kind: Option<ErrorKind>| println!("{case} {}", kind.map_or("none", ErrorKind::name));
     tell("invalid-name", domain.publisher("a/b", &PublisherOptions::default()).err().map(|e| e.kind()));
     let missing = RegionOptions { create: Create::Open, ..Default::default() };
     tell("not-found", domain.region("missing", &missing).err().map(|e| e.kind()));

@@ -1,8 +1,8 @@
 //! The memory of a ring: its head, and its data mapped twice back to back so that every record is contiguous.
 
 use super::{RECORD_HEADER, Shape};
-use crate::domain::{Directory, Inner};
 use crate::domain::layout::{Header, Kind, LINE, SharedName, map_head};
+use crate::domain::{Directory, Inner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file;
@@ -98,7 +98,11 @@ impl RingMap {
     }
 
     /// Makes an unnamed ring file; the caller fills the rest of its head and links it.
-    pub fn create(domain: &Inner, directory: Directory, capacity: usize) -> Result<(std::os::fd::OwnedFd, RingMap)> {
+    pub fn create(
+        domain: &Inner,
+        directory: Directory,
+        capacity: usize,
+    ) -> Result<(std::os::fd::OwnedFd, RingMap)> {
         let offset = RingMap::data_offset();
         let fd = domain.create_file(directory, offset + capacity)?;
         let control = Mapping::new(fd.as_fd(), offset, true)?;
@@ -116,11 +120,20 @@ impl RingMap {
     }
 
     /// Maps an open ring file; to write only for the holder of the writer's role.
-    pub fn open_fd(fd: BorrowedFd<'_>, kind: Kind, writable: bool, what: &dyn std::fmt::Display) -> Result<RingMap> {
+    pub fn open_fd(
+        fd: BorrowedFd<'_>,
+        kind: Kind,
+        writable: bool,
+        what: &dyn std::fmt::Display,
+    ) -> Result<RingMap> {
         let offset = RingMap::data_offset();
         let (control, capacity) = RingMap::open_control(fd, kind, what)?;
         let control = if writable { Mapping::new(fd, offset, true)? } else { control };
-        Ok(RingMap { control: Head::new(control), data: Mirror::new(fd, offset, capacity as usize, writable)?, capacity })
+        Ok(RingMap {
+            control: Head::new(control),
+            data: Mirror::new(fd, offset, capacity as usize, writable)?,
+            capacity,
+        })
     }
 
     /// Checks an existing ring without mapping its data.
@@ -136,9 +149,12 @@ impl RingMap {
         let control = map_head(fd, kind, offset, what)?;
         let capacity = control.at::<RingHead>(0).capacity.load(Ordering::Relaxed);
         let starts = control.at::<RingHead>(0).data_offset.load(Ordering::Relaxed);
-        let possible = (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
+        let possible =
+            (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
         if !possible || starts != offset as u64 || size as u64 != starts + capacity {
-            let text = format!("{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes; remove it (`axonic doctor` tells how)");
+            let text = format!(
+                "{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes; remove it (`axonic doctor` tells how)"
+            );
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
         Ok((control, capacity))

@@ -66,7 +66,8 @@ impl RingMap {
         for (i, chunk) in body.chunks(8).enumerate() {
             let mut padded = [0; 8];
             padded[..chunk.len()].copy_from_slice(chunk);
-            self.word(position + (RECORD_HEADER + 8 * i) as u64).store(u64::from_le_bytes(padded), Ordering::Relaxed);
+            self.word(position + (RECORD_HEADER + 8 * i) as u64)
+                .store(u64::from_le_bytes(padded), Ordering::Relaxed);
         }
     }
 

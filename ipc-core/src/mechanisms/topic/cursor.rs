@@ -3,12 +3,12 @@
 //! It says what the subscriber wants (pattern), how far it has read each ring (cursors), which slab
 //! slots it looks at (pins) and whether it sleeps (armed).
 
-use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
-use crate::domain::{Attached, Directory, Domain, lock};
-use crate::error::{Error, ErrorKind, Result};
 use super::lifetime;
 pub use super::steps::Cursor;
 use super::steps::announce;
+use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
+use crate::domain::{Attached, Directory, Domain, lock};
+use crate::error::{Error, ErrorKind, Result};
 use crate::name::Pattern;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::{open_bell, ring};
@@ -60,7 +60,8 @@ pub struct SubscriberHead {
 unsafe impl Shared for SubscriberHead {}
 
 const _: () = assert!(offset_of!(SubscriberHead, armed) == 512 && offset_of!(SubscriberHead, closed) == 640);
-const _: () = assert!(offset_of!(SubscriberHead, cursors) == 896 && offset_of!(SubscriberHead, cursors) % LINE == 0);
+const _: () =
+    assert!(offset_of!(SubscriberHead, cursors) == 896 && offset_of!(SubscriberHead, cursors) % LINE == 0);
 
 /// Bytes of the file.
 pub fn file_size() -> usize {
@@ -87,7 +88,13 @@ pub struct SubscriberShared {
 
 impl SubscriberShared {
     /// Makes the page and gives it its name; from now on publishers see it.
-    pub fn create(domain: &Domain, id: ObjectId, bell: &Path, pattern: &str, max_borrowed: usize) -> Result<SubscriberShared> {
+    pub fn create(
+        domain: &Domain,
+        id: ObjectId,
+        bell: &Path,
+        pattern: &str,
+        max_borrowed: usize,
+    ) -> Result<SubscriberShared> {
         let inner = domain.inner();
         let directory = inner.directory(Directory::Subscribers);
         let fd = inner.create_file(Directory::Subscribers, file_size())?;
@@ -99,7 +106,15 @@ impl SubscriberShared {
         let path = directory.join(id.to_string());
         file::link_or_error(fd.as_fd(), &path)?;
         let free = Mutex::new((0..max_borrowed as u16).rev().collect());
-        Ok(SubscriberShared { id, domain: domain.clone(), head, path, bell: bell.into(), most: max_borrowed, free })
+        Ok(SubscriberShared {
+            id,
+            domain: domain.clone(),
+            head,
+            path,
+            bell: bell.into(),
+            most: max_borrowed,
+            free,
+        })
     }
 
     #[inline(always)]
@@ -164,11 +179,14 @@ impl Attached for SubscriberShared {
         let head = self.head();
         if head.closed.swap(1, Ordering::AcqRel) == 0 {
             let bells = self.domain.inner().directory(Directory::Bells);
-            for cursor in &head.cursors[..(head.cursors_high.load(Ordering::Relaxed) as usize).min(MAX_RINGS)] {
+            for cursor in &head.cursors[..(head.cursors_high.load(Ordering::Relaxed) as usize).min(MAX_RINGS)]
+            {
                 cursor.position.store(NOWHERE, Ordering::Release);
                 let ring_id = cursor.ring.load(Ordering::Relaxed);
                 // A publisher may be asleep waiting for this very cursor.
-                if let (true, Ok(bell)) = (ring_id != 0, open_bell(&bells.join(ObjectId(ring_id).to_string()))) {
+                if let (true, Ok(bell)) =
+                    (ring_id != 0, open_bell(&bells.join(ObjectId(ring_id).to_string())))
+                {
                     ring(bell.as_fd());
                 }
             }

@@ -3,15 +3,15 @@
 //! A ring stays while its publisher lives, and then while some live subscriber still has to read
 //! from it (or for good with `retain`). A subscriber's page and all bells go with their owner.
 
-use super::cursor::{MAX_RINGS, NOWHERE, SubscriberHead};
 use super::Overflow;
+use super::cursor::{MAX_RINGS, NOWHERE, SubscriberHead};
 use crate::domain::catalogue::{Catalogue, Listed};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::participants::Participants;
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::ring;
 use crate::mechanisms::record::{MAX_EXPECTED, Reader, RingHead, RingMap, open_head};
+use crate::mechanisms::ring;
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
 use crate::sys::file;
@@ -49,7 +49,8 @@ impl<'a> Living<'a> {
 
     fn subscribers(&mut self) -> Result<&[Arc<Listed>]> {
         if self.subscribers.is_none() {
-            self.subscribers = Some(Catalogue::new(self.place.directory(Directory::Subscribers)).scan()?.to_vec());
+            self.subscribers =
+                Some(Catalogue::new(self.place.directory(Directory::Subscribers)).scan()?.to_vec());
         }
         Ok(self.subscribers.as_deref().unwrap_or_default())
     }
@@ -93,7 +94,11 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
     for kind in [Directory::Subscribers, Directory::Bells] {
         let directory = place.directory(kind);
         let names = file::names(&directory)?.into_iter();
-        left.extend(names.filter(|n| ObjectId::named(n).is_some_and(|id| !living.is_alive(id.owner()))).map(|n| directory.join(n)));
+        left.extend(
+            names
+                .filter(|n| ObjectId::named(n).is_some_and(|id| !living.is_alive(id.owner())))
+                .map(|n| directory.join(n)),
+        );
     }
     let publishers = place.directory(Directory::Publishers);
     for id in file::names(&publishers)?.iter().filter_map(|name| ObjectId::named(name)) {
@@ -104,7 +109,8 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
     }
     let segments = place.directory(Directory::Segments);
     for name in file::names(&segments)? {
-        let mut orphan = |id: ObjectId| !living.is_alive(id.owner()) && !file::exists(&publishers.join(id.to_string()));
+        let mut orphan =
+            |id: ObjectId| !living.is_alive(id.owner()) && !file::exists(&publishers.join(id.to_string()));
         if ObjectId::of_segment(&name).is_some_and(&mut orphan) {
             left.push(segments.join(name));
         }
@@ -117,7 +123,10 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
 fn collect_last(place: &Place) {
     let names = |kind| file::names(&place.directory(kind)).unwrap_or_default();
     for kind in [Directory::Subscribers, Directory::Bells] {
-        names(kind).iter().filter(|name| ObjectId::named(name).is_some()).for_each(|name| file::unlink(&place.directory(kind).join(name)));
+        names(kind)
+            .iter()
+            .filter(|name| ObjectId::named(name).is_some())
+            .for_each(|name| file::unlink(&place.directory(kind).join(name)));
     }
     let publishers = place.directory(Directory::Publishers);
     for id in names(Directory::Publishers).iter().filter_map(|name| ObjectId::named(name)) {
@@ -177,7 +186,11 @@ pub(super) fn subscribers_of(domain: &Domain, topic: &str) -> Result<Vec<ObjectI
     let inner = domain.inner();
     let mut catalogue = inner.subscribers();
     let (_, entries) = catalogue.refresh(&inner.participants.board().subscribers)?;
-    Ok(entries.iter().filter(|l| Pattern::new(&l.name).is_ok_and(|p| p.matches(topic))).map(|l| l.id).collect())
+    Ok(entries
+        .iter()
+        .filter(|l| Pattern::new(&l.name).is_ok_and(|p| p.matches(topic)))
+        .map(|l| l.id)
+        .collect())
 }
 
 /// Removes the ring of a finished publisher unless it is retained or somebody alive is owed what it holds.
@@ -219,7 +232,8 @@ pub(super) fn collect_finished(domain: &Domain, pattern: &Pattern) {
 /// Whether a ring's publisher said goodbye or died.
 pub(crate) fn is_finished(path: &Path, id: ObjectId, living: &mut Living<'_>) -> bool {
     !living.is_alive(id.owner())
-        || open_head(path, Kind::Publisher).is_ok_and(|head| head.at::<RingHead>(0).closed.load(Ordering::Acquire) != 0)
+        || open_head(path, Kind::Publisher)
+            .is_ok_and(|head| head.at::<RingHead>(0).closed.load(Ordering::Acquire) != 0)
 }
 
 /// Removes a ring's files whatever is in them.
@@ -240,7 +254,9 @@ fn is_owed(living: &mut Living<'_>, id: ObjectId, map: &Arc<RingMap>) -> bool {
     let Ok(subscribers) = living.subscribers() else { return true };
     let matching = |listed: &&Arc<Listed>| Pattern::new(&listed.name).is_ok_and(|p| p.matches(&topic));
     let subscribers: Vec<Arc<Listed>> = subscribers.iter().filter(matching).cloned().collect();
-    subscribers.iter().any(|subscriber| living.is_alive(subscriber.id.owner()) && owes(&subscriber.path, subscriber.id, id, map))
+    subscribers.iter().any(|subscriber| {
+        living.is_alive(subscriber.id.owner()) && owes(&subscriber.path, subscriber.id, id, map)
+    })
 }
 
 fn owes(path: &Path, subscriber: ObjectId, ring: ObjectId, map: &Arc<RingMap>) -> bool {
@@ -286,10 +302,12 @@ pub(super) fn check_orphans(domain: &Domain, topic: &str) -> Result<()> {
         return Ok(());
     }
     let mut living = Living::new(domain);
-    let left = |ring: &Arc<Listed>| is_finished(&ring.path, ring.id, &mut living) && !collect_ring(domain, ring.id);
+    let left =
+        |ring: &Arc<Listed>| is_finished(&ring.path, ring.id, &mut living) && !collect_ring(domain, ring.id);
     let orphans: Vec<Arc<Listed>> = rings.into_iter().filter(left).collect();
     let excess = (orphans.len() + 1).saturating_sub(MAX_ORPHANS);
-    let droppable: Vec<ObjectId> = orphans.iter().filter(|ring| may_be_dropped(ring)).map(|ring| ring.id).take(excess).collect();
+    let droppable: Vec<ObjectId> =
+        orphans.iter().filter(|ring| may_be_dropped(ring)).map(|ring| ring.id).take(excess).collect();
     if droppable.len() < excess {
         let text = format!(
             "topic '{topic}': {MAX_ORPHANS} finished publishers still hold messages, the most there can be (retained, or for a subscriber that does not read); `axonic stat` names it, `axonic unlink topic {topic}` drops them"

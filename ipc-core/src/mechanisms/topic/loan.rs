@@ -27,14 +27,24 @@ unsafe impl Send for Loan {}
 unsafe impl Sync for Loan {}
 
 impl Loan {
-    pub(super) fn new(domain: &Domain, ring: ObjectId, segment: Arc<Segment>, slot: Slot, length: usize, returned: Arc<Mutex<Vec<Slot>>>) -> Loan {
+    pub(super) fn new(
+        domain: &Domain,
+        ring: ObjectId,
+        segment: Arc<Segment>,
+        slot: Slot,
+        length: usize,
+        returned: Arc<Mutex<Vec<Slot>>>,
+    ) -> Loan {
         Loan { domain: domain.clone(), ring, segment, slot, length, returned: Some(returned) }
     }
 
     /// Fails with `Forked` in a forked child, where the loan belongs to the parent.
     pub fn check(&self) -> Result<()> {
         if self.domain.forked() {
-            return Err(Error::new(ErrorKind::Forked, "a loan was carried over a fork; it belongs to the parent process, take a new one"));
+            return Err(Error::new(
+                ErrorKind::Forked,
+                "a loan was carried over a fork; it belongs to the parent process, take a new one",
+            ));
         }
         Ok(())
     }

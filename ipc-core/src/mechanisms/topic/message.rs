@@ -38,7 +38,8 @@ impl Scratch {
     pub fn room(&mut self, bytes: usize) -> *mut u8 {
         const GENEROUS: usize = 4 << 20;
         let lines = bytes.div_ceil(LINE) + 1;
-        if self.0.capacity() < lines || (self.0.capacity() * LINE > GENEROUS && lines < self.0.capacity() / 4) {
+        if self.0.capacity() < lines || (self.0.capacity() * LINE > GENEROUS && lines < self.0.capacity() / 4)
+        {
             self.0 = Vec::with_capacity(lines);
         }
         self.0.as_mut_ptr().cast()
@@ -223,7 +224,10 @@ impl Sample {
         match &self.bytes {
             Bytes::Pinned(pinned) if pinned.shared.forked() => Err(Error::new(
                 ErrorKind::Forked,
-                format!("a borrowed sample of '{}' was carried over a fork; it belongs to the parent process", self.topic()),
+                format!(
+                    "a borrowed sample of '{}' was carried over a fork; it belongs to the parent process",
+                    self.topic()
+                ),
             )),
             Bytes::Pinned(pinned) => Ok(pinned.data()),
             // SAFETY: `own` and the subscriber wrote this many bytes.

@@ -15,11 +15,11 @@ mod slab;
 pub mod steps;
 mod subscriber;
 
-pub(crate) use cursor::{SubscriberHead, NOWHERE};
-pub(crate) use segment::check as check_segment;
+pub(crate) use cursor::{NOWHERE, SubscriberHead};
 pub use loan::{Loan, LoanMeta};
 pub use message::{Arrival, Message, Sample};
 pub use publisher::{Publisher, PublisherStats};
+pub(crate) use segment::check as check_segment;
 pub use subscriber::{Subscriber, SubscriberStats};
 
 use crate::domain::{Domain, Wait};
@@ -84,7 +84,13 @@ pub struct PublisherOptions {
 impl Default for PublisherOptions {
     fn default() -> Self {
         let (capacity, max_bytes) = (256 << 10, 64 << 20);
-        PublisherOptions { overflow: Overflow::default(), capacity, max_bytes, retain: false, wait: Wait::default() }
+        PublisherOptions {
+            overflow: Overflow::default(),
+            capacity,
+            max_bytes,
+            retain: false,
+            wait: Wait::default(),
+        }
     }
 }
 
@@ -108,7 +114,8 @@ impl Default for SubscriberOptions {
 impl SubscriberOptions {
     fn check(&self) -> Result<()> {
         if self.max_borrowed == 0 || self.max_borrowed > cursor::MAX_BORROWED {
-            let text = format!("max_borrowed is {}; it must be 1 to {}", self.max_borrowed, cursor::MAX_BORROWED);
+            let text =
+                format!("max_borrowed is {}; it must be 1 to {}", self.max_borrowed, cursor::MAX_BORROWED);
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         Ok(())

@@ -62,7 +62,16 @@ pub struct Peers {
 impl Peers {
     pub fn new(domain: &Domain, ring: ObjectId, topic: Arc<str>) -> Peers {
         let registered = domain.inner().participants.is_registered(domain.participant());
-        Peers { domain: domain.clone(), ring, topic, list: Vec::new(), passed_over: Vec::new(), seen: None, light: registered, registered }
+        Peers {
+            domain: domain.clone(),
+            ring,
+            topic,
+            list: Vec::new(),
+            passed_over: Vec::new(),
+            seen: None,
+            light: registered,
+            registered,
+        }
     }
 
     /// Whether subscribers came or went since the last look: one load of a line that rarely changes (D1).
@@ -92,7 +101,8 @@ impl Peers {
         let mut watcher = watcher;
         let mut damage = None;
         for listed in entries {
-            let known = self.list.iter().any(|peer| peer.id == listed.id) || self.passed_over.contains(&listed.id);
+            let known =
+                self.list.iter().any(|peer| peer.id == listed.id) || self.passed_over.contains(&listed.id);
             if known || !Pattern::new(&listed.name).is_ok_and(|p| p.matches(&self.topic)) {
                 continue;
             }
@@ -118,14 +128,21 @@ impl Peers {
         self.seen = None;
     }
 
-    fn meet(&mut self, id: ObjectId, path: &std::path::Path, watcher: Option<&mut Waiter>, expected: bool) -> Result<()> {
+    fn meet(
+        &mut self,
+        id: ObjectId,
+        path: &std::path::Path,
+        watcher: Option<&mut Waiter>,
+        expected: bool,
+    ) -> Result<()> {
         let inner = self.domain.inner();
         let owner = id.owner();
         if !inner.is_alive(owner) {
             return Ok(());
         }
         let fd = file::open_existing(path, false)?;
-        let map = map_checked(fd.as_fd(), Kind::Subscriber, super::cursor::file_size(), false, &path.display())?;
+        let map =
+            map_checked(fd.as_fd(), Kind::Subscriber, super::cursor::file_size(), false, &path.display())?;
         let ringer = Ringer::open(&inner.directory(Directory::Bells), id)?;
         if let (Some(waiter), true) = (watcher, owner != inner.me()) {
             let death = inner.participants.death_of(owner, inner.me())?;

@@ -10,7 +10,9 @@ use crate::domain::layout::{Kind, ObjectId, ParticipantId};
 use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{self, FLAG_ATTRIBUTES, FLAG_SLAB, FLAG_TENSOR, MAX_EXPECTED, RingMap, Shape, Writer};
+use crate::mechanisms::record::{
+    self, FLAG_ATTRIBUTES, FLAG_SLAB, FLAG_TENSOR, MAX_EXPECTED, RingMap, Shape, Writer,
+};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::{Deadline, unix_millis};
@@ -164,7 +166,10 @@ impl Publisher {
         let mut count = 0;
         for id in self.peers.ids() {
             if count == MAX_EXPECTED {
-                let text = format!("topic '{}' has over {MAX_EXPECTED} subscribers, more than one publisher can promise its first message to", self.topic);
+                let text = format!(
+                    "topic '{}' has over {MAX_EXPECTED} subscribers, more than one publisher can promise its first message to",
+                    self.topic
+                );
                 return Err(Error::new(ErrorKind::LimitReached, text));
             }
             head.expected[count].store(id.0, Ordering::Relaxed);
@@ -212,8 +217,9 @@ impl Publisher {
 
     /// Publishes a value as JSON.
     pub fn publish_json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        let text = serde_json::to_vec(value)
-            .map_err(|e| Error::new(ErrorKind::Decode, format!("topic '{}': the value is not JSON: {e}", self.topic)))?;
+        let text = serde_json::to_vec(value).map_err(|e| {
+            Error::new(ErrorKind::Decode, format!("topic '{}': the value is not JSON: {e}", self.topic))
+        })?;
         self.send(&Payload::json(&text), None)
     }
 
@@ -327,18 +333,32 @@ impl Publisher {
 
     /// Like [`Publisher::commit`], but takes the loan out only when it was published: a caller whose
     /// time ran out still has what was written and may try again.
-    pub fn commit_from(&mut self, loan: &mut Option<Loan>, meta: &LoanMeta<'_>, timeout: Option<Duration>) -> Result<()> {
+    pub fn commit_from(
+        &mut self,
+        loan: &mut Option<Loan>,
+        meta: &LoanMeta<'_>,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
         let Some(given) = loan.as_ref() else {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': the loan was published already", self.topic)));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("topic '{}': the loan was published already", self.topic),
+            ));
         };
         given.check()?;
         self.enter()?;
         if given.ring != self.shared.id {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': the loan was taken from another publisher", self.topic)));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("topic '{}': the loan was taken from another publisher", self.topic),
+            ));
         }
         let (slot, length) = (given.slot, meta.len.unwrap_or(given.len()));
         if length > given.len() {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("topic '{}': {length} bytes of a loan of {}", self.topic, given.len())));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("topic '{}': {length} bytes of a loan of {}", self.topic, given.len()),
+            ));
         }
         let encoded = self.encode(&given[..length], meta.content, meta.tensor, meta.attributes)?;
         let patience = Patience::Until(Deadline::after(timeout));
@@ -367,10 +387,13 @@ impl Publisher {
             Ok((publisher.peers.attached() >= n).then_some(()))
         };
         self.peers.forget_dead();
-        if enough(self)?.is_some() || wait_for(self, self.options.wait, &Deadline::after(timeout), enough)?.is_some() {
+        if enough(self)?.is_some()
+            || wait_for(self, self.options.wait, &Deadline::after(timeout), enough)?.is_some()
+        {
             return Ok(());
         }
-        let text = format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.attached());
+        let text =
+            format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.attached());
         Err(Error::new(ErrorKind::Timeout, text))
     }
 
@@ -427,7 +450,11 @@ impl Publisher {
     #[cold]
     fn reopen(&mut self) -> Result<()> {
         if self.domain.is_closed() {
-            return Err(closed(&format!("publisher of '{}': its domain '{}'", self.topic, self.domain.name())));
+            return Err(closed(&format!(
+                "publisher of '{}': its domain '{}'",
+                self.topic,
+                self.domain.name()
+            )));
         }
         // The parent's copy notices the fork when it is dropped and leaves the shared side alone.
         *self = Publisher::open(self.domain.current()?, &self.topic.clone(), &self.options.clone())?;
@@ -450,14 +477,22 @@ impl Publisher {
         Ok(())
     }
 
-    fn encode<'a>(&self, data: &'a [u8], content: Content, tensor: Option<&Tensor>, attributes: Option<&Attributes>) -> Result<Encoded<'a>> {
+    fn encode<'a>(
+        &self,
+        data: &'a [u8],
+        content: Content,
+        tensor: Option<&Tensor>,
+        attributes: Option<&Attributes>,
+    ) -> Result<Encoded<'a>> {
         self.check_size(data.len())?;
         if tensor.is_none() && attributes.is_none() && content != Content::Tensor {
             return Ok(Encoded { data, content, meta: Vec::new(), flags: 0 });
         }
         let attributes = attributes.filter(|a| !a.is_empty()).map(|a| self.complete(a));
-        let meta = encode_meta(content, tensor, attributes.as_ref(), data.len()).map_err(|e| e.of("topic", &self.topic))?;
-        let flags = if tensor.is_some() { FLAG_TENSOR } else { 0 } | if attributes.is_some() { FLAG_ATTRIBUTES } else { 0 };
+        let meta = encode_meta(content, tensor, attributes.as_ref(), data.len())
+            .map_err(|e| e.of("topic", &self.topic))?;
+        let flags = if tensor.is_some() { FLAG_TENSOR } else { 0 }
+            | if attributes.is_some() { FLAG_ATTRIBUTES } else { 0 };
         Ok(Encoded { data, content, meta, flags })
     }
 
@@ -580,7 +615,11 @@ impl Publisher {
 
     /// Waits until `attempt` succeeds: until a subscriber moves on, lets a sample go, leaves or dies.
     #[cold]
-    fn wait_for_room(&mut self, patience: &Patience, attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>) -> Result<()> {
+    fn wait_for_room(
+        &mut self,
+        patience: &Patience,
+        attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>,
+    ) -> Result<()> {
         let attempt = &mut |publisher: &mut Publisher| {
             publisher.enter()?;
             Ok(attempt(publisher)?.then_some(()))
@@ -632,7 +671,12 @@ impl Sleeper for Publisher {
 
 impl Encoded<'_> {
     fn shape(&self, length: usize) -> Shape {
-        Shape { body: length as u32, meta: self.meta.len() as u16, content: self.content as u8, flags: self.flags }
+        Shape {
+            body: length as u32,
+            meta: self.meta.len() as u16,
+            content: self.content as u8,
+            flags: self.flags,
+        }
     }
 
     fn slab_shape(&self) -> Shape {
@@ -644,7 +688,14 @@ impl Encoded<'_> {
     }
 }
 
-fn create_ring(domain: &Domain, id: ObjectId, topic: &str, options: &PublisherOptions, capacity: usize, bell: &std::path::Path) -> Result<PublisherShared> {
+fn create_ring(
+    domain: &Domain,
+    id: ObjectId,
+    topic: &str,
+    options: &PublisherOptions,
+    capacity: usize,
+    bell: &std::path::Path,
+) -> Result<PublisherShared> {
     let inner = domain.inner();
     let directory = inner.directory(Directory::Publishers);
     let (fd, map) = RingMap::create(inner, Directory::Publishers, capacity)?;
@@ -655,7 +706,13 @@ fn create_ring(domain: &Domain, id: ObjectId, topic: &str, options: &PublisherOp
     head.max_bytes.store(options.max_bytes as u64, Ordering::Relaxed);
     head.retain.store(u64::from(options.retain), Ordering::Relaxed);
     file::link_or_error(fd.as_fd(), &directory.join(id.to_string()))?;
-    Ok(PublisherShared { id, domain: domain.clone(), topic: topic.into(), map: Arc::new(map), bell: bell.into() })
+    Ok(PublisherShared {
+        id,
+        domain: domain.clone(),
+        topic: topic.into(),
+        map: Arc::new(map),
+        bell: bell.into(),
+    })
 }
 
 /// Milliseconds since 1970 as RFC 3339 (days to civil date: H. Hinnant's `civil_from_days`).
@@ -675,7 +732,14 @@ fn rfc3339(unix_ms: u64) -> String {
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stats = self.stats();
-        write!(f, "Publisher({:?}, {}, {} published, {} subscribers)", self.topic, self.options.overflow.name(), stats.published, stats.subscribers)
+        write!(
+            f,
+            "Publisher({:?}, {}, {} published, {} subscribers)",
+            self.topic,
+            self.options.overflow.name(),
+            stats.published,
+            stats.subscribers
+        )
     }
 }
 

@@ -3,8 +3,8 @@
 //! Written by its publisher, mapped read-only by subscribers when a record first points into it. A
 //! slot's stamp is the number of the record it belongs to, plus one, or zero while it is nobody's.
 
-use crate::domain::{Directory, Inner};
 use crate::domain::layout::{Header, Kind, ObjectId, map_checked};
+use crate::domain::{Directory, Inner};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file;
@@ -83,7 +83,13 @@ impl Descriptor {
 
 impl Segment {
     /// Makes a segment and links it at `path`.
-    pub fn create(domain: &Inner, path: &Path, ring: ObjectId, slot_size: usize, slots: usize) -> Result<Segment> {
+    pub fn create(
+        domain: &Inner,
+        path: &Path,
+        ring: ObjectId,
+        slot_size: usize,
+        slots: usize,
+    ) -> Result<Segment> {
         let data_offset = size_of::<SegmentHead>().next_multiple_of(page_size());
         let size = data_offset + slot_size * slots;
         let fd = domain.create_file(Directory::Segments, size)?;
@@ -107,11 +113,20 @@ impl Segment {
         let what = path.display();
         let map = map_checked(fd.as_fd(), Kind::Segment, size_of::<SegmentHead>(), false, &what)?;
         let head: &SegmentHead = map.at(0);
-        let numbers = [&head.slot_size, &head.slots, &head.data_offset].map(|w| w.load(Ordering::Relaxed) as usize);
+        let numbers =
+            [&head.slot_size, &head.slots, &head.data_offset].map(|w| w.load(Ordering::Relaxed) as usize);
         let [slot_size, slots, data_offset] = numbers;
         let fits = slot_size.checked_mul(slots).and_then(|n| n.checked_add(data_offset)) == Some(map.len());
-        if !fits || slots == 0 || slots > MAX_SLOTS || data_offset < size_of::<SegmentHead>() || head.header.id() != ring {
-            let text = format!("{what}: {slots} slots of {slot_size} bytes do not fit its {} bytes; remove it with `axonic doctor --clean`", map.len());
+        if !fits
+            || slots == 0
+            || slots > MAX_SLOTS
+            || data_offset < size_of::<SegmentHead>()
+            || head.header.id() != ring
+        {
+            let text = format!(
+                "{what}: {slots} slots of {slot_size} bytes do not fit its {} bytes; remove it with `axonic doctor --clean`",
+                map.len()
+            );
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
         Ok(Segment { map, slot_size, slots, data_offset })

@@ -247,7 +247,9 @@ impl Slab {
 
     /// Adds a segment of this class if the budget allows; `false` when it does not.
     fn grow(&mut self, size: usize) -> Result<bool> {
-        let slots = (SEGMENT_BYTES / size).clamp(1, MAX_SLOTS).min((self.max_bytes.next_multiple_of(page_size()) - self.bytes.min(self.max_bytes)) / size);
+        let slots = (SEGMENT_BYTES / size)
+            .clamp(1, MAX_SLOTS)
+            .min((self.max_bytes.next_multiple_of(page_size()) - self.bytes.min(self.max_bytes)) / size);
         if slots == 0 {
             return Ok(false);
         }

@@ -73,7 +73,9 @@ pub fn begin(
             return reader;
         }
         // Damaged: it gave up what was never written, and would be waited for in vain.
-        if attempts > 1000 && map.head().claim.load(Ordering::Acquire) > map.head().head.load(Ordering::Acquire) {
+        if attempts > 1000
+            && map.head().claim.load(Ordering::Acquire) > map.head().head.load(Ordering::Acquire)
+        {
             return reader;
         }
     }
@@ -82,7 +84,12 @@ pub fn begin(
 /// Claims room up to `wanted` that nobody has yet to read, `slowest` being how far everybody is; looks
 /// `again` once the claim is out, since whoever attached meanwhile either saw it or is seen now (A1).
 /// Whether everything claimed may be overwritten.
-pub fn claim_unread(writer: &mut Writer, wanted: u64, slowest: u64, again: impl FnOnce() -> Result<u64>) -> Result<bool> {
+pub fn claim_unread(
+    writer: &mut Writer,
+    wanted: u64,
+    slowest: u64,
+    again: impl FnOnce() -> Result<u64>,
+) -> Result<bool> {
     writer.claim_to(wanted, slowest);
     Ok(again()? >= writer.claim())
 }

@@ -142,7 +142,13 @@ impl Subscriber {
         let id = inner.new_id();
         let mut waiter = Waiter::new(&inner.directory(Directory::Bells), id, inner.access())?;
         waiter.registered_peers = inner.participants.is_registered(inner.me());
-        let shared = match SubscriberShared::create(&domain, id, waiter.path(), pattern.as_str(), options.max_borrowed) {
+        let shared = match SubscriberShared::create(
+            &domain,
+            id,
+            waiter.path(),
+            pattern.as_str(),
+            options.max_borrowed,
+        ) {
             Ok(shared) => Arc::new(shared),
             Err(e) => {
                 file::unlink(waiter.path());
@@ -154,7 +160,14 @@ impl Subscriber {
         // D1: our page is linked; raise, then look for publishers.
         inner.participants.board().subscribers.raise();
         let envelope = Envelope {
-            topic: "".into(), content: Content::Raw, flags: 0, meta: Box::default(), tensor: None, sequence: 0, missed: 0, publisher: ObjectId(0),
+            topic: "".into(),
+            content: Content::Raw,
+            flags: 0,
+            meta: Box::default(),
+            tensor: None,
+            sequence: 0,
+            missed: 0,
+            publisher: ObjectId(0),
         };
         let mut subscriber = Subscriber {
             pattern,
@@ -296,7 +309,11 @@ impl Subscriber {
     #[cold]
     fn reopen(&mut self) -> Result<()> {
         if self.domain.is_closed() {
-            return Err(closed(&format!("subscriber of '{}': its domain '{}'", self.pattern(), self.domain.name())));
+            return Err(closed(&format!(
+                "subscriber of '{}': its domain '{}'",
+                self.pattern(),
+                self.domain.name()
+            )));
         }
         *self = Subscriber::open(self.domain.current()?, self.pattern(), &self.options.clone())?;
         Ok(())
@@ -315,7 +332,8 @@ impl Subscriber {
                 .map_err(|e| e.of("subscriber", self.pattern.as_str()))?;
             self.passed_over.retain(|id| entries.iter().any(|listed| listed.id == *id));
             let known = |id| self.passed_over.contains(&id) || self.sources.iter().any(|s| s.id == id);
-            let fresh: Vec<_> = entries.iter().filter(|l| !known(l.id) && self.pattern.matches(&l.name)).cloned().collect();
+            let fresh: Vec<_> =
+                entries.iter().filter(|l| !known(l.id) && self.pattern.matches(&l.name)).cloned().collect();
             (generation, fresh)
         };
         if self.crowded {
@@ -376,7 +394,8 @@ impl Subscriber {
             (false, Start::Latest) => From::Latest,
         };
         let page = self.shared.head();
-        let reader = begin(&page.cursors, &page.cursors_high, cursor, (id.0, &map), racy, self.shared.id.0, from);
+        let reader =
+            begin(&page.cursors, &page.cursors_high, cursor, (id.0, &map), racy, self.shared.id.0, from);
         let (segments, topic) = (HashMap::default(), topic.into());
         let mut source = Source { id, topic, reader, cursor, ringer, segments, lost: 0, dead };
         source.tell_publisher(self.light);
@@ -548,7 +567,10 @@ impl Subscriber {
                     self.resynchronise(index)?;
                     continue;
                 }
-                let e = Error::new(ErrorKind::Corrupt, format!("topic '{}': a record of {body} bytes", source.topic));
+                let e = Error::new(
+                    ErrorKind::Corrupt,
+                    format!("topic '{}': a record of {body} bytes", source.topic),
+                );
                 return Err(self.abandon(index, e));
             }
             let room = self.record.start();
@@ -561,7 +583,9 @@ impl Subscriber {
                 Some(Taken::Record(found.shape.body as usize))
             } else {
                 match self.take_slab(index, &found, take) {
-                    Err(e) if e.is_damage() || e.kind() == ErrorKind::NotFound => return Err(self.abandon(index, e)),
+                    Err(e) if e.is_damage() || e.kind() == ErrorKind::NotFound => {
+                        return Err(self.abandon(index, e));
+                    }
                     other => other?,
                 }
             };
@@ -588,7 +612,9 @@ impl Subscriber {
                 source.segments.retain(|_, segment| !segment.is_retired());
                 let directory = self.domain.inner().directory(Directory::Segments);
                 match Segment::open(&directory, source.id, descriptor.segment) {
-                    Ok(segment) => source.segments.entry(descriptor.segment).or_insert(Arc::new(segment)).clone(),
+                    Ok(segment) => {
+                        source.segments.entry(descriptor.segment).or_insert(Arc::new(segment)).clone()
+                    }
                     // Given up by its publisher after we saw the record.
                     Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(None),
                     Err(e) => return Err(e.of("topic", &source.topic)),
@@ -599,14 +625,28 @@ impl Subscriber {
         if descriptor.slot as usize >= segment.slots || length > segment.slot_size {
             return Err(corrupt("a descriptor points outside its segment"));
         }
-        let place = self.shared.pin(pin_word(source.cursor, descriptor.segment, descriptor.slot), take == Take::Copy)?;
+        let place = self
+            .shared
+            .pin(pin_word(source.cursor, descriptor.segment, descriptor.slot), take == Take::Copy)?;
         if !is_stamped(segment.stamp(descriptor.slot), found.seq) {
             self.shared.unpin(place);
-            return if source.reader.racy() { Ok(None) } else { Err(corrupt("a slot lost its stamp before it was read")) };
+            return if source.reader.racy() {
+                Ok(None)
+            } else {
+                Err(corrupt("a slot lost its stamp before it was read"))
+            };
         }
         let waiting = (!source.reader.racy()).then(|| source.reader.map.clone());
         let slot = descriptor.slot;
-        let pinned = Pinned { shared: self.shared.clone(), segment, slot, place, length, waiting, publisher: source.id };
+        let pinned = Pinned {
+            shared: self.shared.clone(),
+            segment,
+            slot,
+            place,
+            length,
+            waiting,
+            publisher: source.id,
+        };
         if take == Take::Borrow {
             self.pinned = Some(pinned);
             return Ok(Some(Taken::Pinned(length)));
@@ -621,7 +661,8 @@ impl Subscriber {
     #[inline(always)]
     fn advance(&mut self, index: usize, found: &Found, arrived: bool) {
         let source = &mut self.sources[index];
-        source.lost = source.lost.saturating_add(source.reader.advance(found)).saturating_add(u64::from(!arrived));
+        source.lost =
+            source.lost.saturating_add(source.reader.advance(found)).saturating_add(u64::from(!arrived));
         let position = source.reader.position();
         self.shared.head().cursors[source.cursor].position.store(position, Ordering::Release);
         if !source.reader.racy() {
@@ -757,6 +798,13 @@ impl Iterator for Subscriber {
 
 impl fmt::Debug for Subscriber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Subscriber({:?}, {} publishers, {} received, {} missed)", self.pattern(), self.sources.len(), self.received, self.missed)
+        write!(
+            f,
+            "Subscriber({:?}, {} publishers, {} received, {} missed)",
+            self.pattern(),
+            self.sources.len(),
+            self.received,
+            self.missed
+        )
     }
 }
