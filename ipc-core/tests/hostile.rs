@@ -91,7 +91,10 @@ fn damaged_copy(file: &Path, damage: &Damage) -> PathBuf {
 fn diagnosed(place: &Place, path: &Path, name: &str) {
     snapshot(&place.options()).unwrap();
     let findings = doctor(&place.options(), false).unwrap();
-    let found = findings.iter().find(|f| f.path.as_deref() == Some(path)).unwrap_or_else(|| panic!("{name}: {path:?} is not in {findings:?}"));
+    let found = findings
+        .iter()
+        .find(|f| f.path.as_deref() == Some(path))
+        .unwrap_or_else(|| panic!("{name}: {path:?} is not in {findings:?}"));
     assert!(!found.remedy.is_empty() && found.what.contains(&*path.to_string_lossy()), "{found:?}");
     assert!(path.exists(), "{name}: looking removes nothing");
 }
@@ -100,7 +103,12 @@ fn diagnosed(place: &Place, path: &Path, name: &str) {
 fn a_damaged_ring_is_told_of_once_and_hinders_nobody() {
     let place = Place::new();
     let domain = place.open();
-    let mut publisher = domain.publisher("t", &PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() }).unwrap();
+    let mut publisher = domain
+        .publisher(
+            "t",
+            &PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() },
+        )
+        .unwrap();
     let original = only(&place, "publishers");
     let ring = [
         ("no capacity", CAPACITY, 0),
@@ -120,7 +128,10 @@ fn a_damaged_ring_is_told_of_once_and_hinders_nobody() {
         assert_eq!(subscriber.receive(SECOND).unwrap().data(), damage.name.as_bytes());
         assert!(subscriber.try_receive().unwrap().is_none(), "{}: told once", damage.name);
         diagnosed(&place, &copy, damage.name);
-        assert_eq!(doctor(&place.options(), true).unwrap().iter().filter(|f| f.cleanable).count(), usize::from(damage.kind == ErrorKind::Corrupt));
+        assert_eq!(
+            doctor(&place.options(), true).unwrap().iter().filter(|f| f.cleanable).count(),
+            usize::from(damage.kind == ErrorKind::Corrupt)
+        );
         assert_eq!(copy.exists(), damage.kind != ErrorKind::Corrupt, "{}", damage.name);
         let _ = std::fs::remove_file(copy);
     }
@@ -134,7 +145,10 @@ fn a_damaged_subscriber_is_told_of_once_and_hinders_nobody() {
     let original = only(&place, "subscribers");
     for damage in damages() {
         let copy = damaged_copy(&original, &damage);
-        let mut publisher = place.open().publisher("t", &PublisherOptions { overflow: Overflow::Block, ..Default::default() }).unwrap();
+        let mut publisher = place
+            .open()
+            .publisher("t", &PublisherOptions { overflow: Overflow::Block, ..Default::default() })
+            .unwrap();
         expect(publisher.publish(b"x"), damage.kind, &[&copy.to_string_lossy(), "remove"]);
         publisher.publish(damage.name.as_bytes()).unwrap();
         let message = subscriber.receive(SECOND).unwrap();
@@ -148,15 +162,30 @@ fn a_damaged_subscriber_is_told_of_once_and_hinders_nobody() {
 fn a_damaged_segment_loses_its_publisher_and_no_other() {
     let place = Place::new();
     let domain = place.open();
-    let options = PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, retain: true, ..Default::default() };
+    let options = PublisherOptions {
+        overflow: Overflow::Block,
+        capacity: 64 << 10,
+        retain: true,
+        ..Default::default()
+    };
     let mut publisher = domain.publisher("t", &options).unwrap();
-    let (large, oldest) = (vec![5; 100_000], SubscriberOptions { start: Start::Oldest, ..Default::default() });
+    let (large, oldest) =
+        (vec![5; 100_000], SubscriberOptions { start: Start::Oldest, ..Default::default() });
     publisher.publish(&large).unwrap();
     let (ring, segment) = (only(&place, "publishers"), only(&place, "segments"));
     let none = put("nothing", ErrorKind::Corrupt, REQUIRED, [0]);
-    let numbers = [("no slots", 72, 0), ("slots without end", 72, u64::MAX), ("slots of no size", 64, 0), ("huge slots", 64, u64::MAX / 2), ("data in the header", 80, 8)];
-    let numbers = numbers.map(|(name, at, value)| put(name, ErrorKind::Corrupt, at, (value as u64).to_le_bytes()));
-    for damage in damages().into_iter().chain(numbers).chain([put("magic", ErrorKind::LayoutMismatch, 0, *b"nonsense")]) {
+    let numbers = [
+        ("no slots", 72, 0),
+        ("slots without end", 72, u64::MAX),
+        ("slots of no size", 64, 0),
+        ("huge slots", 64, u64::MAX / 2),
+        ("data in the header", 80, 8),
+    ];
+    let numbers =
+        numbers.map(|(name, at, value)| put(name, ErrorKind::Corrupt, at, (value as u64).to_le_bytes()));
+    for damage in
+        damages().into_iter().chain(numbers).chain([put("magic", ErrorKind::LayoutMismatch, 0, *b"nonsense")])
+    {
         let (ring_copy, copy) = (damaged_copy(&ring, &none), damaged_copy(&segment, &damage));
         let mut subscriber = place.open().subscriber("t", &oldest).unwrap();
         let (mut good, mut bad) = (0, 0);
@@ -164,7 +193,11 @@ fn a_damaged_segment_loses_its_publisher_and_no_other() {
             match subscriber.borrow(SECOND) {
                 Ok(sample) => good += usize::from(sample.data() == large),
                 Err(e) => {
-                    assert!(e.kind() == damage.kind && e.message().contains(&*copy.to_string_lossy()), "{}: {e}", damage.name);
+                    assert!(
+                        e.kind() == damage.kind && e.message().contains(&*copy.to_string_lossy()),
+                        "{}: {e}",
+                        damage.name
+                    );
                     bad += 1;
                 }
             }
@@ -184,7 +217,8 @@ fn damaged_regions_and_rings_are_errors_of_their_opening() {
     let place = Place::new();
     let domain = place.open();
     let _region = domain.region("good", &RegionOptions { size: Some(10_000), ..Default::default() }).unwrap();
-    let mut producer = domain.ring_producer("good", &RingOptions { capacity: 10_000, ..Default::default() }).unwrap();
+    let mut producer =
+        domain.ring_producer("good", &RingOptions { capacity: 10_000, ..Default::default() }).unwrap();
     producer.push(b"x", None).unwrap();
     let directory = place.path().join("test");
     let (regions, rings) = (directory.join("regions"), directory.join("rings"));
@@ -201,20 +235,40 @@ fn damaged_regions_and_rings_are_errors_of_their_opening() {
             std::fs::copy(rings.join("good"), rings.join("bad")).unwrap();
             std::fs::copy(rings.join("good*cursor"), rings.join("bad*cursor")).unwrap();
             (damage.inflict)(&open(&rings.join(file)));
-            expect(domain.ring_consumer("bad", &RingOptions::default()), damage.kind, &["ring 'bad'", "remove"]);
-            expect(domain.ring_producer("bad", &RingOptions::default()), damage.kind, &["ring 'bad'", "remove"]);
+            expect(
+                domain.ring_consumer("bad", &RingOptions::default()),
+                damage.kind,
+                &["ring 'bad'", "remove"],
+            );
+            expect(
+                domain.ring_producer("bad", &RingOptions::default()),
+                damage.kind,
+                &["ring 'bad'", "remove"],
+            );
             diagnosed(&place, &rings.join(file), damage.name);
             assert!(doctor(&place.options(), true).unwrap().iter().all(|f| !f.cleanable), "somebody's data");
             domain.unlink(Noun::Ring, "bad").unwrap();
         }
     }
     // Words that cannot be true of a ring that is there otherwise.
-    let words = [("bad", 512, 1 << 40), ("bad", 512, 7), ("bad", 648, 1), ("bad", 648, u64::MAX - 63), ("bad", 640, 1 << 63), ("bad*cursor", 512, 1 << 40), ("bad*cursor", 512, 3)];
+    let words = [
+        ("bad", 512, 1 << 40),
+        ("bad", 512, 7),
+        ("bad", 648, 1),
+        ("bad", 648, u64::MAX - 63),
+        ("bad", 640, 1 << 63),
+        ("bad*cursor", 512, 1 << 40),
+        ("bad*cursor", 512, 3),
+    ];
     for (file, at, value) in words {
         std::fs::copy(rings.join("good"), rings.join("bad")).unwrap();
         std::fs::copy(rings.join("good*cursor"), rings.join("bad*cursor")).unwrap();
         open(&rings.join(file)).write_all_at(&(value as u64).to_le_bytes(), at).unwrap();
-        let role = if file == "bad" { domain.ring_producer("bad", &RingOptions::default()).err() } else { domain.ring_consumer("bad", &RingOptions::default()).err() };
+        let role = if file == "bad" {
+            domain.ring_producer("bad", &RingOptions::default()).err()
+        } else {
+            domain.ring_consumer("bad", &RingOptions::default()).err()
+        };
         expect::<()>(Err(role.unwrap()), ErrorKind::Corrupt, &["ring 'bad'", "damaged", "unlink"]);
         assert_eq!(common::files_in(&directory.join("bells")).len(), 1, "no bell of a failed end");
         domain.unlink(Noun::Ring, "bad").unwrap();
@@ -235,14 +289,20 @@ fn a_damaged_table_of_participants_is_named() {
     let options = DomainOptions { name: Some("other".into()), ..place.options() };
     let slots = [("no slots", 0), ("more slots than fit", 2000), ("slots without end", u64::MAX)];
     let slots = slots.map(|(name, value)| put(name, ErrorKind::Corrupt, 64, value.to_le_bytes()));
-    for damage in damages().into_iter().chain(slots).chain([put("magic", ErrorKind::LayoutMismatch, 0, *b"nonsense")]) {
+    for damage in
+        damages().into_iter().chain(slots).chain([put("magic", ErrorKind::LayoutMismatch, 0, *b"nonsense")])
+    {
         std::fs::copy(&table, &copy).unwrap();
         (damage.inflict)(&std::fs::File::options().write(true).open(&copy).unwrap());
         let words = [&*copy.to_string_lossy(), "remove"];
         expect(Domain::open_with(options.clone()), damage.kind, &[&words[..], &["domain 'other'"]].concat());
         expect(snapshot(&options), damage.kind, &words);
         let findings = doctor(&options, true).unwrap();
-        assert!(findings.len() == 1 && findings[0].path.as_deref() == Some(&copy), "{}: {findings:?}", damage.name);
+        assert!(
+            findings.len() == 1 && findings[0].path.as_deref() == Some(&copy),
+            "{}: {findings:?}",
+            damage.name
+        );
     }
     std::fs::remove_dir_all(place.path().join("other")).unwrap();
     drop(domain);
@@ -257,7 +317,11 @@ fn foreign_files_hinder_nobody_and_are_named() {
     let mut foreign = Vec::new();
     for kind in ["", "publishers", "subscribers", "segments", "bells", "regions", "rings"] {
         for name in ["junk", "empty", "fifo", "link", "folder", "socket"] {
-            for name in [name.to_string(), format!("{id}-{name}"), format!("{:016x}", 0x1_f000_0000u64 + foreign.len() as u64)] {
+            for name in [
+                name.to_string(),
+                format!("{id}-{name}"),
+                format!("{:016x}", 0x1_f000_0000u64 + foreign.len() as u64),
+            ] {
                 let path = directory.join(kind).join(&name);
                 match foreign.len() / 3 % 6 {
                     0 => std::fs::write(&path, [0xa5; 10_000]).unwrap(),
@@ -274,20 +338,37 @@ fn foreign_files_hinder_nobody_and_are_named() {
     let started = Instant::now();
     let other = place.open();
     let mut subscriber = other.subscriber(">", &SubscriberOptions::default()).unwrap();
-    let mut publisher = domain.publisher("t", &PublisherOptions { overflow: Overflow::Block, ..Default::default() }).unwrap();
+    let mut publisher =
+        domain.publisher("t", &PublisherOptions { overflow: Overflow::Block, ..Default::default() }).unwrap();
     publisher.publish(b"x").unwrap();
     publisher.publish(&[1; 9000]).unwrap();
     assert_eq!(subscriber.receive(SECOND).unwrap().data(), b"x");
     assert_eq!(subscriber.receive(SECOND).unwrap().data().len(), 9000);
     for name in ["junk", "empty", "fifo", "link", "folder", "socket"] {
-        assert!(domain.region(name, &RegionOptions { size: Some(10), ..Default::default() }).unwrap_err().message().contains(&format!("'{name}'")));
-        assert!(domain.ring_producer(name, &RingOptions::default()).unwrap_err().message().contains(&format!("'{name}'")));
+        assert!(
+            domain
+                .region(name, &RegionOptions { size: Some(10), ..Default::default() })
+                .unwrap_err()
+                .message()
+                .contains(&format!("'{name}'"))
+        );
+        assert!(
+            domain
+                .ring_producer(name, &RingOptions::default())
+                .unwrap_err()
+                .message()
+                .contains(&format!("'{name}'"))
+        );
     }
     let seen = snapshot(&place.options()).unwrap();
-    assert_eq!((seen.publishers.len(), seen.subscribers.len(), seen.regions.len(), seen.rings.len()), (1, 1, 0, 0));
+    assert_eq!(
+        (seen.publishers.len(), seen.subscribers.len(), seen.regions.len(), seen.rings.len()),
+        (1, 1, 0, 0)
+    );
     let findings = doctor(&place.options(), false).unwrap();
     // A FIFO with the name of a bell of somebody alive is a bell.
-    let is_bell = |path: &PathBuf| path.parent().unwrap().ends_with("bells") && path.file_name().unwrap().len() == 16;
+    let is_bell =
+        |path: &PathBuf| path.parent().unwrap().ends_with("bells") && path.file_name().unwrap().len() == 16;
     let is_fifo = |path: &PathBuf| path.symlink_metadata().unwrap().file_type().is_fifo();
     for path in foreign.iter().filter(|path| !(is_bell(path) && is_fifo(path))) {
         assert!(findings.iter().any(|f| f.path.as_deref() == Some(path)), "{path:?} is not named");
@@ -295,7 +376,10 @@ fn foreign_files_hinder_nobody_and_are_named() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     doctor(&place.options(), true).unwrap();
     // What does not even have the name of one of ours is not touched.
-    for path in foreign.iter().filter(|p| ["junk", "empty", "fifo", "link", "folder", "socket"].iter().any(|n| p.ends_with(n))) {
+    for path in foreign
+        .iter()
+        .filter(|p| ["junk", "empty", "fifo", "link", "folder", "socket"].iter().any(|n| p.ends_with(n)))
+    {
         assert!(path.symlink_metadata().is_ok(), "{path:?} was removed");
     }
     drop((subscriber, publisher, other, domain));

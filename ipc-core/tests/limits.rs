@@ -34,7 +34,9 @@ fn openings(domain: &Domain) -> Vec<Step<'_>> {
     let region = RegionOptions { size: Some(40_000), ..Default::default() };
     vec![
         step("topic 'made'", || domain.publisher("made", &small_ring(Overflow::Block))),
-        step("topic 'kept'", || domain.publisher("kept", &PublisherOptions { retain: true, ..small_ring(Overflow::Block) })),
+        step("topic 'kept'", || {
+            domain.publisher("kept", &PublisherOptions { retain: true, ..small_ring(Overflow::Block) })
+        }),
         step("subscriber 'made.>'", || domain.subscriber("made.>", &SubscriberOptions::default())),
         step("region 'r'", move || {
             let made = domain.region("r", &region)?;
@@ -152,7 +154,8 @@ fn a_full_filesystem_is_an_error_of_the_call_that_needs_it() {
     }
     let place = Place::new();
     for (role, options) in [("pages", "size=2m"), ("inodes", "size=4m,nr_inodes=100")] {
-        let mut command = child::command("a_full_filesystem_is_an_error_of_the_call_that_needs_it", role, place.path());
+        let mut command =
+            child::command("a_full_filesystem_is_an_error_of_the_call_that_needs_it", role, place.path());
         if !child::with_tmpfs(&mut command, place.path(), options, false) {
             return child::skip("full filesystem: mounting a tmpfs of our own is not allowed here");
         }
@@ -169,7 +172,8 @@ fn a_file_size_limit_is_an_error_and_no_signal() {
     };
     let domain = Domain::open_with(options_in(&child::directory())).unwrap();
     let mut publisher = domain.publisher("t", &small_ring(Overflow::Block)).unwrap();
-    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE, 100_000, libc::RLIM_INFINITY).unwrap();
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_FSIZE, 100_000, libc::RLIM_INFINITY)
+        .unwrap();
     expect(publisher.publish(&[0; 200_000]), ErrorKind::LimitReached, &["topic 't'", "ulimit -f"]);
     let region = RegionOptions { size: Some(200_000), ..Default::default() };
     expect(domain.region("r", &region), ErrorKind::LimitReached, &["region 'r'", "ulimit -f"]);
@@ -218,7 +222,12 @@ fn starve_until<T>(name: &str, directory: &Path, mut run: impl FnMut() -> Result
 }
 
 fn play_no_descriptors(directory: &Path) {
-    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, 200, libc::RLIM_INFINITY.min(4096)).unwrap();
+    nix::sys::resource::setrlimit(
+        nix::sys::resource::Resource::RLIMIT_NOFILE,
+        200,
+        libc::RLIM_INFINITY.min(4096),
+    )
+    .unwrap();
     let options = options_in(directory);
     let (needed, domain) = starve_until("domain 'test'", directory, || Domain::open_with(options.clone()));
     assert!(needed > 0);
@@ -339,14 +348,21 @@ fn a_full_table_of_participants_is_told_and_heals() {
     // An existing domain keeps its own number.
     expect(Domain::open_with(place.options()), ErrorKind::LimitReached, &words);
     assert_eq!(snapshot(&options).unwrap().participants.len(), 2);
-    assert!(doctor(&options, true).unwrap().iter().any(|f| f.what.contains("all 2")), "doctor names the full table");
+    assert!(
+        doctor(&options, true).unwrap().iter().any(|f| f.what.contains("all 2")),
+        "doctor names the full table"
+    );
     drop(one);
     let again = Domain::open_with(options.clone()).unwrap();
     assert_eq!((again.participant().slot, again.participant().epoch), (0, 2));
     drop((two, again));
     for bad in [0, 4097, u32::MAX] {
         let options = DomainOptions { max_participants: Some(bad), ..place.options() };
-        expect(Domain::open_with(options), ErrorKind::InvalidArgument, &["domain 'test'", "max_participants", "1 to 4096"]);
+        expect(
+            Domain::open_with(options),
+            ErrorKind::InvalidArgument,
+            &["domain 'test'", "max_participants", "1 to 4096"],
+        );
     }
 }
 
@@ -354,28 +370,45 @@ fn a_full_table_of_participants_is_told_and_heals() {
 fn sizes_and_counts_have_named_limits() {
     let place = Place::new();
     let domain = place.open();
-    let mut subscriber = domain.subscriber("t", &SubscriberOptions { max_borrowed: 2, ..Default::default() }).unwrap();
+    let mut subscriber =
+        domain.subscriber("t", &SubscriberOptions { max_borrowed: 2, ..Default::default() }).unwrap();
     let mut publisher = domain.publisher("t", &small_ring(Overflow::Block)).unwrap();
     for max_borrowed in [0, 1025] {
         let options = SubscriberOptions { max_borrowed, ..Default::default() };
         expect(domain.subscriber("t", &options), ErrorKind::InvalidArgument, &["max_borrowed", "1 to 1024"]);
     }
-    expect(publisher.publish(&vec![0; (512 << 10) + 1]), ErrorKind::TooLarge, &["topic 't'", "max_bytes", "524288"]);
+    expect(
+        publisher.publish(&vec![0; (512 << 10) + 1]),
+        ErrorKind::TooLarge,
+        &["topic 't'", "max_bytes", "524288"],
+    );
     expect(publisher.loan((512 << 10) + 1, None), ErrorKind::TooLarge, &["topic 't'", "max_bytes"]);
     let many = vec![Payload::raw(&[0; 1000]); 100];
     expect(publisher.publish_many(&many, None), ErrorKind::TooLarge, &["topic 't'", "capacity", "65536"]);
     let mut attributes = Attributes::new();
     attributes.insert("big", &"x".repeat(4096)).unwrap();
     let payload = Payload::raw(b"x").with_attributes(&attributes);
-    expect(publisher.send(&payload, None), ErrorKind::TooLarge, &["topic 't'", "attributes", "4096", "payload"]);
+    expect(
+        publisher.send(&payload, None),
+        ErrorKind::TooLarge,
+        &["topic 't'", "attributes", "4096", "payload"],
+    );
     let huge = PublisherOptions { capacity: (1 << 30) + 1, ..Default::default() };
-    expect(domain.publisher("u", &huge), ErrorKind::InvalidArgument, &["topic 'u'", "capacity", "1073741824"]);
+    expect(
+        domain.publisher("u", &huge),
+        ErrorKind::InvalidArgument,
+        &["topic 'u'", "capacity", "1073741824"],
+    );
     assert_eq!(publisher.stats().published, 0);
     for _ in 0..3 {
         publisher.publish(&[0; 5000]).unwrap();
     }
     let held = [subscriber.borrow(SECOND).unwrap(), subscriber.borrow(SECOND).unwrap()];
-    expect(subscriber.borrow(SECOND), ErrorKind::LimitReached, &["subscriber 't'", "2 samples", "max_borrowed", "release"]);
+    expect(
+        subscriber.borrow(SECOND),
+        ErrorKind::LimitReached,
+        &["subscriber 't'", "2 samples", "max_borrowed", "release"],
+    );
     // Only borrowing is limited, and nothing was lost by trying.
     assert_eq!(subscriber.receive(SECOND).unwrap().sequence(), 2);
     drop(held);
@@ -388,14 +421,23 @@ fn sizes_and_counts_have_named_limits() {
         let options = RegionOptions { size, ..Default::default() };
         expect(domain.region("r", &options), ErrorKind::InvalidArgument, &["region 'r'", "size"]);
     }
-    expect(domain.region("r", &RegionOptions { size: Some(1 << 50), ..Default::default() }), ErrorKind::NoSpace, &["region 'r'", "full"]);
+    expect(
+        domain.region("r", &RegionOptions { size: Some(1 << 50), ..Default::default() }),
+        ErrorKind::NoSpace,
+        &["region 'r'", "full"],
+    );
 }
 
 #[test]
 fn a_subscriber_follows_a_thousand_publishers_and_says_so() {
     const MOST: usize = 1024;
     let place = Place::new();
-    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, 8000, 20_000.min(hard_descriptors())).unwrap();
+    nix::sys::resource::setrlimit(
+        nix::sys::resource::Resource::RLIMIT_NOFILE,
+        8000,
+        20_000.min(hard_descriptors()),
+    )
+    .unwrap();
     let domain = place.open();
     let mut subscriber = domain.subscriber("many.>", &SubscriberOptions::default()).unwrap();
     let open = |i: usize| domain.publisher(&format!("many.{i}"), &small_ring(Overflow::Block)).unwrap();
@@ -403,7 +445,11 @@ fn a_subscriber_follows_a_thousand_publishers_and_says_so() {
     assert_eq!(subscriber.publishers(), MOST);
     publishers.push(open(MOST));
     publishers.iter_mut().for_each(|publisher| publisher.publish(b"x").unwrap());
-    expect(subscriber.receive(SECOND), ErrorKind::LimitReached, &["subscriber 'many.>'", "1024 publishers", "narrower"]);
+    expect(
+        subscriber.receive(SECOND),
+        ErrorKind::LimitReached,
+        &["subscriber 'many.>'", "1024 publishers", "narrower"],
+    );
     // Told once; all others are read, and the one too many as soon as there is a place for it.
     for _ in 0..MOST {
         subscriber.receive(SECOND).unwrap();

@@ -17,7 +17,8 @@ roles!(appear, stream, join_late, expect, bear_and_die);
 const SHORT: Duration = Duration::from_millis(700);
 
 fn options(overflow: &str) -> PublisherOptions {
-    let overflow = [Overflow::DropOldest, Overflow::Block].into_iter().find(|o| o.name() == overflow).unwrap();
+    let overflow =
+        [Overflow::DropOldest, Overflow::Block].into_iter().find(|o| o.name() == overflow).unwrap();
     PublisherOptions { overflow, capacity: 64 << 10, max_bytes: 128 << 10, ..Default::default() }
 }
 
@@ -50,7 +51,8 @@ fn appearing(overflow: &str, time: Duration) {
     pin_to_core(1);
     let place = Place::new();
     let domain = place.open();
-    let mut subscriber = domain.subscriber("t", &SubscriberOptions { wait: Wait::Spin, ..Default::default() }).unwrap();
+    let mut subscriber =
+        domain.subscriber("t", &SubscriberOptions { wait: Wait::Spin, ..Default::default() }).unwrap();
     let mut publishers = start("appear", place.path(), &format!("{overflow} {}", time.as_millis()));
     let counting = std::thread::spawn(move || {
         let count: u64 = publishers.hear().parse().unwrap();
@@ -62,7 +64,11 @@ fn appearing(overflow: &str, time: Duration) {
     let mut receive = |subscriber: &mut Subscriber, received: &mut u64| {
         while let Some(message) = subscriber.try_receive().unwrap() {
             let expected = next.entry(message.publisher()).or_default();
-            assert_eq!((number_of(message.data()), message.missed()), (*expected, 0), "missed a message of one that appeared");
+            assert_eq!(
+                (number_of(message.data()), message.missed()),
+                (*expected, 0),
+                "missed a message of one that appeared"
+            );
             *expected += 1;
             *received += 1;
         }
@@ -112,7 +118,8 @@ fn join_late(parent: &mut Parent) {
     let mut checked = 0;
     for joined in 1.. {
         let begin = if random.below(2) == 0 { Start::Latest } else { Start::Oldest };
-        let mut subscriber = domain.subscriber("t", &SubscriberOptions { start: begin, ..Default::default() }).unwrap();
+        let mut subscriber =
+            domain.subscriber("t", &SubscriberOptions { start: begin, ..Default::default() }).unwrap();
         let mut next = None;
         let mut kept: VecDeque<Sample> = VecDeque::new();
         for _ in 0..random.below(60) {
@@ -120,7 +127,11 @@ fn join_late(parent: &mut Parent) {
             let number = number_of(sample.data());
             if let Some(next) = next {
                 assert_eq!(next + sample.missed(), number, "the count of what was missed");
-                assert!(drops || sample.missed() == 0, "missed {} of a publisher that drops nothing", sample.missed());
+                assert!(
+                    drops || sample.missed() == 0,
+                    "missed {} of a publisher that drops nothing",
+                    sample.missed()
+                );
             }
             next = Some(number + 1);
             if random.below(4) == 0 {
@@ -194,7 +205,9 @@ fn bear_and_die(parent: &mut Parent) {
     let domain = litmus::open();
     let mut publisher = domain.publisher("t", &options("block")).unwrap();
     for number in 0..parent.number(0) {
-        publisher.try_send(&Payload::raw(&payload(number, if number % 5 == 0 { 3000 } else { 100 }))).unwrap();
+        publisher
+            .try_send(&Payload::raw(&payload(number, if number % 5 == 0 { 3000 } else { 100 })))
+            .unwrap();
     }
     nix::sys::signal::raise(Signal::SIGKILL).unwrap();
 }
@@ -215,7 +228,9 @@ fn an_orphan_waits_for_who_is_owed() {
     }
     for _ in 0..3 {
         let domain = place.open();
-        let mut late = domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
+        let mut late = domain
+            .subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() })
+            .unwrap();
         assert!(late.try_receive().unwrap().is_none(), "what the dead left is owed to others");
         doctor(&place.options(), true).unwrap();
         assert_eq!(domain.unlink(Noun::Region, "none").unwrap_err().kind(), ErrorKind::NotFound);
@@ -252,7 +267,8 @@ fn who_joins_at_the_oldest_finds_payloads() {
         publisher.publish(&payload(number, 6000)).unwrap();
         early.receive(PATIENCE).unwrap();
     }
-    let mut late = domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
+    let mut late =
+        domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
     let mut numbers = Vec::new();
     while let Some(message) = late.try_receive().unwrap() {
         assert_eq!(message.missed(), 0);

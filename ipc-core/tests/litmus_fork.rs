@@ -57,7 +57,18 @@ impl Everything {
         region.write(0, b"parent").unwrap();
         let mut set = WaitSet::new().unwrap();
         set.add_subscriber(&mut subscriber, 1).unwrap();
-        Everything { domain, publisher, loan: Some(loan), subscriber, borrowed, copied, producer, consumer, region, set }
+        Everything {
+            domain,
+            publisher,
+            loan: Some(loan),
+            subscriber,
+            borrowed,
+            copied,
+            producer,
+            consumer,
+            region,
+            set,
+        }
     }
 
     /// What the child may do with what it inherited.
@@ -149,7 +160,8 @@ fn fork_holding_everything(parent: &mut Parent) {
                     everything.publisher.publish(&payload(100, LARGE)).unwrap();
                     everything.subscriber.fd().unwrap();
                     everything.region.write(0, b"child!").unwrap();
-                    kill(getpid(), if ending == "killed" { Signal::SIGKILL } else { Signal::SIGTERM }).unwrap();
+                    kill(getpid(), if ending == "killed" { Signal::SIGKILL } else { Signal::SIGTERM })
+                        .unwrap();
                 }
             }));
             // SAFETY: ends the process without what the parent registered for its own end.
@@ -220,11 +232,13 @@ fn fork_and_wait(parent: &mut Parent) {
 fn a_fork_does_not_keep_its_dead_parent_alive() {
     let place = Place::new();
     let domain = place.open();
-    let mut subscriber = domain.subscriber("t", &SubscriberOptions { wait: Wait::Block, ..Default::default() }).unwrap();
+    let mut subscriber =
+        domain.subscriber("t", &SubscriberOptions { wait: Wait::Block, ..Default::default() }).unwrap();
     let mut parent = start("fork_and_wait", place.directory.path(), "");
     let stray = litmus::Stray::new(Pid::from_raw(parent.hear().parse().unwrap()));
     subscriber.receive(PATIENCE).unwrap();
-    let mut consumer = domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
+    let mut consumer =
+        domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
     assert_eq!(number_of(consumer.pop(PATIENCE).unwrap()), 0);
     let mut publisher = domain.publisher("u", &block()).unwrap();
     parent.kill();

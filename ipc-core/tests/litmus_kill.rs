@@ -23,7 +23,13 @@ fn asleep() -> SubscriberOptions {
 }
 
 fn small(overflow: Overflow) -> PublisherOptions {
-    PublisherOptions { overflow, wait: Wait::Block, capacity: 64 << 10, max_bytes: 128 << 10, ..Default::default() }
+    PublisherOptions {
+        overflow,
+        wait: Wait::Block,
+        capacity: 64 << 10,
+        max_bytes: 128 << 10,
+        ..Default::default()
+    }
 }
 
 /// Publishes until it is killed and counts each message once it is committed; `overflow size`.
@@ -45,7 +51,8 @@ struct Ring(std::fs::File);
 
 impl Ring {
     fn only(domain: &Domain) -> Ring {
-        let mut rings = std::fs::read_dir(domain.path().join("publishers")).unwrap().map(|e| e.unwrap().path());
+        let mut rings =
+            std::fs::read_dir(domain.path().join("publishers")).unwrap().map(|e| e.unwrap().path());
         let (ring, more) = (rings.next().unwrap(), rings.next());
         assert_eq!(more, None);
         Ring(std::fs::File::open(ring).unwrap())
@@ -81,7 +88,9 @@ fn publisher_killed(overflow: &str, size: usize, time: Duration) {
             let mut got = 0;
             while got < committed {
                 let left = SOON.saturating_sub(killed.elapsed());
-                got = arrivals.recv_timeout(left).unwrap_or_else(|_| panic!("round {round}: {got} of {committed} messages arrived soon"));
+                got = arrivals
+                    .recv_timeout(left)
+                    .unwrap_or_else(|_| panic!("round {round}: {got} of {committed} messages arrived soon"));
             }
             // Only now may anybody else wake the subscriber.
             elsewhere.publisher("t.end", &PublisherOptions::default()).unwrap().publish(b"end").unwrap();
@@ -213,7 +222,10 @@ fn subscriber_killed(doing: &str, size: usize, before: bool, time: Duration) {
     });
     publisher.send(&Payload::raw(&[0; 9]), PATIENCE).unwrap();
     living.finish();
-    println!("{doing}, {size} bytes: {count} kills, {sent} messages, {} times blocked", publisher.stats().blocked);
+    println!(
+        "{doing}, {size} bytes: {count} kills, {sent} messages, {} times blocked",
+        publisher.stats().blocked
+    );
     assert!(doing != "sit" || publisher.stats().blocked > 0);
     drop(publisher);
     drop(domain);
@@ -224,7 +236,9 @@ fn subscriber_killed(doing: &str, size: usize, before: bool, time: Duration) {
 
 #[test]
 fn a_blocked_publisher_goes_on_when_its_subscriber_is_killed() {
-    for (doing, size, before) in [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)] {
+    for (doing, size, before) in
+        [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)]
+    {
         subscriber_killed(doing, size, before, Duration::from_millis(500));
     }
 }
@@ -258,16 +272,29 @@ fn restarts(time: Duration) {
     let count = rounds(time, |round| {
         let endings = ["close", "domain", "exit", "kill"];
         let mut two: Vec<Process> = (0..2)
-            .map(|_| start("incarnate", place.directory.path(), &format!("{EACH} {}", endings[random.below(4) as usize])))
+            .map(|_| {
+                start(
+                    "incarnate",
+                    place.directory.path(),
+                    &format!("{EACH} {}", endings[random.below(4) as usize]),
+                )
+            })
             .collect();
         if round % 2 == 0 {
             // All read after the end.
-            two.iter_mut().for_each(|process| while process.ended().is_none() { std::thread::yield_now() });
+            two.iter_mut().for_each(|process| {
+                while process.ended().is_none() {
+                    std::thread::yield_now()
+                }
+            });
         }
         for _ in 0..2 * EACH {
             let message = subscriber.receive(PATIENCE).expect("every message of every publisher");
             let expected = next.entry(message.publisher()).or_default();
-            assert_eq!((number_of(message.data()), message.sequence(), message.missed()), (*expected, *expected, 0));
+            assert_eq!(
+                (number_of(message.data()), message.sequence(), message.missed()),
+                (*expected, *expected, 0)
+            );
             *expected += 1;
         }
     });
@@ -284,7 +311,8 @@ fn every_incarnation_of_a_publisher_is_heard() {
 /// Produces numbers on from those in the ring until it is killed.
 fn produce(parent: &mut Parent) {
     let domain = litmus::open();
-    let mut producer = domain.ring_producer("r", &RingOptions { capacity: 8 << 10, wait: Wait::Block }).unwrap();
+    let mut producer =
+        domain.ring_producer("r", &RingOptions { capacity: 8 << 10, wait: Wait::Block }).unwrap();
     let mut random = Random::new();
     for number in producer.stats().messages.. {
         producer.push(&payload(number, 100 + (number % 5) as usize * 1000), PATIENCE).unwrap();
@@ -298,7 +326,8 @@ fn produce(parent: &mut Parent) {
 fn producer_killed(time: Duration) {
     let place = Place::new();
     let domain = place.open();
-    let mut consumer = domain.ring_consumer("r", &RingOptions { capacity: 8 << 10, wait: Wait::Block }).unwrap();
+    let mut consumer =
+        domain.ring_consumer("r", &RingOptions { capacity: 8 << 10, wait: Wait::Block }).unwrap();
     let mut random = Random::new();
     let mut next = 0;
     let count = rounds(time, |round| {
@@ -336,7 +365,8 @@ fn a_killed_producer_is_told_and_its_successor_goes_on() {
 /// Consumes until it is killed; counts each message before it releases it.
 fn consume(parent: &mut Parent) {
     let domain = litmus::open();
-    let mut consumer = domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
+    let mut consumer =
+        domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
     let mut random = Random::new();
     loop {
         let number = number_of(consumer.pop(PATIENCE).unwrap());
@@ -352,7 +382,8 @@ fn consumer_killed(time: Duration) {
     let place = Place::new();
     let domain = place.open();
     let mut random = Random::new();
-    let mut producer = domain.ring_producer("r", &RingOptions { capacity: 8 << 10, wait: Wait::Block }).unwrap();
+    let mut producer =
+        domain.ring_producer("r", &RingOptions { capacity: 8 << 10, wait: Wait::Block }).unwrap();
     let (stop, stopped) = mpsc::channel::<()>();
     let producing = std::thread::spawn(move || {
         let mut number = 0;
@@ -485,7 +516,9 @@ fn kills_for_long() {
     for (overflow, size) in [("block", 100), ("block", 5000), ("drop_oldest", 100), ("drop_oldest", 5000)] {
         publisher_killed(overflow, size, long(40));
     }
-    for (doing, size, before) in [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)] {
+    for (doing, size, before) in
+        [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)]
+    {
         subscriber_killed(doing, size, before, long(40));
     }
     restarts(long(40));

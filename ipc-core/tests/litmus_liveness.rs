@@ -17,7 +17,12 @@ use std::time::{Duration, Instant};
 roles!(listen, talk, clone_and_wait, inside, neighbours, hold);
 
 fn block() -> PublisherOptions {
-    PublisherOptions { overflow: Overflow::Block, wait: Wait::Block, capacity: 64 << 10, ..Default::default() }
+    PublisherOptions {
+        overflow: Overflow::Block,
+        wait: Wait::Block,
+        capacity: 64 << 10,
+        ..Default::default()
+    }
 }
 
 fn asleep() -> SubscriberOptions {
@@ -144,7 +149,8 @@ fn a_raw_clone_does_not_keep_its_dead_parent_alive() {
     let stray = Stray::new(Pid::from_raw(parent.hear().parse().unwrap()));
     subscriber.receive(PATIENCE).unwrap();
     assert_eq!(subscriber.publishers(), 1);
-    let mut consumer = domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
+    let mut consumer =
+        domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
     assert_eq!(number_of(consumer.pop(PATIENCE).unwrap()), 0);
     let mut publisher = domain.publisher("u", &block()).unwrap();
     let killer = parent.pid();
@@ -160,7 +166,13 @@ fn a_raw_clone_does_not_keep_its_dead_parent_alive() {
     assert_eq!((subscriber.publishers(), publisher.subscribers()), (0, 0));
     assert_eq!(consumer.pop(PATIENCE).unwrap_err().kind(), ErrorKind::Disconnected);
     assert!(stray.lives());
-    assert!(!snapshot(&place.options()).unwrap().participants.iter().any(|p| p.pid == killer.as_raw() as u32 && p.alive));
+    assert!(
+        !snapshot(&place.options())
+            .unwrap()
+            .participants
+            .iter()
+            .any(|p| p.pid == killer.as_raw() as u32 && p.alive)
+    );
     drop((stray, publisher, subscriber, consumer, domain));
     clear(&place);
 }
@@ -285,7 +297,10 @@ fn neighbours(parent: &mut Parent) {
             let number = number_of(subscriber.receive(PATIENCE).unwrap().data());
             assert_eq!(number, child.as_raw() as u64);
             // What /proc tells of that number is another process.
-            let place = DomainOptions { runtime_dir: Some(std::env::var_os("AXONIC_RUNTIME_DIR").unwrap().into()), ..Default::default() };
+            let place = DomainOptions {
+                runtime_dir: Some(std::env::var_os("AXONIC_RUNTIME_DIR").unwrap().into()),
+                ..Default::default()
+            };
             let known = snapshot(&place).unwrap().participants;
             assert!(known.iter().all(|p| p.alive && !p.same_pid_namespace && !p.stopped), "{known:?}");
             assert_eq!(subscriber.publishers(), 1);
@@ -342,7 +357,8 @@ fn time_namespaces_share_a_domain() {
 
 /// Holds a subscriber that never reads, with a borrowed sample if there is one; says who it is.
 fn hold(parent: &mut Parent) {
-    let domain = Domain::open_with(DomainOptions { max_participants: Some(2), ..Default::default() }).unwrap();
+    let domain =
+        Domain::open_with(DomainOptions { max_participants: Some(2), ..Default::default() }).unwrap();
     let mut subscriber = domain.subscriber("t", &asleep()).unwrap();
     parent.say(domain.participant());
     let _sample = (parent.arguments()[0] == "borrow").then(|| subscriber.borrow(PATIENCE).unwrap());
@@ -373,7 +389,9 @@ fn a_reused_slot_inherits_nothing() {
         assert_eq!(Domain::open_with(full).unwrap_err().kind(), ErrorKind::LimitReached);
         // All slots of the slab but what the living may still read: the pin of the dead holds none of them.
         for number in 0..4 {
-            publisher.send(&Payload::raw(&payload(number, 5000)), PATIENCE).expect("the pin of the dead is nobody's");
+            publisher
+                .send(&Payload::raw(&payload(number, 5000)), PATIENCE)
+                .expect("the pin of the dead is nobody's");
         }
         assert_eq!(publisher.subscribers(), 1);
         successor.kill();

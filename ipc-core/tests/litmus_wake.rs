@@ -40,7 +40,12 @@ fn membarrier_available() -> bool {
 }
 
 fn sleeping() -> (PublisherOptions, SubscriberOptions) {
-    let publisher = PublisherOptions { overflow: Overflow::Block, wait: Wait::Block, capacity: 64 << 10, ..Default::default() };
+    let publisher = PublisherOptions {
+        overflow: Overflow::Block,
+        wait: Wait::Block,
+        capacity: 64 << 10,
+        ..Default::default()
+    };
     (publisher, SubscriberOptions { wait: Wait::Block, ..Default::default() })
 }
 
@@ -150,9 +155,12 @@ fn pour(parent: &mut Parent) {
         let mut producer = domain.ring_producer("poured", &options).unwrap();
         Box::new(move |data| producer.push(data, PATIENCE).expect("a wake-up for room was lost"))
     } else {
-        let mut publisher = domain.publisher("poured", &PublisherOptions { max_bytes: 64 << 10, ..sleeping().0 }).unwrap();
+        let mut publisher =
+            domain.publisher("poured", &PublisherOptions { max_bytes: 64 << 10, ..sleeping().0 }).unwrap();
         publisher.wait_for_subscribers(1, PATIENCE).unwrap();
-        Box::new(move |data| publisher.send(&Payload::raw(data), PATIENCE).expect("a wake-up for room was lost"))
+        Box::new(move |data| {
+            publisher.send(&Payload::raw(data), PATIENCE).expect("a wake-up for room was lost")
+        })
     };
     let mut number = 0;
     while started.elapsed() < time {

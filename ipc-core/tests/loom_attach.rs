@@ -151,7 +151,8 @@ impl Subscriber {
     }
 
     fn refresh(&mut self, publisher_is_dead: bool) {
-        if self.catalogue.refresh(&self.world.publishers, &self.world.ring_linked) && self.follower.is_none() {
+        if self.catalogue.refresh(&self.world.publishers, &self.world.ring_linked) && self.follower.is_none()
+        {
             self.follower = attach(&self.world, self.start, publisher_is_dead);
         }
     }
@@ -332,7 +333,10 @@ fn what_the_dead_committed_is_received() {
             subscriber.refresh(true);
             while subscriber.take() {}
             let got = subscriber.got();
-            assert!(got.len() >= committed && got == (0..got.len() as u64).collect::<Vec<u64>>(), "{got:?} of {committed}");
+            assert!(
+                got.len() >= committed && got == (0..got.len() as u64).collect::<Vec<u64>>(),
+                "{got:?} of {committed}"
+            );
         });
         if finished.load(std::sync::atomic::Ordering::Relaxed) {
             break;

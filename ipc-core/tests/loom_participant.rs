@@ -26,7 +26,12 @@ struct World {
 impl World {
     fn new() -> Arc<World> {
         let word = AtomicU64::new;
-        Arc::new(World { slot: Tenancy::new(), lock: Mutex::new(0), runs: [word(0), word(1), word(1)], gone: word(0) })
+        Arc::new(World {
+            slot: Tenancy::new(),
+            lock: Mutex::new(0),
+            runs: [word(0), word(1), word(1)],
+            gone: word(0),
+        })
     }
 
     /// Takes the slot as `Participants::join` does; `None` if somebody has it.

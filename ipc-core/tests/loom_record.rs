@@ -33,7 +33,11 @@ fn lapping(writer_fences: bool, reader_fences: bool) {
         }
         writing.join().unwrap();
         while reader.take() {}
-        assert_eq!(reader.got.len() as u64 + reader.missed, 3, "every record is received or counted as missed");
+        assert_eq!(
+            reader.got.len() as u64 + reader.missed,
+            3,
+            "every record is received or counted as missed"
+        );
     });
 }
 

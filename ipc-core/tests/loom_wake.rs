@@ -20,7 +20,11 @@ struct Shared {
 
 impl Shared {
     fn new() -> Arc<Shared> {
-        Arc::new(Shared { armed: AtomicU64::new(0), committed: [AtomicU64::new(0), AtomicU64::new(0)], bell: Bell::new() })
+        Arc::new(Shared {
+            armed: AtomicU64::new(0),
+            committed: [AtomicU64::new(0), AtomicU64::new(0)],
+            bell: Bell::new(),
+        })
     }
 
     /// A ringer's whole turn: commit, light fence, look, ring.
@@ -205,7 +209,8 @@ fn attempt(shared: &Shared, seen: &mut u64, taken: &mut bool) {
         *taken = true;
         return;
     }
-    let rearmed = rearm::<()>(&shared.armed, false, taken, || Ok((shared.bell.silence(), Vec::new()))).unwrap();
+    let rearmed =
+        rearm::<()>(&shared.armed, false, taken, || Ok((shared.bell.silence(), Vec::new()))).unwrap();
     if rearmed.is_some() && shared.sum() > *seen {
         *seen += 1;
         *taken = true;

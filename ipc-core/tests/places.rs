@@ -32,15 +32,25 @@ fn refused(directory: &Path, kind: ErrorKind, words: &[&str], untouched: &Path) 
 
 /// Everything below a directory, directories included.
 fn listing(directory: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(directory).into_iter().flatten().flatten().map(|e| e.path()).collect();
     found.sort();
-    found.iter().flat_map(|path| [vec![path.clone()], if path.is_symlink() { vec![] } else { listing(path) }].concat()).collect()
+    found
+        .iter()
+        .flat_map(|path| {
+            [vec![path.clone()], if path.is_symlink() { vec![] } else { listing(path) }].concat()
+        })
+        .collect()
 }
 
 /// Removes what a test put into a place on purpose.
 fn clear(place: &Place) {
     for entry in std::fs::read_dir(place.path()).unwrap().flatten() {
-        if entry.file_type().unwrap().is_dir() { std::fs::remove_dir_all(entry.path()).unwrap() } else { std::fs::remove_file(entry.path()).unwrap() }
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::remove_dir_all(entry.path()).unwrap()
+        } else {
+            std::fs::remove_file(entry.path()).unwrap()
+        }
     }
 }
 
@@ -64,7 +74,13 @@ fn a_runtime_directory_must_exist_and_be_one() {
 
 #[test]
 fn a_path_that_cannot_be_one_is_an_invalid_argument() {
-    for bad in ["relative", "", "/dev/shm/with\0nul", &format!("/dev/shm/{}", "x".repeat(100_000)), &format!("/dev/shm{}", "/y".repeat(4000))] {
+    for bad in [
+        "relative",
+        "",
+        "/dev/shm/with\0nul",
+        &format!("/dev/shm/{}", "x".repeat(100_000)),
+        &format!("/dev/shm{}", "/y".repeat(4000)),
+    ] {
         let error = expect(Domain::open_with(options_in(Path::new(bad))), ErrorKind::InvalidArgument, &[]);
         assert!(error.message().contains("AXONIC_RUNTIME_DIR"), "{error:.300}");
         assert!(snapshot(&options_in(Path::new(bad))).is_err());
@@ -77,7 +93,11 @@ fn a_path_that_cannot_be_one_is_an_invalid_argument() {
         return;
     }
     let place = Place::new();
-    child::run(child::command(NAME, "relative", place.path()).env("AXONIC_RUNTIME_DIR", "relative/path").env("AXONIC_DOMAIN", "a/b"));
+    child::run(
+        child::command(NAME, "relative", place.path())
+            .env("AXONIC_RUNTIME_DIR", "relative/path")
+            .env("AXONIC_DOMAIN", "a/b"),
+    );
 }
 
 #[test]
@@ -118,8 +138,22 @@ fn a_directory_that_others_could_swap_is_refused() {
 fn a_directory_that_cannot_be_written_is_refused() {
     const NAME: &str = "a_directory_that_cannot_be_written_is_refused";
     match child::role().as_deref() {
-        Some("read-only filesystem") => return refused(&child::directory(), ErrorKind::PermissionDenied, &["read-only", REMEDY], &child::directory()),
-        Some(_) => return refused(&child::directory(), ErrorKind::PermissionDenied, &["owner and mode", REMEDY], &child::directory()),
+        Some("read-only filesystem") => {
+            return refused(
+                &child::directory(),
+                ErrorKind::PermissionDenied,
+                &["read-only", REMEDY],
+                &child::directory(),
+            );
+        }
+        Some(_) => {
+            return refused(
+                &child::directory(),
+                ErrorKind::PermissionDenied,
+                &["owner and mode", REMEDY],
+                &child::directory(),
+            );
+        }
         None => {}
     }
     let place = Place::new();
@@ -149,7 +183,10 @@ fn names_are_refused_for_every_noun() {
             let error = expect(result, ErrorKind::InvalidName, &[noun, "not valid", "1 to 200 bytes"]);
             assert!(error.message().len() < 500, "the name is cut");
         };
-        all(Domain::open_with(DomainOptions { name: Some(bad.into()), ..place.options() }).map(drop), "domain");
+        all(
+            Domain::open_with(DomainOptions { name: Some(bad.into()), ..place.options() }).map(drop),
+            "domain",
+        );
         all(snapshot(&DomainOptions { name: Some(bad.into()), ..place.options() }).map(drop), "domain");
         all(domain.publisher(bad, &PublisherOptions::default()).map(drop), "topic");
         all(domain.subscriber(bad, &SubscriberOptions::default()).map(drop), "pattern");
@@ -160,12 +197,24 @@ fn names_are_refused_for_every_noun() {
             all(domain.unlink(noun, bad), name);
         }
     }
-    expect(domain.publisher("a.*", &PublisherOptions::default()), ErrorKind::InvalidName, &["topic", "wildcard"]);
-    expect(domain.subscriber(">.a", &SubscriberOptions::default()), ErrorKind::InvalidName, &["pattern", "last token"]);
+    expect(
+        domain.publisher("a.*", &PublisherOptions::default()),
+        ErrorKind::InvalidName,
+        &["topic", "wildcard"],
+    );
+    expect(
+        domain.subscriber(">.a", &SubscriberOptions::default()),
+        ErrorKind::InvalidName,
+        &["pattern", "last token"],
+    );
     for (noun, name) in [(Noun::Topic, "topic"), (Noun::Region, "region"), (Noun::Ring, "ring")] {
         expect(domain.unlink(noun, "none"), ErrorKind::NotFound, &[name, "'none'", "'test'", "axonic ls"]);
     }
-    expect(snapshot(&DomainOptions { name: Some("nowhere".into()), ..place.options() }), ErrorKind::NotFound, &["'nowhere'", "nobody has it open"]);
+    expect(
+        snapshot(&DomainOptions { name: Some("nowhere".into()), ..place.options() }),
+        ErrorKind::NotFound,
+        &["'nowhere'", "nobody has it open"],
+    );
     assert_eq!(listing(place.path()), before);
     // Two hundred bytes are allowed, of any script.
     let name = "ü".repeat(100);
@@ -190,9 +239,17 @@ fn for_others(directory: &Path, mode: u32, group: Option<u32>) -> DomainOptions 
 fn modes_and_groups_that_make_no_sense_are_refused() {
     let place = Place::new();
     for mode in [0o640, 0o644, 0o700, 0o060, 0o777, 0o1666, 0] {
-        expect(Domain::open_with(for_others(place.path(), mode, None)), ErrorKind::InvalidArgument, &["'test'", "600", "660", "666"]);
+        expect(
+            Domain::open_with(for_others(place.path(), mode, None)),
+            ErrorKind::InvalidArgument,
+            &["'test'", "600", "660", "666"],
+        );
     }
-    expect(Domain::open_with(for_others(place.path(), 0o600, Some(1))), ErrorKind::InvalidArgument, &["'test'", "660"]);
+    expect(
+        Domain::open_with(for_others(place.path(), 0o600, Some(1))),
+        ErrorKind::InvalidArgument,
+        &["'test'", "660"],
+    );
     let own = DomainOptions { runtime_dir: None, mode: Some(0o660), ..place.options() };
     if std::env::var_os("AXONIC_RUNTIME_DIR").is_none() {
         expect(Domain::open_with(own), ErrorKind::InvalidArgument, &["runtime_dir", REMEDY]);
@@ -201,9 +258,21 @@ fn modes_and_groups_that_make_no_sense_are_refused() {
     // What exists keeps its mode and group; who asks for others is told.
     let domain = Domain::open_with(for_others(place.path(), 0o660, None)).unwrap();
     let _publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
-    expect(Domain::open_with(for_others(place.path(), 0o666, None)), ErrorKind::InvalidArgument, &["'test'", "mode 660", "remove it first"]);
-    expect(Domain::open_with(for_others(place.path(), 0o600, None)), ErrorKind::PermissionDenied, &["'test'", "770"]);
-    expect(Domain::open_with(for_others(place.path(), 0o660, Some(77))), ErrorKind::InvalidArgument, &["'test'", "group"]);
+    expect(
+        Domain::open_with(for_others(place.path(), 0o666, None)),
+        ErrorKind::InvalidArgument,
+        &["'test'", "mode 660", "remove it first"],
+    );
+    expect(
+        Domain::open_with(for_others(place.path(), 0o600, None)),
+        ErrorKind::PermissionDenied,
+        &["'test'", "770"],
+    );
+    expect(
+        Domain::open_with(for_others(place.path(), 0o660, Some(77))),
+        ErrorKind::InvalidArgument,
+        &["'test'", "group"],
+    );
     // Who does not say, and owns it, makes files the others can use.
     let plain = place.open();
     let _subscriber = plain.subscriber("t", &SubscriberOptions::default()).unwrap();
@@ -218,7 +287,9 @@ fn as_user(command: &mut std::process::Command, user: u32, groups: &[u32]) {
     let drop_root = move || {
         // SAFETY: system calls on numbers and on a vector made before the fork.
         let done = unsafe {
-            nix::libc::setgroups(groups.len(), groups.as_ptr()) == 0 && nix::libc::setgid(user) == 0 && nix::libc::setuid(user) == 0
+            nix::libc::setgroups(groups.len(), groups.as_ptr()) == 0
+                && nix::libc::setgid(user) == 0
+                && nix::libc::setuid(user) == 0
         };
         if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
     };
@@ -230,7 +301,9 @@ fn as_user(command: &mut std::process::Command, user: u32, groups: &[u32]) {
 fn play_member(directory: &Path) {
     let domain = Domain::open_with(for_others(directory, 0o660, Some(4000))).unwrap();
     let mut subscriber = domain.subscriber("there", &SubscriberOptions::default()).unwrap();
-    let mut publisher = domain.publisher("back", &PublisherOptions { overflow: Overflow::Block, ..Default::default() }).unwrap();
+    let mut publisher = domain
+        .publisher("back", &PublisherOptions { overflow: Overflow::Block, ..Default::default() })
+        .unwrap();
     publisher.wait_for_subscribers(1, SECOND).unwrap();
     let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
     let region = domain.region("memory", &RegionOptions::default()).unwrap();
@@ -243,7 +316,11 @@ fn play_member(directory: &Path) {
         region.write(0, &i.to_le_bytes()).unwrap();
     }
     // A user outside the group gets nothing, by name; so does a member who does not say that he is one.
-    expect(Domain::open_with(options_in(directory)), ErrorKind::PermissionDenied, &["user 0", "mode and group"]);
+    expect(
+        Domain::open_with(options_in(directory)),
+        ErrorKind::PermissionDenied,
+        &["user 0", "mode and group"],
+    );
 }
 
 #[test]
@@ -268,7 +345,9 @@ fn a_group_shares_a_domain_across_users() {
     drop(outsider);
 
     let domain = Domain::open_with(for_others(place.path(), 0o660, Some(4000))).unwrap();
-    let mut publisher = domain.publisher("there", &PublisherOptions { overflow: Overflow::Block, ..Default::default() }).unwrap();
+    let mut publisher = domain
+        .publisher("there", &PublisherOptions { overflow: Overflow::Block, ..Default::default() })
+        .unwrap();
     let mut subscriber = domain.subscriber("back", &SubscriberOptions::default()).unwrap();
     let mut consumer = domain.ring_consumer("r", &RingOptions::default()).unwrap();
     let region = domain.region("memory", &RegionOptions { size: Some(100), ..Default::default() }).unwrap();

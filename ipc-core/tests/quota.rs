@@ -22,7 +22,10 @@ fn nobody_takes_more_than_the_quotas() {
     let _region = two.region("r", &size(1 << 20)).unwrap();
     let refused = two.region("s", &size(3 << 20)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NoSpace);
-    assert!(refused.message().contains("over its quota") && refused.message().contains("larger quota"), "{refused}");
+    assert!(
+        refused.message().contains("over its quota") && refused.message().contains("larger quota"),
+        "{refused}"
+    );
     let refused = two.region("s", &size(1 << 20)).unwrap_err();
     assert!(refused.message().contains("participant_quota"), "{refused}");
     two.unlink(Noun::Region, "r").unwrap();

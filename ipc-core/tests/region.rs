@@ -11,7 +11,8 @@ use std::time::Duration;
 fn a_region_is_the_same_memory_for_everyone() {
     let place = Place::new();
     let domain = place.open();
-    let missing = domain.region("r", &RegionOptions { create: Create::Open, ..Default::default() }).unwrap_err();
+    let missing =
+        domain.region("r", &RegionOptions { create: Create::Open, ..Default::default() }).unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     assert_eq!(domain.region("r", &RegionOptions::default()).unwrap_err().kind(), ErrorKind::InvalidArgument);
     let one = domain.region("r", &RegionOptions { size: Some(1000), ..Default::default() }).unwrap();
@@ -25,7 +26,8 @@ fn a_region_is_the_same_memory_for_everyone() {
     assert_eq!(one.write(usize::MAX, b"x").unwrap_err().kind(), ErrorKind::InvalidArgument);
     let wrong = domain.region("r", &RegionOptions { size: Some(5), ..Default::default() }).unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::InvalidArgument);
-    let again = domain.region("r", &RegionOptions { size: Some(1000), create: Create::CreateNew }).unwrap_err();
+    let again =
+        domain.region("r", &RegionOptions { size: Some(1000), create: Create::CreateNew }).unwrap_err();
     assert_eq!(again.kind(), ErrorKind::AlreadyExists);
     domain.unlink(Noun::Region, "r").unwrap();
     assert_eq!(domain.unlink(Noun::Region, "r").unwrap_err().kind(), ErrorKind::NotFound);
@@ -93,7 +95,10 @@ fn everything_is_seen_from_outside() {
     assert_eq!((s.received, s.missed, s.pinned, s.rings), (1, 0, 1, 1));
     assert_eq!((s.lag.len(), s.lag[0].publisher, s.pins[0].publisher), (1, p.id, p.id));
     assert_eq!((s.lag[0].messages, seen.regions[0].size), (1, 100));
-    assert_eq!((seen.regions[0].name.as_str(), seen.rings[0].producer, seen.rings[0].consumer), ("r", true, false));
+    assert_eq!(
+        (seen.regions[0].name.as_str(), seen.rings[0].producer, seen.rings[0].consumer),
+        ("r", true, false)
+    );
     assert!(seen.bytes > 256 << 10);
     let json = serde_json::to_value(&seen).unwrap();
     assert_eq!(json["publishers"][0]["id"], format!("{:016x}", p.id), "JSON numbers would lose digits");
@@ -102,7 +107,8 @@ fn everything_is_seen_from_outside() {
     let _idle = domain.subscriber("u", &SubscriberOptions::default()).unwrap();
     let mut other = domain.publisher("u", &PublisherOptions::default()).unwrap();
     (0..3).for_each(|_| other.publish(b"x").unwrap());
-    let idle = snapshot(&place.options()).unwrap().subscribers.into_iter().find(|s| s.pattern == "u").unwrap();
+    let idle =
+        snapshot(&place.options()).unwrap().subscribers.into_iter().find(|s| s.pattern == "u").unwrap();
     assert_eq!(idle.lag.iter().map(|lag| lag.messages).collect::<Vec<_>>(), [3]);
     assert!(doctor(&place.options(), false).unwrap().is_empty());
     domain.unlink(Noun::Region, "r").unwrap();

@@ -72,7 +72,10 @@ fn a_full_ring_pushes_back() {
         sent += 1;
     }
     assert!(sent >= 10);
-    assert_eq!(producer.push(&[1; 5000], Some(Duration::from_millis(2))).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(
+        producer.push(&[1; 5000], Some(Duration::from_millis(2))).unwrap_err().kind(),
+        ErrorKind::Timeout
+    );
     let mut consumer = domain.ring_consumer("r", &options).unwrap();
     let reader = std::thread::spawn(move || {
         for _ in 0..sent + 1000 {
@@ -92,8 +95,11 @@ fn a_sleeping_consumer_learns_that_the_producer_ended() {
     let place = Place::new();
     let domain = place.open();
     let producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
-    let mut consumer = domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
-    let waiting = std::thread::spawn(move || consumer.pop(Some(Duration::from_secs(10))).map(<[u8]>::to_vec).unwrap_err().kind());
+    let mut consumer =
+        domain.ring_consumer("r", &RingOptions { wait: Wait::Block, ..Default::default() }).unwrap();
+    let waiting = std::thread::spawn(move || {
+        consumer.pop(Some(Duration::from_secs(10))).map(<[u8]>::to_vec).unwrap_err().kind()
+    });
     std::thread::sleep(Duration::from_millis(50));
     drop(producer);
     assert_eq!(waiting.join().unwrap(), ErrorKind::Disconnected);

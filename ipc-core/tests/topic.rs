@@ -36,8 +36,12 @@ fn small_and_large_messages_arrive_in_order() {
     for (i, size) in sizes.iter().enumerate() {
         publisher.publish(&vec![i as u8; *size]).unwrap();
         match subscriber.try_next().unwrap().unwrap() {
-            Arrival::Small(message) => assert_eq!((message.data(), *size > 2048), (&vec![i as u8; *size][..], false)),
-            Arrival::Large(sample) => assert_eq!((sample.data(), *size > 2048), (&vec![i as u8; *size][..], true)),
+            Arrival::Small(message) => {
+                assert_eq!((message.data(), *size > 2048), (&vec![i as u8; *size][..], false))
+            }
+            Arrival::Large(sample) => {
+                assert_eq!((sample.data(), *size > 2048), (&vec![i as u8; *size][..], true))
+            }
         }
     }
     assert!(subscriber.try_next().unwrap().is_none());
@@ -53,7 +57,10 @@ fn drop_oldest_counts_exactly_what_was_missed() {
     for size in [8, 100, 3000] {
         let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
         let mut publisher = domain
-            .publisher("t", &PublisherOptions { capacity: 64 << 10, max_bytes: 1 << 20, ..Default::default() })
+            .publisher(
+                "t",
+                &PublisherOptions { capacity: 64 << 10, max_bytes: 1 << 20, ..Default::default() },
+            )
             .unwrap();
         let mut seen = 0u64;
         let (mut next, mut lost) = (0u64, 0u64);
@@ -88,8 +95,17 @@ fn block_waits_reject_refuses() {
     let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
     for (overflow, kind) in [(Overflow::Block, ErrorKind::WouldBlock), (Overflow::Reject, ErrorKind::Full)] {
         for size in [100, 5000] {
-            let mut publisher =
-                domain.publisher("t", &PublisherOptions { overflow, capacity: 64 << 10, max_bytes: 64 << 10, ..Default::default() }).unwrap();
+            let mut publisher = domain
+                .publisher(
+                    "t",
+                    &PublisherOptions {
+                        overflow,
+                        capacity: 64 << 10,
+                        max_bytes: 64 << 10,
+                        ..Default::default()
+                    },
+                )
+                .unwrap();
             let data = vec![1u8; size];
             let mut sent = 0;
             let error = loop {
@@ -120,8 +136,17 @@ fn block_loses_nothing_across_threads() {
     let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
     let other = place.open();
     let writer = std::thread::spawn(move || {
-        let mut publisher =
-            other.publisher("t", &PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, max_bytes: 256 << 10, ..Default::default() }).unwrap();
+        let mut publisher = other
+            .publisher(
+                "t",
+                &PublisherOptions {
+                    overflow: Overflow::Block,
+                    capacity: 64 << 10,
+                    max_bytes: 256 << 10,
+                    ..Default::default()
+                },
+            )
+            .unwrap();
         for i in 0..30_000u64 {
             let size = [8, 60, 700, 3000][i as usize % 4];
             let mut data = vec![i as u8; size];
@@ -159,7 +184,8 @@ fn a_hundred_pinned_views_stall_nobody() {
         assert_eq!(subscriber.stats().pinned, 0);
     }
     let mut publisher = domain.publisher("t", &options(Overflow::DropOldest)).unwrap();
-    let mut few = domain.subscriber("t", &SubscriberOptions { max_borrowed: 2, ..Default::default() }).unwrap();
+    let mut few =
+        domain.subscriber("t", &SubscriberOptions { max_borrowed: 2, ..Default::default() }).unwrap();
     for _ in 0..4 {
         publisher.publish(&[0; 5000]).unwrap();
     }
@@ -180,7 +206,13 @@ fn loans_are_published_or_discarded() {
     let tensor = Tensor::new(Dtype::U8, [480, 640, 3]);
     let mut loan = publisher.loan(tensor.byte_len().unwrap(), None).unwrap();
     loan.fill(7);
-    publisher.commit(loan, &LoanMeta { content: Content::Tensor, tensor: Some(&tensor), ..Default::default() }, None).unwrap();
+    publisher
+        .commit(
+            loan,
+            &LoanMeta { content: Content::Tensor, tensor: Some(&tensor), ..Default::default() },
+            None,
+        )
+        .unwrap();
     drop(publisher.loan(5000, None).unwrap());
     let mut small = publisher.loan(10, None).unwrap();
     small.copy_from_slice(b"0123456789");
@@ -191,7 +223,10 @@ fn loans_are_published_or_discarded() {
     assert_eq!(subscriber.receive(SECOND).unwrap().data(), b"0123");
     let mut other = domain.publisher("cam", &PublisherOptions::default()).unwrap();
     let loan = other.loan(100, None).unwrap();
-    assert_eq!(publisher.commit(loan, &LoanMeta::default(), None).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    assert_eq!(
+        publisher.commit(loan, &LoanMeta::default(), None).unwrap_err().kind(),
+        ErrorKind::InvalidArgument
+    );
     let too_large = publisher.publish(&vec![0; (64 << 20) + 1]).unwrap_err();
     assert_eq!(too_large.kind(), ErrorKind::TooLarge);
 }
@@ -223,8 +258,10 @@ fn publish_many_is_all_or_nothing() {
     let place = Place::new();
     let domain = place.open();
     let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
-    let mut publisher = domain.publisher("t", &PublisherOptions { capacity: 64 << 10, ..Default::default() }).unwrap();
-    let bodies: Vec<Vec<u8>> = (0..50).map(|i| vec![i as u8; if i % 10 == 0 { 5000 } else { i * 3 }]).collect();
+    let mut publisher =
+        domain.publisher("t", &PublisherOptions { capacity: 64 << 10, ..Default::default() }).unwrap();
+    let bodies: Vec<Vec<u8>> =
+        (0..50).map(|i| vec![i as u8; if i % 10 == 0 { 5000 } else { i * 3 }]).collect();
     let batch: Vec<Payload> = bodies.iter().map(|b| Payload::raw(b)).collect();
     for _ in 0..100 {
         publisher.publish_many(&batch, None).unwrap();
@@ -248,7 +285,8 @@ fn late_joiners_begin_where_they_ask() {
         publisher.publish(&[i]).unwrap();
     }
     let mut late = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
-    let mut oldest = domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
+    let mut oldest =
+        domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
     publisher.publish(&[10]).unwrap();
     let m = late.receive(SECOND).unwrap();
     assert_eq!((m.data(), m.missed()), ([10].as_slice(), 0));
@@ -271,10 +309,12 @@ fn the_last_words_of_a_publisher_are_heard() {
         assert_eq!(subscriber.receive(SECOND).unwrap().data(), vec![round; 5000]);
     }
     assert_eq!(subscriber.publishers(), 0);
-    let mut retained = domain.publisher("t", &PublisherOptions { retain: true, ..Default::default() }).unwrap();
+    let mut retained =
+        domain.publisher("t", &PublisherOptions { retain: true, ..Default::default() }).unwrap();
     retained.publish(b"kept").unwrap();
     drop(retained);
-    let mut oldest = domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
+    let mut oldest =
+        domain.subscriber("t", &SubscriberOptions { start: Start::Oldest, ..Default::default() }).unwrap();
     assert_eq!(oldest.receive(SECOND).unwrap().data(), b"kept");
     drop((oldest, subscriber));
     domain.unlink(Noun::Topic, "t").unwrap();
@@ -306,7 +346,10 @@ fn what_all_have_read_goes_while_they_listen_on() {
         assert!(reader.try_receive().unwrap().is_none());
     }
     let seen = snapshot(&place.options()).unwrap();
-    assert_eq!((seen.publishers.len(), seen.subscribers.iter().filter(|s| !s.lag.is_empty()).count()), (1, 1));
+    assert_eq!(
+        (seen.publishers.len(), seen.subscribers.iter().filter(|s| !s.lag.is_empty()).count()),
+        (1, 1)
+    );
     assert_eq!(late.receive(SECOND).unwrap().data(), b"last");
     // It lets go when it looks round next.
     let next = domain.publisher("t", &PublisherOptions::default()).unwrap();

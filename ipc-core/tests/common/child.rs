@@ -23,7 +23,10 @@ pub fn directory() -> PathBuf {
 /// The test `name` of this binary as `role` in `directory`.
 pub fn command(name: &str, role: &str, directory: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(ROLE, role).env(DIRECTORY, directory);
+    command
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role)
+        .env(DIRECTORY, directory);
     command
 }
 
@@ -31,7 +34,11 @@ pub fn command(name: &str, role: &str, directory: &Path) -> Command {
 pub fn run(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", describe(&output));
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "no such test: {}", describe(&output));
+    assert!(
+        String::from_utf8_lossy(&output.stdout).contains("1 passed"),
+        "no such test: {}",
+        describe(&output)
+    );
 }
 
 pub fn describe(output: &Output) -> String {
@@ -50,7 +57,11 @@ pub fn with_tmpfs(command: &mut Command, directory: &Path, options: &str, read_o
     let path = std::ffi::CString::new(directory.as_os_str().as_encoded_bytes()).unwrap();
     let options = std::ffi::CString::new(options).unwrap();
     let (user, group) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
-    let maps = [("/proc/self/setgroups\0", "deny".to_string()), ("/proc/self/uid_map\0", format!("0 {user} 1")), ("/proc/self/gid_map\0", format!("0 {group} 1"))];
+    let maps = [
+        ("/proc/self/setgroups\0", "deny".to_string()),
+        ("/proc/self/uid_map\0", format!("0 {user} 1")),
+        ("/proc/self/gid_map\0", format!("0 {group} 1")),
+    ];
     let enter = move || {
         // SAFETY: system calls on constants and on strings made before the fork.
         unsafe {
@@ -66,7 +77,13 @@ pub fn with_tmpfs(command: &mut Command, directory: &Path, options: &str, read_o
             let none = std::ptr::null();
             check(libc::mount(none, c"/".as_ptr(), none, libc::MS_REC | libc::MS_PRIVATE, none.cast()))?;
             let flags = if read_only { libc::MS_RDONLY } else { 0 };
-            check(libc::mount(c"tmpfs".as_ptr(), path.as_ptr(), c"tmpfs".as_ptr(), flags, options.as_ptr().cast()))
+            check(libc::mount(
+                c"tmpfs".as_ptr(),
+                path.as_ptr(),
+                c"tmpfs".as_ptr(),
+                flags,
+                options.as_ptr().cast(),
+            ))
         }
     };
     // Whether it is allowed is found out by doing it.

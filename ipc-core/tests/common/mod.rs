@@ -79,7 +79,8 @@ impl Drop for Place {
     /// Nothing at all may be left, directories included.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let left: Vec<_> = std::fs::read_dir(self.directory.path()).unwrap().flatten().map(|e| e.path()).collect();
+            let left: Vec<_> =
+                std::fs::read_dir(self.directory.path()).unwrap().flatten().map(|e| e.path()).collect();
             assert_eq!(left, Vec::<PathBuf>::new(), "left behind: {:#?}", self.files());
         }
     }

@@ -257,7 +257,11 @@ pub fn rounds(time: Duration, mut round: impl FnMut(u64)) -> u64 {
 /// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or a minute.
 pub fn long(share: u32) -> Duration {
     let hours: f64 = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse().ok()).unwrap_or(0.0);
-    if hours > 0.0 { Duration::from_secs_f64(hours * 3600.0 / f64::from(share)) } else { Duration::from_secs(60) }
+    if hours > 0.0 {
+        Duration::from_secs_f64(hours * 3600.0 / f64::from(share))
+    } else {
+        Duration::from_secs(60)
+    }
 }
 
 /// Random numbers that differ from run to run; the seed is printed by a test that fails.
@@ -265,7 +269,8 @@ pub struct Random(u64);
 
 impl Random {
     pub fn new() -> Random {
-        let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
+        let seed =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
         Random(seed ^ u64::from(std::process::id()) << 32)
     }
 
@@ -309,6 +314,10 @@ pub fn payload(number: u64, size: usize) -> Vec<u8> {
 /// The number of a payload; fails if it is torn.
 pub fn number_of(bytes: &[u8]) -> u64 {
     let number = u64::from_le_bytes(bytes[..8].try_into().unwrap());
-    assert!(bytes[8..].iter().all(|byte| *byte == number as u8), "a torn message: number {number}, {} bytes", bytes.len());
+    assert!(
+        bytes[8..].iter().all(|byte| *byte == number as u8),
+        "a torn message: number {number}, {} bytes",
+        bytes.len()
+    );
     number
 }

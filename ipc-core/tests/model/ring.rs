@@ -79,7 +79,12 @@ impl Follower {
                 self.resynchronise();
                 continue;
             }
-            assert_eq!(body, [found.seq + 100, found.seq + 200], "a torn copy of record {} was believed", found.seq);
+            assert_eq!(
+                body,
+                [found.seq + 100, found.seq + 200],
+                "a torn copy of record {} was believed",
+                found.seq
+            );
             let missed = self.reader.advance(&found);
             if let Some(next) = self.next {
                 assert_eq!(next + missed, found.seq, "order, or the count of what was missed");

@@ -1,24 +1,26 @@
 //! The publishing end of a topic.
 
+mod encode;
+mod room;
+
 use super::loan::{Loan, LoanMeta};
 use super::peers::Peers;
 use super::segment::{DESCRIPTOR, Descriptor};
-use super::slab::{Reclaim, Slab, Slot};
-use super::steps::claim_unread;
+use super::slab::{Slab, Slot};
 use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime};
-use crate::domain::layout::{Kind, ObjectId, ParticipantId};
+use crate::domain::layout::{Kind, ObjectId};
 use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{
-    self, FLAG_ATTRIBUTES, FLAG_SLAB, FLAG_TENSOR, MAX_EXPECTED, RingMap, Shape, Writer,
-};
+use crate::mechanisms::record::{self, MAX_EXPECTED, RingMap, Shape, Writer};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::{Deadline, unix_millis};
+use crate::sys::clock::Deadline;
 use crate::sys::descriptor::{open_bell, ring};
 use crate::sys::file;
-use crate::value::{Attributes, Content, Payload, Tensor, encode_meta};
+use crate::value::Payload;
+use encode::Encoded;
+use room::Patience;
 use std::fmt;
 use std::os::fd::{AsFd, RawFd};
 use std::path::PathBuf;
@@ -97,20 +99,6 @@ impl Drop for PublisherShared {
     fn drop(&mut self) {
         self.detach();
     }
-}
-
-/// How long an attempt may take.
-enum Patience {
-    Never,
-    Until(Deadline),
-}
-
-/// A message encoded for the ring.
-struct Encoded<'a> {
-    data: &'a [u8],
-    content: Content,
-    meta: Vec<u8>,
-    flags: u8,
 }
 
 impl Publisher {
@@ -466,48 +454,6 @@ impl Publisher {
         self.peers.refresh(watcher, expected).map_err(|e| e.of("topic", &self.topic))
     }
 
-    fn check_size(&self, length: usize) -> Result<()> {
-        if length > self.options.max_bytes && length > INLINE_MAX {
-            let text = format!(
-                "topic '{}': a message of {length} bytes is over max_bytes, {}; open the publisher with a larger max_bytes",
-                self.topic, self.options.max_bytes
-            );
-            return Err(Error::new(ErrorKind::TooLarge, text));
-        }
-        Ok(())
-    }
-
-    fn encode<'a>(
-        &self,
-        data: &'a [u8],
-        content: Content,
-        tensor: Option<&Tensor>,
-        attributes: Option<&Attributes>,
-    ) -> Result<Encoded<'a>> {
-        self.check_size(data.len())?;
-        if tensor.is_none() && attributes.is_none() && content != Content::Tensor {
-            return Ok(Encoded { data, content, meta: Vec::new(), flags: 0 });
-        }
-        let attributes = attributes.filter(|a| !a.is_empty()).map(|a| self.complete(a));
-        let meta = encode_meta(content, tensor, attributes.as_ref(), data.len())
-            .map_err(|e| e.of("topic", &self.topic))?;
-        let flags = if tensor.is_some() { FLAG_TENSOR } else { 0 }
-            | if attributes.is_some() { FLAG_ATTRIBUTES } else { 0 };
-        Ok(Encoded { data, content, meta, flags })
-    }
-
-    /// What CloudEvents 1.0 asks of an event, where the caller left it out.
-    fn complete(&self, attributes: &Attributes) -> Attributes {
-        let (id, seq) = (self.shared.id, self.writer.seq());
-        attributes.complete(&[
-            ("specversion", &|| "1.0".into()),
-            ("id", &|| format!("{id}-{seq}")),
-            ("source", &|| format!("axonic://{}/{}", self.domain.name(), self.topic)),
-            ("type", &|| self.topic.to_string()),
-            ("time", &|| rfc3339(unix_millis())),
-        ])
-    }
-
     fn copy_to_slot(&self, slot: Slot, data: &[u8]) {
         let segment = self.slab.segment(slot);
         // SAFETY: the slot was just taken for this many bytes, and nobody reads it before its record is out.
@@ -536,155 +482,6 @@ impl Publisher {
         if rung > 0 {
             add(&head.wakes_sent, rung);
         }
-    }
-
-    /// Makes sure that `bytes` of records can be written over what is there.
-    #[inline]
-    fn make_room(&mut self, bytes: u64, patience: &Patience) -> Result<()> {
-        if self.writer.needed_claim(bytes) <= self.safe || self.try_room(bytes)? {
-            return Ok(());
-        }
-        self.wait_for_room(patience, &mut |publisher| publisher.try_room(bytes))
-    }
-
-    /// Claims what the next records need and some more, so that the fence is paid once in a while.
-    fn try_room(&mut self, bytes: u64) -> Result<bool> {
-        let needed = self.writer.needed_claim(bytes);
-        let wanted = needed + self.shared.map.capacity() / 16;
-        if self.options.overflow == Overflow::DropOldest {
-            self.writer.claim_to(wanted, u64::MAX);
-            self.safe = self.writer.claim();
-            return Ok(true);
-        }
-        let slowest = Writer::linger(wanted, || self.peers.slowest());
-        let watcher = (self.options.overflow == Overflow::Block).then_some(&mut self.waiter);
-        if claim_unread(&mut self.writer, wanted, slowest, || Ok(self.peers.refreshed(watcher)?.slowest()))? {
-            self.safe = self.writer.claim();
-        }
-        Ok(needed <= self.safe)
-    }
-
-    fn take_slot(&mut self, length: usize, patience: &Patience) -> Result<Slot> {
-        if let Some(slot) = self.try_slot(length)? {
-            return Ok(slot);
-        }
-        if self.options.overflow == Overflow::DropOldest {
-            return Err(self.all_pinned());
-        }
-        let mut taken = None;
-        self.wait_for_room(patience, &mut |publisher| {
-            taken = publisher.try_slot(length)?;
-            Ok(taken.is_some())
-        })?;
-        taken.ok_or_else(|| self.all_pinned())
-    }
-
-    fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
-        let before = self.slab.bytes();
-        let mut taken = self.acquire(length).map_err(|e| e.of("topic", &self.topic))?;
-        if taken.is_none() && self.peers.forget_dead() > 0 {
-            taken = self.acquire(length)?;
-        }
-        if self.slab.bytes() != before {
-            self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
-        }
-        Ok(taken)
-    }
-
-    fn acquire(&mut self, length: usize) -> Result<Option<Slot>> {
-        let reclaim = &mut Reclaim {
-            watcher: (self.options.overflow == Overflow::Block).then_some(&mut self.waiter),
-            drop_oldest: self.options.overflow == Overflow::DropOldest,
-            peers: &mut self.peers,
-            writer: &mut self.writer,
-            safe: &mut self.safe,
-        };
-        self.slab.acquire(length, reclaim)
-    }
-
-    fn all_pinned(&self) -> Error {
-        let text = format!(
-            "topic '{}': all slots of its slab ({} of max_bytes {}) are lent out or pinned by readers ({} pinned); release samples, commit loans, or raise max_bytes (`axonic stat` names who pins)",
-            self.topic,
-            self.slab.bytes(),
-            self.options.max_bytes,
-            self.slab.pinned()
-        );
-        Error::new(ErrorKind::LimitReached, text)
-    }
-
-    /// Waits until `attempt` succeeds: until a subscriber moves on, lets a sample go, leaves or dies.
-    #[cold]
-    fn wait_for_room(
-        &mut self,
-        patience: &Patience,
-        attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>,
-    ) -> Result<()> {
-        let attempt = &mut |publisher: &mut Publisher| {
-            publisher.enter()?;
-            Ok(attempt(publisher)?.then_some(()))
-        };
-        self.peers.forget_dead();
-        if self.options.overflow == Overflow::Reject {
-            return attempt(self)?.ok_or_else(|| self.full(ErrorKind::Full));
-        }
-        let Patience::Until(deadline) = patience else {
-            if self.waiter.is_evented() && self.settle()?.is_some() {
-                self.peers.forget_dead();
-            }
-            return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
-        };
-        let blocked = &self.shared.map.head().blocked;
-        blocked.store(blocked.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
-    }
-
-    fn full(&self, kind: ErrorKind) -> Error {
-        let text = format!(
-            "topic '{}': no room, a subscriber is a whole ring behind (capacity {} bytes, max_bytes {}); read faster, raise them, or use overflow drop_oldest (`axonic stat` names who lags)",
-            self.topic,
-            self.shared.map.capacity(),
-            self.options.max_bytes
-        );
-        Error::new(kind, text)
-    }
-}
-
-impl Sleeper for Publisher {
-    fn armed(&self) -> &AtomicU64 {
-        &self.shared.map.head().armed
-    }
-
-    fn waiter(&mut self) -> &mut Waiter {
-        &mut self.waiter
-    }
-
-    fn tidy(&mut self) -> Result<()> {
-        self.peers.forget_dead();
-        Ok(())
-    }
-
-    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
-        self.waiter.settle(&self.shared.map.head().armed)
-    }
-}
-
-impl Encoded<'_> {
-    fn shape(&self, length: usize) -> Shape {
-        Shape {
-            body: length as u32,
-            meta: self.meta.len() as u16,
-            content: self.content as u8,
-            flags: self.flags,
-        }
-    }
-
-    fn slab_shape(&self) -> Shape {
-        Shape { flags: self.flags | FLAG_SLAB, ..self.shape(DESCRIPTOR) }
-    }
-
-    fn any_shape(&self) -> Shape {
-        if self.data.len() <= INLINE_MAX { self.shape(self.data.len()) } else { self.slab_shape() }
     }
 }
 
@@ -715,20 +512,6 @@ fn create_ring(
     })
 }
 
-/// Milliseconds since 1970 as RFC 3339 (days to civil date: H. Hinnant's `civil_from_days`).
-fn rfc3339(unix_ms: u64) -> String {
-    let (days, ms) = (unix_ms / 86_400_000, unix_ms % 86_400_000);
-    let z = days + 719_468;
-    let (era, doe) = (z / 146_097, z % 146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let (day, month) = (doy - (153 * mp + 2) / 5 + 1, if mp < 10 { mp + 3 } else { mp - 9 });
-    let year = yoe + era * 400 + u64::from(month <= 2);
-    let (s, ms) = (ms / 1000, ms % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}Z", s / 3600, s / 60 % 60, s % 60)
-}
-
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stats = self.stats();
@@ -740,15 +523,5 @@ impl fmt::Debug for Publisher {
             stats.published,
             stats.subscribers
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn dates() {
-        assert_eq!(super::rfc3339(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(super::rfc3339(951_782_400_001), "2000-02-29T00:00:00.001Z");
-        assert_eq!(super::rfc3339(1_735_689_599_999), "2024-12-31T23:59:59.999Z");
     }
 }

@@ -1,23 +1,23 @@
 //! The subscribing end of a topic.
 
-use super::cursor::{MAX_RINGS, NOWHERE, SubscriberShared, pin_word};
+mod follow;
+mod take;
+
+use super::cursor::SubscriberShared;
 use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
-use super::segment::{DESCRIPTOR, Descriptor, Segment};
-use super::steps::{begin, is_stamped, standing};
-use super::{INLINE_MAX, Overflow, Start, SubscriberOptions, lifetime};
-use crate::domain::layout::{Kind, ObjectId, ParticipantId};
+use super::{INLINE_MAX, SubscriberOptions, lifetime};
+use crate::domain::layout::{ObjectId, ParticipantId};
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{FLAG_SLAB, Found, From, Next, Reader, RingHead, RingMap, open_head};
 use crate::name::Pattern;
-use crate::sys::atomic::{AtomicU64, Ordering, fence as full_fence};
+use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::Deadline;
-use crate::sys::{fence, file};
+use crate::sys::file;
 use crate::value::{Content, MAX_META};
-use std::collections::{HashMap, HashSet};
+use follow::Source;
+use std::collections::HashSet;
 use std::fmt;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -76,40 +76,6 @@ pub struct SubscriberStats {
     pub rings: usize,
     /// Samples borrowed now.
     pub pinned: usize,
-}
-
-/// One publisher's ring.
-struct Source {
-    id: ObjectId,
-    topic: Arc<str>,
-    reader: Reader,
-    /// Our place in the table of cursors.
-    cursor: usize,
-    /// Rings the publisher that waits for us; `None` for one that is gone.
-    ringer: Option<Ringer>,
-    segments: HashMap<u32, Arc<Segment>, BuildHasherDefault<OwnNumber>>,
-    /// Messages lost with their slab slots, to be reported with the next one.
-    lost: u64,
-    /// Its participant died.
-    dead: bool,
-}
-
-/// Segment numbers are small and consecutive: they are their own hash.
-#[derive(Default)]
-struct OwnNumber(u64);
-
-impl Hasher for OwnNumber {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|b| self.0 = self.0 << 8 | u64::from(*b));
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = u64::from(number);
-    }
 }
 
 /// What to do with a large payload.
@@ -319,163 +285,6 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Attaches to rings that appeared and lets go of those that are finished. A ring that is damaged, or one
-    /// too many, is told of once, when all others have been attached.
-    #[cold]
-    fn refresh(&mut self) -> Result<()> {
-        let domain = self.domain.clone();
-        let inner = domain.inner();
-        let (generation, fresh) = {
-            let mut catalogue = inner.publishers();
-            let (generation, entries) = catalogue
-                .refresh(&inner.participants.board().publishers)
-                .map_err(|e| e.of("subscriber", self.pattern.as_str()))?;
-            self.passed_over.retain(|id| entries.iter().any(|listed| listed.id == *id));
-            let known = |id| self.passed_over.contains(&id) || self.sources.iter().any(|s| s.id == id);
-            let fresh: Vec<_> =
-                entries.iter().filter(|l| !known(l.id) && self.pattern.matches(&l.name)).cloned().collect();
-            (generation, fresh)
-        };
-        if self.crowded {
-            // What ended meanwhile makes room.
-            self.tidy()?;
-            self.crowded = false;
-        }
-        let mut told = None;
-        for listed in fresh {
-            match self.attach(listed.id, &listed.name, &listed.path) {
-                Ok(()) => {}
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) if e.is_damage() => {
-                    self.passed_over.insert(listed.id);
-                    told = Some(e);
-                }
-                Err(e) if self.crowded => {
-                    told = Some(e);
-                    break;
-                }
-                Err(e) => return Err(e.of("subscriber", self.pattern())),
-            }
-        }
-        self.generation = Some(generation);
-        self.tidy()?;
-        told.map_or(Ok(()), |e| Err(e.of("subscriber", self.pattern())))
-    }
-
-    fn attach(&mut self, id: ObjectId, topic: &str, path: &std::path::Path) -> Result<()> {
-        let domain = self.domain.clone();
-        let inner = domain.inner();
-        let map = Arc::new(RingMap::open(path, Kind::Publisher)?);
-        let head = map.head();
-        let owner = id.owner();
-        let dead = !inner.is_alive(owner);
-        let (finished, expected) = standing(head, dead, self.shared.id.0);
-        let kept = head.retain.load(Ordering::Relaxed) != 0 && self.options.start == Start::Oldest;
-        if finished && !expected && !kept {
-            // What it still holds is owed to others.
-            self.passed_over.insert(id);
-            return Ok(());
-        }
-        let ringer = match Ringer::open(&inner.directory(Directory::Bells), id) {
-            Ok(ringer) => Some(ringer),
-            Err(e) if e.kind() == ErrorKind::NotFound => None,
-            Err(e) => return Err(e),
-        };
-        let cursor = self.free_cursor()?;
-        if owner != inner.me() && !dead {
-            let death = inner.participants.death_of(owner, inner.me())?;
-            self.waiter.watch(owner, death, inner.participants.is_registered(owner))?;
-        }
-        self.light &= !inner.participants.lacks_barrier(owner);
-        let racy = Overflow::from_number(head.overflow.load(Ordering::Relaxed)) == Overflow::DropOldest;
-        let from = match (expected, self.options.start) {
-            (true, _) => From::Beginning,
-            (false, Start::Oldest) => From::Oldest,
-            (false, Start::Latest) => From::Latest,
-        };
-        let page = self.shared.head();
-        let reader =
-            begin(&page.cursors, &page.cursors_high, cursor, (id.0, &map), racy, self.shared.id.0, from);
-        let (segments, topic) = (HashMap::default(), topic.into());
-        let mut source = Source { id, topic, reader, cursor, ringer, segments, lost: 0, dead };
-        source.tell_publisher(self.light);
-        self.sources.push(source);
-        Ok(())
-    }
-
-    fn free_cursor(&mut self) -> Result<usize> {
-        let free = self.shared.head().cursors.iter().position(|c| c.ring.load(Ordering::Relaxed) == 0);
-        self.crowded = free.is_none();
-        free.ok_or_else(|| {
-            let text = format!(
-                "subscriber '{}' follows {MAX_RINGS} publishers, the most one can; others wait until some of these end; use narrower patterns",
-                self.pattern()
-            );
-            Error::new(ErrorKind::LimitReached, text)
-        })
-    }
-
-    /// Marks publishers whose participant died since the last look.
-    fn note_deaths(&mut self) {
-        let inner = self.domain.inner();
-        let mut verdicts: HashMap<ParticipantId, bool> = HashMap::new();
-        for source in self.sources.iter_mut().filter(|s| !s.dead) {
-            let owner = source.id.owner();
-            if !*verdicts.entry(owner).or_insert_with(|| inner.is_alive(owner)) {
-                source.dead = true;
-                self.waiter.unwatch(owner);
-            }
-        }
-    }
-
-    /// Lets go of rings that will never say anything again, and removes them if nobody else is owed.
-    fn let_go_of_finished(&mut self) {
-        let mut i = 0;
-        self.finishing = false;
-        while i < self.sources.len() {
-            let source = &self.sources[i];
-            let finished = source.is_finished();
-            if !finished || !source.reader.drained() {
-                self.finishing |= finished;
-                i += 1;
-                continue;
-            }
-            let source = self.sources.remove(i);
-            self.passed_over.insert(source.id);
-            // What was lost at its very end is told by no further message.
-            self.missed = self.missed.saturating_add(source.lost);
-            let cursor = &self.shared.head().cursors[source.cursor];
-            cursor.position.store(source.reader.position(), Ordering::Release);
-            // Of two that finish at the same time at least one sees that nobody is owed any more.
-            full_fence(Ordering::SeqCst);
-            lifetime::collect_ring(&self.domain, source.id);
-            self.read_out.push((source.id, source.cursor));
-        }
-        self.release_cursors();
-    }
-
-    /// Frees the cursors of rings we are done with, once these are gone or kept for another reason.
-    fn release_cursors(&mut self) {
-        let (head, publishers) = (self.shared.head(), self.domain.inner().directory(Directory::Publishers));
-        self.read_out.retain(|(ring, index)| {
-            let path = publishers.join(ring.to_string());
-            // What cannot be looked at now may still be there.
-            let stays = match open_head(&path, Kind::Publisher) {
-                Ok(map) => map.at::<RingHead>(0).retain.load(Ordering::Relaxed) == 0,
-                Err(_) => file::exists(&path),
-            };
-            if !stays {
-                head.cursors[*index].position.store(NOWHERE, Ordering::Release);
-                head.cursors[*index].ring.store(0, Ordering::Release);
-                if self.crowded {
-                    // There is room for one that was turned away.
-                    self.generation = None;
-                }
-            }
-            stays
-        });
-    }
-
     #[inline(always)]
     fn try_take(&mut self, take: Take) -> Result<Option<Taken>> {
         let taken = self.poll(take)?;
@@ -547,177 +356,6 @@ impl Subscriber {
         })
     }
 
-    /// Takes the next record of one ring.
-    #[inline(always)]
-    fn take_from(&mut self, index: usize, take: Take) -> Result<Option<Taken>> {
-        loop {
-            let source = &mut self.sources[index];
-            let found = match source.reader.peek() {
-                Ok(Next::Record(found)) => found,
-                Ok(Next::Empty) => return Ok(None),
-                Ok(Next::Lapped) => {
-                    self.resynchronise(index)?;
-                    continue;
-                }
-                Err(e) => return Err(self.abandon(index, e)),
-            };
-            let body = found.shape.body_bytes();
-            if body > MAX_BODY {
-                if source.reader.racy() && source.reader.is_lapped() {
-                    self.resynchronise(index)?;
-                    continue;
-                }
-                let e = Error::new(
-                    ErrorKind::Corrupt,
-                    format!("topic '{}': a record of {body} bytes", source.topic),
-                );
-                return Err(self.abandon(index, e));
-            }
-            let room = self.record.start();
-            // SAFETY: the record holds `body` bytes (checked by `peek`), the room is larger.
-            if !unsafe { source.reader.copy(body, room) } {
-                self.resynchronise(index)?;
-                continue;
-            }
-            let taken = if found.shape.flags & FLAG_SLAB == 0 {
-                Some(Taken::Record(found.shape.body as usize))
-            } else {
-                match self.take_slab(index, &found, take) {
-                    Err(e) if e.is_damage() || e.kind() == ErrorKind::NotFound => {
-                        return Err(self.abandon(index, e));
-                    }
-                    other => other?,
-                }
-            };
-            self.advance(index, &found, taken.is_some());
-            if let Some(taken) = taken {
-                return self.admit(index, &found, taken).map(Some);
-            }
-        }
-    }
-
-    /// A large payload: pinned, then copied or kept. `None`: its slot was reused meanwhile.
-    fn take_slab(&mut self, index: usize, found: &Found, take: Take) -> Result<Option<Taken>> {
-        let source = &mut self.sources[index];
-        let corrupt = |why: &str| Error::new(ErrorKind::Corrupt, format!("topic '{}': {why}", source.topic));
-        if (found.shape.body as usize) < DESCRIPTOR {
-            return Err(corrupt("a descriptor is too short"));
-        }
-        // SAFETY: the body, at least this long, was just copied there.
-        let bytes = unsafe { self.record.bytes(0, DESCRIPTOR) };
-        let descriptor = Descriptor::decode(bytes.try_into().unwrap_or(&[0; DESCRIPTOR]));
-        let segment = match source.segments.get(&descriptor.segment) {
-            Some(segment) => segment.clone(),
-            None => {
-                source.segments.retain(|_, segment| !segment.is_retired());
-                let directory = self.domain.inner().directory(Directory::Segments);
-                match Segment::open(&directory, source.id, descriptor.segment) {
-                    Ok(segment) => {
-                        source.segments.entry(descriptor.segment).or_insert(Arc::new(segment)).clone()
-                    }
-                    // Given up by its publisher after we saw the record.
-                    Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(None),
-                    Err(e) => return Err(e.of("topic", &source.topic)),
-                }
-            }
-        };
-        let length = descriptor.length as usize;
-        if descriptor.slot as usize >= segment.slots || length > segment.slot_size {
-            return Err(corrupt("a descriptor points outside its segment"));
-        }
-        let place = self
-            .shared
-            .pin(pin_word(source.cursor, descriptor.segment, descriptor.slot), take == Take::Copy)?;
-        if !is_stamped(segment.stamp(descriptor.slot), found.seq) {
-            self.shared.unpin(place);
-            return if source.reader.racy() {
-                Ok(None)
-            } else {
-                Err(corrupt("a slot lost its stamp before it was read"))
-            };
-        }
-        let waiting = (!source.reader.racy()).then(|| source.reader.map.clone());
-        let slot = descriptor.slot;
-        let pinned = Pinned {
-            shared: self.shared.clone(),
-            segment,
-            slot,
-            place,
-            length,
-            waiting,
-            publisher: source.id,
-        };
-        if take == Take::Borrow {
-            self.pinned = Some(pinned);
-            return Ok(Some(Taken::Pinned(length)));
-        }
-        let room = self.bulk.room(length);
-        // SAFETY: the room has `length` bytes, the slot too; the pin keeps it still.
-        unsafe { std::ptr::copy_nonoverlapping(pinned.data().as_ptr(), room, length) };
-        Ok(Some(Taken::Bulk(length)))
-    }
-
-    /// Moves past a record and lets the publisher know.
-    #[inline(always)]
-    fn advance(&mut self, index: usize, found: &Found, arrived: bool) {
-        let source = &mut self.sources[index];
-        source.lost =
-            source.lost.saturating_add(source.reader.advance(found)).saturating_add(u64::from(!arrived));
-        let position = source.reader.position();
-        self.shared.head().cursors[source.cursor].position.store(position, Ordering::Release);
-        if !source.reader.racy() {
-            source.tell_publisher(self.light);
-        }
-    }
-
-    /// Fills the envelope of the message just taken and counts it.
-    #[inline(always)]
-    fn admit(&mut self, index: usize, found: &Found, taken: Taken) -> Result<Taken> {
-        let source = &mut self.sources[index];
-        let shape = found.shape;
-        let (Taken::Record(length) | Taken::Bulk(length) | Taken::Pinned(length)) = taken;
-        let missed = std::mem::take(&mut source.lost);
-        let envelope = &mut self.envelope;
-        if !Arc::ptr_eq(&envelope.topic, &source.topic) {
-            envelope.topic = source.topic.clone();
-        }
-        envelope.content = Content::from_number(shape.content).unwrap_or_default();
-        envelope.flags = shape.flags;
-        envelope.sequence = found.seq;
-        envelope.missed = missed;
-        envelope.publisher = source.id;
-        self.received += 1;
-        self.missed = self.missed.saturating_add(missed);
-        self.bytes += length as u64;
-        let head = self.shared.head();
-        head.received.store(self.received, Ordering::Relaxed);
-        head.missed.store(self.missed, Ordering::Relaxed);
-        head.bytes.store(self.bytes, Ordering::Relaxed);
-        if shape.meta != 0 || envelope.tensor.is_some() || !envelope.meta.is_empty() {
-            // SAFETY: the whole body was copied, the metadata is its end.
-            envelope.meta = unsafe { self.record.bytes(shape.meta_offset(), shape.meta as usize) }.into();
-            envelope.tensor = None;
-            envelope.decode(length)?;
-        }
-        Ok(taken)
-    }
-
-    /// The reader was overtaken and goes on with what is left.
-    #[cold]
-    fn resynchronise(&mut self, index: usize) -> Result<()> {
-        self.sources[index].reader.resynchronise().map_err(|e| self.abandon(index, e))
-    }
-
-    /// A ring that cannot be believed any more is let go.
-    #[cold]
-    fn abandon(&mut self, index: usize, error: Error) -> Error {
-        let source = self.sources.swap_remove(index);
-        self.passed_over.insert(source.id);
-        self.shared.head().cursors[source.cursor].position.store(NOWHERE, Ordering::Release);
-        self.read_out.push((source.id, source.cursor));
-        error.of("topic", &source.topic)
-    }
-
     #[inline(always)]
     fn message(&self, taken: Taken) -> Message<'_> {
         let data = match taken {
@@ -737,22 +375,6 @@ impl Subscriber {
             None => Bytes::own(self.message(taken).data()),
         };
         Sample { envelope: self.envelope.clone(), bytes }
-    }
-}
-
-impl Source {
-    /// Its publisher said goodbye or died.
-    fn is_finished(&self) -> bool {
-        self.dead || self.reader.map.head().closed.load(Ordering::Acquire) != 0
-    }
-
-    /// W1: the cursor moved; a publisher that sleeps for room is rung.
-    #[inline(always)]
-    fn tell_publisher(&mut self, light: bool) {
-        fence::light(light);
-        if let Some(ringer) = &mut self.ringer {
-            ringer.ring_if_armed(&self.reader.map.head().armed);
-        }
     }
 }
 

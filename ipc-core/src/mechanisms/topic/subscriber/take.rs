@@ -1,0 +1,187 @@
+//! Taking one record out of a ring, and its payload out of the slab.
+
+use super::Subscriber;
+use super::{MAX_BODY, Take, Taken};
+use crate::domain::Directory;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::{FLAG_SLAB, Found, Next};
+use crate::mechanisms::topic::cursor::{NOWHERE, pin_word};
+use crate::mechanisms::topic::message::Pinned;
+use crate::mechanisms::topic::segment::{DESCRIPTOR, Descriptor, Segment};
+use crate::mechanisms::topic::steps::is_stamped;
+use crate::sys::atomic::Ordering;
+use crate::value::Content;
+use std::sync::Arc;
+
+impl Subscriber {
+    /// Takes the next record of one ring.
+    #[inline(always)]
+    pub(super) fn take_from(&mut self, index: usize, take: Take) -> Result<Option<Taken>> {
+        loop {
+            let source = &mut self.sources[index];
+            let found = match source.reader.peek() {
+                Ok(Next::Record(found)) => found,
+                Ok(Next::Empty) => return Ok(None),
+                Ok(Next::Lapped) => {
+                    self.resynchronise(index)?;
+                    continue;
+                }
+                Err(e) => return Err(self.abandon(index, e)),
+            };
+            let body = found.shape.body_bytes();
+            if body > MAX_BODY {
+                if source.reader.racy() && source.reader.is_lapped() {
+                    self.resynchronise(index)?;
+                    continue;
+                }
+                let e = Error::new(
+                    ErrorKind::Corrupt,
+                    format!("topic '{}': a record of {body} bytes", source.topic),
+                );
+                return Err(self.abandon(index, e));
+            }
+            let room = self.record.start();
+            // SAFETY: the record holds `body` bytes (checked by `peek`), the room is larger.
+            if !unsafe { source.reader.copy(body, room) } {
+                self.resynchronise(index)?;
+                continue;
+            }
+            let taken = if found.shape.flags & FLAG_SLAB == 0 {
+                Some(Taken::Record(found.shape.body as usize))
+            } else {
+                match self.take_slab(index, &found, take) {
+                    Err(e) if e.is_damage() || e.kind() == ErrorKind::NotFound => {
+                        return Err(self.abandon(index, e));
+                    }
+                    other => other?,
+                }
+            };
+            self.advance(index, &found, taken.is_some());
+            if let Some(taken) = taken {
+                return self.admit(index, &found, taken).map(Some);
+            }
+        }
+    }
+
+    /// A large payload: pinned, then copied or kept. `None`: its slot was reused meanwhile.
+    pub(super) fn take_slab(&mut self, index: usize, found: &Found, take: Take) -> Result<Option<Taken>> {
+        let source = &mut self.sources[index];
+        let corrupt = |why: &str| Error::new(ErrorKind::Corrupt, format!("topic '{}': {why}", source.topic));
+        if (found.shape.body as usize) < DESCRIPTOR {
+            return Err(corrupt("a descriptor is too short"));
+        }
+        // SAFETY: the body, at least this long, was just copied there.
+        let bytes = unsafe { self.record.bytes(0, DESCRIPTOR) };
+        let descriptor = Descriptor::decode(bytes.try_into().unwrap_or(&[0; DESCRIPTOR]));
+        let segment = match source.segments.get(&descriptor.segment) {
+            Some(segment) => segment.clone(),
+            None => {
+                source.segments.retain(|_, segment| !segment.is_retired());
+                let directory = self.domain.inner().directory(Directory::Segments);
+                match Segment::open(&directory, source.id, descriptor.segment) {
+                    Ok(segment) => {
+                        source.segments.entry(descriptor.segment).or_insert(Arc::new(segment)).clone()
+                    }
+                    // Given up by its publisher after we saw the record.
+                    Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(None),
+                    Err(e) => return Err(e.of("topic", &source.topic)),
+                }
+            }
+        };
+        let length = descriptor.length as usize;
+        if descriptor.slot as usize >= segment.slots || length > segment.slot_size {
+            return Err(corrupt("a descriptor points outside its segment"));
+        }
+        let place = self
+            .shared
+            .pin(pin_word(source.cursor, descriptor.segment, descriptor.slot), take == Take::Copy)?;
+        if !is_stamped(segment.stamp(descriptor.slot), found.seq) {
+            self.shared.unpin(place);
+            return if source.reader.racy() {
+                Ok(None)
+            } else {
+                Err(corrupt("a slot lost its stamp before it was read"))
+            };
+        }
+        let waiting = (!source.reader.racy()).then(|| source.reader.map.clone());
+        let slot = descriptor.slot;
+        let pinned = Pinned {
+            shared: self.shared.clone(),
+            segment,
+            slot,
+            place,
+            length,
+            waiting,
+            publisher: source.id,
+        };
+        if take == Take::Borrow {
+            self.pinned = Some(pinned);
+            return Ok(Some(Taken::Pinned(length)));
+        }
+        let room = self.bulk.room(length);
+        // SAFETY: the room has `length` bytes, the slot too; the pin keeps it still.
+        unsafe { std::ptr::copy_nonoverlapping(pinned.data().as_ptr(), room, length) };
+        Ok(Some(Taken::Bulk(length)))
+    }
+
+    /// Moves past a record and lets the publisher know.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, index: usize, found: &Found, arrived: bool) {
+        let source = &mut self.sources[index];
+        source.lost =
+            source.lost.saturating_add(source.reader.advance(found)).saturating_add(u64::from(!arrived));
+        let position = source.reader.position();
+        self.shared.head().cursors[source.cursor].position.store(position, Ordering::Release);
+        if !source.reader.racy() {
+            source.tell_publisher(self.light);
+        }
+    }
+
+    /// Fills the envelope of the message just taken and counts it.
+    #[inline(always)]
+    pub(super) fn admit(&mut self, index: usize, found: &Found, taken: Taken) -> Result<Taken> {
+        let source = &mut self.sources[index];
+        let shape = found.shape;
+        let (Taken::Record(length) | Taken::Bulk(length) | Taken::Pinned(length)) = taken;
+        let missed = std::mem::take(&mut source.lost);
+        let envelope = &mut self.envelope;
+        if !Arc::ptr_eq(&envelope.topic, &source.topic) {
+            envelope.topic = source.topic.clone();
+        }
+        envelope.content = Content::from_number(shape.content).unwrap_or_default();
+        envelope.flags = shape.flags;
+        envelope.sequence = found.seq;
+        envelope.missed = missed;
+        envelope.publisher = source.id;
+        self.received += 1;
+        self.missed = self.missed.saturating_add(missed);
+        self.bytes += length as u64;
+        let head = self.shared.head();
+        head.received.store(self.received, Ordering::Relaxed);
+        head.missed.store(self.missed, Ordering::Relaxed);
+        head.bytes.store(self.bytes, Ordering::Relaxed);
+        if shape.meta != 0 || envelope.tensor.is_some() || !envelope.meta.is_empty() {
+            // SAFETY: the whole body was copied, the metadata is its end.
+            envelope.meta = unsafe { self.record.bytes(shape.meta_offset(), shape.meta as usize) }.into();
+            envelope.tensor = None;
+            envelope.decode(length)?;
+        }
+        Ok(taken)
+    }
+
+    /// The reader was overtaken and goes on with what is left.
+    #[cold]
+    pub(super) fn resynchronise(&mut self, index: usize) -> Result<()> {
+        self.sources[index].reader.resynchronise().map_err(|e| self.abandon(index, e))
+    }
+
+    /// A ring that cannot be believed any more is let go.
+    #[cold]
+    pub(super) fn abandon(&mut self, index: usize, error: Error) -> Error {
+        let source = self.sources.swap_remove(index);
+        self.passed_over.insert(source.id);
+        self.shared.head().cursors[source.cursor].position.store(NOWHERE, Ordering::Release);
+        self.read_out.push((source.id, source.cursor));
+        error.of("topic", &source.topic)
+    }
+}
