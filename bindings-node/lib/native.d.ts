@@ -40,7 +40,7 @@ export interface DomainSettings {
   group?: number
   /** Participants the domain has room for, when this call creates it. */
   maxParticipants?: number
-  /** Bytes of shared memory the domain's objects may take together, when this call creates it. */
+  /** Bytes the domain's objects may take together, when this call creates it. */
   quota?: number
   /** Bytes each participant's objects may take, when this call creates it. */
   participantQuota?: number
@@ -128,6 +128,11 @@ export class Publisher {
   commit(ticket: number, buffer: ArrayBuffer, parts: PayloadParts, quiet: boolean): boolean
   /** Gives a loan back unpublished and ends its view. */
   abort(ticket: number, buffer: ArrayBuffer): void
+  /**
+  * Whether `count` subscribers would hear the next message; if not, the descriptor becomes
+  * readable when it is worth asking again.
+  */
+  heardBy(count: number): boolean
   /** Live matched subscribers now. */
   subscribers(): number
   /** The descriptor that is readable when a publish that found no room should be tried again. */

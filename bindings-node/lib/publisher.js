@@ -10,6 +10,10 @@ const { AGAIN, Waiters } = require('./wait.js')
 /** Flag beside the content type: "no room now" is an answer, not an error. See `publisher.rs`. */
 const QUIET = 256
 
+// The lines at a publisher: for room, and for subscribers.
+const SENDING = 0
+const ATTENDING = 1
+
 class Publisher {
   #native
   #send
@@ -38,12 +42,7 @@ class Publisher {
     this.#table = scratch.table
     this.#waiters = new Waiters({
       fd: () => native.fd(),
-      timedOut: (ms) => failure(
-        'Timeout',
-        `publisher "${topic}"`,
-        `a subscriber left no room for ${ms} ms (overflow "block")`,
-        'give a longer timeout or a larger capacity'
-      )
+      timedOut: (ms, line) => (line === SENDING ? this.#noRoom(ms) : this.#tooFew(ms))
     }, busy)
   }
 
@@ -81,7 +80,7 @@ class Publisher {
 
   publishAsync (value, options) {
     try {
-      if (!this.#waiters.waiting && !options?.signal?.aborted && this.#publish(value, options, QUIET)) {
+      if (!this.#waiters.isWaiting(SENDING) && !options?.signal?.aborted && this.#publish(value, options, QUIET)) {
         return this.#waiters.wait(nothing)
       }
       // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
@@ -136,9 +135,13 @@ class Publisher {
     return result
   }
 
-  /** Waits until `count` subscribers are matched. */
+  /** Resolves when `count` subscribers would hear the next message. */
   waitForSubscribers (count, options) {
-    return untilSubscribers(this, count, options)
+    if (!(Number.isInteger(count) && count >= 0 && count < 2 ** 31)) {
+      return Promise.reject(invalid(`count is ${String(count)}; it must be a whole number, not negative`))
+    }
+    const attempt = () => (this.#native.heardBy(count) ? undefined : AGAIN)
+    return this.#waiters.wait(attempt, options, undefined, ATTENDING)
   }
 
   close () {
@@ -148,13 +151,23 @@ class Publisher {
     this.#native.close()
   }
 
+  #noRoom (ms) {
+    const happened = `a subscriber left no room for ${ms} ms (overflow "block")`
+    return failure('Timeout', `publisher "${this.topic}"`, happened, 'give a longer timeout or a larger capacity')
+  }
+
+  #tooFew (ms) {
+    const happened = `only ${this.subscribers} subscribers came in ${ms} ms`
+    return failure('Timeout', `publisher "${this.topic}"`, happened, 'start them or give a longer timeout')
+  }
+
   #whenClosed () {
     return failure('Closed', `publisher "${this.topic}"`, 'it is closed', 'open another to go on')
   }
 
   /** Messages in line keep their order: nothing may pass them. */
   #overtake () {
-    if (this.#waiters.waiting) {
+    if (this.#waiters.isWaiting(SENDING)) {
       const happened = 'earlier messages still wait for room'
       throw failure('WouldBlock', `publisher "${this.topic}"`, happened, 'use publishAsync to get in line')
     }
@@ -272,43 +285,6 @@ function parseSpec (spec, callback) {
   if (spec.shape === undefined) return { bytes: spec.bytes, parts }
   const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8')
   return { bytes, parts: { ...parts, content: TENSOR, dtype, shape } }
-}
-
-/** Milliseconds between looks; doubled up to the second number. */
-const FIRST_LOOK = 1
-const LAST_LOOK = 16
-
-/**
- * Matching rings no bell, so this one wait looks now and then, with timers of the loop.
- *
- * @param {import('../index.js').WaitOptions} options
- */
-async function untilSubscribers (publisher, count, options = {}) {
-  const { timeout = Infinity, signal } = options
-  const end = performance.now() + timeout
-  for (let pause = FIRST_LOOK; ; pause = Math.min(pause * 2, LAST_LOOK)) {
-    signal?.throwIfAborted()
-    if (publisher.subscribers >= count) return
-    if (performance.now() >= end) {
-      const happened = `${publisher.subscribers} of ${count} subscribers came in ${timeout} ms`
-      throw failure('Timeout', `publisher "${publisher.topic}"`, happened, 'start them or give a longer timeout')
-    }
-    await sleep(Math.min(pause, Math.max(end - performance.now(), 0)), signal)
-  }
-}
-
-function sleep (ms, signal) {
-  return /** @type {Promise<void>} */ (new Promise((resolve, reject) => {
-    const onAbort = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort)
-      resolve()
-    }, ms)
-    signal?.addEventListener('abort', onAbort, { once: true })
-  }))
 }
 
 internal.disposable(Publisher)

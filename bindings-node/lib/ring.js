@@ -54,7 +54,7 @@ class RingProducer {
    */
   push (data) {
     if (!ArrayBuffer.isView(data)) throw invalid('a ring carries bytes: push a Buffer or typed array')
-    if (this.#waiters.waiting) {
+    if (this.#waiters.isWaiting(0)) {
       const happened = 'earlier messages still wait for room'
       throw failure('WouldBlock', `ring "${this.name}"`, happened, 'use pushAsync to get in line')
     }

@@ -44,7 +44,7 @@ class Waiters {
   #busy
 
   /**
-   * @param handle `{ fd(), timedOut(ms) }`: the descriptor, and the error when time runs out
+   * @param handle `{ fd(), timedOut(ms, line) }`: the descriptor, and the error when time runs out
    * @param busy the set of the domain's waiting `Waiters`; closing the domain closes them
    */
   constructor (handle, busy) {
@@ -52,28 +52,32 @@ class Waiters {
     this.#busy = busy
   }
 
-  /** Whether somebody is in line. */
-  get waiting () {
-    return this.#queue.size > 0
+  /** Whether somebody is in this line. */
+  isWaiting (line) {
+    for (const entry of this.#queue) {
+      if (entry.line === line) return true
+    }
+    return false
   }
 
   /**
-   * Resolves with what `attempt` answers as soon as that is not AGAIN. First come, first served.
+   * Resolves with what `attempt` answers as soon as that is not AGAIN. First come, first served,
+   * among those who stand in the same `line`.
    * `onClosed` may turn the handle's closing, an error, into a result.
    *
    * @param {() => any} attempt
    * @param {import('../index.js').WaitOptions} options
    * @param {(error: Error) => any} [onClosed]
    */
-  wait (attempt, { timeout, signal } = {}, onClosed) {
+  wait (attempt, { timeout, signal } = {}, onClosed, line = 0) {
     try {
       checkTimeout(timeout)
       if (signal?.aborted) return Promise.reject(signal.reason)
-      if (this.#queue.size === 0) {
+      if (this.#queue.size === 0 || !this.isWaiting(line)) {
         const result = attempt()
         if (result !== AGAIN) return settled(result)
       }
-      if (timeout === 0) return Promise.reject(this.#handle.timedOut(timeout))
+      if (timeout === 0) return Promise.reject(this.#handle.timedOut(timeout, line))
       if (this.#poll === null) {
         this.#watch()
         // Making it pollable may have come after a message: look again before sleeping.
@@ -84,7 +88,7 @@ class Waiters {
       return Promise.reject(error)
     }
     return new Promise((resolve, reject) => {
-      this.#enqueue({ attempt, resolve, reject, onClosed, timeout, signal, timer: undefined, onAbort: undefined })
+      this.#enqueue({ attempt, resolve, reject, onClosed, line, timeout, signal, timer: undefined, onAbort: undefined })
     })
   }
 
@@ -122,7 +126,7 @@ class Waiters {
     if (timeout <= MAX_TIMEOUT) {
       entry.timer = setTimeout(() => {
         this.#leave(entry)
-        entry.reject(this.#handle.timedOut(timeout))
+        entry.reject(this.#handle.timedOut(timeout, entry.line))
       }, timeout)
     }
     if (signal) {
@@ -152,7 +156,9 @@ class Waiters {
       this.#started = false
       return
     }
+    const stuck = new Set()
     for (const entry of this.#queue) {
+      if (stuck.has(entry.line)) continue
       let result
       try {
         result = entry.attempt()
@@ -161,7 +167,10 @@ class Waiters {
         entry.reject(error)
         continue
       }
-      if (result === AGAIN) return
+      if (result === AGAIN) {
+        stuck.add(entry.line)
+        continue
+      }
       this.#leave(entry)
       entry.resolve(result)
     }

@@ -339,6 +339,19 @@ impl Publisher {
         Ok(OpenLoan { view: ViewOf::Nothing, ..open })
     }
 
+    /// Whether `count` subscribers would hear the next message; if not, the descriptor becomes
+    /// readable when it is worth asking again.
+    #[napi]
+    pub fn heard_by(&self, env: &Env, count: u32) -> Result<bool> {
+        let heard = self.state.with(|publisher| {
+            publisher.wait_for_subscribers(count as usize, Some(Duration::ZERO)).map(|()| true)
+        });
+        match heard {
+            Err(error) if error.kind() == ErrorKind::Timeout => Ok(false),
+            other => other.or_throw(env),
+        }
+    }
+
     /// Live matched subscribers now.
     #[napi]
     pub fn subscribers(&self, env: &Env) -> Result<u32> {

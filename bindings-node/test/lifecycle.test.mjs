@@ -40,7 +40,8 @@ function calls ({ ax, sub, pub, region, producer, consumer }) {
         () => pub.publishMany([Float32Array.of(1)]), () => pub.loan(10, () => {}), () => pub.fd
       ],
       later: [
-        () => pub.publishAsync(1), () => pub.publishManyAsync([1]), () => pub.loanAsync(10, () => {})
+        () => pub.publishAsync(1), () => pub.publishManyAsync([1]), () => pub.loanAsync(10, () => {}),
+        () => pub.waitForSubscribers(1)
       ]
     },
     region: {

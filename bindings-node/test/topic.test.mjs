@@ -426,11 +426,17 @@ describe('topic', () => {
     const b = ax.subscriber('>')
     await both
     assert.equal(pub.subscribers, 2)
+    const three = pub.waitForSubscribers(3, { timeout: 5000 })
+    await pub.publishAsync('not held up by who waits for others')
+    assert.equal((await a.receive()).value, (await b.receive()).value)
+    ax.subscriber('here').tryReceive()
+    await three
     assert.equal(a.publishers, 1)
-    a.close()
-    b.close()
+    ax.close()
     assert.equal(pub.subscribers, 0)
-    await assert.rejects(pub.waitForSubscribers(1, { signal: AbortSignal.timeout(10) }), { name: 'TimeoutError' })
+    const none = domain().publisher('here')
+    await assert.rejects(none.waitForSubscribers(-1), is('InvalidArgument'))
+    await assert.rejects(none.waitForSubscribers(1, { signal: AbortSignal.timeout(10) }), { name: 'TimeoutError' })
   })
 
   it('matches patterns, also topics that come later', async () => {
