@@ -22,17 +22,36 @@ pub struct DomainSettings {
     /// Where its files live.
     pub runtime_dir: Option<String>,
     /// Permission bits of a group's domain.
-    pub mode: Option<u32>,
+    pub mode: Option<f64>,
     /// Group id of a group's domain.
-    pub group: Option<u32>,
+    pub group: Option<f64>,
     /// Participants the domain has room for, when this call creates it.
-    pub max_participants: Option<u32>,
+    pub max_participants: Option<f64>,
     /// Bytes the domain's objects may take together, when this call creates it.
     pub quota: Option<f64>,
     /// Bytes each participant's objects may take, when this call creates it.
     pub participant_quota: Option<f64>,
     /// What `axonic ls` calls this participant.
     pub label: Option<String>,
+}
+
+impl DomainSettings {
+    fn options(self) -> axonic::Result<axonic::DomainOptions> {
+        let number = |what: &str, value: Option<f64>| value.map(|n| options::number(what, n)).transpose();
+        let bytes = |what: &str, value: Option<f64>| -> axonic::Result<Option<u64>> {
+            Ok(value.map(|n| options::size(what, n)).transpose()?.map(|n| n as u64))
+        };
+        Ok(axonic::DomainOptions {
+            name: self.name,
+            runtime_dir: self.runtime_dir.map(Into::into),
+            mode: number("mode", self.mode)?,
+            group: number("group", self.group)?,
+            max_participants: number("maxParticipants", self.max_participants)?,
+            quota: bytes("quota", self.quota)?,
+            participant_quota: bytes("participantQuota", self.participant_quota)?,
+            label: self.label,
+        })
+    }
 }
 
 /// An open domain: one participant.
@@ -47,17 +66,7 @@ impl Domain {
     /// Opens or creates it.
     #[napi(factory)]
     pub fn open(env: &Env, settings: DomainSettings, scratch: &Scratch) -> Result<Domain> {
-        let options = axonic::DomainOptions {
-            name: settings.name,
-            runtime_dir: settings.runtime_dir.map(Into::into),
-            mode: settings.mode,
-            group: settings.group,
-            max_participants: settings.max_participants,
-            quota: settings.quota.map(|bytes| bytes as u64),
-            participant_quota: settings.participant_quota.map(|bytes| bytes as u64),
-            label: settings.label,
-        };
-        let domain = axonic::Domain::open_with(options).or_throw(env)?;
+        let domain = settings.options().and_then(axonic::Domain::open_with).or_throw(env)?;
         Ok(Domain { domain, scratch: scratch.memory.clone() })
     }
 

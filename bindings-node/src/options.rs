@@ -16,6 +16,12 @@ pub fn size(what: &str, value: f64) -> axonic::Result<usize> {
     }
 }
 
+/// A whole number of 32 bits.
+pub fn number(what: &str, value: f64) -> axonic::Result<u32> {
+    let whole = size(what, value)?;
+    u32::try_from(whole).map_err(|_| invalid(format!("{what} is {whole}; it is at most {}", u32::MAX)))
+}
+
 /// Milliseconds.
 pub fn duration(what: &str, milliseconds: f64) -> axonic::Result<Duration> {
     Duration::try_from_secs_f64(milliseconds / 1000.0)

@@ -11,7 +11,7 @@ const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 const command = `${root}${manifest.bin.axonic}`
 const run = (...args) => spawnSync(command, args, { encoding: 'utf8', timeout: 20_000 })
 
-describe('command', () => {
+describe('command', { timeout: 60_000 }, () => {
   it('is the same program as everywhere', () => {
     assert.equal(run('--version').stdout, `axonic ${manifest.version}\n`)
     const wrong = run('nonsense')
@@ -38,9 +38,10 @@ describe('command', () => {
     assert.deepEqual((await waiting).value, { id: 1 })
   })
 
-  it('prints what we publish until it is interrupted', async () => {
+  it('prints what we publish until it is interrupted', async (t) => {
     const ax = domain()
     const printing = spawn(command, ['sub', '--domain', ax.name, 'news'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    t.after(() => printing.kill('SIGKILL'))
     const pub = ax.publisher('news')
     await pub.waitForSubscribers(1, { timeout: 10_000 })
     pub.publish(Buffer.from('hello'))

@@ -66,7 +66,9 @@ describe('domain', () => {
       assert.throws(() => open(name), is('InvalidName'), JSON.stringify(name.slice(0, 20)))
     }
     assert.throws(() => open(5), is('InvalidArgument'))
-    assert.throws(() => open('d', { mode: 'all' }), is('InvalidArgument'))
+    for (const options of [{ mode: 'all' }, { mode: -1 }, { group: 2 ** 32 }, { maxParticipants: 1.5 }, { quota: -5 }]) {
+      assert.throws(() => open('d', options), is('InvalidArgument'), JSON.stringify(options))
+    }
     assert.deepEqual(leftovers(), before)
     const ax = domain()
     for (const name of ['', 'a/b', '..', 'a\0b', 'a..b', 'x'.repeat(100_000), 'a.*']) {

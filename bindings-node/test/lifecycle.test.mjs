@@ -67,7 +67,7 @@ async function allClosed ({ now, later }) {
   for (const call of later) await assert.rejects(call(), is('Closed'), call.toString())
 }
 
-describe('lifecycle', () => {
+describe('lifecycle', { timeout: 120_000 }, () => {
   it('answers AXONIC_CLOSED to every use after close, and closes twice', async () => {
     const handles = everything()
     const uses = calls(handles)
