@@ -9,7 +9,7 @@ use super::segment::{DESCRIPTOR, Descriptor};
 use super::slab::{Slab, Slot};
 use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime};
 use crate::domain::layout::{Kind, ObjectId};
-use crate::domain::waiter::{Sleeper, Waiter, wait_for};
+use crate::domain::waiter::{Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{self, MAX_EXPECTED, RingMap, Shape, Writer};
