@@ -175,14 +175,13 @@ fn a_damaged_segment_loses_its_publisher_and_no_other() {
     let (ring, segment) = (only(&place, "publishers"), only(&place, "segments"));
     let none = put("nothing", ErrorKind::Corrupt, REQUIRED, [0]);
     let numbers = [
-        ("no slots", 72, 0),
+        ("no slots", 72, 0u64),
         ("slots without end", 72, u64::MAX),
         ("slots of no size", 64, 0),
         ("huge slots", 64, u64::MAX / 2),
         ("data in the header", 80, 8),
     ];
-    let numbers =
-        numbers.map(|(name, at, value)| put(name, ErrorKind::Corrupt, at, (value as u64).to_le_bytes()));
+    let numbers = numbers.map(|(name, at, value)| put(name, ErrorKind::Corrupt, at, value.to_le_bytes()));
     for damage in
         damages().into_iter().chain(numbers).chain([put("magic", ErrorKind::LayoutMismatch, 0, *b"nonsense")])
     {
@@ -252,7 +251,7 @@ fn damaged_regions_and_rings_are_errors_of_their_opening() {
     }
     // Words that cannot be true of a ring that is there otherwise.
     let words = [
-        ("bad", 512, 1 << 40),
+        ("bad", 512, 1u64 << 40),
         ("bad", 512, 7),
         ("bad", 648, 1),
         ("bad", 648, u64::MAX - 63),
@@ -263,7 +262,7 @@ fn damaged_regions_and_rings_are_errors_of_their_opening() {
     for (file, at, value) in words {
         std::fs::copy(rings.join("good"), rings.join("bad")).unwrap();
         std::fs::copy(rings.join("good*cursor"), rings.join("bad*cursor")).unwrap();
-        open(&rings.join(file)).write_all_at(&(value as u64).to_le_bytes(), at).unwrap();
+        open(&rings.join(file)).write_all_at(&value.to_le_bytes(), at).unwrap();
         let role = if file == "bad" {
             domain.ring_producer("bad", &RingOptions::default()).err()
         } else {
@@ -384,4 +383,143 @@ fn foreign_files_hinder_nobody_and_are_named() {
     }
     drop((subscriber, publisher, other, domain));
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// Writes a word into a file that others have mapped.
+fn poke(file: &Path, at: u64, word: u64) {
+    std::fs::File::options().write(true).open(file).unwrap().write_all_at(&word.to_le_bytes(), at).unwrap();
+}
+
+const CLAIM: u64 = 512;
+const SEQ: u64 = 640;
+const HEAD: u64 = 648;
+
+/// Words of a ring that cannot be true, found by who reads it and by who comes to it.
+#[test]
+fn words_that_cannot_be_true_are_errors_in_time() {
+    let started = Instant::now();
+    let cases = [
+        (CLAIM, u64::MAX),
+        (CLAIM, 1 << 40),
+        (CLAIM, 65),
+        (SEQ, u64::MAX),
+        (HEAD, u64::MAX - 63),
+        (HEAD, u64::MAX),
+        (HEAD, 33),
+        (12288, u64::MAX),
+        (12288, 7),
+        (12288 + 8, u64::MAX),
+        (12288 + 8, 0x0100_0000_0000_0001),
+    ];
+    for overflow in [Overflow::DropOldest, Overflow::Block] {
+        for (at, word) in cases {
+            let place = Place::new();
+            let domain = place.open();
+            let options = PublisherOptions { overflow, capacity: 64 << 10, ..Default::default() };
+            let mut publisher = domain.publisher("t", &options).unwrap();
+            let mut reader = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+            for i in 0..5u8 {
+                publisher.publish(&[i; 100]).unwrap();
+            }
+            let ring = only(&place, "publishers");
+            poke(&ring, at, word);
+            let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+            let mut comers = [
+                domain.subscriber("t", &oldest).unwrap(),
+                domain.subscriber("t", &SubscriberOptions::default()).unwrap(),
+            ];
+            for subscriber in comers.iter_mut().chain([&mut reader]) {
+                let mut wrong = 0;
+                for _ in 0..6 {
+                    match subscriber.receive(Some(Duration::from_millis(1))) {
+                        Ok(message) => assert_eq!(message.data().len(), 100),
+                        Err(e) => {
+                            assert!(
+                                matches!(e.kind(), ErrorKind::Corrupt | ErrorKind::Timeout),
+                                "{at} {word:#x}: {e:?}"
+                            );
+                            wrong += u32::from(e.kind() == ErrorKind::Corrupt);
+                        }
+                    }
+                }
+                assert!(wrong <= 1, "told once");
+            }
+            let _ = publisher.send(&Payload::raw(&[1; 100]), Some(Duration::from_millis(1)));
+        }
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_damaged_claim_is_told_by_its_name() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut publisher =
+        domain.publisher("t", &PublisherOptions { capacity: 64 << 10, ..Default::default() }).unwrap();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    poke(&only(&place, "publishers"), CLAIM, 1 << 40);
+    expect(subscriber.receive(SECOND), ErrorKind::Corrupt, &["topic 't'", "never written", "damaged"]);
+    publisher.publish(b"x").unwrap();
+}
+
+/// What a subscriber and a participant say of themselves is theirs to write, and still not believed by them.
+#[test]
+fn ones_own_damaged_words_harm_nobody() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber =
+        domain.subscriber("t", &SubscriberOptions { max_borrowed: 1, ..Default::default() }).unwrap();
+    let mut publisher = domain
+        .publisher(
+            "t",
+            &PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() },
+        )
+        .unwrap();
+    let page = only(&place, "subscribers");
+    let most = 272;
+    for word in [u64::MAX, 0, 60_000] {
+        publisher.publish(&[1; 5000]).unwrap();
+        publisher.publish(&[2; 5000]).unwrap();
+        poke(&page, most, word);
+        let held = subscriber.borrow(SECOND).unwrap();
+        assert_eq!(subscriber.receive(SECOND).unwrap().data(), [2; 5000]);
+        assert_eq!(subscriber.stats().pinned, 1);
+        drop(held);
+    }
+    // A cursor that went back holds its publisher up, which says so in time; the doctor names who.
+    publisher.publish(b"x").unwrap();
+    subscriber.receive(SECOND).unwrap();
+    let cursor = 896 + 8;
+    poke(&page, cursor, 0);
+    let full = loop {
+        if let Err(e) = publisher.send(&Payload::raw(&[0; 2000]), Some(Duration::from_millis(5))) {
+            break e;
+        }
+    };
+    expect::<()>(Err(full), ErrorKind::Timeout, &["topic 't'", "capacity", "axonic stat"]);
+    // Our entry in the table says that somebody else has our slot; sweeping must not give up our own lock.
+    let late = place.open();
+    let entry = 4096 + 256 * u64::from(late.participant().slot);
+    poke(&place.path().join("test/participants"), entry, 99 << 8 | 2);
+    drop(late.publisher("u", &PublisherOptions::default()).unwrap());
+    assert_ne!(place.open().participant().slot, late.participant().slot);
+}
+
+#[test]
+fn a_publisher_whose_old_records_were_damaged_goes_on() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    for _ in 0..30 {
+        publisher.publish(&[1; 2000]).unwrap();
+        subscriber.receive(SECOND).unwrap();
+    }
+    // The oldest record, read long ago, now says that it is larger than all that was ever written.
+    poke(&only(&place, "publishers"), 12288 + 8, 0x7fff_0000);
+    for _ in 0..30 {
+        publisher.send(&Payload::raw(&[2; 2000]), SECOND).unwrap();
+        assert_eq!(subscriber.receive(SECOND).unwrap().data(), [2; 2000]);
+    }
 }

@@ -25,7 +25,7 @@ pub fn arm(armed: &AtomicU64, registered_peers: bool) {
 pub fn disarm(armed: &AtomicU64) {
     let value = armed.load(Ordering::Relaxed);
     if value & 1 == 1 {
-        armed.store(value + 1, Ordering::Release);
+        armed.store(value.wrapping_add(1), Ordering::Release);
     }
 }
 

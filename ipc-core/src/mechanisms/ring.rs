@@ -673,7 +673,7 @@ impl RingProducer {
             return Ok(());
         }
         let blocked = &self.end.data.head().blocked;
-        blocked.store(blocked.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         let (wait, deadline) = (self.end.options.wait, Deadline::after(timeout));
         let attempt = &mut |producer: &mut RingProducer| {
             producer.end.enter()?;

@@ -98,3 +98,41 @@ pub fn with_tmpfs(command: &mut Command, directory: &Path, options: &str, read_o
 fn check(result: i32) -> std::io::Result<()> {
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// A role that runs beside the test until it is told to end.
+pub struct Running(std::process::Child);
+
+impl Running {
+    /// Starts a role and waits until it says that it is ready.
+    pub fn start(name: &str, role: &str, directory: &Path) -> Running {
+        use std::io::{BufRead, BufReader};
+        use std::process::Stdio;
+        let mut child =
+            command(name, role, directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let ready = lines.any(|line| line.unwrap().ends_with(READY));
+        assert!(ready, "{role} ended before it was ready");
+        Running(child)
+    }
+
+    /// Lets it end without dropping anything, as a crash does.
+    pub fn exit(mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+const READY: &str = "the role is ready";
+
+/// For a role: ready; ends as a crash does when it is told to, or when the test is gone.
+pub fn ready_until_told() -> ! {
+    println!("{READY}");
+    let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
+    // SAFETY: ends the process at once; nothing is run after it.
+    unsafe { libc::_exit(0) }
+}

@@ -477,11 +477,162 @@ impl Publisher {
     fn after_write(&mut self, payload: usize) {
         let rung = self.peers.wake();
         let head = self.shared.map.head();
-        let add = |word: &AtomicU64, n: u64| word.store(word.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+        let add = |word: &AtomicU64, n: u64| {
+            word.store(word.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed)
+        };
         add(&head.bytes, payload as u64);
         if rung > 0 {
             add(&head.wakes_sent, rung);
         }
+    }
+
+    /// Makes sure that `bytes` of records can be written over what is there.
+    #[inline]
+    fn make_room(&mut self, bytes: u64, patience: &Patience) -> Result<()> {
+        if self.writer.needed_claim(bytes) <= self.safe || self.try_room(bytes)? {
+            return Ok(());
+        }
+        self.wait_for_room(patience, &mut |publisher| publisher.try_room(bytes))
+    }
+
+    /// Claims what the next records need and some more, so that the fence is paid once in a while.
+    fn try_room(&mut self, bytes: u64) -> Result<bool> {
+        let needed = self.writer.needed_claim(bytes);
+        let wanted = needed + self.shared.map.capacity() / 16;
+        if self.options.overflow == Overflow::DropOldest {
+            self.writer.claim_to(wanted, u64::MAX);
+            self.safe = self.writer.claim();
+            return Ok(true);
+        }
+        let slowest = Writer::linger(wanted, || self.peers.slowest());
+        let watcher = (self.options.overflow == Overflow::Block).then_some(&mut self.waiter);
+        if claim_unread(&mut self.writer, wanted, slowest, || Ok(self.peers.refreshed(watcher)?.slowest()))? {
+            self.safe = self.writer.claim();
+        }
+        Ok(needed <= self.safe)
+    }
+
+    fn take_slot(&mut self, length: usize, patience: &Patience) -> Result<Slot> {
+        if let Some(slot) = self.try_slot(length)? {
+            return Ok(slot);
+        }
+        if self.options.overflow == Overflow::DropOldest {
+            return Err(self.all_pinned());
+        }
+        let mut taken = None;
+        self.wait_for_room(patience, &mut |publisher| {
+            taken = publisher.try_slot(length)?;
+            Ok(taken.is_some())
+        })?;
+        taken.ok_or_else(|| self.all_pinned())
+    }
+
+    fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
+        let before = self.slab.bytes();
+        let mut taken = self.acquire(length).map_err(|e| e.of("topic", &self.topic))?;
+        if taken.is_none() && self.peers.forget_dead() > 0 {
+            taken = self.acquire(length)?;
+        }
+        if self.slab.bytes() != before {
+            self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
+        }
+        Ok(taken)
+    }
+
+    fn acquire(&mut self, length: usize) -> Result<Option<Slot>> {
+        let reclaim = &mut Reclaim {
+            watcher: (self.options.overflow == Overflow::Block).then_some(&mut self.waiter),
+            drop_oldest: self.options.overflow == Overflow::DropOldest,
+            peers: &mut self.peers,
+            writer: &mut self.writer,
+            safe: &mut self.safe,
+        };
+        self.slab.acquire(length, reclaim)
+    }
+
+    fn all_pinned(&self) -> Error {
+        let text = format!(
+            "topic '{}': all slots of its slab ({} of max_bytes {}) are lent out or pinned by readers ({} pinned); release samples, commit loans, or raise max_bytes (`axonic stat` names who pins)",
+            self.topic,
+            self.slab.bytes(),
+            self.options.max_bytes,
+            self.slab.pinned()
+        );
+        Error::new(ErrorKind::LimitReached, text)
+    }
+
+    /// Waits until `attempt` succeeds: until a subscriber moves on, lets a sample go, leaves or dies.
+    #[cold]
+    fn wait_for_room(
+        &mut self,
+        patience: &Patience,
+        attempt: &mut dyn FnMut(&mut Publisher) -> Result<bool>,
+    ) -> Result<()> {
+        let attempt = &mut |publisher: &mut Publisher| {
+            publisher.enter()?;
+            Ok(attempt(publisher)?.then_some(()))
+        };
+        self.peers.forget_dead();
+        if self.options.overflow == Overflow::Reject {
+            return attempt(self)?.ok_or_else(|| self.full(ErrorKind::Full));
+        }
+        let Patience::Until(deadline) = patience else {
+            if self.waiter.is_evented() && self.settle()?.is_some() {
+                self.peers.forget_dead();
+            }
+            return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
+        };
+        let blocked = &self.shared.map.head().blocked;
+        blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+    }
+
+    fn full(&self, kind: ErrorKind) -> Error {
+        let text = format!(
+            "topic '{}': no room, a subscriber is a whole ring behind (capacity {} bytes, max_bytes {}); read faster, raise them, or use overflow drop_oldest (`axonic stat` names who lags)",
+            self.topic,
+            self.shared.map.capacity(),
+            self.options.max_bytes
+        );
+        Error::new(kind, text)
+    }
+}
+
+impl Sleeper for Publisher {
+    fn armed(&self) -> &AtomicU64 {
+        &self.shared.map.head().armed
+    }
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.waiter
+    }
+
+    fn tidy(&mut self) -> Result<()> {
+        self.peers.forget_dead();
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        self.waiter.settle(&self.shared.map.head().armed)
+    }
+}
+
+impl Encoded<'_> {
+    fn shape(&self, length: usize) -> Shape {
+        Shape {
+            body: length as u32,
+            meta: self.meta.len() as u16,
+            content: self.content as u8,
+            flags: self.flags,
+        }
+    }
+
+    fn slab_shape(&self) -> Shape {
+        Shape { flags: self.flags | FLAG_SLAB, ..self.shape(DESCRIPTOR) }
+    }
+
+    fn any_shape(&self) -> Shape {
+        if self.data.len() <= INLINE_MAX { self.shape(self.data.len()) } else { self.slab_shape() }
     }
 }
 

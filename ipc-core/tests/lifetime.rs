@@ -1,0 +1,603 @@
+//! What exists after what: the lifetime table of docs/protocol.md, row by row, for closing in every order, for
+//! ending without closing and for being killed; and who takes away what stays.
+
+mod common;
+
+use axonic::*;
+use common::child::{self, Running};
+use common::{Place, expect, files_in, options_in};
+use std::any::Any;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+fn block() -> PublisherOptions {
+    PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() }
+}
+
+fn retained() -> PublisherOptions {
+    PublisherOptions { retain: true, ..block() }
+}
+
+fn oldest() -> SubscriberOptions {
+    SubscriberOptions { start: Start::Oldest, ..Default::default() }
+}
+
+fn region(size: usize) -> RegionOptions {
+    RegionOptions { size: Some(size), ..Default::default() }
+}
+
+/// The domain's files by kind, without the table that stays as long as anything does.
+fn left(place: &Place) -> Vec<String> {
+    place.kinds().into_iter().filter(|kind| kind != "participants").collect()
+}
+
+fn nothing() -> Vec<String> {
+    Vec::new()
+}
+
+// ---- closing in every order
+
+/// Calls `each` with every order of `n` things.
+fn orders(n: usize, each: &mut dyn FnMut(&[usize])) {
+    fn place(order: &mut Vec<usize>, n: usize, each: &mut dyn FnMut(&[usize])) {
+        if order.len() == n {
+            return each(order);
+        }
+        for i in (0..n).filter(|i| !order.contains(i)).collect::<Vec<_>>() {
+            order.push(i);
+            place(order, n, each);
+            order.pop();
+        }
+    }
+    place(&mut Vec::new(), n, each);
+}
+
+type Made = Vec<Option<Box<dyn Any>>>;
+
+/// Drops what `make` makes in every order; nothing at all may be left of the domain each time.
+fn drop_in_every_order(what: &str, make: &dyn Fn(&Path) -> Made) {
+    let place = Place::new();
+    let count = make(place.path()).len();
+    orders(count, &mut |order| {
+        let mut made = make(place.path());
+        assert!(place.path().join("test").exists());
+        for i in order {
+            drop(made[*i].take());
+        }
+        assert!(!place.path().join("test").exists(), "{what} in order {order:?} leaves {:?}", place.kinds());
+    });
+}
+
+fn held<T: Any>(thing: T) -> Option<Box<dyn Any>> {
+    Some(Box::new(thing))
+}
+
+/// Closes a domain when dropped, before its handles know.
+struct Close(Domain);
+
+impl Drop for Close {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+#[test]
+fn a_topic_leaves_nothing_in_whatever_order_it_is_dropped() {
+    let one_domain = |path: &Path| {
+        let domain = Domain::open_with(options_in(path)).unwrap();
+        let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+        let mut publisher = domain.publisher("t", &block()).unwrap();
+        for size in [10, 9000, 9000] {
+            publisher.publish(&vec![1; size]).unwrap();
+        }
+        let (_, sample) = (subscriber.receive(SECOND).map(drop).unwrap(), subscriber.borrow(SECOND).unwrap());
+        let loan = publisher.loan(9000, None).unwrap();
+        vec![
+            held(Close(domain.clone())),
+            held(domain),
+            held(publisher),
+            held(subscriber),
+            held(sample),
+            held(loan),
+        ]
+    };
+    drop_in_every_order("a topic", &one_domain);
+}
+
+#[test]
+fn two_participants_leave_nothing_in_whatever_order_they_end() {
+    let two_domains = |path: &Path| {
+        let (one, two) =
+            (Domain::open_with(options_in(path)).unwrap(), Domain::open_with(options_in(path)).unwrap());
+        let mut publisher = one.publisher("t", &block()).unwrap();
+        let mut subscriber = two.subscriber(">", &SubscriberOptions::default()).unwrap();
+        publisher.publish(&[1; 9000]).unwrap();
+        publisher.publish(&[2; 90]).unwrap();
+        let sample = subscriber.borrow(SECOND).unwrap();
+        let idle = one.subscriber("t", &SubscriberOptions::default()).unwrap();
+        vec![held(one), held(Close(two)), held(publisher), held(subscriber), held(sample), held(idle)]
+    };
+    drop_in_every_order("two participants", &two_domains);
+}
+
+#[test]
+fn a_ring_that_was_read_leaves_nothing_in_whatever_order_it_is_dropped() {
+    let ring = |path: &Path| {
+        let (one, two) =
+            (Domain::open_with(options_in(path)).unwrap(), Domain::open_with(options_in(path)).unwrap());
+        let mut producer = one.ring_producer("r", &RingOptions::default()).unwrap();
+        let mut consumer = two.ring_consumer("r", &RingOptions::default()).unwrap();
+        producer.push(b"read", None).unwrap();
+        assert_eq!(consumer.pop(SECOND).unwrap(), b"read");
+        consumer.release().unwrap();
+        let gone = one.region("gone", &region(100)).unwrap();
+        two.unlink(Noun::Region, "gone").unwrap();
+        vec![held(producer), held(consumer), held(one), held(Close(two)), held(gone)]
+    };
+    drop_in_every_order("a ring", &ring);
+}
+
+#[test]
+fn a_sample_and_a_loan_outlive_everything() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &block()).unwrap();
+    publisher.publish(&[7; 9000]).unwrap();
+    let sample = subscriber.borrow(SECOND).unwrap();
+    let mut loan = publisher.loan(9000, None).unwrap();
+    drop((publisher, subscriber));
+    domain.close();
+    drop(domain);
+    // Its page says that somebody still looks, and goes with its bell; the ring is gone.
+    assert_eq!(left(&place), ["bells", "subscribers"]);
+    loan.fill(3);
+    assert!(sample.iter().all(|b| *b == 7) && loan.iter().all(|b| *b == 3));
+    drop(sample);
+    assert_eq!(left(&place), nothing());
+    drop(loan);
+}
+
+// ---- what is owed, retained, unread
+
+#[test]
+fn a_finished_ring_stays_for_those_it_is_owed_to() {
+    let place = Place::new();
+    let (domain, other) = (place.open(), place.open());
+    let mut first = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let second = other.subscriber("*", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &block()).unwrap();
+    publisher.publish(b"small").unwrap();
+    publisher.publish(&[1; 9000]).unwrap();
+    drop(publisher);
+    let owed = ["bells", "bells", "publishers", "segments", "subscribers", "subscribers"];
+    assert_eq!(left(&place), owed);
+    // Neither the next to come nor the doctor takes what somebody alive is owed.
+    drop(place.open().subscriber("else", &SubscriberOptions::default()).unwrap());
+    assert!(doctor(&place.options(), true).unwrap().iter().all(|f| !f.cleanable));
+    assert_eq!(left(&place), owed);
+    first.receive(SECOND).unwrap();
+    first.receive(SECOND).unwrap();
+    assert!(first.try_receive().unwrap().is_none());
+    assert_eq!(left(&place), owed, "the second has not read");
+    // The last one it is owed to goes without reading it.
+    drop(second);
+    assert_eq!(left(&place), ["bells", "subscribers"]);
+    assert!(first.try_receive().unwrap().is_none());
+    drop(first);
+    assert_eq!(left(&place), nothing());
+}
+
+#[test]
+fn a_reader_that_listens_on_takes_finished_rings_away() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    for round in 0..200u32 {
+        let mut publisher = domain.publisher("t", &block()).unwrap();
+        publisher.publish(&round.to_le_bytes()).unwrap();
+        publisher.publish(&[1; 5000]).unwrap();
+        drop(publisher);
+        assert_eq!(subscriber.receive(SECOND).unwrap().data(), round.to_le_bytes());
+        assert_eq!(subscriber.receive(SECOND).unwrap().data().len(), 5000);
+        assert!(subscriber.try_receive().unwrap().is_none());
+        assert_eq!(left(&place), ["bells", "subscribers"]);
+    }
+    assert_eq!((subscriber.missed(), subscriber.stats().rings), (0, 0));
+}
+
+#[test]
+fn retained_messages_stay_until_unlinked() {
+    let place = Place::new();
+    let domain = place.open();
+    drop(domain.publisher("t", &retained()).unwrap());
+    assert_eq!(left(&place), nothing(), "nothing was published, so nothing is retained");
+    let mut publisher = domain.publisher("t", &retained()).unwrap();
+    publisher.publish(&[1; 9000]).unwrap();
+    expect(
+        domain.unlink(Noun::Topic, "t"),
+        ErrorKind::Busy,
+        &["topic 't'", "live publisher", "close it first"],
+    );
+    drop(publisher);
+    drop(domain);
+    assert_eq!(left(&place), ["publishers", "segments"], "after the last participant too");
+    for _ in 0..2 {
+        let mut late = place.open().subscriber("t", &oldest()).unwrap();
+        assert_eq!(late.receive(SECOND).unwrap().data(), [1; 9000]);
+        let mut latest = place.open().subscriber("t", &SubscriberOptions::default()).unwrap();
+        assert!(latest.try_receive().unwrap().is_none());
+    }
+    assert!(doctor(&place.options(), true).unwrap().iter().all(|f| !f.cleanable));
+    assert_eq!(left(&place), ["publishers", "segments"]);
+    let domain = place.open();
+    let mut reader = domain.subscriber("t", &oldest()).unwrap();
+    domain.unlink(Noun::Topic, "t").unwrap();
+    assert_eq!(left(&place), ["bells", "subscribers"]);
+    expect(domain.unlink(Noun::Topic, "t"), ErrorKind::NotFound, &["topic 't'"]);
+    // Who had it before the unlink keeps what is mapped; what it had not mapped yet is gone, and said to be.
+    expect(reader.receive(SECOND), ErrorKind::NotFound, &["topic 't'"]);
+    assert!(reader.try_receive().unwrap().is_none());
+}
+
+#[test]
+fn an_unread_ring_waits_for_its_consumer() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
+    producer.push(b"one", None).unwrap();
+    producer.push(b"two", None).unwrap();
+    expect(domain.unlink(Noun::Ring, "r"), ErrorKind::Busy, &["ring 'r'", "live process"]);
+    drop((producer, domain));
+    let unread = ["rings/r", "rings/r*cursor"];
+    assert_eq!(left(&place), unread);
+    assert!(doctor(&place.options(), true).unwrap().iter().all(|f| !f.cleanable));
+    let domain = place.open();
+    let mut consumer = domain.ring_consumer("r", &RingOptions::default()).unwrap();
+    assert_eq!(consumer.pop(SECOND).unwrap(), b"one");
+    drop((consumer, domain));
+    assert_eq!(left(&place), unread, "a message that was not released comes again");
+    let domain = place.open();
+    domain.unlink(Noun::Ring, "r").unwrap();
+    expect(domain.unlink(Noun::Ring, "r"), ErrorKind::NotFound, &["ring 'r'"]);
+    drop(domain.ring_consumer("r", &RingOptions::default()).unwrap());
+    assert_eq!(left(&place), nothing(), "an end opened and closed for nothing leaves nothing");
+}
+
+#[test]
+fn a_region_stays_until_unlinked() {
+    let place = Place::new();
+    let domain = place.open();
+    let memory = domain.region("m", &region(100)).unwrap();
+    memory.write(0, b"kept").unwrap();
+    drop((memory, domain));
+    assert_eq!(left(&place), ["regions/m"]);
+    assert!(doctor(&place.options(), true).unwrap().is_empty());
+    let domain = place.open();
+    let memory = domain.region("m", &RegionOptions::default()).unwrap();
+    domain.unlink(Noun::Region, "m").unwrap();
+    assert_eq!(left(&place), nothing());
+    let mut bytes = [0; 4];
+    memory.read(0, &mut bytes).unwrap();
+    assert_eq!(&bytes, b"kept");
+    let new = domain.region("m", &region(100)).unwrap();
+    new.read(0, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 4]);
+    domain.unlink(Noun::Region, "m").unwrap();
+}
+
+#[test]
+fn finished_publishers_do_not_pile_up() {
+    const MOST: usize = 64;
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let once = |options: &PublisherOptions, word: &[u8]| {
+        domain.publisher("t", options).map(|mut p| p.publish(word).unwrap())
+    };
+    let dropping = PublisherOptions { overflow: Overflow::DropOldest, ..block() };
+    let rings = || left(&place).iter().filter(|kind| *kind == "publishers").count();
+    for i in 0..100u8 {
+        once(&dropping, &[i]).unwrap();
+        assert!(rings() <= MOST, "{}", rings());
+    }
+    assert_eq!(rings(), MOST);
+    // What may not be dropped is refused instead; what may be goes first.
+    for _ in 0..MOST {
+        once(&block(), b"owed").unwrap();
+    }
+    expect(
+        once(&block(), b"too many"),
+        ErrorKind::LimitReached,
+        &["topic 't'", "64 finished publishers", "axonic unlink topic t"],
+    );
+    assert_eq!(rings(), MOST);
+    let owed: Vec<_> = std::iter::from_fn(|| {
+        subscriber.receive(Some(Duration::from_millis(50))).ok().map(|m| m.data().to_vec())
+    })
+    .collect();
+    assert_eq!(owed.iter().filter(|data| *data == b"owed").count(), MOST);
+    assert_eq!(rings(), 0);
+    once(&block(), b"again").unwrap();
+    drop(subscriber);
+    // Retained ones count too, and unlinking frees their places.
+    for _ in 0..MOST {
+        once(&retained(), b"kept").unwrap();
+    }
+    expect(
+        once(&dropping, b"x"),
+        ErrorKind::LimitReached,
+        &["topic 't'", "retained", "axonic unlink topic t"],
+    );
+    domain.unlink(Noun::Topic, "t").unwrap();
+    once(&dropping, b"x").unwrap();
+}
+
+// ---- ending without closing
+
+const ROLES: &str = "what_a_process_leaves_without_closing_is_collected";
+
+/// Plays one of the processes that end without closing anything.
+fn play(role: &str) -> ! {
+    let domain =
+        Domain::open_with(DomainOptions { label: Some(role.into()), ..options_in(&child::directory()) })
+            .unwrap();
+    let fill = |mut publisher: Publisher| {
+        publisher.publish(b"small").unwrap();
+        publisher.publish(&[1; 9000]).unwrap();
+        publisher
+    };
+    let made: Box<dyn Any> = match role {
+        "publisher" => Box::new(fill(domain.publisher("t", &block()).unwrap())),
+        "retained" => Box::new(fill(domain.publisher("t", &retained()).unwrap())),
+        "subscriber" => {
+            let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+            let sample = subscriber.try_borrow().unwrap();
+            Box::new((subscriber, sample))
+        }
+        "producer" => {
+            let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
+            producer.push(b"one", None).unwrap();
+            producer.push(b"two", None).unwrap();
+            Box::new(producer)
+        }
+        "consumer" => {
+            let mut consumer = domain.ring_consumer("r", &RingOptions::default()).unwrap();
+            assert_eq!(consumer.pop(SECOND).unwrap(), b"one");
+            Box::new(consumer)
+        }
+        "idle ring" => Box::new((
+            domain.ring_producer("r", &RingOptions::default()).unwrap(),
+            domain.ring_consumer("r", &RingOptions::default()).unwrap(),
+        )),
+        "region" => Box::new(domain.region("m", &region(100)).unwrap()),
+        "participant" => Box::new(()),
+        _ => panic!("{role}"),
+    };
+    std::mem::forget((made, domain));
+    child::ready_until_told()
+}
+
+/// Runs a role to its end, by exit and by kill, and looks what is left each time.
+fn after(role: &str, check: &dyn Fn(&Place)) {
+    for end in [Running::exit, Running::kill] {
+        let place = Place::new();
+        end(Running::start(ROLES, role, place.path()));
+        check(&place);
+    }
+}
+
+/// The doctor lists exactly these kinds of files as left behind, removes nothing when it only looks, and
+/// exactly them when it cleans.
+fn cleaned(place: &Place, kinds: &[&str]) {
+    let before = files_in(place.path());
+    let listed = |findings: Vec<Finding>| {
+        let mut paths: Vec<PathBuf> =
+            findings.into_iter().filter(|f| f.cleanable).filter_map(|f| f.path).collect();
+        paths.sort();
+        paths
+    };
+    let named = listed(doctor(&place.options(), false).unwrap());
+    let mut found: Vec<String> = named
+        .iter()
+        .map(|p| p.parent().unwrap().file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    found.sort();
+    assert_eq!(found, kinds);
+    assert_eq!(files_in(place.path()), before, "looking changes nothing");
+    assert_eq!(listed(doctor(&place.options(), true).unwrap()), named);
+    assert!(named.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn what_a_process_leaves_without_closing_is_collected() {
+    if let Some(role) = child::role() {
+        play(&role);
+    }
+    after("publisher", &|place| {
+        assert_eq!(left(place), ["bells", "publishers", "segments"]);
+        let findings = doctor(&place.options(), false).unwrap();
+        assert!(findings.iter().any(|f| f.what.contains("'publisher' (pid")), "{findings:?}");
+        // A segment goes with its ring, so it is not named by itself.
+        cleaned(place, &["bells", "publishers"]);
+        assert_eq!(left(place), nothing());
+    });
+    after("publisher", &|place| {
+        // Opening the domain alone collects nothing, making something in it does.
+        drop(place.open());
+        assert_eq!(left(place), ["bells", "publishers", "segments"]);
+        let _subscriber = place.open().subscriber("else", &SubscriberOptions::default()).unwrap();
+        assert_eq!(left(place), ["bells", "subscribers"]);
+    });
+    after("subscriber", &|place| {
+        assert_eq!(left(place), ["bells", "subscribers"]);
+        cleaned(place, &["bells", "subscribers"]);
+        assert_eq!(left(place), nothing());
+    });
+    after("retained", &|place| {
+        cleaned(place, &["bells"]);
+        assert_eq!(left(place), ["publishers", "segments"]);
+        let domain = place.open();
+        let mut late = domain.subscriber("t", &oldest()).unwrap();
+        assert_eq!(late.receive(SECOND).unwrap().data(), b"small");
+        assert_eq!(late.receive(SECOND).unwrap().data(), [1; 9000]);
+        domain.unlink(Noun::Topic, "t").unwrap();
+    });
+    after("producer", &|place| {
+        assert_eq!(left(place), ["bells", "rings/r", "rings/r*cursor"]);
+        cleaned(place, &["bells"]);
+        let mut consumer = place.open().ring_consumer("r", &RingOptions::default()).unwrap();
+        assert_eq!(consumer.pop(SECOND).unwrap(), b"one");
+        assert_eq!(consumer.pop(SECOND).unwrap(), b"two");
+        expect(consumer.pop(SECOND), ErrorKind::Disconnected, &["ring 'r'", "producer ended"]);
+    });
+    after("idle ring", &|place| {
+        assert_eq!(left(place), ["bells", "bells", "rings/r", "rings/r*cursor"]);
+        cleaned(place, &["bells", "bells", "rings"]);
+        assert_eq!(left(place), nothing());
+    });
+    after("region", &|place| {
+        cleaned(place, &[]);
+        assert_eq!(left(place), ["regions/m"]);
+        place.open().unlink(Noun::Region, "m").unwrap();
+    });
+    after("participant", &|place| {
+        assert_eq!(place.kinds(), ["participants"]);
+        let seen = snapshot(&place.options()).unwrap();
+        assert!(
+            seen.participants.len() == 1
+                && !seen.participants[0].alive
+                && seen.participants[0].label == "participant"
+        );
+        let next = place.open();
+        assert_eq!((next.participant().slot, next.participant().epoch), (0, 2), "its slot is free at once");
+    });
+}
+
+#[test]
+fn what_the_dead_said_is_still_heard() {
+    for end in [Running::exit, Running::kill] {
+        let place = Place::new();
+        let domain = place.open();
+        let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+        end(Running::start(ROLES, "publisher", place.path()));
+        // Others come and clean up, and leave what is owed to us.
+        drop(place.open().publisher("t", &block()).unwrap());
+        assert_eq!(left(&place).iter().filter(|kind| *kind == "publishers").count(), 1);
+        cleaned(&place, &[]);
+        assert_eq!(subscriber.receive(SECOND).unwrap().data(), b"small");
+        assert_eq!(subscriber.receive(SECOND).unwrap().data(), [1; 9000]);
+        assert!(subscriber.try_receive().unwrap().is_none());
+        assert_eq!((left(&place), subscriber.missed()), (vec!["bells".to_string(), "subscribers".into()], 0));
+
+        // A dead reader holds nobody up, its sample no memory.
+        let mut publisher =
+            domain.publisher("t", &PublisherOptions { max_bytes: 256 << 10, ..block() }).unwrap();
+        publisher.publish(&[9; 9000]).unwrap();
+        subscriber.receive(SECOND).unwrap();
+        end(Running::start(ROLES, "subscriber", place.path()));
+        for _ in 0..200 {
+            publisher.send(&Payload::raw(&[1; 9000]), SECOND).unwrap();
+            assert_eq!(subscriber.receive(SECOND).unwrap().missed(), 0);
+        }
+
+        // A ring goes on where the dead consumer had it.
+        let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
+        producer.push(b"one", None).unwrap();
+        producer.push(b"two", None).unwrap();
+        end(Running::start(ROLES, "consumer", place.path()));
+        let mut consumer = domain.ring_consumer("r", &RingOptions::default()).unwrap();
+        assert_eq!(consumer.pop(SECOND).unwrap(), b"one");
+        assert_eq!(consumer.pop(SECOND).unwrap(), b"two");
+        consumer.release().unwrap();
+    }
+}
+
+#[test]
+fn the_last_to_leave_takes_everything_along() {
+    for end in [Running::exit, Running::kill] {
+        let place = Place::new();
+        let domain = place.open();
+        let mut publisher = domain.publisher("t", &block()).unwrap();
+        // They die after our first object swept; nobody comes after us.
+        for role in ["publisher", "subscriber", "producer", "idle ring", "region"] {
+            if role == "idle ring" {
+                domain.unlink(Noun::Ring, "r").unwrap();
+            }
+            end(Running::start(ROLES, role, place.path()));
+        }
+        publisher.publish(b"x").unwrap();
+        drop((publisher, domain));
+        assert_eq!(left(&place), ["regions/m"]);
+        place.open().unlink(Noun::Region, "m").unwrap();
+    }
+}
+
+#[test]
+fn many_that_come_and_go_at_once_leave_nothing() {
+    let place = Place::new();
+    std::thread::scope(|scope| {
+        for thread in 0..4u64 {
+            let place = &place;
+            scope.spawn(move || {
+                for i in 0..150 {
+                    let domain = place.open();
+                    match (thread + i) % 4 {
+                        0 => drop(domain.publisher("t", &block()).unwrap().publish(b"x")),
+                        1 => drop(
+                            domain
+                                .subscriber("t", &SubscriberOptions::default())
+                                .unwrap()
+                                .try_receive()
+                                .unwrap()
+                                .is_some(),
+                        ),
+                        2 => drop(
+                            domain
+                                .ring_producer("r", &RingOptions { capacity: 1000, ..Default::default() })
+                                .map_err(|e| assert_eq!(e.kind(), ErrorKind::Busy)),
+                        ),
+                        _ => drop(
+                            domain
+                                .ring_consumer("r", &RingOptions { capacity: 1000, ..Default::default() })
+                                .map_err(|e| assert_eq!(e.kind(), ErrorKind::Busy)),
+                        ),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(place.kinds(), nothing());
+}
+
+/// The last two to leave, again and again: each must not leave the rest to the other.
+#[test]
+fn two_that_leave_at_the_same_time_leave_nothing() {
+    let place = Place::new();
+    for i in 0..400 {
+        // With somebody who stays, each noun must see to itself; without, the domain goes too.
+        let stays = (i % 2 == 0).then(|| place.open());
+        let together = std::sync::Barrier::new(2);
+        let leave = |which: bool| {
+            let domain = place.open();
+            let handle: Box<dyn Any> = match (i % 3, which) {
+                (0, _) => Box::new(()),
+                (1, true) => Box::new(domain.publisher("t", &block()).unwrap()),
+                (1, false) => Box::new(domain.subscriber("t", &oldest()).unwrap()),
+                (_, true) => Box::new(domain.ring_producer("r", &RingOptions::default()).unwrap()),
+                (_, false) => Box::new(domain.ring_consumer("r", &RingOptions::default()).unwrap()),
+            };
+            together.wait();
+            drop((handle, domain));
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| leave(true));
+            scope.spawn(|| leave(false));
+        });
+        assert_eq!(left(&place), nothing(), "{i}");
+        drop(stays);
+        assert!(!place.path().join("test").exists(), "{i}: {:?}", place.kinds());
+    }
+}
