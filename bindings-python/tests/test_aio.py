@@ -210,6 +210,28 @@ def test_borrow_and_loan() -> None:
     run(main)
 
 
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_a_timeout_that_is_none_is_refused_as_without_asyncio(timeout: float) -> None:
+    async def main(ax: Domain) -> None:
+        sub, pub = ax.subscriber("t"), ax.publisher("t")
+        for call in (sub.receive, sub.receive_many, pub.wait_for_subscribers, axonic.aio.WaitSet().wait):
+            with pytest.raises(axonic.InvalidArgumentError, match="timeout="):
+                await call(timeout=timeout)
+
+    run(main)
+
+
+def test_no_messages_at_all_are_not_received() -> None:
+    async def main(ax: Domain) -> None:
+        sub = ax.subscriber("t")
+        await ax.publisher("t").publish(b"kept")
+        with pytest.raises(axonic.InvalidArgumentError, match="max=0"):
+            await sub.receive_many(0)
+        assert [m.data for m in await sub.receive_many()] == [b"kept"]
+
+    run(main)
+
+
 def test_rings() -> None:
     async def main(ax: Domain) -> None:
         producer, consumer = (

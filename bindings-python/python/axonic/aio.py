@@ -21,7 +21,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from . import _native
-from ._native import DisconnectedError, Message, Region, Sample, TimeoutError, WouldBlockError
+from ._native import (
+    DisconnectedError,
+    InvalidArgumentError,
+    Message,
+    Region,
+    Sample,
+    TimeoutError,
+    WouldBlockError,
+)
 
 if TYPE_CHECKING:
     import os
@@ -82,6 +90,10 @@ class _Readiness:
 
     async def until(self, attempt: Callable[[], R | None], timeout: float | None, awaited: str) -> R:
         """Repeat `attempt` at every wake-up until it answers something else than None."""
+        if timeout is not None and not timeout >= 0:
+            raise InvalidArgumentError(
+                f"timeout={timeout}: give seconds as a number from 0 up, or None to wait without end"
+            )
         self._answered += 1
         if self._answered % _BURST == 0:
             await asyncio.sleep(0)
@@ -254,6 +266,8 @@ class Subscriber(_Handle, Generic[T]):
 
     async def receive_many(self, max: int = 1024, timeout: float | None = None) -> list[Message[T]]:
         """The next message with all that are there too, at most `max`."""
+        if max < 1:
+            raise InvalidArgumentError(f"receive_many(max={max}): ask for at least one message")
         messages = [await self.receive(timeout)]
         while len(messages) < max and (message := self.sync.try_receive()) is not None:
             messages.append(message)
