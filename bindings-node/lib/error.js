@@ -20,7 +20,7 @@ native.setErrorClass(AxonicError)
 /** An error about an object: what happened, and what to do about it. */
 const failure = (kind, object, happened, remedy) => new AxonicError(kind, `${object}: ${happened}; ${remedy}`)
 
-const invalid = (message) => new AxonicError('InvalidArgument', message)
+const invalid = (message, options) => new AxonicError('InvalidArgument', message, options)
 
 /** Calls native code with a caller's arguments: what it says of their types is an AxonicError too. */
 function checked (what, call) {

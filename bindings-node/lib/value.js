@@ -72,7 +72,14 @@ const isBinary = (value) => ArrayBuffer.isView(value) || types.isAnyArrayBuffer(
 const isBytes = (value) => value?.shape === undefined && types.isUint8Array(value)
 
 function jsonText (value) {
-  const text = JSON.stringify(value)
+  let text
+  try {
+    text = JSON.stringify(value)
+  } catch (error) {
+    // A BigInt or a circle; what a `toJSON` of the caller's throws is the caller's.
+    if (!(error instanceof TypeError)) throw error
+    throw invalid(`this value cannot be published as JSON: ${error.message}`, { cause: error })
+  }
   if (text === undefined) {
     throw invalid(`a value of type ${typeof value} cannot be published; it has no JSON form`)
   }

@@ -62,7 +62,13 @@ describe('topic', () => {
     const { pub, sub } = pair()
     assert.throws(() => pub.publish(undefined), is('InvalidArgument'))
     assert.throws(() => pub.publish(() => 1), is('InvalidArgument'))
-    assert.throws(() => pub.publish(1n), TypeError)
+    const circle = {}
+    circle.circle = circle
+    for (const value of [1n, { n: 1n }, circle]) {
+      assert.throws(() => pub.publish(value), (error) => is('InvalidArgument')(error) && error.cause instanceof TypeError)
+    }
+    const own = { toJSON () { throw new RangeError('mine') } }
+    assert.throws(() => pub.publish(own), RangeError)
     assert.equal(sub.tryReceive(), null)
   })
 
