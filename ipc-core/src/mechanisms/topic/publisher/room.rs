@@ -115,7 +115,7 @@ impl Publisher {
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
         };
         let blocked = &self.shared.map.head().blocked;
-        blocked.store(blocked.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
