@@ -32,3 +32,19 @@ fn nobody_takes_more_than_the_quotas() {
     two.region("s", &size(1 << 20)).unwrap();
     two.unlink(Noun::Region, "s").unwrap();
 }
+
+#[test]
+fn a_region_counts_for_its_maker_whatever_it_is_called() {
+    let place = Place::new();
+    let quotas = DomainOptions { participant_quota: Some(2 << 20), ..place.options() };
+    let one = Domain::open_with(quotas).unwrap();
+    let two = place.open();
+    let size = RegionOptions { size: Some(1 << 20), ..Default::default() };
+    // A name of the form of an id of the first participant.
+    let ParticipantId { slot, epoch } = one.participant();
+    let name = format!("{:016x}", u64::from(slot) << 52 | u64::from(epoch) << 32 | 7);
+    let _taken = two.region(&name, &size).unwrap();
+    assert_eq!(two.region("s", &size).unwrap_err().kind(), ErrorKind::NoSpace);
+    one.region("s", &size).unwrap();
+    [name.as_str(), "s"].iter().for_each(|name| one.unlink(Noun::Region, name).unwrap());
+}

@@ -53,7 +53,7 @@ fn usage(place: &Place, who: ParticipantId) -> Result<(u64, u64)> {
             let path = directory.join(&name);
             let bytes = file::allocated(&path);
             all += bytes;
-            if bytes > 0 && maker(&name, &path) == Some(who) {
+            if bytes > 0 && maker(kind, &name, &path) == Some(who) {
                 mine += bytes;
             }
         }
@@ -61,10 +61,10 @@ fn usage(place: &Place, who: ParticipantId) -> Result<(u64, u64)> {
     Ok((all, mine))
 }
 
-/// Who made a file: its name says so, or its header where the name is the object's.
-fn maker(name: &str, path: &Path) -> Option<ParticipantId> {
-    if let Some(id) = ObjectId::parse(name) {
-        return Some(id.owner());
+/// Who made a file: its name says so, or its header where users choose the name (it may look like an id).
+fn maker(kind: Directory, name: &str, path: &Path) -> Option<ParticipantId> {
+    if !matches!(kind, Directory::Regions | Directory::Rings) {
+        return ObjectId::parse(name).map(ObjectId::owner);
     }
     let mut bytes = [0; size_of::<Header>()];
     let fd = file::open_existing(path, false).ok()?;
