@@ -7,7 +7,7 @@ use super::quota::Quotas;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
 use crate::sys::file::{self, Access, distrust, inspect_directory};
-use crate::sys::process;
+use crate::sys::{descriptor, process};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -220,7 +220,14 @@ const ATTEMPTS: u32 = 200;
 pub(crate) fn join(options: &DomainOptions) -> Result<(Place, Participants, ParticipantId)> {
     let place = find(options)?;
     let name = place.name.clone();
-    join_at(place, options).map_err(|e| e.of("domain", &name))
+    // Kept by whoever has a domain open; one who fails to open leaves everything as it was.
+    let kept = descriptor::keep_spare().map_err(|e| e.of("domain", &name))?;
+    join_at(place, options).map_err(|e| {
+        if kept {
+            descriptor::release_spare();
+        }
+        e.of("domain", &name)
+    })
 }
 
 fn join_at(mut place: Place, options: &DomainOptions) -> Result<(Place, Participants, ParticipantId)> {

@@ -5,12 +5,14 @@ use super::os_error;
 use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::epoll::{self, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::stat::Mode;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::{mkfifo, read, write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// An epoll set; its own descriptor is pollable in turn.
@@ -113,6 +115,46 @@ pub fn open_bell(path: &Path) -> Result<OwnedFd> {
 /// Rings: one byte. A full FIFO has bytes enough to wake its sleeper.
 pub fn ring(bell: BorrowedFd<'_>) {
     let _ = write(bell, &[1]);
+}
+
+/// A descriptor kept for when there is no other: whoever leaves must be able to wake those it was in the way
+/// of, and to open their bells takes one.
+static SPARE: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// Keeps the spare descriptor; `false` if it was kept already.
+pub fn keep_spare() -> Result<bool> {
+    let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
+    let lacking = spare.is_none();
+    if lacking {
+        let made = EventFd::from_flags(EfdFlags::EFD_CLOEXEC);
+        *spare = Some(made.map_err(|e| os_error(e, "keeping a descriptor in reserve"))?.into());
+    }
+    Ok(lacking)
+}
+
+/// Gives the spare descriptor up; whether there was one.
+pub fn release_spare() -> bool {
+    SPARE.lock().unwrap_or_else(|e| e.into_inner()).take().is_some()
+}
+
+/// Does what takes one descriptor for a moment, in place of the spare one if there is no other.
+pub fn with_spare<T>(mut act: impl FnMut() -> Result<T>) -> Result<T> {
+    match act() {
+        Err(e) if e.kind() == ErrorKind::LimitReached => {
+            if !release_spare() {
+                return Err(e);
+            }
+            let done = act();
+            let _ = keep_spare();
+            done
+        }
+        done => done,
+    }
+}
+
+/// Rings at a bell that is not at hand. Whose bell is gone needs no ring.
+pub fn ring_at(path: &Path) {
+    let _ = with_spare(|| open_bell(path).map(|bell| ring(bell.as_fd())));
 }
 
 /// Takes every byte out of a bell.

@@ -10,8 +10,8 @@ use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
 use crate::domain::{Attached, Directory, Domain, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::Pattern;
-use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::descriptor::{open_bell, ring};
+use crate::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::sys::descriptor::{ring_at, with_spare};
 use crate::sys::file;
 use crate::sys::mapping::{Head, Mapping, Shared, round_to_pages};
 use std::mem::offset_of;
@@ -163,6 +163,15 @@ impl SubscriberShared {
         }
     }
 
+    /// Any publisher may be asleep waiting for us: for a cursor, or for the one that we, expected, never set.
+    fn wake_publishers(&self, pattern: &Pattern) {
+        // D1: a publisher that appears now either finds us closed or is found here.
+        fence(Ordering::SeqCst);
+        let bells = self.domain.inner().directory(Directory::Bells);
+        let publishers = with_spare(|| lifetime::publishers_of(&self.domain, pattern)).unwrap_or_default();
+        publishers.iter().for_each(|listed| ring_at(&bells.join(listed.id.to_string())));
+    }
+
     fn unlink(&self) {
         file::unlink(&self.path);
         file::unlink(&self.bell);
@@ -178,22 +187,11 @@ impl Attached for SubscriberShared {
         }
         let head = self.head();
         if head.closed.swap(1, Ordering::AcqRel) == 0 {
-            let bells = self.domain.inner().directory(Directory::Bells);
-            for cursor in &head.cursors[..(head.cursors_high.load(Ordering::Relaxed) as usize).min(MAX_RINGS)]
-            {
-                cursor.position.store(NOWHERE, Ordering::Release);
-                let ring_id = cursor.ring.load(Ordering::Relaxed);
-                // A publisher may be asleep waiting for this very cursor.
-                if let (true, Ok(bell)) =
-                    (ring_id != 0, open_bell(&bells.join(ObjectId(ring_id).to_string())))
-                {
-                    ring(bell.as_fd());
-                }
-            }
-            if let Ok(own) = open_bell(&self.bell) {
-                ring(own.as_fd());
-            }
+            let high = (head.cursors_high.load(Ordering::Relaxed) as usize).min(MAX_RINGS);
+            head.cursors[..high].iter().for_each(|cursor| cursor.position.store(NOWHERE, Ordering::Release));
+            ring_at(&self.bell);
             if let Ok(pattern) = Pattern::new(&head.pattern.read()) {
+                self.wake_publishers(&pattern);
                 lifetime::collect_finished(&self.domain, &pattern);
             }
         }

@@ -212,15 +212,18 @@ pub(super) fn collect_own(domain: &Domain, id: ObjectId, map: &Arc<RingMap>) {
     }
 }
 
+/// The publishers a pattern matches.
+pub(super) fn publishers_of(domain: &Domain, pattern: &Pattern) -> Result<Vec<Arc<Listed>>> {
+    let inner = domain.inner();
+    let mut catalogue = inner.publishers();
+    let (_, entries) = catalogue.refresh(&inner.participants.board().publishers)?;
+    Ok(entries.iter().filter(|l| pattern.matches(&l.name)).cloned().collect())
+}
+
 /// Removes the rings of finished publishers that only a leaving subscriber of `pattern` was owed.
 pub(super) fn collect_finished(domain: &Domain, pattern: &Pattern) {
-    let inner = domain.inner();
-    let rings: Vec<Arc<Listed>> = {
-        let mut catalogue = inner.publishers();
-        // What cannot be looked at now is swept by whoever comes next.
-        let Ok((_, entries)) = catalogue.refresh(&inner.participants.board().publishers) else { return };
-        entries.iter().filter(|l| pattern.matches(&l.name)).cloned().collect()
-    };
+    // What cannot be looked at now is swept by whoever comes next.
+    let Ok(rings) = publishers_of(domain, pattern) else { return };
     let mut living = Living::new(domain);
     for ring in rings {
         if is_finished(&ring.path, ring.id, &mut living) {

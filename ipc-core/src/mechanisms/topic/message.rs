@@ -8,11 +8,10 @@ use crate::domain::waiter::is_armed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{FLAG_ATTRIBUTES, FLAG_TENSOR, RingMap};
 use crate::sys::atomic::{Ordering, fence};
-use crate::sys::descriptor::{open_bell, ring};
+use crate::sys::descriptor::ring_at;
 use crate::value::{Attributes, Content, Tensor, decode_attributes, decode_tensor, preview};
 use std::fmt;
 use std::ops::Deref;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 #[derive(Clone, Copy)]
@@ -207,9 +206,7 @@ impl Drop for Pinned {
             fence(Ordering::SeqCst);
             if is_armed(&map.head().armed, 0).is_some() {
                 let bells = self.shared.domain().inner().directory(Directory::Bells);
-                if let Ok(bell) = open_bell(&bells.join(self.publisher.to_string())) {
-                    ring(bell.as_fd());
-                }
+                ring_at(&bells.join(self.publisher.to_string()));
             }
         }
     }

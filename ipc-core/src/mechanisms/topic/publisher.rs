@@ -16,7 +16,7 @@ use crate::mechanisms::record::{self, MAX_EXPECTED, RingMap, Shape, Writer};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
-use crate::sys::descriptor::{open_bell, ring};
+use crate::sys::descriptor::{ring_at, with_spare};
 use crate::sys::file;
 use crate::value::Payload;
 use encode::Encoded;
@@ -80,14 +80,9 @@ impl Attached for PublisherShared {
         let inner = self.domain.inner();
         // Sleeping subscribers take what is left and let the ring go.
         let bells = inner.directory(Directory::Bells);
-        for id in lifetime::subscribers_of(&self.domain, &self.topic).unwrap_or_default() {
-            if let Ok(bell) = open_bell(&bells.join(id.to_string())) {
-                ring(bell.as_fd());
-            }
-        }
-        if let Ok(own) = open_bell(&self.bell) {
-            ring(own.as_fd());
-        }
+        let subscribers = with_spare(|| lifetime::subscribers_of(&self.domain, &self.topic)).unwrap_or_default();
+        subscribers.iter().for_each(|id| ring_at(&bells.join(id.to_string())));
+        ring_at(&self.bell);
         file::unlink(&self.bell);
         lifetime::collect_own(&self.domain, self.id, &self.map);
         inner.participants.board().publishers.raise();
