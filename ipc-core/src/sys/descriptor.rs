@@ -10,9 +10,9 @@ use nix::sys::epoll::{self, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeo
 use nix::sys::stat::Mode;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use nix::unistd::{mkfifo, read, write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 /// An epoll set; its own descriptor is pollable in turn.
@@ -118,23 +118,31 @@ pub fn ring(bell: BorrowedFd<'_>) {
 }
 
 /// A descriptor kept for when there is no other: whoever leaves must be able to wake those it was in the way
-/// of, and to open their bells takes one.
-static SPARE: Mutex<Option<OwnedFd>> = Mutex::new(None);
+/// of, and to open their bells takes one. Plus one; zero while there is none. No lock, which a fork could find held.
+static SPARE: AtomicI32 = AtomicI32::new(0);
 
 /// Keeps the spare descriptor; `false` if it was kept already.
 pub fn keep_spare() -> Result<bool> {
-    let mut spare = SPARE.lock().unwrap_or_else(|e| e.into_inner());
-    let lacking = spare.is_none();
-    if lacking {
-        let made = EventFd::from_flags(EfdFlags::EFD_CLOEXEC);
-        *spare = Some(made.map_err(|e| os_error(e, "keeping a descriptor in reserve"))?.into());
+    if SPARE.load(Ordering::Relaxed) != 0 {
+        return Ok(false);
     }
-    Ok(lacking)
+    let made = EventFd::from_flags(EfdFlags::EFD_CLOEXEC);
+    let made: OwnedFd = made.map_err(|e| os_error(e, "keeping a descriptor in reserve"))?.into();
+    let kept = SPARE.compare_exchange(0, made.as_raw_fd() + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+    if kept {
+        let _ = made.into_raw_fd();
+    }
+    Ok(kept)
 }
 
 /// Gives the spare descriptor up; whether there was one.
 pub fn release_spare() -> bool {
-    SPARE.lock().unwrap_or_else(|e| e.into_inner()).take().is_some()
+    let spare = SPARE.swap(0, Ordering::AcqRel);
+    if spare != 0 {
+        // SAFETY: the descriptor kept above, taken from its place by nobody but us.
+        drop(unsafe { OwnedFd::from_raw_fd(spare - 1) });
+    }
+    spare != 0
 }
 
 /// Does what takes one descriptor for a moment, in place of the spare one if there is no other.
