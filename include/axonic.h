@@ -34,8 +34,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if !defined(__linux__) || !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "Axonic runs on 64-bit little-endian Linux only."
+#if !defined(__linux__) || !(defined(__x86_64__) || defined(__aarch64__)) || !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "axonic runs on 64-bit little-endian Linux (x86-64, aarch64) only"
 #endif
 
 /* A timeout that never ends, and time units to write the others with: 5 * AXONIC_SECOND. */

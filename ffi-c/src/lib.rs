@@ -9,8 +9,13 @@
 // The names are the ABI: what C sees is what is written here.
 #![allow(non_camel_case_types)]
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
-compile_error!("Axonic runs on 64-bit little-endian Linux only.");
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64",
+    target_endian = "little"
+)))]
+compile_error!("axonic runs on 64-bit little-endian Linux (x86-64, aarch64) only");
 
 mod args;
 mod handle;

@@ -18,7 +18,12 @@ pub mod mapping;
 #[cfg(not(loom))]
 pub mod process;
 
-#[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_pointer_width = "64",
+    target_endian = "little"
+)))]
 compile_error!("axonic runs on 64-bit little-endian Linux (x86-64, aarch64) only");
 
 #[cfg(not(loom))]
