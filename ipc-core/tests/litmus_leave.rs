@@ -18,7 +18,13 @@ const MESSAGES: u64 = 200;
 
 fn small() -> PublisherOptions {
     let (capacity, max_bytes) = (64 << 10, 64 << 10);
-    PublisherOptions { overflow: Overflow::Block, wait: Wait::Block, capacity, max_bytes, ..Default::default() }
+    PublisherOptions {
+        overflow: Overflow::Block,
+        wait: Wait::Block,
+        capacity,
+        max_bytes,
+        ..Default::default()
+    }
 }
 
 /// Subscribes, gets in the way and leaves when told to; `state lacking`.

@@ -80,7 +80,8 @@ impl Attached for PublisherShared {
         let inner = self.domain.inner();
         // Sleeping subscribers take what is left and let the ring go.
         let bells = inner.directory(Directory::Bells);
-        let subscribers = with_spare(|| lifetime::subscribers_of(&self.domain, &self.topic)).unwrap_or_default();
+        let subscribers =
+            with_spare(|| lifetime::subscribers_of(&self.domain, &self.topic)).unwrap_or_default();
         subscribers.iter().for_each(|id| ring_at(&bells.join(id.to_string())));
         ring_at(&self.bell);
         file::unlink(&self.bell);
