@@ -189,7 +189,7 @@ fn open_table(place: &Place) -> Result<Participants> {
     Participants::open(&place.participants()).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::new(
             ErrorKind::NotFound,
-            format!("domain '{}' does not exist in {}; nobody has it open", place.name, place.path.display()),
+            format!("domain '{}' does not exist in {}; nobody has it open; open it first (`axonic ls` names those there are)", place.name, place.path.display()),
         ),
         _ => e,
     })

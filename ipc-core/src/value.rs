@@ -289,12 +289,12 @@ pub(crate) fn encode_meta(
         Some(_) if content != Content::Tensor => {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                "a tensor's shape goes with content `tensor` only",
+                "a tensor's shape goes with content `tensor` only; set it, or leave the shape out",
             ));
         }
         Some(tensor) if tensor.byte_len()? != length => {
             let text = format!(
-                "tensor {} {:?} has {} bytes, but {length} were given",
+                "tensor {} {:?} has {} bytes, but {length} were given; give all its elements, or another shape",
                 tensor.dtype.name(),
                 tensor.shape,
                 tensor.byte_len()?
@@ -305,7 +305,7 @@ pub(crate) fn encode_meta(
         None if content == Content::Tensor => {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                "content `tensor` needs the tensor's type and shape",
+                "content `tensor` needs the tensor's type and shape; give them, or another content",
             ));
         }
         None => {}
@@ -329,7 +329,12 @@ pub(crate) fn encode_meta(
 pub(crate) fn decode_tensor(meta: &[u8], length: usize) -> Result<Tensor> {
     match Tensor::decode(meta) {
         Some((tensor, _)) if tensor.byte_len().is_ok_and(|n| n == length) => Ok(tensor),
-        _ => Err(Error::new(ErrorKind::Corrupt, format!("a tensor's shape does not fit its {length} bytes"))),
+        _ => Err(Error::new(
+            ErrorKind::Corrupt,
+            format!(
+                "a tensor's shape does not fit its {length} bytes; its publisher's memory was damaged, restart it"
+            ),
+        )),
     }
 }
 
@@ -337,7 +342,12 @@ pub(crate) fn decode_tensor(meta: &[u8], length: usize) -> Result<Tensor> {
 pub(crate) fn decode_attributes(meta: &[u8], after_tensor: bool) -> Result<Attributes> {
     let rest = if after_tensor { Tensor::decode(meta).map(|(_, rest)| rest) } else { Some(meta) };
     let decoded = rest.and_then(|bytes| rmp_serde::from_slice(bytes).ok());
-    decoded.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a message's attributes are not readable"))
+    decoded.ok_or_else(|| {
+        Error::new(
+            ErrorKind::Corrupt,
+            "a message's attributes are not readable; its publisher's memory was damaged, restart it",
+        )
+    })
 }
 
 /// Turns a JSON text into MessagePack.

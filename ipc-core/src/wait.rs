@@ -58,7 +58,10 @@ impl WaitSet {
     pub fn add_timer(&mut self, period: Duration, token: u64) -> Result<()> {
         self.check(token)?;
         if period.is_zero() {
-            return Err(Error::new(ErrorKind::InvalidArgument, "a timer's period must be longer than zero"));
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a timer's period of zero would never let anybody sleep; give a longer one",
+            ));
         }
         let timer = Timer::every(period)?;
         self.epoll.add(timer.as_fd(), token)?;

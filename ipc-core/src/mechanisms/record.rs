@@ -411,7 +411,7 @@ impl Reader {
         let claim = self.map.head().claim.load(Ordering::Acquire);
         if claim > self.position && claim > self.map.head().head.load(Ordering::Acquire) {
             let text = format!(
-                "ring: it gave up all before {claim}, which was never written; its publisher's memory was damaged"
+                "it gave up all before {claim}, which was never written; its writer's memory was damaged, restart it"
             );
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
@@ -451,7 +451,7 @@ impl Reader {
         Err(Error::new(
             ErrorKind::Corrupt,
             format!(
-                "ring: a record at {} has an impossible header ({ready:#x}); its publisher's memory was damaged",
+                "a record at {} has an impossible header ({ready:#x}); its writer's memory was damaged, restart it",
                 self.position
             ),
         ))

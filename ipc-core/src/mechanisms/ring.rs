@@ -447,7 +447,9 @@ impl End {
         }
         Error::new(
             ErrorKind::Forked,
-            format!("{what} was carried over a fork; the parent process has it and there can be one"),
+            format!(
+                "{what} was carried over a fork; the parent process has it and there can be one; open another ring here"
+            ),
         )
     }
 
@@ -608,7 +610,10 @@ impl RingProducer {
         self.end.enter()?;
         if self.reserved.is_none_or(|reserved| length > reserved) {
             let reserved = self.reserved.map_or("nothing is".into(), |reserved| format!("{reserved} are"));
-            let text = format!("ring '{}': commit of {length} bytes, {reserved} reserved", self.end.name);
+            let text = format!(
+                "ring '{}': commit of {length} bytes, {reserved} reserved; reserve as many first",
+                self.end.name
+            );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         let shape = self.shape(length)?;
@@ -760,7 +765,7 @@ impl RingConsumer {
 
     #[inline(always)]
     fn look(&mut self) -> Result<bool> {
-        match self.reader.peek()? {
+        match self.reader.peek().map_err(|e| e.of("ring", &self.end.name))? {
             Next::Record(found) => {
                 self.taken = Some(found);
                 self.end.waiter.note_taken();

@@ -57,7 +57,10 @@ mod errno {
                 ErrorKind::InvalidArgument,
                 "the path is too long: use a shorter runtime directory (AXONIC_RUNTIME_DIR) or name",
             ),
-            Errno::ENOMEM => (ErrorKind::NoSpace, "the system has no memory or address space left for it"),
+            Errno::ENOMEM => (
+                ErrorKind::NoSpace,
+                "the system has no memory or address space left for it: close something, or raise its memory limit",
+            ),
             Errno::EACCES | Errno::EPERM => (
                 ErrorKind::PermissionDenied,
                 "check the owner and mode of the runtime directory (AXONIC_RUNTIME_DIR)",

@@ -72,7 +72,7 @@ const _: () = assert!(offset_of!(RingHead, armed) == 768 && offset_of!(RingHead,
 /// Rounds a wish for capacity to what a ring can have; `setting` names it in the error.
 pub fn round_capacity(wish: usize, setting: &str) -> Result<usize> {
     if wish > MAX_CAPACITY {
-        let text = format!("{setting} is {wish} bytes, the limit is {MAX_CAPACITY}");
+        let text = format!("{setting} is {wish} bytes, the limit is {MAX_CAPACITY}; lower it");
         return Err(Error::new(ErrorKind::InvalidArgument, text));
     }
     Ok(wish.max(MIN_CAPACITY).max(page_size()).next_power_of_two())

@@ -100,6 +100,7 @@ macro_rules! accessors {
                 return Ok(Attributes::new());
             }
             decode_attributes(&self.envelope.meta, self.envelope.flags & FLAG_TENSOR != 0)
+                .map_err(|e| e.of("topic", self.topic()))
         }
 
         /// How many messages of this publisher were missed just before this one.
@@ -222,7 +223,7 @@ impl Sample {
             Bytes::Pinned(pinned) if pinned.shared.forked() => Err(Error::new(
                 ErrorKind::Forked,
                 format!(
-                    "a borrowed sample of '{}' was carried over a fork; it belongs to the parent process",
+                    "a borrowed sample of '{}' was carried over a fork; it belongs to the parent process, borrow anew here",
                     self.topic()
                 ),
             )),

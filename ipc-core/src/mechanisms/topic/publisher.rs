@@ -151,7 +151,7 @@ impl Publisher {
         for id in self.peers.ids() {
             if count == MAX_EXPECTED {
                 let text = format!(
-                    "topic '{}' has over {MAX_EXPECTED} subscribers, more than one publisher can promise its first message to",
+                    "topic '{}' has over {MAX_EXPECTED} subscribers, more than one publisher can promise its first message to; close some",
                     self.topic
                 );
                 return Err(Error::new(ErrorKind::LimitReached, text));
@@ -326,7 +326,7 @@ impl Publisher {
         let Some(given) = loan.as_ref() else {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("topic '{}': the loan was published already", self.topic),
+                format!("topic '{}': the loan was published already; take a new one", self.topic),
             ));
         };
         given.check()?;
@@ -334,14 +334,18 @@ impl Publisher {
         if given.ring != self.shared.id {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("topic '{}': the loan was taken from another publisher", self.topic),
+                format!("topic '{}': the loan was taken from another publisher; commit it there", self.topic),
             ));
         }
         let (slot, length) = (given.slot, meta.len.unwrap_or(given.len()));
         if length > given.len() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                format!("topic '{}': {length} bytes of a loan of {}", self.topic, given.len()),
+                format!(
+                    "topic '{}': {length} bytes of a loan of {}; take a larger one",
+                    self.topic,
+                    given.len()
+                ),
             ));
         }
         let encoded = self.encode(&given[..length], meta.content, meta.tensor, meta.attributes)?;
@@ -376,8 +380,11 @@ impl Publisher {
         {
             return Ok(());
         }
-        let text =
-            format!("topic '{}': {} of {n} subscribers came in time", self.topic, self.peers.attached());
+        let text = format!(
+            "topic '{}': {} of {n} subscribers came in time; give them more, or start them",
+            self.topic,
+            self.peers.attached()
+        );
         Err(Error::new(ErrorKind::Timeout, text))
     }
 

@@ -36,7 +36,10 @@ impl Subscriber {
                 }
                 let e = Error::new(
                     ErrorKind::Corrupt,
-                    format!("topic '{}': a record of {body} bytes", source.topic),
+                    format!(
+                        "topic '{}': a record of {body} bytes is more than can be; its publisher's memory was damaged, restart it",
+                        source.topic
+                    ),
                 );
                 return Err(self.abandon(index, e));
             }
@@ -66,7 +69,12 @@ impl Subscriber {
     /// A large payload: pinned, then copied or kept. `None`: its slot was reused meanwhile.
     pub(super) fn take_slab(&mut self, index: usize, found: &Found, take: Take) -> Result<Option<Taken>> {
         let source = &mut self.sources[index];
-        let corrupt = |why: &str| Error::new(ErrorKind::Corrupt, format!("topic '{}': {why}", source.topic));
+        let corrupt = |why: &str| {
+            Error::new(
+                ErrorKind::Corrupt,
+                format!("topic '{}': {why}; its publisher's memory was damaged, restart it", source.topic),
+            )
+        };
         if (found.shape.body as usize) < DESCRIPTOR {
             return Err(corrupt("a descriptor is too short"));
         }
@@ -164,7 +172,7 @@ impl Subscriber {
             // SAFETY: the whole body was copied, the metadata is its end.
             envelope.meta = unsafe { self.record.bytes(shape.meta_offset(), shape.meta as usize) }.into();
             envelope.tensor = None;
-            envelope.decode(length)?;
+            envelope.decode(length).map_err(|e| e.of("topic", &envelope.topic.clone()))?;
         }
         Ok(taken)
     }
