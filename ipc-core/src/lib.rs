@@ -1,4 +1,31 @@
-//! Axonic core.
+//! Messages between processes of one machine through shared memory, without a broker.
+//!
+//! Processes that open the same [`Domain`] meet there. A topic is published with a [`Publisher`] and read
+//! with [`Subscriber`]s; a ring has one [`RingProducer`] and one [`RingConsumer`]; a [`Region`] is raw shared
+//! memory; a [`WaitSet`] waits for many of them at once. [`snapshot`] and [`doctor`] look on from outside.
+//!
+//! ```
+//! use axonic::{Domain, PublisherOptions, SubscriberOptions};
+//! use std::time::Duration;
+//!
+//! # fn main() -> axonic::Result<()> {
+//! let ax = Domain::open("demo")?;
+//! let mut subscriber = ax.subscriber("orders.>", &SubscriberOptions::default())?;
+//! let mut publisher = ax.publisher("orders.created", &PublisherOptions::default())?;
+//! publisher.publish(b"lamp")?;
+//! let message = subscriber.receive(Some(Duration::from_secs(1)))?;
+//! assert_eq!((message.topic(), message.data()), ("orders.created", &b"lamp"[..]));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Sizes are bytes. A wait takes `Option<Duration>`, where `None` is for ever, and ends with
+//! [`ErrorKind::Timeout`]. Handles that send or receive are used by one thread at a time (`Send`); domains,
+//! regions and borrowed [`Sample`]s may be shared by threads. Every failure is an [`Error`] with an
+//! [`ErrorKind`] that is the same in all languages, and a message that names the object, what happened, the
+//! limit and the remedy. Opening starts no thread and installs no signal handler.
+//!
+//! Linux 5.3 or later on x86-64 and aarch64.
 #[cfg(not(loom))]
 mod domain;
 mod error;
