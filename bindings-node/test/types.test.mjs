@@ -42,7 +42,7 @@ describe('types', () => {
     }
   })
 
-  it('run as the design writes them', () => {
+  it('run as they are written', () => {
     const typescript = require('typescript')
     const { outputText } = typescript.transpileModule(readFileSync(here('types/design.mts'), 'utf8'), {
       compilerOptions: { target: typescript.ScriptTarget.ES2022, module: typescript.ModuleKind.ESNext }

@@ -1,4 +1,4 @@
-"""The design page's lines for Python, one test each."""
+"""The lines in which the library explains itself in Python, one test each."""
 
 from __future__ import annotations
 

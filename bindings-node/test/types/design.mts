@@ -1,4 +1,4 @@
-// The TypeScript lines of the design for domain and topics, with a value for everything they name.
+// The lines in which domain and topics explain themselves in TypeScript, with a value for everything they name.
 // `npx tsc` checks the types; `types.test.mjs` compiles this to ES2022 and runs it.
 
 import { open } from 'axonic'
