@@ -371,3 +371,50 @@ fn a_group_shares_a_domain_across_users() {
     }
     domain.unlink(Noun::Region, "memory").unwrap();
 }
+
+/// Without a runtime directory of one's choice: one of this user's own on /dev/shm, made and removed by the library.
+#[test]
+fn a_users_own_directory_comes_and_goes_and_is_not_shared() {
+    const NAME: &str = "a_users_own_directory_comes_and_goes_and_is_not_shared";
+    let Some(_) = child::role() else {
+        let mut command = child::command(NAME, "own", Path::new("/dev/shm"));
+        command.env_remove("AXONIC_RUNTIME_DIR").env_remove("AXONIC_DOMAIN");
+        return match child::with_tmpfs(&mut command, Path::new("/dev/shm"), "size=4m,mode=1777", false) {
+            true => child::run(&mut command),
+            false => child::skip("a user's own directory: mounting a tmpfs of our own is not allowed here"),
+        };
+    };
+    let own = runtime_dir().unwrap();
+    assert_eq!(own, Path::new(&format!("/dev/shm/axonic-{}", nix::unistd::geteuid())));
+    let (one, two) = (Domain::open("one").unwrap(), Domain::open_default().unwrap());
+    assert_eq!(std::fs::metadata(&own).unwrap().mode() & 0o777, 0o700);
+    assert_eq!((two.name(), two.path()), ("default", own.join("default").as_path()));
+    assert_eq!(domains().unwrap(), ["default", "one"]);
+    drop(one);
+    assert_eq!(domains().unwrap(), ["default"]);
+    drop(two);
+    assert_eq!(listing(Path::new("/dev/shm")), Vec::<PathBuf>::new());
+
+    let squatted = |words: &[&str]| {
+        let before = listing(Path::new("/dev/shm"));
+        expect(
+            Domain::open("one"),
+            ErrorKind::PermissionDenied,
+            &[words, &["domain 'one'", REMEDY]].concat(),
+        );
+        assert_eq!(listing(Path::new("/dev/shm")), before);
+    };
+    std::fs::create_dir("/dev/shm/elsewhere").unwrap();
+    symlink("/dev/shm/elsewhere", &own).unwrap();
+    squatted(&["link"]);
+    std::fs::remove_file(&own).unwrap();
+    std::fs::create_dir(&own).unwrap();
+    mode(&own, 0o770);
+    squatted(&["others", "770"]);
+    mode(&own, 0o700);
+    if chown(&own, Some(4242), None).is_ok() {
+        squatted(&["user 4242"]);
+    } else {
+        child::skip("a user's own directory taken by another: only root can make that");
+    }
+}
