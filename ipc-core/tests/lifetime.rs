@@ -7,7 +7,7 @@ use axonic::*;
 use common::child::{self, Running};
 use common::{Place, expect, files_in, options_in};
 use std::any::Any;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
