@@ -22,6 +22,8 @@ pub struct WaitSet {
 enum Member {
     Descriptor(RawFd),
     Timer(Timer),
+    /// Its descriptor's number has passed to another.
+    Gone,
 }
 
 impl WaitSet {
@@ -50,6 +52,12 @@ impl WaitSet {
         }
         // SAFETY: the caller keeps it open; a closed one gives EBADF, not undefined behaviour.
         self.epoll.add(unsafe { BorrowedFd::borrow_raw(fd) }, token)?;
+        for member in self.members.values_mut() {
+            // The set took it, so who had this number before is closed and has left by itself.
+            if matches!(member, Member::Descriptor(number) if *number == fd) {
+                *member = Member::Gone;
+            }
+        }
         self.members.insert(token, Member::Descriptor(fd));
         Ok(())
     }
@@ -85,6 +93,7 @@ impl WaitSet {
             // SAFETY: see `add_fd`; a descriptor closed meanwhile has left the set by itself.
             Some(Member::Descriptor(fd)) => self.epoll.remove(unsafe { BorrowedFd::borrow_raw(fd) }),
             Some(Member::Timer(timer)) => self.epoll.remove(timer.as_fd()),
+            Some(Member::Gone) => {}
             None => return false,
         }
         true
