@@ -88,8 +88,11 @@ pub(crate) trait Attached: Send + Sync {
     fn detach(&self) -> bool;
 }
 
+/// No process's token, also not the zero of a forked child that has none yet.
+const CLOSED: u64 = u64::MAX;
+
 pub(crate) struct Inner {
-    /// The fork token it was opened under; zero once closed. One comparison tells a usable handle.
+    /// The fork token it was opened under; [`CLOSED`] once closed. One comparison tells a usable handle.
     state: AtomicU64,
     token: u64,
     options: DomainOptions,
@@ -172,11 +175,15 @@ impl Domain {
     /// on. Borrowed samples stay readable. Closing twice does nothing.
     pub fn close(&self) {
         self.inner.close();
+        // What a forked child opened anew is the same domain to it.
+        if let (true, Some(reopened)) = (self.forked(), self.inner.reopened.get()) {
+            reopened.close();
+        }
     }
 
     /// Whether it was closed.
     pub fn is_closed(&self) -> bool {
-        self.inner.state.load(Ordering::Relaxed) == 0
+        self.inner.state.load(Ordering::Relaxed) == CLOSED
     }
 
     /// Whether handles of this domain may be used as they are: not closed, not carried over a fork.
@@ -216,8 +223,8 @@ impl Inner {
     }
 
     fn close(&self) {
-        if self.forked() || self.state.swap(0, Ordering::AcqRel) == 0 {
-            self.state.store(0, Ordering::Release);
+        if self.forked() || self.state.swap(CLOSED, Ordering::AcqRel) == CLOSED {
+            self.state.store(CLOSED, Ordering::Release);
             return;
         }
         let attached = std::mem::take(&mut *lock(&self.attached));

@@ -7,7 +7,7 @@ use super::lifetime;
 pub use super::steps::Cursor;
 use super::steps::announce;
 use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
-use crate::domain::{Attached, Directory, Domain, lock};
+use crate::domain::{Attached, Directory, Domain, closed, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::Pattern;
 use crate::sys::atomic::{AtomicU64, Ordering, fence};
@@ -82,8 +82,17 @@ pub struct SubscriberShared {
     bell: PathBuf,
     /// How many samples may be borrowed.
     most: usize,
-    /// Free places of `pins`, the lowest last; its length tells how many are in use.
-    free: Mutex<Vec<u16>>,
+    places: Mutex<Places>,
+}
+
+/// Places of `pins`.
+struct Places {
+    /// Free ones, the lowest last; its length tells how many are in use.
+    free: Vec<u16>,
+    /// The one beyond is in use.
+    copying: bool,
+    /// The page was given up when none was in use; from then on no pin on it counts.
+    gone: bool,
 }
 
 impl SubscriberShared {
@@ -105,7 +114,8 @@ impl SubscriberShared {
         head.max_borrowed.store(max_borrowed as u64, Ordering::Relaxed);
         let path = directory.join(id.to_string());
         file::link_or_error(fd.as_fd(), &path)?;
-        let free = Mutex::new((0..max_borrowed as u16).rev().collect());
+        let free = (0..max_borrowed as u16).rev().collect();
+        let places = Mutex::new(Places { free, copying: false, gone: false });
         Ok(SubscriberShared {
             id,
             domain: domain.clone(),
@@ -113,7 +123,7 @@ impl SubscriberShared {
             path,
             bell: bell.into(),
             most: max_borrowed,
-            free,
+            places,
         })
     }
 
@@ -133,15 +143,18 @@ impl SubscriberShared {
 
     /// How many samples are borrowed now.
     pub fn pinned(&self) -> usize {
-        self.most.saturating_sub(lock(&self.free).len())
+        self.most.saturating_sub(lock(&self.places).free.len())
     }
 
     /// Announces that a slot is being read, and fences (H1). The caller checks the slot's stamp next. A slot that is only `copying` has a place of its own when all others are taken.
     pub fn pin(&self, word: u64, copying: bool) -> Result<u16> {
-        let mut free = lock(&self.free);
+        let mut places = lock(&self.places);
         let head = self.head();
+        if places.gone {
+            return Err(closed(&format!("subscriber '{}': its domain", head.pattern.read())));
+        }
         let beyond = copying.then_some(self.most as u16);
-        let Some(place) = free.pop().or(beyond) else {
+        let Some(place) = places.free.pop().or(beyond) else {
             return Err(Error::new(
                 ErrorKind::LimitReached,
                 format!(
@@ -151,6 +164,7 @@ impl SubscriberShared {
                 ),
             ));
         };
+        places.copying |= usize::from(place) == self.most;
         announce(&head.pins, &head.pins_high, usize::from(place), word);
         Ok(place)
     }
@@ -158,9 +172,19 @@ impl SubscriberShared {
     /// Takes the announcement back: the slot may be overwritten from now on.
     pub fn unpin(&self, place: u16) {
         self.head().pins[usize::from(place)].store(0, Ordering::Release);
+        let mut places = lock(&self.places);
         if usize::from(place) < self.most {
-            lock(&self.free).push(place);
+            places.free.push(place);
+        } else {
+            places.copying = false;
         }
+    }
+
+    /// Whether nothing is pinned; then nothing can be pinned any more.
+    fn give_up(&self) -> bool {
+        let mut places = lock(&self.places);
+        places.gone |= places.free.len() == self.most && !places.copying;
+        places.gone
     }
 
     /// Any publisher may be asleep waiting for us: for a cursor, or for the one that we, expected, never set.
@@ -195,7 +219,8 @@ impl Attached for SubscriberShared {
                 lifetime::collect_finished(&self.domain, &pattern);
             }
         }
-        let done = self.pinned() == 0;
+        // Another thread may be about to borrow: it pins before this, or learns that it is too late.
+        let done = self.give_up();
         if done {
             self.unlink();
         }
