@@ -1,10 +1,12 @@
 //! Loans: payloads written where they will be read.
 
+use super::message::ring_publisher;
 use super::segment::Segment;
 use super::slab::Slot;
 use crate::domain::layout::ObjectId;
 use crate::domain::{Domain, lock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::RingMap;
 use crate::value::{Attributes, Content, Tensor};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -19,6 +21,8 @@ pub struct Loan {
     pub(super) slot: Slot,
     length: usize,
     returned: Option<Arc<Mutex<Vec<Slot>>>>,
+    /// The ring of its publisher, which may be waiting for this slot.
+    map: Arc<RingMap>,
 }
 
 // SAFETY: the loan is the only one who writes the slot, whatever thread it is on.
@@ -34,8 +38,9 @@ impl Loan {
         slot: Slot,
         length: usize,
         returned: Arc<Mutex<Vec<Slot>>>,
+        map: Arc<RingMap>,
     ) -> Loan {
-        Loan { domain: domain.clone(), ring, segment, slot, length, returned: Some(returned) }
+        Loan { domain: domain.clone(), ring, segment, slot, length, returned: Some(returned), map }
     }
 
     /// Fails with `Forked` in a forked child, where the loan belongs to the parent.
@@ -79,6 +84,7 @@ impl Drop for Loan {
     fn drop(&mut self) {
         if let (Some(returned), false) = (&self.returned, self.domain.forked()) {
             lock(returned).push(self.slot);
+            ring_publisher(&self.domain, self.ring, &self.map);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cursor::SubscriberShared;
 use super::segment::Segment;
-use crate::domain::Directory;
+use crate::domain::{Directory, Domain};
 use crate::domain::layout::{LINE, ObjectId};
 use crate::domain::waiter::is_armed;
 use crate::error::{Error, ErrorKind, Result};
@@ -203,13 +203,17 @@ impl Drop for Pinned {
         }
         self.shared.unpin(self.place);
         if let Some(map) = &self.waiting {
-            // W1, as after any other progress; rare enough to open the bell here.
-            fence(Ordering::SeqCst);
-            if is_armed(&map.head().armed, 0).is_some() {
-                let bells = self.shared.domain().inner().directory(Directory::Bells);
-                ring_at(&bells.join(self.publisher.to_string()));
-            }
+            ring_publisher(self.shared.domain(), self.publisher, map);
         }
+    }
+}
+
+/// W1, as after any other progress: a slot came back; its publisher is rung if it sleeps. Rare enough to open
+/// the bell here.
+pub(super) fn ring_publisher(domain: &Domain, publisher: ObjectId, map: &RingMap) {
+    fence(Ordering::SeqCst);
+    if is_armed(&map.head().armed, 0).is_some() {
+        ring_at(&domain.inner().directory(Directory::Bells).join(publisher.to_string()));
     }
 }
 

@@ -227,7 +227,7 @@ impl Publisher {
             return Ok(());
         }
         let shape = encoded.slab_shape();
-        let slot = self.take_slot(payload.data.len(), patience)?;
+        let slot = self.take_slot(payload.data.len(), patience, 0)?;
         if let Err(e) = self.make_room(shape.record_bytes(), patience) {
             self.slab.give_back(slot);
             return Err(e);
@@ -239,7 +239,7 @@ impl Publisher {
     }
 
     /// Publishes all messages at once or none: a subscriber that sees the first sees all. `TooLarge`
-    /// when together they can never fit the ring.
+    /// when together they can never fit the ring, or the large ones `max_bytes`.
     pub fn publish_many(&mut self, payloads: &[Payload<'_>], timeout: Option<Duration>) -> Result<()> {
         self.enter()?;
         let patience = Patience::Until(Deadline::after(timeout));
@@ -290,7 +290,8 @@ impl Publisher {
                 slots.push(None);
                 continue;
             }
-            match self.take_slot(e.data.len(), patience) {
+            let mine = slots.iter().flatten().count();
+            match self.take_slot(e.data.len(), patience, mine) {
                 Ok(slot) => slots.push(Some(slot)),
                 Err(error) => {
                     slots.into_iter().flatten().for_each(|slot| self.slab.give_back(slot));
@@ -305,9 +306,10 @@ impl Publisher {
     pub fn loan(&mut self, length: usize, timeout: Option<Duration>) -> Result<Loan> {
         self.enter()?;
         self.check_size(length)?;
-        let slot = self.take_slot(length, &Patience::Until(Deadline::after(timeout)))?;
+        let slot = self.take_slot(length, &Patience::Until(Deadline::after(timeout)), 0)?;
         let segment = self.slab.segment(slot).clone();
-        Ok(Loan::new(&self.domain, self.shared.id, segment, slot, length, self.slab.returned.clone()))
+        let (returned, map) = (self.slab.returned.clone(), self.shared.map.clone());
+        Ok(Loan::new(&self.domain, self.shared.id, segment, slot, length, returned, map))
     }
 
     /// Publishes a loan of this publisher, in place (a small one is copied into the ring).

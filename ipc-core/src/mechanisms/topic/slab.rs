@@ -59,8 +59,10 @@ pub struct Slab {
     max_bytes: usize,
     bytes: usize,
     classes: BTreeMap<usize, Class>,
-    /// By number; `None` once given up. Numbers are not used again.
-    segments: Vec<Option<Held>>,
+    /// By number. Numbers are not used again.
+    segments: BTreeMap<u32, Held>,
+    /// The number of the next segment.
+    next: u32,
     /// Slots of loans that were dropped, from any thread.
     pub returned: Arc<Mutex<Vec<Slot>>>,
 }
@@ -104,10 +106,12 @@ impl Slab {
             directory: domain.inner().directory(Directory::Segments),
             domain: domain.clone(),
             ring,
-            max_bytes,
+            // More than any memory, and no sum with it overflows.
+            max_bytes: max_bytes.min(1 << 60),
             bytes: 0,
             classes: BTreeMap::new(),
-            segments: Vec::new(),
+            segments: BTreeMap::new(),
+            next: 0,
             returned: Arc::default(),
         }
     }
@@ -125,11 +129,11 @@ impl Slab {
 
     /// The segment of a slot in use.
     pub fn segment(&self, slot: Slot) -> &Arc<Segment> {
-        &self.segments[slot.segment as usize].as_ref().expect("a slot in use keeps its segment").segment
+        &self.segments.get(&slot.segment).expect("a slot in use keeps its segment").segment
     }
 
     fn held(&mut self, slot: Slot) -> Option<&mut Held> {
-        self.segments.get_mut(slot.segment as usize)?.as_mut()
+        self.segments.get_mut(&slot.segment)
     }
 
     /// Takes a slot for `length` bytes; `None` when every slot is still needed or pinned.
@@ -253,12 +257,13 @@ impl Slab {
         if slots == 0 {
             return Ok(false);
         }
-        let number = self.segments.len() as u32;
+        let number = self.next;
         let path = self.directory.join(file_name(self.ring, number));
         let inner = self.domain.inner();
         let segment = Segment::create(inner, &path, self.ring, size, slots)?;
         self.bytes += size * slots;
-        self.segments.push(Some(Held { segment: Arc::new(segment), free: 0 }));
+        self.next += 1;
+        self.segments.insert(number, Held { segment: Arc::new(segment), free: 0 });
         (0..slots as u32).rev().for_each(|slot| self.give_back(Slot { segment: number, slot }));
         Ok(true)
     }
@@ -285,8 +290,10 @@ impl Slab {
 
     fn retire_free_segments(&mut self, size: usize) {
         let all_free = |held: &Held| held.segment.slot_size == size && held.free == held.segment.slots;
-        for number in 0..self.segments.len() as u32 {
-            if let Some(held) = self.segments[number as usize].take_if(|held| all_free(held)) {
+        let idle: Vec<u32> =
+            self.segments.iter().filter(|(_, held)| all_free(held)).map(|(number, _)| *number).collect();
+        for number in idle {
+            if let Some(held) = self.segments.remove(&number) {
                 held.segment.retire();
                 self.bytes -= held.segment.slot_size * held.segment.slots;
                 file::unlink(&self.directory.join(file_name(self.ring, number)));
@@ -295,6 +302,12 @@ impl Slab {
                 }
             }
         }
+    }
+
+    /// Whether none of its slots can come back: all that are in use are the `mine` the caller has taken.
+    pub fn is_hopeless(&self, mine: usize) -> bool {
+        let idle = self.classes.values().all(|class| class.used.is_empty() && class.pinned.is_empty());
+        idle && self.segments.values().map(|held| held.segment.slots - held.free).sum::<usize>() == mine
     }
 
     /// How many slots are pinned by readers, for messages.

@@ -37,7 +37,7 @@ impl Encoded<'_> {
 
 impl Publisher {
     pub(super) fn check_size(&self, length: usize) -> Result<()> {
-        if length > self.options.max_bytes && length > INLINE_MAX {
+        if length > self.options.max_bytes.min(1 << 60) && length > INLINE_MAX {
             let text = format!(
                 "topic '{}': a message of {length} bytes is over max_bytes, {}; open the publisher with a larger max_bytes",
                 self.topic, self.options.max_bytes

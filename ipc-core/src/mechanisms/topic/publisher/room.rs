@@ -44,9 +44,13 @@ impl Publisher {
         Ok(needed <= self.safe)
     }
 
-    pub(super) fn take_slot(&mut self, length: usize, patience: &Patience) -> Result<Slot> {
+    /// Takes a slot; the caller has taken `mine` for the same batch, which do not come back while it waits.
+    pub(super) fn take_slot(&mut self, length: usize, patience: &Patience, mine: usize) -> Result<Slot> {
         if let Some(slot) = self.try_slot(length)? {
             return Ok(slot);
+        }
+        if mine > 0 && self.slab.is_hopeless(mine) {
+            return Err(self.never_at_once());
         }
         if self.options.overflow == Overflow::DropOldest {
             return Err(self.all_pinned());
@@ -54,6 +58,9 @@ impl Publisher {
         let mut taken = None;
         self.wait_for_room(patience, &mut |publisher| {
             taken = publisher.try_slot(length)?;
+            if taken.is_none() && mine > 0 && publisher.slab.is_hopeless(mine) {
+                return Err(publisher.never_at_once());
+            }
             Ok(taken.is_some())
         })?;
         taken.ok_or_else(|| self.all_pinned())
@@ -80,6 +87,14 @@ impl Publisher {
             safe: &mut self.safe,
         };
         self.slab.acquire(length, reclaim)
+    }
+
+    fn never_at_once(&self) -> Error {
+        let text = format!(
+            "topic '{}': the large messages of the batch can never be in its slab at once, max_bytes is {}; raise it or send fewer at once",
+            self.topic, self.options.max_bytes
+        );
+        Error::new(ErrorKind::TooLarge, text)
     }
 
     pub(super) fn all_pinned(&self) -> Error {
