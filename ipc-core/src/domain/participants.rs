@@ -277,7 +277,9 @@ impl Participants {
             return Ok(None);
         }
         let death = Arc::new(Death(pidfd));
-        deaths.retain(|_, death| Arc::strong_count(death) > 1 || !death.0.exited());
+        // A notice nobody watches is a descriptor nobody needs: its participant may have left, and its
+        // process live on.
+        deaths.retain(|_, death| Arc::strong_count(death) > 1);
         deaths.insert(id, death.clone());
         Ok(Some(death))
     }

@@ -171,6 +171,13 @@ mod sleep {
             }
         }
 
+        /// Watches nobody's life any more but theirs for whom this is true.
+        pub fn watch_only(&mut self, needed: impl Fn(ParticipantId) -> bool) {
+            let gone: Vec<ParticipantId> = self.peers.keys().copied().filter(|peer| !needed(*peer)).collect();
+            gone.into_iter().for_each(|peer| self.unwatch(peer));
+            self.foreign_peers = self.peers.values().any(Option::is_none);
+        }
+
         /// Sleeps until rung, a death, or the timeout. Tells which peers died meanwhile.
         pub fn sleep(&self, timeout: Option<Duration>) -> Result<Vec<ParticipantId>> {
             let mut limit = timeout;
@@ -287,6 +294,22 @@ mod sleep {
         deadline: &Deadline,
         attempt: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
+        let mut slept = false;
+        let outcome = wait_on(sleeper, wait, deadline, attempt, &mut slept);
+        if slept && !matches!(outcome, Ok(None)) {
+            // Disarmed and with its bell silenced, a watched descriptor would never tell of what else is there.
+            sleeper.waiter().stay_readable();
+        }
+        outcome
+    }
+
+    fn wait_on<S: Sleeper, T>(
+        sleeper: &mut S,
+        wait: Wait,
+        deadline: &Deadline,
+        attempt: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
+        turned: &mut bool,
+    ) -> Result<Option<T>> {
         loop {
             if let Some(done) = spin(sleeper, wait, deadline, attempt)? {
                 return Ok(Some(done));
@@ -299,8 +322,8 @@ mod sleep {
                 s.waiter().sleep(deadline.remaining())
             });
             sleeper.waiter().note_taken();
+            *turned = true;
             if !matches!(looked, Ok(None)) {
-                sleeper.waiter().stay_readable();
                 return looked;
             }
             let dead = slept?;

@@ -342,7 +342,9 @@ impl Reader {
                 // The record before us was read before its writer took note of it, and the writer may have died
                 // there; it takes note of each before it begins the next.
                 let ready = self.map.ready(head).load(Ordering::Acquire);
-                let end = head + Shape::unpack(self.map.shape(head).load(Ordering::Relaxed)).record_bytes();
+                let bytes = Shape::unpack(self.map.shape(head).load(Ordering::Relaxed)).record_bytes();
+                // What was damaged may say anything.
+                let end = head.wrapping_add(bytes);
                 fence(Ordering::Acquire);
                 let unmoved = words.head.load(Ordering::Relaxed) & !(LINE as u64 - 1) == head;
                 (ready != 0 && end == self.position && unmoved).then_some(ready)

@@ -406,6 +406,7 @@ impl End {
             Err(e) => return Err(named(e)),
         };
         let owner = id.owner();
+        self.waiter.watch_only(|peer| peer == owner);
         let mut death = None;
         if owner != inner.me() {
             death = inner.participants.death_of(owner, inner.me()).map_err(named)?;

@@ -38,9 +38,13 @@ impl Peer {
 
     /// How far it has read; [`NOWHERE`] when it does not hold us up.
     fn position(&mut self, ring: ObjectId) -> u64 {
+        if self.head.closed.load(Ordering::Acquire) != 0 {
+            // Closed by another thread while it still read, it may have moved its cursor afterwards.
+            return NOWHERE;
+        }
         match self.find_cursor(ring) {
             Some(index) => self.head.cursors[index].position.load(Ordering::Acquire),
-            None if self.expected && self.head.closed.load(Ordering::Acquire) == 0 => 0,
+            None if self.expected => 0,
             None => NOWHERE,
         }
     }
@@ -115,6 +119,9 @@ impl Peers {
                 }
                 other => other?,
             }
+        }
+        if let Some(waiter) = watcher {
+            waiter.watch_only(|peer| self.list.iter().any(|known| known.id.owner() == peer));
         }
         let barriers = self.list.iter().all(|peer| !inner.participants.lacks_barrier(peer.id.owner()));
         self.light = self.registered && barriers;

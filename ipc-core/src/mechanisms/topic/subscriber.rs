@@ -331,11 +331,11 @@ impl Subscriber {
         if !dead.is_empty() {
             self.tidy()?;
         }
-        let taken = self.poll(take)?;
-        if taken.is_some() {
+        let taken = self.poll(take);
+        if !matches!(taken, Ok(None)) {
             self.waiter.stay_readable();
         }
-        Ok(taken)
+        taken
     }
 
     #[inline(always)]

@@ -198,6 +198,8 @@ impl Subscriber {
             full_fence(Ordering::SeqCst);
             lifetime::collect_ring(&self.domain, source.id);
             self.read_out.push((source.id, source.cursor));
+            let sources = &self.sources;
+            self.waiter.watch_only(|peer| sources.iter().any(|source| source.id.owner() == peer));
         }
         self.release_cursors();
     }
