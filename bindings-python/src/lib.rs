@@ -40,6 +40,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<loan::PyLoan>()?;
     module.add_class::<subscriber::PySubscriber>()?;
     module.add_class::<subscriber::SubscriberStats>()?;
+    module.add_class::<ring::RingStats>()?;
     module.add_class::<message::PyMessage>()?;
     module.add_class::<message::PySample>()?;
     module.add_class::<region::PyRegion>()?;

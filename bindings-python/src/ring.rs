@@ -180,6 +180,11 @@ impl PyRingProducer {
         self.end.lender.handle.call(py, |core| core.fd())
     }
 
+    /// Counters of the ring.
+    fn stats(&self, py: Python<'_>) -> PyResult<RingStats> {
+        self.end.lender.handle.with(py, |core| RingStats::of(core.stats()))
+    }
+
     /// Ends the stream: the consumer reads what is left, then gets DisconnectedError. Closing again
     /// does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
@@ -304,6 +309,11 @@ impl PyRingConsumer {
     /// The pollable descriptor: readable while a message may be there, until try_pop() answered None.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
         self.end.lender.handle.call(py, |core| core.fd())
+    }
+
+    /// Counters of the ring.
+    fn stats(&self, py: Python<'_>) -> PyResult<RingStats> {
+        self.end.lender.handle.with(py, |core| RingStats::of(core.stats()))
     }
 
     /// Stops reading; what is left waits for the next consumer. Closing again does nothing.
@@ -477,5 +487,32 @@ impl PyRingMessage {
 
     unsafe fn __releasebuffer__(&self, _view: *mut ffi::Py_buffer) {
         self.window.hidden(&self.consumer.get().end.views);
+    }
+}
+
+/// Counters of a ring, the same seen from both ends.
+#[pyclass(frozen, get_all, module = "axonic")]
+pub struct RingStats {
+    /// Messages written since the ring was made.
+    messages: u64,
+    /// Times the producer had to wait for room.
+    blocked: u64,
+    /// Bytes written and not yet released, record headers included.
+    pending_bytes: u64,
+}
+
+impl RingStats {
+    fn of(stats: axonic::RingStats) -> RingStats {
+        RingStats { messages: stats.messages, blocked: stats.blocked, pending_bytes: stats.pending_bytes }
+    }
+}
+
+#[pymethods]
+impl RingStats {
+    fn __repr__(&self) -> String {
+        format!(
+            "RingStats(messages={}, blocked={}, pending_bytes={})",
+            self.messages, self.blocked, self.pending_bytes
+        )
     }
 }

@@ -34,6 +34,16 @@ def test_messages_in_order(ends: Any) -> None:
     assert consumer.try_pop() is None
 
 
+def test_both_ends_tell_the_same_counters(ends: Any) -> None:
+    producer, consumer = ends
+    producer.push(b"one")
+    producer.push(b"two")
+    assert producer.stats().messages == 2
+    assert producer.stats().pending_bytes == consumer.stats().pending_bytes == 128
+    assert consumer.pop() == b"one"
+    assert repr(consumer.stats()).startswith("RingStats(messages=2, blocked=0, pending_bytes=")
+
+
 def test_in_place(ends: Any) -> None:
     producer, consumer = ends
     with producer.reserve(100) as view:
