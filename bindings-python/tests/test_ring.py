@@ -42,6 +42,7 @@ def test_both_ends_tell_the_same_counters(ends: Any) -> None:
     assert producer.stats().pending_bytes == consumer.stats().pending_bytes == 128
     assert consumer.pop() == b"one"
     assert repr(consumer.stats()).startswith("RingStats(messages=2, blocked=0, pending_bytes=")
+    assert consumer.pop() == b"two"
 
 
 def test_in_place(ends: Any) -> None:
