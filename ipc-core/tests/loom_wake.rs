@@ -4,7 +4,7 @@
 mod model;
 
 use axonic::Result;
-use axonic::domain::waiter::{is_armed, rearm, turn};
+use axonic::domain::waiter::{committed, is_armed, rearm, turn};
 use axonic::sys::atomic::{AtomicU64, Ordering, without_fences};
 use axonic::sys::fence;
 use loom::sync::Arc;
@@ -163,6 +163,40 @@ fn without_the_ringers_fence_the_model_fails() {
         });
         wait_for(&shared, 1, || {});
     });
+}
+
+/// A sleeper comes while a ringer, which looked who is there before, is about to commit: it may look and go
+/// to sleep before the commit, so the ringer has to look who is there after it.
+fn coming(looks_again: bool) {
+    check(4, move || {
+        let shared = Shared::new();
+        let who = Arc::new(AtomicU64::new(0));
+        let (ringer, there) = (shared.clone(), who.clone());
+        thread::spawn(move || {
+            let mut known = there.load(Ordering::Acquire);
+            ringer.committed[0].store(1, Ordering::Release);
+            if committed(false, || looks_again && there.load(Ordering::Acquire) != known) {
+                known = there.load(Ordering::Acquire);
+            }
+            if known != 0 && is_armed(&ringer.armed, 0).is_some() {
+                ringer.bell.ring();
+            }
+        });
+        who.store(1, Ordering::Release);
+        fence::heavy(false);
+        wait_for(&shared, 1, || {});
+    });
+}
+
+#[test]
+fn who_comes_while_a_message_is_on_its_way_is_woken() {
+    coming(true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_a_second_look_who_comes_meanwhile_sleeps_on() {
+    coming(false);
 }
 
 /// Somebody else watches the descriptor: an attempt that finds nothing leaves it armed, and whatever is

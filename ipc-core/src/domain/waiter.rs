@@ -5,8 +5,8 @@
 //! each arming has a new value, so a ringer rings once per arming.
 //!
 //! Pairs, by name (see docs/protocol.md):
-//! - **W1** sleeper: `armed = odd`, heavy fence, look again — ringer: commit, light fence, read
-//!   `armed`. At least one sees the other, so no wake-up is lost.
+//! - **W1** sleeper: say who it is, `armed = odd`, heavy fence, look again — ringer: commit, light fence, read who
+//!   is there, read `armed`. At least one sees the other, so no wake-up is lost.
 //! - Only the sleeper changes `armed`. A ringer killed between reading it and ringing leaves a
 //!   sleeper whose epoll set still holds the ringer's pidfd: the death wakes it and it looks again.
 
@@ -34,6 +34,15 @@ pub fn disarm(armed: &AtomicU64) {
 pub fn is_armed(armed: &AtomicU64, last_rung: u64) -> Option<u64> {
     let value = armed.load(Ordering::Relaxed);
     if value & 1 == 1 && value != last_rung { Some(value) } else { None }
+}
+
+/// After a commit: fences for the looks at `armed` that follow (W1). The first look is whether there is a
+/// `stranger`, somebody who came since the ringer last looked who is there: it may be asleep already, having
+/// looked before the commit, and the ringer that knows only the others would leave it so.
+#[inline(always)]
+pub fn committed(light: bool, stranger: impl FnOnce() -> bool) -> bool {
+    fence::light(light);
+    stranger()
 }
 
 /// One turn of waiting (W1): arms, looks again, sleeps only if there is nothing, disarms.
@@ -99,6 +108,9 @@ mod sleep {
 
     /// How long the adaptive mode spins: about what one sleep and wake-up across cores costs.
     const SPIN: Duration = Duration::from_micros(40);
+
+    /// See [`Sleeper::LOOKS_AT_LOCKS`].
+    const LOCK_CHECK: Duration = Duration::from_secs(1);
 
     /// A peer in another pid namespace has no pidfd here; its lock is looked at this often instead.
     const FOREIGN_CHECK: Duration = Duration::from_millis(250);
@@ -278,6 +290,9 @@ mod sleep {
 
     /// Who can wait: it has a waiter and a word that says it sleeps.
     pub trait Sleeper {
+        /// A peer may leave without exiting, by `exec`, and no pidfd tells: whoever would wait for it in vain
+        /// looks at its lock once a second.
+        const LOOKS_AT_LOCKS: bool = false;
         fn armed(&self) -> &AtomicU64;
         fn waiter(&mut self) -> &mut Waiter;
         /// A peer died, or may have.
@@ -319,7 +334,13 @@ mod sleep {
             }
             let registered_peers = sleeper.waiter().registered_peers;
             let (looked, slept) = turn(sleeper, S::armed, registered_peers, attempt, |s| {
-                s.waiter().sleep(deadline.remaining())
+                let remaining = deadline.remaining();
+                let limit = if S::LOOKS_AT_LOCKS {
+                    Some(remaining.map_or(LOCK_CHECK, |t| t.min(LOCK_CHECK)))
+                } else {
+                    remaining
+                };
+                s.waiter().sleep(limit)
             });
             sleeper.waiter().note_taken();
             *turned = true;
@@ -328,7 +349,7 @@ mod sleep {
             }
             let dead = slept?;
             dead.iter().for_each(|peer| sleeper.waiter().unwatch(*peer));
-            if !dead.is_empty() || sleeper.waiter().foreign_peers {
+            if !dead.is_empty() || sleeper.waiter().foreign_peers || S::LOOKS_AT_LOCKS {
                 sleeper.tidy()?;
             }
         }

@@ -9,12 +9,13 @@ use super::record::{self, Next, Reader, RingMap, Shape, Writer};
 use super::topic::lifetime;
 use crate::domain::layout::{Header, Kind, LINE, ObjectId, ParticipantId, SharedName, map_checked};
 use crate::domain::participants::Death;
-use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
+use crate::domain::waiter::{Ringer, Sleeper, Waiter, committed, wait_for};
 use crate::domain::{Attached, Directory, Domain, Wait, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
+use crate::sys::descriptor::ring_at;
 use crate::sys::file::{self, FileErrno};
 use crate::sys::fork::LockFd;
 use crate::sys::mapping::{Mapping, Shared, page_size};
@@ -105,7 +106,9 @@ struct End {
     lock: LockFd,
     waiter: Waiter,
     /// The other end's bell, once it is known.
-    peer: Option<(ObjectId, Ringer)>,
+    peer: Option<Ringer>,
+    /// Whose bell that is; zero before the other end was met. Somebody gone is known, and has none.
+    known: ObjectId,
     /// Its death notice, where there can be one.
     peer_death: Option<Arc<Death>>,
     light: bool,
@@ -316,6 +319,7 @@ impl End {
             lock,
             waiter,
             peer: None,
+            known: ObjectId(0),
             peer_death: None,
             light,
             domain,
@@ -388,10 +392,7 @@ impl End {
     #[inline(always)]
     fn meet(&mut self) -> Result<()> {
         let id = ObjectId(self.peer_words().1.load(Ordering::Acquire));
-        if id.0 == 0 || self.peer.as_ref().is_some_and(|(known, _)| *known == id) {
-            return Ok(());
-        }
-        self.meet_new(id)
+        if id == self.known { Ok(()) } else { self.meet_new(id) }
     }
 
     #[cold]
@@ -400,15 +401,15 @@ impl End {
         let inner = domain.inner();
         let named = |e: Error| e.of("ring", &self.name);
         let ringer = match Ringer::open(&inner.directory(Directory::Bells), id) {
-            Ok(ringer) => ringer,
+            Ok(ringer) => Some(ringer),
             // It is gone already; its successor will have another bell.
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
             Err(e) => return Err(named(e)),
         };
         let owner = id.owner();
         self.waiter.watch_only(|peer| peer == owner);
         let mut death = None;
-        if owner != inner.me() {
+        if owner != inner.me() && ringer.is_some() {
             death = inner.participants.death_of(owner, inner.me()).map_err(named)?;
             self.waiter
                 .watch(owner, death.clone(), inner.participants.is_registered(owner))
@@ -416,19 +417,38 @@ impl End {
         }
         self.light &= !inner.participants.lacks_barrier(owner);
         // Known only now that its death would be noticed too.
-        self.peer = Some((id, ringer));
-        self.peer_death = death;
+        (self.peer, self.peer_death, self.known) = (ringer, death, id);
         Ok(())
     }
 
     /// W1: something was committed or released; the other end is rung if it sleeps.
     #[inline(always)]
     fn tell_peer(&mut self) {
-        fence::light(self.light);
-        let armed: *const AtomicU64 = self.peer_words().0;
-        if let Some((_, ringer)) = &mut self.peer {
+        let (armed, who) = self.peer_words();
+        if committed(self.light, || who.load(Ordering::Acquire) != self.known.0) {
+            return self.tell_stranger();
+        }
+        let armed: *const AtomicU64 = armed;
+        if let Some(ringer) = &mut self.peer {
             // SAFETY: the word is in a mapping of this end, which outlives the call.
             ringer.ring_if_armed(unsafe { &*armed });
+        }
+    }
+
+    /// The other end is one that came since the call began, or one that went and took its bell along.
+    #[cold]
+    fn tell_stranger(&mut self) {
+        let (armed, who) = self.peer_words();
+        let (armed, id): (*const AtomicU64, _) = (armed, ObjectId(who.load(Ordering::Acquire)));
+        match self.meet() {
+            Ok(()) => {
+                if let Some(ringer) = &mut self.peer {
+                    // SAFETY: the word is in a mapping of this end, which outlives the call.
+                    ringer.ring_if_armed(unsafe { &*armed });
+                }
+            }
+            // Why it cannot be met is told by the next call; it is woken all the same.
+            Err(_) => ring_at(&self.domain.inner().directory(Directory::Bells).join(id.to_string())),
         }
     }
 
@@ -497,7 +517,7 @@ impl End {
         lock::unlock_all(self.lock.as_fd());
         // The bell we have will do where there is no descriptor left for a newer one.
         let _ = self.meet();
-        if let Some((_, ringer)) = &self.peer {
+        if let Some(ringer) = &self.peer {
             ringer.ring();
         }
     }

@@ -2,9 +2,9 @@
 
 use super::cursor::SubscriberShared;
 use super::segment::Segment;
-use crate::domain::{Directory, Domain};
 use crate::domain::layout::{LINE, ObjectId};
 use crate::domain::waiter::is_armed;
+use crate::domain::{Directory, Domain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{FLAG_ATTRIBUTES, FLAG_TENSOR, RingMap};
 use crate::sys::atomic::{Ordering, fence};

@@ -4,12 +4,11 @@ use super::cursor::{NOWHERE, SubscriberHead, pin_word};
 use super::slab::Slot;
 use super::steps::{find_cursor, is_announced};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
-use crate::domain::waiter::{Ringer, Waiter};
+use crate::domain::waiter::{Ringer, Waiter, committed};
 use crate::domain::{Directory, Domain, ParticipantId};
 use crate::error::{ErrorKind, Result};
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
-use crate::sys::fence;
 use crate::sys::file;
 use crate::sys::mapping::Head;
 use std::os::fd::AsFd;
@@ -191,10 +190,15 @@ impl Peers {
         })
     }
 
-    /// After a commit: wakes those who sleep. Returns how many bells were rung.
+    /// After a commit, before [`Peers::wake`]: whether somebody came whom we do not know (W1, D1).
+    #[inline(always)]
+    pub fn committed(&self) -> bool {
+        committed(self.light, || self.changed())
+    }
+
+    /// Wakes those known who sleep. Returns how many bells were rung.
     #[inline(always)]
     pub fn wake(&mut self) -> u64 {
-        fence::light(self.light);
         let mut rung = 0;
         for peer in &mut self.list {
             let head = &peer.head;

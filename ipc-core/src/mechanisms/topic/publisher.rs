@@ -478,9 +478,22 @@ impl Publisher {
         self.after_write(payload);
     }
 
+    /// Somebody came while the message was on its way out. Why it cannot be met is told by the next call; it is woken all the same.
+    #[cold]
+    fn wake_newcomers(&mut self) -> u64 {
+        if self.refresh_peers(false).is_err() {
+            self.peers.tell_again();
+            let bells = self.domain.inner().directory(Directory::Bells);
+            let subscribers =
+                with_spare(|| lifetime::subscribers_of(&self.domain, &self.topic)).unwrap_or_default();
+            subscribers.iter().for_each(|id| ring_at(&bells.join(id.to_string())));
+        }
+        self.peers.wake()
+    }
+
     #[inline(always)]
     fn after_write(&mut self, payload: usize) {
-        let rung = self.peers.wake();
+        let rung = if self.peers.committed() { self.wake_newcomers() } else { self.peers.wake() };
         let head = self.shared.map.head();
         let add = |word: &AtomicU64, n: u64| {
             word.store(word.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed)

@@ -146,6 +146,8 @@ impl Publisher {
 }
 
 impl Sleeper for Publisher {
+    const LOOKS_AT_LOCKS: bool = true;
+
     fn armed(&self) -> &AtomicU64 {
         &self.shared.map.head().armed
     }
