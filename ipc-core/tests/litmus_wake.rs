@@ -144,13 +144,16 @@ fn a_watched_descriptor_loses_no_wake_up() {
     exchange("fence", "registered", "poll", SHORT);
 }
 
+/// Sends a message into a topic or a ring.
+type Sending = dyn FnMut(&[u8]);
+
 /// Fills a small ring as fast as it can and sleeps for room; `core mode noun milliseconds`.
 fn pour(parent: &mut Parent) {
     let [_, mode, noun, _] = &parent.arguments()[..] else { panic!() };
     let domain = open(parent.number(0) as usize, mode);
     let (started, time) = (Instant::now(), Duration::from_millis(parent.number(3)));
     let mut random = Random::new();
-    let mut send: Box<dyn FnMut(&[u8])> = if noun == "ring" {
+    let mut send: Box<Sending> = if noun == "ring" {
         let options = RingOptions { capacity: 4 << 10, wait: Wait::Block };
         let mut producer = domain.ring_producer("poured", &options).unwrap();
         Box::new(move |data| producer.push(data, PATIENCE).expect("a wake-up for room was lost"))
