@@ -282,7 +282,7 @@ fn who_joins_at_the_oldest_finds_payloads() {
 #[ignore = "long: part of `make chaos`"]
 fn attaching_for_long() {
     for overflow in ["block", "drop_oldest"] {
-        appearing(overflow, long(30));
-        joining(overflow, long(30));
+        appearing(overflow, long(24));
+        joining(overflow, long(24));
     }
 }

@@ -122,7 +122,7 @@ fn the_ends_of_a_ring_come_and_go_without_an_error() {
 #[test]
 #[ignore = "long: part of `make chaos`"]
 fn coming_and_going_for_long() {
-    last_ones_out(long(60), false);
-    last_ones_out(long(60), true);
-    ends_of_one_ring(long(60));
+    last_ones_out(long(24), false);
+    last_ones_out(long(24), true);
+    ends_of_one_ring(long(24));
 }

@@ -514,15 +514,15 @@ fn a_process_killed_while_it_opens_or_closes_harms_nobody() {
 #[ignore = "long: part of `make chaos`"]
 fn kills_for_long() {
     for (overflow, size) in [("block", 100), ("block", 5000), ("drop_oldest", 100), ("drop_oldest", 5000)] {
-        publisher_killed(overflow, size, long(40));
+        publisher_killed(overflow, size, long(32));
     }
     for (doing, size, before) in
         [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)]
     {
-        subscriber_killed(doing, size, before, long(40));
+        subscriber_killed(doing, size, before, long(32));
     }
-    restarts(long(40));
-    producer_killed(long(40));
-    consumer_killed(long(40));
-    killed_on_the_way(long(40));
+    restarts(long(32));
+    producer_killed(long(32));
+    consumer_killed(long(32));
+    killed_on_the_way(long(32));
 }

@@ -38,7 +38,7 @@ impl World {
             subscribers: Generation::new(),
             ring_linked: Mutex::new(false),
             page_linked: Mutex::new(false),
-            cursors: [Cursor { ring: word(), position: word() }],
+            cursors: [Cursor { ring: word(), position: AtomicU64::new(NOWHERE) }],
             high: word(),
             map: ring(lines),
             open: word(),

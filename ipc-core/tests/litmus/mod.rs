@@ -254,7 +254,7 @@ pub fn rounds(time: Duration, mut round: impl FnMut(u64)) -> u64 {
     count
 }
 
-/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or a minute.
+/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or 20 seconds.
 pub fn long(share: u32) -> Duration {
     let hours: f64 = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse().ok()).unwrap_or(0.0);
     if hours > 0.0 {
