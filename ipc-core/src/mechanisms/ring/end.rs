@@ -1,0 +1,394 @@
+//! What both ends of a ring have: its files, its role, its waiter and the other end's bell.
+
+use super::{CursorHead, RingOptions, RingStats, Role, is_spent, paths, remove_if_spent};
+use crate::domain::layout::{Kind, LINE, ObjectId, ParticipantId, map_checked};
+use crate::domain::participants::Death;
+use crate::domain::waiter::{Ringer, Waiter, committed};
+use crate::domain::{Attached, Directory, Domain, closed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::{self, RingMap};
+use crate::mechanisms::topic::lifetime;
+use crate::name::check_name;
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::descriptor::ring_at;
+use crate::sys::file::{self, FileErrno};
+use crate::sys::fork::LockFd;
+use crate::sys::mapping::{Mapping, page_size};
+use crate::sys::{fence, lock, os_error};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// What both ends have.
+pub(super) struct End {
+    pub(super) domain: Domain,
+    pub(super) name: String,
+    pub(super) options: RingOptions,
+    pub(super) role: Role,
+    pub(super) data: Arc<RingMap>,
+    pub(super) cursor: Mapping,
+    /// Open on the cursor file; holds the role's lock.
+    pub(super) lock: LockFd,
+    pub(super) waiter: Waiter,
+    /// The other end's bell, once it is known.
+    pub(super) peer: Option<Ringer>,
+    /// Whose bell that is; zero before the other end was met. Somebody gone is known, and has none.
+    pub(super) known: ObjectId,
+    /// Its death notice, where there can be one.
+    pub(super) peer_death: Option<Arc<Death>>,
+    pub(super) light: bool,
+    /// Keeps the participation until this end is dropped, even if the domain is closed before.
+    _held: Arc<Held>,
+}
+
+struct Held;
+
+impl Attached for Held {
+    fn detach(&self) -> bool {
+        false
+    }
+}
+
+impl End {
+    pub(super) fn open(domain: Domain, name: &str, options: &RingOptions, role: Role) -> Result<End> {
+        check_name("ring", name)?;
+        let capacity =
+            record::round_capacity(options.capacity.saturating_add(record::RECORD_HEADER + 128), "capacity")
+                .map_err(|e| e.of("ring", name))?;
+        lifetime::arrive(&domain);
+        let (data, _) = paths(&domain, name);
+        End::enter_ring(domain, name, options, role, capacity).map_err(|e| {
+            // Nothing half-made stays: one file of two, or a ring that nobody has.
+            remove_if_spent(&data);
+            e.of("ring", name)
+        })
+    }
+
+    pub(super) fn enter_ring(
+        domain: Domain,
+        name: &str,
+        options: &RingOptions,
+        role: Role,
+        capacity: usize,
+    ) -> Result<End> {
+        let (data_path, cursor_path) = paths(&domain, name);
+        let mut patience = 5;
+        loop {
+            make_data(&domain, name, &data_path, capacity)?;
+            make_cursor(&domain, name, &cursor_path)?;
+            // Somebody may take the ring away between making and opening it: then make it anew.
+            let opened = file::open_existing(&cursor_path, true)
+                .and_then(|c| Ok((c, file::open_existing(&data_path, role == Role::Producer)?)));
+            let (cursor_fd, data_fd) = match opened {
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            if !lock::try_lock(cursor_fd.as_fd(), role as u64)? {
+                // Whoever takes an empty ring away holds both roles for an instant.
+                if patience > 0 {
+                    patience -= 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                let text = format!(
+                    "ring '{name}' has a live {} already and there can be one; close it first, or use another name",
+                    role.name()
+                );
+                return Err(Error::new(ErrorKind::Busy, text));
+            }
+            if file::is_unlinked(cursor_fd.as_fd()) || file::is_unlinked(data_fd.as_fd()) {
+                continue;
+            }
+            return End::join(domain, name, options, role, data_fd, cursor_fd);
+        }
+    }
+
+    pub(super) fn join(
+        domain: Domain,
+        name: &str,
+        options: &RingOptions,
+        role: Role,
+        data_fd: OwnedFd,
+        cursor_fd: OwnedFd,
+    ) -> Result<End> {
+        let inner = domain.inner();
+        let what = format!("ring '{name}'");
+        let data = RingMap::open_fd(data_fd.as_fd(), Kind::RingData, role == Role::Producer, &what)?;
+        let mapped = file::reopen(cursor_fd.as_fd())?;
+        let cursor = map_checked(
+            mapped.as_fd(),
+            Kind::RingLink,
+            size_of::<CursorHead>(),
+            role == Role::Consumer,
+            &what,
+        )?;
+        let lock = LockFd::new(cursor_fd)?;
+        let mut waiter = Waiter::new(&inner.directory(Directory::Bells), inner.new_id(), inner.access())?;
+        let light = inner.participants.is_registered(inner.me());
+        waiter.registered_peers = light;
+        let held = Arc::new(Held);
+        let attached: Weak<dyn Attached> = Arc::<Held>::downgrade(&held);
+        inner.attach(attached);
+        Ok(End {
+            _held: held,
+            name: name.into(),
+            options: options.clone(),
+            role,
+            data: Arc::new(data),
+            cursor,
+            lock,
+            waiter,
+            peer: None,
+            known: ObjectId(0),
+            peer_death: None,
+            light,
+            domain,
+        })
+    }
+
+    pub(super) fn cursor_head(&self) -> &CursorHead {
+        self.cursor.at(0)
+    }
+
+    /// How far was read, if it can be true. The writer's note of its head may lag behind by a record.
+    pub(super) fn position(&self) -> Result<u64> {
+        let (position, head) = (
+            self.cursor_head().position.load(Ordering::Acquire),
+            self.data.head().head.load(Ordering::Acquire),
+        );
+        if position.is_multiple_of(LINE as u64) && position.abs_diff(head) <= self.data.capacity() {
+            return Ok(position);
+        }
+        let text = format!(
+            "it was written to {head} and read to {position}, which cannot be: its memory was damaged; unlink it"
+        );
+        Err(Error::new(ErrorKind::Corrupt, text))
+    }
+
+    /// An end that cannot be opened after all takes its bell along.
+    pub(super) fn refuse(&self, error: Error) -> Error {
+        file::unlink(self.waiter.path());
+        error.of("ring", &self.name)
+    }
+
+    /// Our own sleeping word and the word that names our bell.
+    pub(super) fn own_words(&self) -> (&AtomicU64, &AtomicU64) {
+        match self.role {
+            Role::Producer => (&self.data.head().armed, &self.data.head().writer),
+            Role::Consumer => (&self.cursor_head().armed, &self.cursor_head().reader),
+        }
+    }
+
+    pub(super) fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        match self.role {
+            Role::Producer => self.waiter.settle(&self.data.head().armed),
+            Role::Consumer => self.waiter.settle(&self.cursor.at::<CursorHead>(0).armed),
+        }
+    }
+
+    pub(super) fn peer_words(&self) -> (&AtomicU64, &AtomicU64) {
+        match self.role {
+            Role::Producer => (&self.cursor_head().armed, &self.cursor_head().reader),
+            Role::Consumer => (&self.data.head().armed, &self.data.head().writer),
+        }
+    }
+
+    /// Names our bell, then rings the other end, which may be asleep waiting for somebody to come.
+    pub(super) fn announce(&mut self) {
+        let own = ObjectId::parse(&self.waiter.path().file_name().unwrap_or_default().to_string_lossy());
+        let (armed, word) = self.own_words();
+        // The dead predecessor may have left its word armed.
+        crate::domain::waiter::disarm(armed);
+        word.store(own.map_or(0, |id| id.0), Ordering::Release);
+        if self.role == Role::Producer {
+            self.data.head().closed.store(0, Ordering::Release);
+        }
+        fence::heavy(true);
+        let _ = self.meet();
+        self.tell_peer();
+    }
+
+    /// Opens the other end's bell when it is a new one.
+    #[inline(always)]
+    pub(super) fn meet(&mut self) -> Result<()> {
+        let id = ObjectId(self.peer_words().1.load(Ordering::Acquire));
+        if id == self.known { Ok(()) } else { self.meet_new(id) }
+    }
+
+    #[cold]
+    pub(super) fn meet_new(&mut self, id: ObjectId) -> Result<()> {
+        let domain = self.domain.clone();
+        let inner = domain.inner();
+        let named = |e: Error| e.of("ring", &self.name);
+        let ringer = match Ringer::open(&inner.directory(Directory::Bells), id) {
+            Ok(ringer) => Some(ringer),
+            // It is gone already; its successor will have another bell.
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(named(e)),
+        };
+        let owner = id.owner();
+        self.waiter.watch_only(|peer| peer == owner);
+        let mut death = None;
+        if owner != inner.me() && ringer.is_some() {
+            death = inner.participants.death_of(owner, inner.me()).map_err(named)?;
+            self.waiter
+                .watch(owner, death.clone(), inner.participants.is_registered(owner))
+                .map_err(|e| e.of("ring", &self.name))?;
+        }
+        self.light &= !inner.participants.lacks_barrier(owner);
+        // Known only now that its death would be noticed too.
+        (self.peer, self.peer_death, self.known) = (ringer, death, id);
+        Ok(())
+    }
+
+    /// W1: something was committed or released; the other end is rung if it sleeps.
+    #[inline(always)]
+    pub(super) fn tell_peer(&mut self) {
+        let (armed, who) = self.peer_words();
+        if committed(self.light, || who.load(Ordering::Acquire) != self.known.0) {
+            return self.tell_stranger();
+        }
+        let armed: *const AtomicU64 = armed;
+        if let Some(ringer) = &mut self.peer {
+            // SAFETY: the word is in a mapping of this end, which outlives the call.
+            ringer.ring_if_armed(unsafe { &*armed });
+        }
+    }
+
+    /// The other end is one that came since the call began, or one that went and took its bell along.
+    #[cold]
+    pub(super) fn tell_stranger(&mut self) {
+        let (armed, who) = self.peer_words();
+        let (armed, id): (*const AtomicU64, _) = (armed, ObjectId(who.load(Ordering::Acquire)));
+        match self.meet() {
+            Ok(()) => {
+                if let Some(ringer) = &mut self.peer {
+                    // SAFETY: the word is in a mapping of this end, which outlives the call.
+                    ringer.ring_if_armed(unsafe { &*armed });
+                }
+            }
+            // Why it cannot be met is told by the next call; it is woken all the same.
+            Err(_) => ring_at(&self.domain.inner().directory(Directory::Bells).join(id.to_string())),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn enter(&mut self) -> Result<()> {
+        if !self.domain.usable() {
+            return Err(self.unusable());
+        }
+        self.meet()
+    }
+
+    #[cold]
+    pub(super) fn unusable(&self) -> Error {
+        let what = format!("{} of ring '{}'", self.role.name(), self.name);
+        if self.domain.is_closed() {
+            return closed(&format!("{what}: its domain '{}'", self.domain.name()));
+        }
+        Error::new(
+            ErrorKind::Forked,
+            format!(
+                "{what} was carried over a fork; the parent process has it and there can be one; open another ring here"
+            ),
+        )
+    }
+
+    /// A child made by raw clone keeps the lock of its dead parent, so the lock alone does not tell.
+    pub(super) fn peer_is_there(&self) -> bool {
+        lock::is_locked(self.lock.as_fd(), self.role.other() as u64)
+            && !self.peer_death.as_ref().is_some_and(|death| death.came())
+    }
+
+    pub(super) fn fd(&mut self) -> Result<RawFd> {
+        self.enter()?;
+        Ok(self.waiter.watch_descriptor())
+    }
+
+    pub(super) fn stats(&self) -> RingStats {
+        let head = self.data.head();
+        let written = head.head.load(Ordering::Acquire);
+        RingStats {
+            messages: head.seq.load(Ordering::Relaxed),
+            blocked: head.blocked.load(Ordering::Relaxed),
+            pending_bytes: written.saturating_sub(self.cursor_head().position.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Largest message.
+    pub(super) fn limit(&self) -> usize {
+        self.data.capacity() as usize - record::RECORD_HEADER - 2 * LINE
+    }
+
+    /// The last one out of an empty ring takes it away.
+    pub(super) fn close(&mut self) {
+        if self.domain.forked() {
+            return;
+        }
+        file::unlink(self.waiter.path());
+        if self.role == Role::Producer {
+            self.data.head().closed.store(1, Ordering::Release);
+        }
+        if !self.take_away() {
+            lock::unlock_all(self.lock.as_fd());
+            // Two that close at the same time each found the other still in: whoever comes here last is alone.
+            self.take_away();
+        }
+        lock::unlock_all(self.lock.as_fd());
+        // The bell we have will do where there is no descriptor left for a newer one.
+        let _ = self.meet();
+        if let Some(ringer) = &self.peer {
+            ringer.ring();
+        }
+    }
+
+    /// Removes the ring if nothing is left in it. `false`: the other end is held.
+    pub(super) fn take_away(&self) -> bool {
+        // Both locks at once: nobody is in, and nobody gets in before the names are gone.
+        if !lock::try_lock_all(self.lock.as_fd(), 2) {
+            return false;
+        }
+        // A ring that has lost its name already may have given it to another.
+        if !file::is_unlinked(self.lock.as_fd())
+            && is_spent(&self.data, self.cursor_head().position.load(Ordering::Acquire))
+        {
+            let (data, cursor) = paths(&self.domain, &self.name);
+            file::unlink(&data);
+            file::unlink(&cursor);
+        }
+        true
+    }
+}
+
+fn make_data(domain: &Domain, name: &str, path: &Path, capacity: usize) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let inner = domain.inner();
+    let (fd, map) = RingMap::create(inner, Directory::Rings, capacity)?;
+    map.head().header.write(Kind::RingData, RingMap::data_offset() + capacity, inner.me(), inner.new_id());
+    map.head().name.write(name);
+    link(fd, path)
+}
+
+fn make_cursor(domain: &Domain, name: &str, path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let inner = domain.inner();
+    let fd = inner.create_file(Directory::Rings, page_size())?;
+    let map = Mapping::new(fd.as_fd(), page_size(), true)?;
+    let head: &CursorHead = map.at(0);
+    head.header.write(Kind::RingLink, page_size(), inner.me(), inner.new_id());
+    head.name.write(name);
+    link(fd, path)
+}
+
+/// Links; if the other end was faster, its file is as good as ours.
+fn link(fd: OwnedFd, path: &Path) -> Result<()> {
+    match file::link(fd.as_fd(), path) {
+        Ok(()) | Err(FileErrno::EEXIST) => Ok(()),
+        Err(e) => Err(os_error(e, format!("creating {}", path.display()))),
+    }
+}

@@ -1,0 +1,192 @@
+//! The producing end of a ring.
+
+use super::RingStats;
+use super::end::End;
+use crate::domain::layout::ParticipantId;
+use crate::domain::waiter::{Sleeper, Waiter, wait_for};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::{Shape, Writer};
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::clock::Deadline;
+use std::fmt;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+/// The producing end. One thread uses it at a time.
+pub struct RingProducer {
+    pub(super) end: End,
+    pub(super) writer: Writer,
+    /// What `commit` may publish; anything else that is written takes its place.
+    pub(super) reserved: Option<usize>,
+}
+
+impl RingProducer {
+    /// The ring's name.
+    pub fn name(&self) -> &str {
+        &self.end.name
+    }
+
+    /// The largest message, in bytes.
+    pub fn max_message(&self) -> usize {
+        self.end.limit()
+    }
+
+    /// Writes a message if there is room, or fails with `WouldBlock`.
+    #[inline]
+    pub fn try_push(&mut self, data: &[u8]) -> Result<()> {
+        let shape = self.shape(data.len())?;
+        self.end.enter()?;
+        if self.room(shape)? || self.room_armed(shape)? {
+            self.reserved = None;
+            self.writer.write(shape, data, &[]);
+            self.end.tell_peer();
+            return Ok(());
+        }
+        Err(self.full(ErrorKind::WouldBlock))
+    }
+
+    /// Writes a message, waiting for room up to `timeout` (`None`: for ever).
+    #[inline]
+    pub fn push(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<()> {
+        let shape = self.shape(data.len())?;
+        self.wait_for_room(shape, timeout)?;
+        self.reserved = None;
+        self.writer.write(shape, data, &[]);
+        self.end.tell_peer();
+        Ok(())
+    }
+
+    /// The place of a message of up to `length` bytes, to be written in place and then published with
+    /// [`RingProducer::commit`]; waits for room up to `timeout`. Reserving again or pushing discards it.
+    /// The place is 16-byte aligned.
+    pub fn reserve(&mut self, length: usize, timeout: Option<Duration>) -> Result<&mut [u8]> {
+        let shape = self.shape(length)?;
+        self.wait_for_room(shape, timeout)?;
+        self.reserved = Some(length);
+        Ok(self.writer.reserve(length))
+    }
+
+    /// Publishes the first `length` bytes of what was reserved.
+    pub fn commit(&mut self, length: usize) -> Result<()> {
+        self.end.enter()?;
+        if self.reserved.is_none_or(|reserved| length > reserved) {
+            let reserved = self.reserved.map_or("nothing is".into(), |reserved| format!("{reserved} are"));
+            let text = format!(
+                "ring '{}': commit of {length} bytes, {reserved} reserved; reserve as many first",
+                self.end.name
+            );
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        let shape = self.shape(length)?;
+        self.reserved = None;
+        self.writer.write_reserved(shape);
+        self.end.tell_peer();
+        Ok(())
+    }
+
+    /// The pollable descriptor: readable when a push that failed with `WouldBlock` is worth trying again.
+    pub fn fd(&mut self) -> Result<RawFd> {
+        self.end.fd()
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> RingStats {
+        self.end.stats()
+    }
+
+    /// Ends it; the same as dropping it. The consumer reads what is left.
+    pub fn close(self) {}
+
+    #[inline(always)]
+    fn shape(&self, length: usize) -> Result<Shape> {
+        if length > self.end.limit() {
+            let text = format!(
+                "ring '{}': a message of {length} bytes, the largest is {}; make the ring with a larger capacity",
+                self.end.name,
+                self.end.limit()
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        Ok(Shape { body: length as u32, meta: 0, content: 0, flags: 0 })
+    }
+
+    #[inline(always)]
+    fn room(&mut self, shape: Shape) -> Result<bool> {
+        Ok(self.writer.has_room(shape.record_bytes()) || self.claim(shape))
+    }
+
+    #[cold]
+    fn claim(&mut self, shape: Shape) -> bool {
+        let needed = self.writer.needed_claim(shape.record_bytes());
+        let wanted = needed + self.end.data.capacity() / 16;
+        let limit = Writer::linger(wanted, || self.end.cursor_head().position.load(Ordering::Acquire));
+        self.writer.claim_to(wanted, limit);
+        needed <= self.writer.claim()
+    }
+
+    fn room_armed(&mut self, shape: Shape) -> Result<bool> {
+        if !self.end.waiter.is_evented() {
+            return Ok(false);
+        }
+        self.end.settle()?;
+        self.room(shape)
+    }
+
+    #[inline]
+    fn wait_for_room(&mut self, shape: Shape, timeout: Option<Duration>) -> Result<()> {
+        self.end.enter()?;
+        if self.room(shape)? {
+            return Ok(());
+        }
+        let blocked = &self.end.data.head().blocked;
+        blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        let (wait, deadline) = (self.end.options.wait, Deadline::after(timeout));
+        let attempt = &mut |producer: &mut RingProducer| {
+            producer.end.enter()?;
+            Ok(producer.room(shape)?.then_some(()))
+        };
+        wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+    }
+
+    #[cold]
+    fn full(&self, kind: ErrorKind) -> Error {
+        let who = if self.end.peer_is_there() { "its consumer is behind" } else { "it has no consumer" };
+        Error::new(
+            kind,
+            format!(
+                "ring '{}': no room, {who}; read it faster or make it with a larger capacity",
+                self.end.name
+            ),
+        )
+    }
+}
+
+impl Sleeper for RingProducer {
+    fn armed(&self) -> &AtomicU64 {
+        self.end.own_words().0
+    }
+
+    fn waiter(&mut self) -> &mut Waiter {
+        &mut self.end.waiter
+    }
+
+    fn tidy(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+        self.end.settle()
+    }
+}
+
+impl Drop for RingProducer {
+    fn drop(&mut self) {
+        self.end.close();
+    }
+}
+
+impl fmt::Debug for RingProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RingProducer({:?}, {} messages)", self.end.name, self.stats().messages)
+    }
+}
