@@ -214,7 +214,7 @@ pub(crate) fn find(options: &DomainOptions) -> Result<Place> {
 }
 
 /// Attempts before concurrent makers and removers of one domain are called a failure.
-const ATTEMPTS: u32 = 200;
+const ATTEMPTS: u32 = 2000;
 
 /// Makes or opens the domain and takes a slot in its table.
 pub(crate) fn join(options: &DomainOptions) -> Result<(Place, Participants, ParticipantId)> {

@@ -21,7 +21,7 @@ pub use consumer::RingConsumer;
 use end::End;
 pub use producer::RingProducer;
 use std::mem::offset_of;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -82,6 +82,14 @@ enum Role {
     Consumer = 1,
 }
 
+/// The byte whose lock is held with both roles, and only then: by who takes the ring away.
+const TAKING_AWAY: u64 = 2;
+
+/// Takes all locks of a ring: nobody is in, and nobody gets in before they are given back.
+fn lock_all(cursor: BorrowedFd<'_>) -> bool {
+    lock::try_lock_all(cursor, TAKING_AWAY + 1)
+}
+
 impl Role {
     fn other(self) -> Role {
         if self == Role::Producer { Role::Consumer } else { Role::Producer }
@@ -125,7 +133,7 @@ pub(crate) fn unlink(domain: &Domain, name: &str) -> Result<bool> {
     let (data, cursor) = paths(domain, name);
     // A damaged cursor can hold no lock that counts.
     let fd = file::open_existing(&cursor, true).ok();
-    if fd.as_ref().is_some_and(|fd| !lock::try_lock_all(fd.as_fd(), 2)) {
+    if fd.as_ref().is_some_and(|fd| !lock_all(fd.as_fd())) {
         return Err(Error::new(
             ErrorKind::Busy,
             format!("ring '{name}' is open in a live process; close it there first"),
@@ -167,7 +175,7 @@ fn if_spent(data: &Path, then: impl FnOnce()) -> bool {
         Ok((Arc::new(map), file::identity(fd.as_fd())?))
     });
     let Ok((position, held)) = read_cursor(&cursor_of(data)) else { return false };
-    if held.as_ref().is_some_and(|fd| !lock::try_lock_all(fd.as_fd(), 2)) {
+    if held.as_ref().is_some_and(|fd| !lock_all(fd.as_fd())) {
         return false;
     }
     let spent = match opened {

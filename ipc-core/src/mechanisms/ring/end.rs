@@ -1,6 +1,8 @@
 //! What both ends of a ring have: its files, its role, its waiter and the other end's bell.
 
-use super::{CursorHead, RingOptions, RingStats, Role, is_spent, paths, remove_if_spent};
+use super::{
+    CursorHead, RingOptions, RingStats, Role, TAKING_AWAY, is_spent, lock_all, paths, remove_if_spent,
+};
 use crate::domain::layout::{Kind, LINE, ObjectId, ParticipantId, map_checked};
 use crate::domain::participants::Death;
 use crate::domain::waiter::{Ringer, Waiter, committed};
@@ -19,6 +21,9 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+/// Milliseconds until somebody who takes the ring away and comes to no end is called a failure.
+const ATTEMPTS: u32 = 2000;
 
 /// What both ends have.
 pub(super) struct End {
@@ -73,7 +78,7 @@ impl End {
         capacity: usize,
     ) -> Result<End> {
         let (data_path, cursor_path) = paths(&domain, name);
-        let mut patience = 5;
+        let (mut patience, mut attempts) = (5, 0);
         loop {
             make_data(&domain, name, &data_path, capacity)?;
             make_cursor(&domain, name, &cursor_path)?;
@@ -85,9 +90,13 @@ impl End {
                 other => other?,
             };
             if !lock::try_lock(cursor_fd.as_fd(), role as u64)? {
-                // Whoever takes an empty ring away holds both roles for an instant.
-                if patience > 0 {
-                    patience -= 1;
+                // Whoever takes an empty ring away holds both roles for an instant, however long that may be for
+                // one who gets no processor. It may have begun and ended while we looked.
+                let going =
+                    lock::is_locked(cursor_fd.as_fd(), TAKING_AWAY) || file::is_unlinked(cursor_fd.as_fd());
+                patience -= i32::from(!going);
+                attempts += 1;
+                if patience >= 0 && attempts < ATTEMPTS {
                     std::thread::sleep(Duration::from_millis(1));
                     continue;
                 }
@@ -346,7 +355,7 @@ impl End {
     /// Removes the ring if nothing is left in it. `false`: the other end is held.
     pub(super) fn take_away(&self) -> bool {
         // Both locks at once: nobody is in, and nobody gets in before the names are gone.
-        if !lock::try_lock_all(self.lock.as_fd(), 2) {
+        if !lock_all(self.lock.as_fd()) {
             return false;
         }
         // A ring that has lost its name already may have given it to another.
