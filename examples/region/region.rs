@@ -22,7 +22,8 @@ fn main() -> Result<()> {
     // Another process would inherit the descriptor or be sent it over a Unix socket.
     let number = sealed.fd().expect("sealed memory has a descriptor");
     // SAFETY: `sealed` keeps the descriptor open.
-    let descriptor: OwnedFd = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().expect("a descriptor to spare");
+    let descriptor: OwnedFd =
+        unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned().expect("a descriptor to spare");
     let received = Region::from_fd(descriptor)?;
     let mut words = vec![0; received.len()];
     received.read(0, &mut words)?;

@@ -33,6 +33,12 @@ fn main() -> Result<()> {
     let frame = viewer.borrow(second)?;
     let seen = frame.tensor().expect("a tensor was published");
     let sum: f32 = frame.chunks_exact(4).map(|e| f32::from_le_bytes([e[0], e[1], e[2], e[3]])).sum();
-    println!("borrowed {}: {}x{} {}, sum {sum}", frame.topic(), seen.shape[0], seen.shape[1], seen.dtype.name());
+    println!(
+        "borrowed {}: {}x{} {}, sum {sum}",
+        frame.topic(),
+        seen.shape[0],
+        seen.shape[1],
+        seen.dtype.name()
+    );
     Ok(())
 }
