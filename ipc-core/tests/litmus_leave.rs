@@ -6,11 +6,11 @@ mod litmus;
 
 use axonic::*;
 use common::Place;
-use litmus::{PATIENCE, Parent, SOON, number_of, payload, start};
+use litmus::{PATIENCE, Parent, Random, SOON, number_of, payload, rounds, start};
 use nix::libc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-roles!(leave);
+roles!(leave, listen);
 
 /// There is room for some eight of these.
 const LARGE: usize = 6000;
@@ -123,4 +123,36 @@ fn one_that_leaves_without_descriptors_lets_the_publisher_go_on() {
     for state in ["unattached", "attached", "closing", "borrowed"] {
         leaving(state, true);
     }
+}
+
+/// Receives until the last word, asleep in between.
+fn listen(parent: &mut Parent) {
+    let domain = litmus::open();
+    let options = SubscriberOptions { wait: Wait::Block, ..Default::default() };
+    let mut subscriber = domain.subscriber("t", &options).unwrap();
+    parent.say("ready");
+    while number_of(subscriber.receive(PATIENCE).unwrap().data()) != u64::MAX {}
+}
+
+/// Whoever reads the last message of a publisher that ends takes its ring away, though it goes back to sleep.
+#[test]
+fn a_ring_goes_with_its_last_message() {
+    let place = Place::new();
+    let mut listener = start("listen", place.path(), "");
+    assert_eq!(listener.hear(), "ready");
+    let domain = place.open();
+    let mut random = Random::new();
+    let count = rounds(Duration::from_millis(700), |round| {
+        let mut publisher = domain.publisher("t", &small()).unwrap();
+        publisher.publish(&payload(round, 100)).unwrap();
+        random.pause(100);
+        drop(publisher);
+        let ended = Instant::now();
+        while std::fs::read_dir(domain.path().join("publishers")).unwrap().count() > 0 {
+            assert!(ended.elapsed() < SOON, "round {round}: the ring stays");
+        }
+    });
+    println!("{count} publishers ended");
+    domain.publisher("t", &small()).unwrap().publish(&payload(u64::MAX, 8)).unwrap();
+    listener.finish();
 }

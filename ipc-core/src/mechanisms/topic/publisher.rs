@@ -78,7 +78,9 @@ impl Attached for PublisherShared {
             return true;
         }
         let inner = self.domain.inner();
-        // Sleeping subscribers take what is left and let the ring go.
+        // Sleeping subscribers take what is left and let the ring go. Raised before they are rung: one that reads
+        // the last of it while we look whether anybody has yet to looks again before it sleeps.
+        inner.participants.board().publishers.raise();
         let bells = inner.directory(Directory::Bells);
         let subscribers =
             with_spare(|| lifetime::subscribers_of(&self.domain, &self.topic)).unwrap_or_default();
