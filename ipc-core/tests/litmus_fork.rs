@@ -109,12 +109,12 @@ impl Everything {
     }
 
     /// The parent's objects are as they were, and whole.
-    fn in_the_parent(&mut self, child: Vec<u64>) {
+    fn in_the_parent(&mut self, written: &[u8; 6]) {
         let (id, me) = (self.publisher.id(), self.domain.participant());
         assert_eq!(number_of(self.borrowed.data()), 1);
         let mut bytes = [0; 6];
         self.region.read(0, &mut bytes).unwrap();
-        assert_eq!(&bytes, if child.is_empty() { b"parent" } else { b"child!" });
+        assert_eq!(&bytes, written);
         self.publisher.commit(self.loan.take().unwrap(), &LoanMeta::default(), PATIENCE).unwrap();
         // The slab goes round, and the pin holds.
         let mut next = 2;
@@ -145,7 +145,8 @@ impl Everything {
     }
 }
 
-/// Forks while it holds everything; the child ends as told: `drops`, `exits` or is `killed`.
+/// Forks while it holds everything; the child uses and drops it all (`drops`), drops it as it is (`untouched`), or uses
+/// it and is `killed`.
 fn fork_holding_everything(parent: &mut Parent) {
     let mut everything = Everything::new();
     let ending = parent.arguments()[0].clone();
@@ -160,8 +161,7 @@ fn fork_holding_everything(parent: &mut Parent) {
                     everything.publisher.publish(&payload(100, LARGE)).unwrap();
                     everything.subscriber.fd().unwrap();
                     everything.region.write(0, b"child!").unwrap();
-                    kill(getpid(), if ending == "killed" { Signal::SIGKILL } else { Signal::SIGTERM })
-                        .unwrap();
+                    kill(getpid(), Signal::SIGKILL).unwrap();
                 }
             }));
             // SAFETY: ends the process without what the parent registered for its own end.
@@ -173,7 +173,7 @@ fn fork_holding_everything(parent: &mut Parent) {
                 "killed" => assert!(matches!(status, WaitStatus::Signaled(_, Signal::SIGKILL, _))),
                 _ => assert_eq!(status, WaitStatus::Exited(child, 0)),
             }
-            everything.in_the_parent(if ending == "untouched" { vec![] } else { vec![100] });
+            everything.in_the_parent(if ending == "untouched" { b"parent" } else { b"child!" });
             everything.domain.unlink(Noun::Region, "m").unwrap();
         }
     }

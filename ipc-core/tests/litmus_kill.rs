@@ -154,24 +154,16 @@ fn live_on(parent: &mut Parent) {
     parent.say("ready");
     for expected in 0.. {
         let message = subscriber.receive(PATIENCE).expect("the publisher goes on");
-        let number = number_of(message.data());
-        if message.len_is_end() {
+        if message.data().len() == LAST {
             return;
         }
+        let number = number_of(message.data());
         assert_eq!((number, message.missed()), (expected, 0));
     }
 }
 
-/// The last message of a test has one byte more than a number.
-trait End {
-    fn len_is_end(&self) -> bool;
-}
-
-impl End for Message<'_> {
-    fn len_is_end(&self) -> bool {
-        self.data().len() == 9
-    }
-}
+/// Bytes of the last message, and of no other.
+const LAST: usize = 9;
 
 /// A `block` publisher whose subscriber is killed goes on soon, whatever the subscriber was doing.
 fn subscriber_killed(doing: &str, size: usize, before: bool, time: Duration) {
@@ -220,7 +212,7 @@ fn subscriber_killed(doing: &str, size: usize, before: bool, time: Duration) {
         // More than a whole ring and slab: nothing of the dead is in the way.
         (0..(256 << 10) / size).for_each(|_| send(&mut publisher));
     });
-    publisher.send(&Payload::raw(&[0; 9]), PATIENCE).unwrap();
+    publisher.send(&Payload::raw(&[0; LAST]), PATIENCE).unwrap();
     living.finish();
     println!(
         "{doing}, {size} bytes: {count} kills, {sent} messages, {} times blocked",

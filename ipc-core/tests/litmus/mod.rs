@@ -264,7 +264,7 @@ pub fn long(share: u32) -> Duration {
     }
 }
 
-/// Random numbers that differ from run to run; the seed is printed by a test that fails.
+/// Random numbers that differ from run to run: the schedules they meet would anyway.
 pub struct Random(u64);
 
 impl Random {
