@@ -35,6 +35,8 @@ mod inspect;
 mod mechanisms;
 mod name;
 #[cfg(not(loom))]
+mod schema;
+#[cfg(not(loom))]
 mod sys;
 #[cfg(not(loom))]
 mod unlink;
@@ -87,6 +89,8 @@ pub use mechanisms::topic::{
     Subscriber, SubscriberOptions, SubscriberStats,
 };
 pub use name::{MAX_NAME, Pattern, check_name};
+#[cfg(not(loom))]
+pub use schema::Schema;
 #[cfg(not(loom))]
 pub use value::{Attributes, Content, Dtype, Payload, Tensor, json_to_msgpack, msgpack_to_json, preview};
 #[cfg(not(loom))]

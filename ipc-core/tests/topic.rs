@@ -454,3 +454,60 @@ fn wait_for_subscribers_waits_until_they_would_hear() {
         assert_eq!(listening.join().unwrap().unwrap(), b"first", "round {round}");
     }
 }
+
+/// A topic held to a schema: the publisher refuses what does not satisfy it, the subscriber passes it over with an
+/// error that names it, and what it had missed before is told by the next.
+#[test]
+fn a_schema_holds_both_ends() {
+    let place = Place::new();
+    let ax = place.open();
+    let schema = axonic::Schema::new(r#"{"type": "object", "required": ["id"]}"#).unwrap();
+    let mut strict = ax
+        .publisher("orders", &PublisherOptions { schema: Some(schema.clone()), ..Default::default() })
+        .unwrap();
+    let mut lax = ax.publisher("orders", &Default::default()).unwrap();
+    let mut subscriber =
+        ax.subscriber("orders", &SubscriberOptions { schema: Some(schema), ..Default::default() }).unwrap();
+    for refused in [
+        strict.publish(b"bytes"),
+        strict.publish_json(&[1]),
+        strict.publish_many(&[Payload::json(b"{\"id\": 1}"), Payload::json(b"{}")], None),
+    ] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+    let mut loan = strict.loan(4096, None).unwrap();
+    loan.fill(b' ');
+    loan[..9].copy_from_slice(b"{\"id\": 1}");
+    let raw = strict.commit(loan, &LoanMeta::default(), None);
+    assert_eq!(raw.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    strict.publish_json(&serde_json::json!({"id": 1})).unwrap();
+    assert_eq!(subscriber.receive(SECOND).unwrap().data(), br#"{"id":1}"#);
+
+    lax.publish(b"bytes").unwrap();
+    lax.publish(&vec![b' '; 1 << 20]).unwrap();
+    lax.publish_json(&serde_json::json!({"id": 2})).unwrap();
+    for _ in 0..2 {
+        let e = subscriber.borrow(SECOND).unwrap_err();
+        assert!(e.kind() == ErrorKind::Decode && e.to_string().contains("orders"), "{e}");
+    }
+    assert_eq!(subscriber.receive(SECOND).unwrap().data(), br#"{"id":2}"#);
+    assert_eq!(subscriber.stats().pinned, 0);
+
+    // Lapped while it did not read: the count comes with the first message that satisfies.
+    for _ in 0..100_000 {
+        lax.publish(b"bytes").unwrap();
+    }
+    lax.publish_json(&serde_json::json!({"id": 3})).unwrap();
+    let mut passed = 0;
+    let missed = loop {
+        match subscriber.receive(SECOND) {
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::Decode);
+                passed += 1;
+            }
+            Ok(message) => break message.missed(),
+        }
+    };
+    assert_eq!(missed + passed, 100_000);
+    assert_eq!(subscriber.missed(), missed);
+}

@@ -24,6 +24,7 @@ pub use subscriber::{Subscriber, SubscriberStats};
 
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
+use crate::schema::Schema;
 
 /// Payloads up to this many bytes travel in the ring, larger ones in the slab.
 pub const INLINE_MAX: usize = 2048;
@@ -77,6 +78,8 @@ pub struct PublisherOptions {
     pub max_bytes: usize,
     /// Keep the messages after this publisher ends, for subscribers with [`Start::Oldest`].
     pub retain: bool,
+    /// What every value published must satisfy; others are refused with `InvalidArgument`.
+    pub schema: Option<Schema>,
     /// How a full `Block` publisher waits.
     pub wait: Wait,
 }
@@ -89,6 +92,7 @@ impl Default for PublisherOptions {
             capacity,
             max_bytes,
             retain: false,
+            schema: None,
             wait: Wait::default(),
         }
     }
@@ -101,13 +105,15 @@ pub struct SubscriberOptions {
     pub start: Start,
     /// Samples that may be borrowed at a time, 1 to 1024; default 128.
     pub max_borrowed: usize,
+    /// What every value received must satisfy: one that does not is passed over with `Decode`, which names it.
+    pub schema: Option<Schema>,
     /// How to wait for messages.
     pub wait: Wait,
 }
 
 impl Default for SubscriberOptions {
     fn default() -> Self {
-        SubscriberOptions { start: Start::default(), max_borrowed: 128, wait: Wait::default() }
+        SubscriberOptions { start: Start::default(), max_borrowed: 128, schema: None, wait: Wait::default() }
     }
 }
 

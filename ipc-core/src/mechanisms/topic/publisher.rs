@@ -191,6 +191,7 @@ impl Publisher {
         let shape = Shape { body: data.len() as u32, meta: 0, content: 0, flags: 0 };
         // The common case first: a small message, room for it, nobody new.
         if data.len() <= INLINE_MAX
+            && self.options.schema.is_none()
             && self.domain.usable()
             && !self.peers.changed()
             && self.writer.needed_claim(shape.record_bytes()) <= self.safe

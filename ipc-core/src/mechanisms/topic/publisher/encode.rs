@@ -47,6 +47,16 @@ impl Publisher {
         Ok(())
     }
 
+    fn check_schema(&self, content: Content, data: &[u8]) -> Result<()> {
+        let Some(schema) = &self.options.schema else { return Ok(()) };
+        schema.check(content, data).map_err(|e| {
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("topic '{}': {e}; nothing was published", self.topic),
+            )
+        })
+    }
+
     pub(super) fn encode<'a>(
         &self,
         data: &'a [u8],
@@ -55,6 +65,7 @@ impl Publisher {
         attributes: Option<&Attributes>,
     ) -> Result<Encoded<'a>> {
         self.check_size(data.len())?;
+        self.check_schema(content, data)?;
         if tensor.is_none() && attributes.is_none() && content != Content::Tensor {
             return Ok(Encoded { data, content, meta: Vec::new(), flags: 0 });
         }

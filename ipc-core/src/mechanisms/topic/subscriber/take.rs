@@ -174,7 +174,23 @@ impl Subscriber {
             envelope.tensor = None;
             envelope.decode(length).map_err(|e| e.of("topic", &envelope.topic.clone()))?;
         }
-        Ok(taken)
+        if self.options.schema.is_some() { self.check_schema(index, taken) } else { Ok(taken) }
+    }
+
+    /// A message that does not satisfy the schema is passed over; the next one tells what was missed before it.
+    #[cold]
+    fn check_schema(&mut self, index: usize, taken: Taken) -> Result<Taken> {
+        let message = self.message(taken);
+        let checked = self.options.schema.as_ref().map(|s| s.check(message.content(), message.data()));
+        let Some(Err(e)) = checked else { return Ok(taken) };
+        let (topic, sequence, missed) = (message.topic().to_string(), message.sequence(), message.missed());
+        self.pinned = None;
+        self.sources[index].lost = missed;
+        self.missed = self.missed.saturating_sub(missed);
+        let text = format!(
+            "message {sequence} of topic '{topic}' was passed over: {e}; publish it with the same schema"
+        );
+        Err(Error::new(ErrorKind::Decode, text))
     }
 
     /// The reader was overtaken and goes on with what is left.
