@@ -14,7 +14,7 @@ use nix::unistd::{ForkResult, Pid, fork, getpid};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
-roles!(listen, talk, clone_and_wait, inside, neighbours, hold);
+roles!(listen, talk, clone_and_wait, inside, deaf, neighbours, hold);
 
 fn block() -> PublisherOptions {
     PublisherOptions {
@@ -270,6 +270,59 @@ fn pid_namespaces_share_a_domain() {
     while subscriber.publishers() > 0 {
         assert!(killed.elapsed() < PATIENCE.unwrap());
     }
+    drop((publisher, subscriber, domain));
+    clear(&place);
+}
+
+/// In a namespace of its own: holds a subscriber that never reads, and publishes one message.
+fn deaf(parent: &mut Parent) {
+    enter_namespace();
+    let domain = litmus::open();
+    let _subscriber = domain.subscriber("outside", &asleep()).unwrap();
+    let mut publisher = domain.publisher("inside", &block()).unwrap();
+    publisher.publish(&payload(0, 100)).unwrap();
+    parent.say("ready");
+    parent.wait_for_end();
+}
+
+/// Who watches a descriptor hears of a death in another pid namespace too: a publisher that waits for room, and
+/// a subscriber, which takes the ring away.
+#[test]
+fn a_watched_descriptor_tells_of_a_death_in_another_namespace() {
+    if !may_unshare(OWN_PIDS) {
+        return;
+    }
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("inside", &asleep()).unwrap();
+    let mut publisher = domain.publisher("outside", &block()).unwrap();
+    let (hears, sends) = (subscriber.fd().unwrap(), publisher.fd().unwrap());
+    let mut other = start_inside("deaf", &place, OWN_PIDS);
+    assert_eq!(other.hear(), "ready");
+    assert!(common::wait_readable(hears, PATIENCE.unwrap()));
+    assert_eq!(number_of(subscriber.try_receive().unwrap().expect("it was rung").data()), 0);
+    while subscriber.try_receive().unwrap().is_some() {}
+    let full = loop {
+        if let Err(e) = publisher.try_send(&Payload::raw(&payload(0, 1000))) {
+            break e;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    other.kill();
+    let killed = Instant::now();
+    while publisher.try_send(&Payload::raw(&payload(1, 1000))).is_err() {
+        assert!(common::wait_readable(sends, PATIENCE.unwrap()), "nothing tells of the death");
+    }
+    while snapshot(&place.options()).unwrap().publishers.iter().any(|p| p.topic == "inside") {
+        assert!(common::wait_readable(hears, PATIENCE.unwrap()), "nothing tells of the death");
+        assert!(subscriber.try_receive().unwrap().is_none());
+    }
+    assert!(killed.elapsed() < PATIENCE.unwrap());
+    // Nobody is left whose lock must be looked at: the clock stands still.
+    while common::readable(hears) {
+        assert!(subscriber.try_receive().unwrap().is_none());
+    }
+    assert!(!common::wait_readable(hears, Duration::from_millis(600)));
     drop((publisher, subscriber, domain));
     clear(&place);
 }

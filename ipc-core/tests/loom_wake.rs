@@ -243,8 +243,7 @@ fn attempt(shared: &Shared, seen: &mut u64, taken: &mut bool) {
         *taken = true;
         return;
     }
-    let rearmed =
-        rearm::<()>(&shared.armed, false, taken, || Ok((shared.bell.silence(), Vec::new()))).unwrap();
+    let rearmed = rearm(&shared.armed, false, taken, || Ok((shared.bell.silence(), false))).unwrap();
     if rearmed.is_some() && shared.sum() > *seen {
         *seen += 1;
         *taken = true;

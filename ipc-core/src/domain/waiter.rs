@@ -64,22 +64,23 @@ pub fn turn<S, T, D: Default>(
 }
 
 /// For a sleeper whose descriptor somebody else watches (W1): silences the bell and arms anew if it was rung
-/// or something was `taken` since it was armed; the caller looks once more after that. `None`: armed and silent as before.
-pub fn rearm<D>(
+/// or something was `taken` since it was armed; the caller looks once more after that. `silence` tells whether it was
+/// rung, and whether peers died or may have. `None`: armed and silent as before; otherwise the latter.
+pub fn rearm(
     armed: &AtomicU64,
     registered_peers: bool,
     taken: &mut bool,
-    silence: impl FnOnce() -> Result<(bool, Vec<D>)>,
-) -> Result<Option<Vec<D>>> {
+    silence: impl FnOnce() -> Result<(bool, bool)>,
+) -> Result<Option<bool>> {
     let was_armed = armed.load(Ordering::Relaxed) & 1 == 1;
-    let (rung, dead) = silence()?;
-    if was_armed && !rung && dead.is_empty() && !*taken {
+    let (rung, deaths) = silence()?;
+    if was_armed && !rung && !deaths && !*taken {
         return Ok(None);
     }
     disarm(armed);
     arm(armed, registered_peers);
     *taken = false;
-    Ok(Some(dead))
+    Ok(Some(deaths))
 }
 
 #[cfg(not(loom))]
@@ -92,7 +93,7 @@ mod sleep {
     use crate::domain::layout::{ObjectId, ParticipantId};
     use crate::domain::participants::Death;
     use crate::sys::clock::Deadline;
-    use crate::sys::descriptor::{Epoll, make_bell, open_bell, ring, silence};
+    use crate::sys::descriptor::{Epoll, Timer, make_bell, open_bell, ring, silence};
     use crate::sys::file::{self, Access};
     use std::collections::HashMap;
     use std::os::fd::{AsFd, OwnedFd, RawFd};
@@ -100,8 +101,9 @@ mod sleep {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    /// Epoll token of the bell; peers use their packed participant id, which is never this.
+    /// Epoll tokens of the bell and the clock; peers use their packed participant id, which is never one of these.
     const BELL: u64 = u64::MAX;
+    const CLOCK: u64 = u64::MAX - 1;
 
     /// While spinning, this often somebody looks whether peers died.
     const HOUSEKEEPING: Duration = Duration::from_millis(10);
@@ -112,7 +114,7 @@ mod sleep {
     /// See [`Sleeper::LOOKS_AT_LOCKS`].
     const LOCK_CHECK: Duration = Duration::from_secs(1);
 
-    /// A peer in another pid namespace has no pidfd here; its lock is looked at this often instead.
+    /// A peer in another pid namespace has no pidfd here; the clock says to look at its lock this often instead.
     const FOREIGN_CHECK: Duration = Duration::from_millis(250);
 
     /// The sleeper's side. It belongs to one thread at a time.
@@ -123,7 +125,8 @@ mod sleep {
         peers: HashMap<ParticipantId, Option<Arc<Death>>>,
         /// Some peer counts on heavy fences (it registered for membarrier).
         pub registered_peers: bool,
-        foreign_peers: bool,
+        /// Ticks while some peer's death is told by nothing else; whoever watches the descriptor hears it too.
+        clock: Option<Timer>,
         /// Somebody watches the descriptor: an attempt that finds nothing leaves it armed.
         evented: bool,
         /// Something was taken since it was armed, so its bell may have been rung.
@@ -147,7 +150,7 @@ mod sleep {
                 path,
                 peers: HashMap::new(),
                 registered_peers: false,
-                foreign_peers: false,
+                clock: None,
                 evented: false,
                 taken: true,
             })
@@ -170,16 +173,29 @@ mod sleep {
             }
             match &death {
                 Some(death) => self.epoll.add(death.as_fd(), peer.pack())?,
-                None => self.foreign_peers = true,
+                None => self.start_clock()?,
             }
             self.peers.insert(peer, death);
             Ok(())
         }
 
+        fn start_clock(&mut self) -> Result<()> {
+            if self.clock.is_none() {
+                let clock = Timer::every(FOREIGN_CHECK)?;
+                self.epoll.add(clock.as_fd(), CLOCK)?;
+                self.clock = Some(clock);
+            }
+            Ok(())
+        }
+
         /// Stops watching a peer that died or has nothing to do with us any more.
         pub fn unwatch(&mut self, peer: ParticipantId) {
-            if let Some(Some(death)) = self.peers.remove(&peer) {
-                self.epoll.remove(death.as_fd());
+            match self.peers.remove(&peer) {
+                Some(Some(death)) => self.epoll.remove(death.as_fd()),
+                Some(None) if self.peers.values().all(Option::is_some) => {
+                    self.clock.take().iter().for_each(|clock| self.epoll.remove(clock.as_fd()));
+                }
+                _ => {}
             }
         }
 
@@ -187,28 +203,29 @@ mod sleep {
         pub fn watch_only(&mut self, needed: impl Fn(ParticipantId) -> bool) {
             let gone: Vec<ParticipantId> = self.peers.keys().copied().filter(|peer| !needed(*peer)).collect();
             gone.into_iter().for_each(|peer| self.unwatch(peer));
-            self.foreign_peers = self.peers.values().any(Option::is_none);
         }
 
-        /// Sleeps until rung, a death, or the timeout. Tells which peers died meanwhile.
-        pub fn sleep(&self, timeout: Option<Duration>) -> Result<Vec<ParticipantId>> {
-            let mut limit = timeout;
-            if self.foreign_peers {
-                limit = Some(limit.map_or(FOREIGN_CHECK, |t| t.min(FOREIGN_CHECK)));
-            }
-            self.look(limit).map(|(_, dead)| dead)
+        /// Sleeps until rung, a death, or the timeout. Whether peers died meanwhile, or may have.
+        pub fn sleep(&mut self, timeout: Option<Duration>) -> Result<bool> {
+            self.look(timeout).map(|(_, deaths)| deaths)
         }
 
-        fn look(&self, limit: Option<Duration>) -> Result<(bool, Vec<ParticipantId>)> {
-            let (mut rung, mut dead) = (false, Vec::new());
+        /// Whether it was rung, and whether peers died or may have.
+        fn look(&mut self, limit: Option<Duration>) -> Result<(bool, bool)> {
+            let (mut rung, mut ticked, mut dead) = (false, false, Vec::new());
             self.epoll.wait(limit, |token| match token {
                 BELL => rung = true,
+                CLOCK => ticked = true,
                 peer => dead.push(ParticipantId::unpack(peer)),
             })?;
             if rung {
                 silence(self.bell.as_fd());
             }
-            Ok((rung, dead))
+            if ticked {
+                self.clock.iter().for_each(Timer::take);
+            }
+            dead.iter().for_each(|peer| self.unwatch(*peer));
+            Ok((rung, ticked || !dead.is_empty()))
         }
 
         /// The pollable descriptor. The first call makes it readable, and from then on every attempt
@@ -241,13 +258,13 @@ mod sleep {
         }
 
         /// An attempt found nothing and the descriptor is watched. `None`: armed and silent as before.
-        /// Otherwise armed anew; the caller tidies up after the dead and looks once more.
-        pub fn settle(&mut self, armed: &AtomicU64) -> Result<Option<Vec<ParticipantId>>> {
+        /// Otherwise armed anew, and whether peers died or may have: then the caller tidies up after them. It looks
+        /// once more in any case.
+        pub fn settle(&mut self, armed: &AtomicU64) -> Result<Option<bool>> {
             let mut taken = self.taken;
             let rearmed =
                 rearm(armed, self.registered_peers, &mut taken, || self.look(Some(Duration::ZERO)))?;
             self.taken = taken;
-            rearmed.iter().flatten().for_each(|peer| self.unwatch(*peer));
             Ok(rearmed)
         }
 
@@ -298,7 +315,7 @@ mod sleep {
         /// A peer died, or may have.
         fn tidy(&mut self) -> Result<()>;
         /// [`Waiter::settle`] with its own word.
-        fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>>;
+        fn settle(&mut self) -> Result<Option<bool>>;
     }
 
     /// Waits until `attempt` gives something: spins as the mode says, then sleeps until rung, a
@@ -347,9 +364,7 @@ mod sleep {
             if !matches!(looked, Ok(None)) {
                 return looked;
             }
-            let dead = slept?;
-            dead.iter().for_each(|peer| sleeper.waiter().unwatch(*peer));
-            if !dead.is_empty() || sleeper.waiter().foreign_peers || S::LOOKS_AT_LOCKS {
+            if slept? || S::LOOKS_AT_LOCKS {
                 sleeper.tidy()?;
             }
         }
@@ -361,8 +376,8 @@ mod sleep {
         sleeper: &mut S,
         attempt: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let Some(dead) = sleeper.settle()? else { return Ok(None) };
-        if !dead.is_empty() {
+        let Some(deaths) = sleeper.settle()? else { return Ok(None) };
+        if deaths {
             sleeper.tidy()?;
         }
         let done = attempt(sleeper)?;

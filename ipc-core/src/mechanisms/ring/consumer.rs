@@ -2,7 +2,6 @@
 
 use super::RingStats;
 use super::end::End;
-use crate::domain::layout::ParticipantId;
 use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{self, Next, Reader};
@@ -150,7 +149,7 @@ impl Sleeper for RingConsumer {
         self.check_producer()
     }
 
-    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+    fn settle(&mut self) -> Result<Option<bool>> {
         self.end.settle()
     }
 }

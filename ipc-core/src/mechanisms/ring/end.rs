@@ -3,7 +3,7 @@
 use super::{
     CursorHead, RingOptions, RingStats, Role, TAKING_AWAY, is_spent, lock_all, paths, remove_if_spent,
 };
-use crate::domain::layout::{Kind, LINE, ObjectId, ParticipantId, map_checked};
+use crate::domain::layout::{Kind, LINE, ObjectId, map_checked};
 use crate::domain::participants::Death;
 use crate::domain::waiter::{Ringer, Waiter, committed};
 use crate::domain::{Attached, Directory, Domain, closed};
@@ -189,7 +189,7 @@ impl End {
         }
     }
 
-    pub(super) fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+    pub(super) fn settle(&mut self) -> Result<Option<bool>> {
         match self.role {
             Role::Producer => self.waiter.settle(&self.data.head().armed),
             Role::Consumer => self.waiter.settle(&self.cursor.at::<CursorHead>(0).armed),

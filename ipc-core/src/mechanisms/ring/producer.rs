@@ -2,7 +2,6 @@
 
 use super::RingStats;
 use super::end::End;
-use crate::domain::layout::ParticipantId;
 use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{Shape, Writer};
@@ -174,7 +173,7 @@ impl Sleeper for RingProducer {
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+    fn settle(&mut self) -> Result<Option<bool>> {
         self.end.settle()
     }
 }

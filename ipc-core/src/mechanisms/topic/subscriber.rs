@@ -6,7 +6,7 @@ mod take;
 use super::cursor::SubscriberShared;
 use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
 use super::{INLINE_MAX, SubscriberOptions, lifetime};
-use crate::domain::layout::{ObjectId, ParticipantId};
+use crate::domain::layout::ObjectId;
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
@@ -327,8 +327,8 @@ impl Subscriber {
     /// Nothing there, and somebody watches the descriptor: leaves it armed and silent, or readable.
     #[cold]
     fn poll_armed(&mut self, take: Take) -> Result<Option<Taken>> {
-        let Some(dead) = self.settle()? else { return Ok(None) };
-        if !dead.is_empty() {
+        let Some(deaths) = self.settle()? else { return Ok(None) };
+        if deaths {
             self.tidy()?;
         }
         let taken = self.poll(take);
@@ -393,7 +393,7 @@ impl Sleeper for Subscriber {
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+    fn settle(&mut self) -> Result<Option<bool>> {
         self.waiter.settle(&self.shared.head().armed)
     }
 }

@@ -1,7 +1,6 @@
 //! Making room: in the ring and in the slab, at once or by waiting.
 
 use super::Publisher;
-use crate::domain::ParticipantId;
 use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::Writer;
@@ -161,7 +160,7 @@ impl Sleeper for Publisher {
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<Option<Vec<ParticipantId>>> {
+    fn settle(&mut self) -> Result<Option<bool>> {
         self.waiter.settle(&self.shared.map.head().armed)
     }
 }
