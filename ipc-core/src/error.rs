@@ -23,7 +23,7 @@ pub enum ErrorKind {
     PermissionDenied = 5,
     /// The time given ran out; nothing was lost.
     Timeout = 6,
-    /// The call would have to wait and was asked not to.
+    /// The call would have to wait and was asked not to, or would wait for itself.
     WouldBlock = 7,
     /// The handle, or the domain it belongs to, was closed.
     Closed = 8,

@@ -251,11 +251,18 @@ fn open_ring(place: &Place, id: u64) -> Option<RingMap> {
 }
 
 /// How far a subscriber is behind. One that was there first and has not come round yet has no cursor: it
-/// has everything before it.
-fn lag(subscriber: ObjectId, cursors: &[(u64, u64)], publisher: u64, ring: &RingMap) -> Option<Lag> {
+/// has everything before it; `seen` tells whether it has (O1).
+fn lag(
+    subscriber: ObjectId,
+    seen: u64,
+    cursors: &[(u64, u64)],
+    publisher: u64,
+    ring: &RingMap,
+) -> Option<Lag> {
     let head = ring.head();
     let position = match cursors.iter().find(|(id, _)| *id == publisher) {
         Some((_, position)) => *position,
+        None if seen >= read(&head.born) => NOWHERE,
         None => {
             let count = (read(&head.expected_count) as usize).min(MAX_EXPECTED);
             head.expected[..count].iter().any(|e| read(e) == subscriber.0).then_some(0)?
@@ -268,6 +275,7 @@ fn lag(subscriber: ObjectId, cursors: &[(u64, u64)], publisher: u64, ring: &Ring
 fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) -> Option<SubscriberInfo> {
     let map = open_page(&path).ok()?;
     let head: &SubscriberHead = map.at(0);
+    let seen = head.seen.load(Ordering::Acquire);
     let cursors: Vec<(u64, u64)> = head.cursors.iter().map(|c| (read(&c.ring), read(&c.position))).collect();
     let followed = |publisher: &&u64| cursors.iter().any(|(ring, _)| ring == *publisher);
     let mut pins: HashMap<u64, usize> = HashMap::new();
@@ -289,7 +297,7 @@ fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) 
         pinned: pins.values().sum(),
         rings: rings.keys().filter(followed).count(),
         waiting: read(&head.armed) & 1 == 1,
-        lag: rings.iter().filter_map(|(publisher, ring)| lag(id, &cursors, *publisher, ring)).collect(),
+        lag: rings.iter().filter_map(|(publisher, ring)| lag(id, seen, &cursors, *publisher, ring)).collect(),
         pins: pins.into_iter().map(|(publisher, slots)| Pin { publisher, slots }).collect(),
     })
 }

@@ -175,12 +175,13 @@ fn finished_publishers_do_not_pile_up() {
         domain.publisher("t", options).map(|mut p| p.publish(word).unwrap())
     };
     let dropping = PublisherOptions { overflow: Overflow::DropOldest, ..block() };
-    let rings = || left(&place).iter().filter(|kind| *kind == "publishers").count();
+    let publishers = || snapshot(&place.options()).unwrap().publishers;
+    let rings = || publishers().iter().filter(|p| p.capacity > 0).count();
     for i in 0..100u8 {
         once(&dropping, &[i]).unwrap();
         assert!(rings() <= MOST, "{}", rings());
     }
-    assert_eq!(rings(), MOST);
+    assert_eq!((rings(), publishers().len()), (MOST, 100));
     // What may not be dropped is refused instead; what may be goes first.
     for _ in 0..MOST {
         once(&block(), b"owed").unwrap();
@@ -196,7 +197,9 @@ fn finished_publishers_do_not_pile_up() {
     })
     .collect();
     assert_eq!(owed.iter().filter(|data| *data == b"owed").count(), MOST);
-    assert_eq!(rings(), 0);
+    // The others gave way to them, and are told of exactly.
+    assert_eq!((owed.len(), subscriber.missed()), (MOST, 100));
+    assert_eq!(publishers().len(), 0);
     once(&block(), b"again").unwrap();
     drop(subscriber);
     // Retained ones count too, and unlinking frees their places.
@@ -210,6 +213,70 @@ fn finished_publishers_do_not_pile_up() {
     );
     domain.unlink(Noun::Topic, "t").unwrap();
     once(&dropping, b"x").unwrap();
+}
+
+/// A subscriber that never looks while publishers come and go is told of every message it was owed; one that was
+/// in the middle of a ring reads on, and one that has read a ring out takes no place of it.
+#[test]
+fn what_was_dropped_behind_a_sleeping_subscriber_is_counted() {
+    const EACH: u64 = 7;
+    let place = Place::new();
+    let domain = place.open();
+    let mut sleeping = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut reading = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let dropping = PublisherOptions { overflow: Overflow::DropOldest, ..block() };
+    let mut read = 0;
+    for round in 0..200 {
+        let mut publisher = domain.publisher("t", &dropping).unwrap();
+        (0..EACH).for_each(|n| publisher.publish(&vec![round; if n == 3 { 9000 } else { 10 }]).unwrap());
+        if round == 0 {
+            // It has begun with this ring, and stops within it.
+            sleeping.receive(SECOND).unwrap();
+        }
+        if round % 3 == 0 {
+            drop(publisher);
+            while reading.try_receive().unwrap().is_some() {
+                read += 1;
+            }
+        }
+    }
+    while reading.try_receive().unwrap().is_some() {
+        read += 1;
+    }
+    assert_eq!((read, reading.missed(), reading.stats().rings), (200 * EACH, 0, 0));
+    let seen = snapshot(&place.options()).unwrap();
+    let lag = |id: u64| seen.subscribers.iter().find(|s| s.id == id).unwrap().lag.len();
+    assert!(lag(reading.id()) == 0 && lag(sleeping.id()) > 1, "{seen:?}");
+    let mut read = 1;
+    while sleeping.try_receive().unwrap().is_some() {
+        read += 1;
+    }
+    assert_eq!(read + sleeping.missed(), 200 * EACH);
+    assert!(read >= 63 * EACH, "{read}");
+    assert_eq!(snapshot(&place.options()).unwrap().publishers.len(), 0);
+    drop((sleeping, reading, domain));
+    assert_eq!(left(&place), Vec::<String>::new());
+}
+
+/// Finished rings that another subscriber never reads take no place from one that has read them.
+#[test]
+fn a_stalled_subscriber_does_not_crowd_another() {
+    let place = Place::new();
+    let domain = place.open();
+    let stalled = domain.subscriber(">", &SubscriberOptions::default()).unwrap();
+    let mut reading = domain.subscriber(">", &SubscriberOptions::default()).unwrap();
+    for round in 0..50 {
+        for topic in 0..25 {
+            let mut publisher = domain.publisher(&format!("t.{topic}"), &block()).unwrap();
+            publisher.publish(b"x").unwrap();
+            drop(publisher);
+            let message = reading.receive(SECOND).unwrap_or_else(|e| panic!("{round}: {e}"));
+            assert_eq!(message.topic(), format!("t.{topic}"));
+        }
+    }
+    assert_eq!(snapshot(&place.options()).unwrap().publishers.len(), 1250);
+    drop(stalled);
+    assert_eq!(snapshot(&place.options()).unwrap().publishers.len(), 0);
 }
 
 // ---- ending without closing

@@ -10,7 +10,7 @@ use litmus::{PATIENCE, Parent, Random, SOON, number_of, payload, rounds, start};
 use nix::libc;
 use std::time::{Duration, Instant};
 
-roles!(leave, listen);
+roles!(leave, listen, alone);
 
 /// There is room for some eight of these.
 const LARGE: usize = 6000;
@@ -155,4 +155,41 @@ fn a_ring_goes_with_its_last_message() {
     println!("{count} publishers ended");
     domain.publisher("t", &small()).unwrap().publish(&payload(u64::MAX, 8)).unwrap();
     listener.finish();
+}
+
+/// Publishes to a subscriber of its own, which nobody reads meanwhile.
+fn alone(parent: &mut Parent) {
+    let domain = litmus::open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &small()).unwrap();
+    for length in [100, LARGE] {
+        let full = loop {
+            if let Err(e) = publisher.publish(&payload(0, length)) {
+                break e;
+            }
+        };
+        assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
+        assert!(full.to_string().contains("of this process, which has one thread"), "{full}");
+        while subscriber.try_receive().unwrap().is_some() {}
+        publisher.publish(&payload(0, length)).unwrap();
+        while subscriber.try_receive().unwrap().is_some() {}
+    }
+    // With a second thread somebody may be about to read.
+    let reading = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        (0..MESSAGES).for_each(|_| drop(subscriber.receive(PATIENCE).unwrap()));
+    });
+    (0..MESSAGES).for_each(|n| publisher.send(&Payload::raw(&payload(n, LARGE)), PATIENCE).unwrap());
+    reading.join().unwrap();
+    parent.say("done");
+    parent.wait_for_end();
+}
+
+/// A thread that is alone in its process and would wait for its own subscriber is told so.
+#[test]
+fn nobody_waits_for_itself() {
+    let place = Place::new();
+    let mut process = start("alone", place.directory.path(), "");
+    assert_eq!(process.hear(), "done");
+    process.end();
 }

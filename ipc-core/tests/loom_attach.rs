@@ -5,7 +5,7 @@ mod model;
 
 use axonic::domain::steps::{Generation, Seen};
 use axonic::mechanisms::record::{From, Reader, RingMap, Writer};
-use axonic::mechanisms::topic::steps::{Cursor, begin, claim_unread, find_cursor, standing};
+use axonic::mechanisms::topic::steps::{Cursor, begin, claim_unread, find_cursor, is_owed, standing};
 use axonic::sys::atomic::{AtomicU64, Ordering, dies_after, without_fences};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -342,4 +342,56 @@ fn what_the_dead_committed_is_received() {
             break;
         }
     }
+}
+
+/// O1: a subscriber looks round, attaches to a finished ring it is expected at, reads it out and frees its cursor, while
+/// another asks whether it is owed the ring. `honest`: it says that it has seen the ring after it has a cursor.
+fn coming_round(honest: bool) {
+    check(3, move || {
+        let map = ring(2);
+        let head = map.head();
+        head.expected[0].store(SUBSCRIBER, Ordering::Relaxed);
+        head.expected_count.store(1, Ordering::Relaxed);
+        head.born.store(1, Ordering::Relaxed);
+        let word = |value| AtomicU64::new(value);
+        let page = Arc::new((
+            [Cursor { ring: word(0), position: word(NOWHERE) }],
+            word(0),
+            word(0),
+            // Whether all of the ring was read.
+            word(0),
+        ));
+        let (reading, read) = (page.clone(), map.clone());
+        let subscriber = thread::spawn(move || {
+            let (cursors, high, seen, done) = &*reading;
+            if !honest {
+                seen.store(1, Ordering::Release);
+            }
+            drop(begin(cursors, high, 0, (RING, &read), true, SUBSCRIBER, From::Latest));
+            if honest {
+                seen.store(1, Ordering::Release);
+            }
+            done.store(1, Ordering::Relaxed);
+            cursors[0].position.store(NOWHERE, Ordering::Release);
+            cursors[0].ring.store(0, Ordering::Release);
+        });
+        let (cursors, high, seen, done) = &*page;
+        let at_end = |position| position == NOWHERE;
+        if !is_owed((cursors, high, seen), (RING, head), SUBSCRIBER, at_end) {
+            assert_eq!(done.load(Ordering::Relaxed), 1, "a ring was taken away unread");
+        }
+        subscriber.join().unwrap();
+        assert!(!is_owed((cursors, high, seen), (RING, head), SUBSCRIBER, at_end), "it stays for ever");
+    });
+}
+
+#[test]
+fn a_ring_is_owed_until_it_was_read_out() {
+    coming_round(true);
+}
+
+#[test]
+#[should_panic(expected = "taken away unread")]
+fn who_says_too_soon_that_it_came_round_loses_the_ring() {
+    coming_round(false);
 }

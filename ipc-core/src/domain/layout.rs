@@ -134,6 +134,11 @@ impl Header {
         Ok(())
     }
 
+    /// The file it stands in has another size than the one it was copied from.
+    pub fn resize(&self, size: usize) {
+        self.size.store(size as u64, Ordering::Relaxed);
+    }
+
     pub fn id(&self) -> ObjectId {
         ObjectId(self.id.load(Ordering::Relaxed))
     }

@@ -230,6 +230,12 @@ impl Participants {
         lock::unlock(self.fd.as_fd(), u64::from(me.slot));
     }
 
+    /// Whether a participant is of this very process.
+    pub fn is_own(&self, id: ParticipantId) -> bool {
+        let identity = |id: ParticipantId| self.entry(id.slot).tenancy.identity(self.namespace);
+        id.slot < self.slots && identity(id).is_some_and(|(pid, _)| pid == process::pid())
+    }
+
     /// Whether writers of this participant leave fencing to sleepers.
     pub fn is_registered(&self, id: ParticipantId) -> bool {
         id.slot < self.slots && self.entry(id.slot).flags.load(Ordering::Relaxed) & REGISTERED != 0

@@ -18,10 +18,12 @@ impl Generation {
     }
 
     /// Tells everyone who compares it to look again, and fences: who raises its own and then reads the
-    /// other side's cannot be missed by somebody who does the same the other way round (D1).
-    pub fn raise(&self) {
-        self.value.fetch_add(1, Ordering::AcqRel);
+    /// other side's cannot be missed by somebody who does the same the other way round (D1). Returns what it is now:
+    /// who looks around as of that or later finds what was linked before.
+    pub fn raise(&self) -> u64 {
+        let raised = self.value.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
         fence(Ordering::SeqCst);
+        raised
     }
 
     #[inline(always)]

@@ -380,11 +380,11 @@ mod sleep {
         if deaths {
             sleeper.tidy()?;
         }
-        let done = attempt(sleeper)?;
-        if done.is_some() {
+        let done = attempt(sleeper);
+        if !matches!(done, Ok(None)) {
             sleeper.waiter().stay_readable();
         }
-        Ok(done)
+        done
     }
 
     fn spin<S: Sleeper, T>(

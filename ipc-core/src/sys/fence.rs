@@ -35,6 +35,7 @@ pub use membarrier::{available, register};
 
 #[cfg(not(loom))]
 mod membarrier {
+    use crate::sys::process;
     use nix::libc;
     use std::sync::OnceLock;
 
@@ -57,13 +58,7 @@ mod membarrier {
     /// Registers this process so that its writers need no fence. Registering a process with other
     /// threads stalls for milliseconds (it waits for an RCU grace period), so those are left to fence.
     pub fn register() -> bool {
-        available() && single_threaded() && call(CMD_REGISTER_GLOBAL_EXPEDITED) == 0
-    }
-
-    fn single_threaded() -> bool {
-        use std::os::unix::fs::MetadataExt;
-        // A directory has one link per subdirectory besides its own two: one task, three links.
-        std::fs::metadata("/proc/self/task").is_ok_and(|task| task.nlink() == 3)
+        available() && process::single_threaded() && call(CMD_REGISTER_GLOBAL_EXPEDITED) == 0
     }
 
     pub fn global() {

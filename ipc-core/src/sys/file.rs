@@ -75,6 +75,18 @@ pub fn link_or_error(fd: BorrowedFd<'_>, path: &Path) -> Result<()> {
     link(fd, path).map_err(|e| os_error(e, format!("creating {}", path.display())))
 }
 
+/// Puts an unnamed file in the place of another, in one step; `passing` is the name it bears on the way. Whoever
+/// does the same at the same time may win.
+pub fn replace(fd: BorrowedFd<'_>, passing: &Path, path: &Path) -> Result<()> {
+    unlink(passing);
+    match link(fd, passing)
+        .and_then(|()| nix::fcntl::renameat(nix::fcntl::AT_FDCWD, passing, nix::fcntl::AT_FDCWD, path))
+    {
+        Ok(()) | Err(Errno::EEXIST | Errno::ENOENT) => Ok(()),
+        Err(e) => Err(os_error(e, format!("replacing {}", path.display()))),
+    }
+}
+
 /// Opens an existing file. What is no plain file is refused, and never waited for (a FIFO).
 pub fn open_existing(path: &Path, writable: bool) -> Result<OwnedFd> {
     let access = if writable { OFlag::O_RDWR } else { OFlag::O_RDONLY };

@@ -16,6 +16,9 @@ use std::ptr::NonNull;
 /// `#[repr(C)]`, every field an atomic integer or an array or struct of such.
 pub unsafe trait Shared: Sized {}
 
+// SAFETY: an atomic integer.
+unsafe impl Shared for super::atomic::AtomicU64 {}
+
 /// The page size of this machine.
 pub fn page_size() -> usize {
     // SAFETY: sysconf reads a constant.

@@ -12,6 +12,12 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
+/// Whether this is the only thread of its process.
+pub fn single_threaded() -> bool {
+    // A directory has one link per subdirectory besides its own two: one task, three links.
+    std::fs::metadata("/proc/self/task").is_ok_and(|task| task.nlink() == 3)
+}
+
 /// Identifies where this process's pid and start time mean something: its pid namespace in the low half, its
 /// time namespace, which shifts start times, in the high half. Zero: nowhere that is known, and so it is where
 /// `/proc` is that of another pid namespace and tells of other processes under the same numbers.

@@ -1,6 +1,6 @@
 //! The memory of a ring: its head, and its data mapped twice back to back so that every record is contiguous.
 
-use super::{RECORD_HEADER, Shape};
+use super::{Next, RECORD_HEADER, Reader, Shape};
 use crate::domain::layout::{Header, Kind, LINE, SharedName, map_head};
 use crate::domain::{Directory, Inner};
 use crate::error::{Error, ErrorKind, Result};
@@ -8,8 +8,9 @@ use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file;
 use crate::sys::mapping::{Head, Mapping, Mirror, Shared, page_size};
 use std::mem::offset_of;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Smallest and largest ring.
 pub const MIN_CAPACITY: usize = 64 << 10;
@@ -24,7 +25,8 @@ pub struct RingHead {
     pub name: SharedName,
     /// [`crate::Overflow`] as a number.
     pub overflow: AtomicU64,
-    /// Bytes of data.
+    /// Bytes of data. Zero in a remnant: a finished ring whose messages were dropped, and whose head stays to tell
+    /// how many they were.
     pub capacity: AtomicU64,
     /// Where the data begins in the file.
     pub data_offset: AtomicU64,
@@ -32,7 +34,10 @@ pub struct RingHead {
     pub max_bytes: AtomicU64,
     /// 1: kept for late joiners after its publisher is gone.
     pub retain: AtomicU64,
-    _pad0: [AtomicU64; 25],
+    /// The generation its publisher raised by linking it: a subscriber that has looked around as of then or later
+    /// has come round to it (D1, O1). Written before the first record.
+    pub born: AtomicU64,
+    _pad0: [AtomicU64; 24],
     // Read by every reader for each message, written rarely.
     /// Positions below it may be overwritten (R2, A1).
     pub claim: AtomicU64,
@@ -98,11 +103,7 @@ impl RingMap {
     }
 
     /// Makes an unnamed ring file; the caller fills the rest of its head and links it.
-    pub fn create(
-        domain: &Inner,
-        directory: Directory,
-        capacity: usize,
-    ) -> Result<(std::os::fd::OwnedFd, RingMap)> {
+    pub fn create(domain: &Inner, directory: Directory, capacity: usize) -> Result<(OwnedFd, RingMap)> {
         let offset = RingMap::data_offset();
         let fd = domain.create_file(directory, offset + capacity)?;
         let control = Mapping::new(fd.as_fd(), offset, true)?;
@@ -113,7 +114,32 @@ impl RingMap {
         Ok((fd, map))
     }
 
-    /// Maps an existing ring to read. Every number in it is checked before it is believed.
+    /// Makes an unnamed file that has only what a finished publisher's ring says of itself, its messages counted.
+    pub fn remnant(self: &Arc<RingMap>, domain: &Inner, directory: Directory) -> Result<OwnedFd> {
+        let offset = RingMap::data_offset();
+        let fd = domain.create_file(directory, offset)?;
+        let copy = Mapping::new(fd.as_fd(), offset, true)?;
+        for at in (0..size_of::<RingHead>()).step_by(8) {
+            let word: &AtomicU64 = self.control.mapping().at(at);
+            copy.at::<AtomicU64>(at).store(word.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        let head: &RingHead = copy.at(0);
+        // Its publisher may have died before it took note of its last records.
+        let mut end = Reader::resume(self.clone(), self.head().head.load(Ordering::Acquire));
+        let mut uncounted = 0;
+        while let Next::Record(found) = end.peek()? {
+            end.advance(&found);
+            uncounted += 1;
+        }
+        head.header.resize(offset);
+        head.capacity.store(0, Ordering::Relaxed);
+        head.seq.store(head.seq.load(Ordering::Relaxed) + uncounted, Ordering::Relaxed);
+        head.slab_bytes.store(0, Ordering::Relaxed);
+        head.closed.store(1, Ordering::Relaxed);
+        Ok(fd)
+    }
+
+    /// Maps an existing ring to read; `NotFound` if only its remnant is left. Every number in it is checked before it is believed.
     pub fn open(path: &Path, kind: Kind) -> Result<RingMap> {
         let fd = file::open_existing(path, false)?;
         RingMap::open_fd(fd.as_fd(), kind, false, &path.display())
@@ -128,6 +154,10 @@ impl RingMap {
     ) -> Result<RingMap> {
         let offset = RingMap::data_offset();
         let (control, capacity) = RingMap::open_control(fd, kind, what)?;
+        if capacity == 0 {
+            let text = format!("{what}: its publisher is gone and its messages were dropped; read sooner");
+            return Err(Error::new(ErrorKind::NotFound, text));
+        }
         let control = if writable { Mapping::new(fd, offset, true)? } else { control };
         Ok(RingMap {
             control: Head::new(control),
@@ -149,8 +179,9 @@ impl RingMap {
         let control = map_head(fd, kind, offset, what)?;
         let capacity = control.at::<RingHead>(0).capacity.load(Ordering::Relaxed);
         let starts = control.at::<RingHead>(0).data_offset.load(Ordering::Relaxed);
-        let possible =
-            (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
+        let remnant = capacity == 0 && kind == Kind::Publisher;
+        let possible = remnant
+            || (MIN_CAPACITY as u64..=MAX_CAPACITY as u64).contains(&capacity) && capacity.is_power_of_two();
         if !possible || starts != offset as u64 || size as u64 != starts + capacity {
             let text = format!(
                 "{what}: a ring of {capacity} bytes at {starts} does not fit its {size} bytes; remove it (`axonic doctor` tells how)"

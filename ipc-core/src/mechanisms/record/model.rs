@@ -9,6 +9,7 @@ use crate::sys::atomic::{AtomicU64, Ordering};
 pub struct RingHead {
     pub claim: AtomicU64,
     pub closed: AtomicU64,
+    pub born: AtomicU64,
     pub seq: AtomicU64,
     pub head: AtomicU64,
     pub armed: AtomicU64,
@@ -31,6 +32,7 @@ impl RingMap {
         let head = RingHead {
             claim: word(),
             closed: word(),
+            born: word(),
             seq: word(),
             head: word(),
             armed: word(),

@@ -45,7 +45,9 @@ pub struct SubscriberHead {
     pub cursors_high: AtomicU64,
     /// The same for `pins`.
     pub pins_high: AtomicU64,
-    _pad2: [AtomicU64; 13],
+    /// The generation of publishers as of which it has a cursor of every ring it reads, or had one (O1).
+    pub seen: AtomicU64,
+    _pad2: [AtomicU64; 12],
     // For inspection only.
     pub received: AtomicU64,
     pub missed: AtomicU64,

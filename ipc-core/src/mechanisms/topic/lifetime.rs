@@ -1,16 +1,18 @@
 //! What stays after its maker is gone, and who takes it away.
 //!
 //! A ring stays while its publisher lives, and then while some live subscriber still has to read
-//! from it (or for good with `retain`). A subscriber's page and all bells go with their owner.
+//! from it (or for good with `retain`). Where too many would stay, the oldest that may drop messages drop them all,
+//! and their heads stay for the subscribers that were owed them: they are told how many they missed. A subscriber's page and all bells go with their owner.
 
 use super::Overflow;
-use super::cursor::{MAX_RINGS, NOWHERE, SubscriberHead};
+use super::cursor::{NOWHERE, SubscriberHead};
+use super::steps;
 use crate::domain::catalogue::{Catalogue, Listed};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::participants::Participants;
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{MAX_EXPECTED, Reader, RingHead, RingMap, open_head};
+use crate::mechanisms::record::{Reader, RingHead, RingMap, open_head};
 use crate::mechanisms::ring;
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
@@ -23,6 +25,9 @@ use std::sync::Arc;
 
 /// Finished publishers of one topic whose rings may wait for a reader.
 const MAX_ORPHANS: usize = 64;
+
+/// Follows a ring's id in the name its remnant bears before it takes the ring's place.
+const PASSING: &str = "-remnant";
 
 /// Who lives and who subscribes, found out once per pass. By a participant, or by an onlooker who takes no part.
 pub(crate) struct Living<'a> {
@@ -68,7 +73,7 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
     let [publishers, rings] = [Directory::Publishers, Directory::Rings].map(|kind| inner.directory(kind));
     for path in &left {
         match id_of(path) {
-            Some(id) if path.parent() == Some(&publishers) => remove_ring(inner.place(), id),
+            Some(id) if *path == publishers.join(id.to_string()) => remove_ring(inner.place(), id),
             _ if path.parent() == Some(&rings) => {
                 ring::remove_if_spent(path);
             }
@@ -101,7 +106,10 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
         );
     }
     let publishers = place.directory(Directory::Publishers);
-    for id in file::names(&publishers)?.iter().filter_map(|name| ObjectId::named(name)) {
+    let names = file::names(&publishers)?;
+    // Whoever was about to drop a ring's messages died, or finds the name gone and lets it be.
+    left.extend(names.iter().filter(|name| name.ends_with(PASSING)).map(|name| publishers.join(name)));
+    for id in names.iter().filter_map(|name| ObjectId::named(name)) {
         let path = publishers.join(id.to_string());
         if is_finished(&path, id, living) && !is_kept(living, id, &path) {
             left.push(path);
@@ -138,6 +146,8 @@ fn collect_last(place: &Place) {
             remove_ring(place, id);
         }
     }
+    let passing = names(Directory::Publishers).into_iter().filter(|name| name.ends_with(PASSING));
+    passing.for_each(|name| file::unlink(&publishers.join(name)));
     for name in names(Directory::Segments) {
         if ObjectId::of_segment(&name).is_some_and(|id| !file::exists(&publishers.join(id.to_string()))) {
             file::unlink(&place.directory(Directory::Segments).join(name));
@@ -163,12 +173,17 @@ fn is_unknown(error: &Error) -> bool {
 fn is_kept(living: &mut Living<'_>, id: ObjectId, path: &Path) -> bool {
     match RingMap::open(path, Kind::Publisher) {
         Ok(map) => is_map_kept(living, id, &Arc::new(map)),
+        // Gone, or a remnant: who has a cursor holds what it reads and needs no file.
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            open_head(path, Kind::Publisher).is_ok_and(|head| is_owed(living, id, head.at(0), &|_| true))
+        }
         Err(e) => is_unknown(&e),
     }
 }
 
 fn is_map_kept(living: &mut Living<'_>, id: ObjectId, map: &Arc<RingMap>) -> bool {
-    is_retained(map) || has_records(map) && is_owed(living, id, map)
+    is_retained(map)
+        || has_records(map) && is_owed(living, id, map.head(), &|position| is_at_end(map, position))
 }
 
 fn is_retained(map: &Arc<RingMap>) -> bool {
@@ -242,6 +257,11 @@ pub(crate) fn is_finished(path: &Path, id: ObjectId, living: &mut Living<'_>) ->
 /// Removes a ring's files whatever is in them.
 pub(crate) fn remove_ring(place: &Place, id: ObjectId) {
     file::unlink(&place.directory(Directory::Publishers).join(id.to_string()));
+    remove_beside(place, id);
+}
+
+/// Removes what belongs to a ring whose publisher is gone.
+fn remove_beside(place: &Place, id: ObjectId) {
     file::unlink(&place.directory(Directory::Bells).join(id.to_string()));
     let segments = place.directory(Directory::Segments);
     for name in file::names(&segments).unwrap_or_default() {
@@ -252,33 +272,55 @@ pub(crate) fn remove_ring(place: &Place, id: ObjectId) {
 }
 
 /// Whether a live subscriber has yet to read something from this ring. What cannot be found out counts as owed.
-fn is_owed(living: &mut Living<'_>, id: ObjectId, map: &Arc<RingMap>) -> bool {
-    let topic = map.head().name.read();
+fn is_owed(living: &mut Living<'_>, id: ObjectId, ring: &RingHead, is_at_end: &dyn Fn(u64) -> bool) -> bool {
+    let topic = ring.name.read();
     let Ok(subscribers) = living.subscribers() else { return true };
     let matching = |listed: &&Arc<Listed>| Pattern::new(&listed.name).is_ok_and(|p| p.matches(&topic));
     let subscribers: Vec<Arc<Listed>> = subscribers.iter().filter(matching).cloned().collect();
     subscribers.iter().any(|subscriber| {
-        living.is_alive(subscriber.id.owner()) && owes(&subscriber.path, subscriber.id, id, map)
+        living.is_alive(subscriber.id.owner()) && owes(&subscriber.path, subscriber.id, (id, ring), is_at_end)
     })
 }
 
-fn owes(path: &Path, subscriber: ObjectId, ring: ObjectId, map: &Arc<RingMap>) -> bool {
+fn owes(
+    path: &Path,
+    subscriber: ObjectId,
+    (id, ring): (ObjectId, &RingHead),
+    is_at_end: &dyn Fn(u64) -> bool,
+) -> bool {
     let page = match open_page(path) {
         Ok(page) => page,
         Err(e) => return is_unknown(&e),
     };
     let head: &SubscriberHead = page.at(0);
-    if head.closed.load(Ordering::Acquire) != 0 {
-        return false;
+    head.closed.load(Ordering::Acquire) == 0
+        && steps::is_owed(
+            (&head.cursors, &head.cursors_high, &head.seen),
+            (id.0, ring),
+            subscriber.0,
+            |position| position == NOWHERE || is_at_end(position & !63),
+        )
+}
+
+/// Drops all that a finished ring holds and leaves its remnant. Whoever has it mapped reads on.
+fn drop_messages(domain: &Domain, id: ObjectId) -> Result<()> {
+    let inner = domain.inner();
+    let publishers = inner.directory(Directory::Publishers);
+    let path = publishers.join(id.to_string());
+    let remnant = RingMap::open(&path, Kind::Publisher)
+        .and_then(|map| Arc::new(map).remnant(inner, Directory::Publishers));
+    match remnant {
+        Ok(remnant) => {
+            file::replace(remnant.as_fd(), &publishers.join(format!("{id}{PASSING}")), &path)?;
+            remove_beside(inner.place(), id);
+        }
+        // Nobody could read it.
+        Err(e) if e.is_damage() => remove_ring(inner.place(), id),
+        // Somebody was faster.
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        Err(e) => return Err(e),
     }
-    let high = (head.cursors_high.load(Ordering::Acquire) as usize).min(MAX_RINGS);
-    if let Some(cursor) = head.cursors[..high].iter().find(|c| c.ring.load(Ordering::Acquire) == ring.0) {
-        let position = cursor.position.load(Ordering::Acquire);
-        return position != NOWHERE && !is_at_end(map, position & !63);
-    }
-    let expected = (map.head().expected_count.load(Ordering::Acquire) as usize).min(MAX_EXPECTED);
-    // It was here first and has not come round yet; it is owed everything.
-    map.head().expected[..expected].iter().any(|e| e.load(Ordering::Relaxed) == subscriber.0)
+    Ok(())
 }
 
 fn is_at_end(map: &Arc<RingMap>, position: u64) -> bool {
@@ -293,7 +335,7 @@ pub(crate) fn open_page(path: &Path) -> Result<Mapping> {
 }
 
 /// Before one more publisher: finished ones of the topic must not pile up behind a reader that never
-/// reads. Rings that may drop the oldest are dropped, oldest first; others are refused.
+/// reads. Rings that may drop the oldest drop all, oldest first; others are refused.
 pub(super) fn check_orphans(domain: &Domain, topic: &str) -> Result<()> {
     let inner = domain.inner();
     let rings: Vec<Arc<Listed>> = {
@@ -305,8 +347,11 @@ pub(super) fn check_orphans(domain: &Domain, topic: &str) -> Result<()> {
         return Ok(());
     }
     let mut living = Living::new(domain);
-    let left =
-        |ring: &Arc<Listed>| is_finished(&ring.path, ring.id, &mut living) && !collect_ring(domain, ring.id);
+    let left = |ring: &Arc<Listed>| {
+        !is_remnant(&ring.path)
+            && is_finished(&ring.path, ring.id, &mut living)
+            && !collect_ring(domain, ring.id)
+    };
     let orphans: Vec<Arc<Listed>> = rings.into_iter().filter(left).collect();
     let excess = (orphans.len() + 1).saturating_sub(MAX_ORPHANS);
     let droppable: Vec<ObjectId> =
@@ -317,8 +362,12 @@ pub(super) fn check_orphans(domain: &Domain, topic: &str) -> Result<()> {
         );
         return Err(Error::new(ErrorKind::LimitReached, text));
     }
-    droppable.into_iter().for_each(|id| remove_ring(inner.place(), id));
-    Ok(())
+    droppable.into_iter().try_for_each(|id| drop_messages(domain, id))
+}
+
+fn is_remnant(path: &Path) -> bool {
+    open_head(path, Kind::Publisher)
+        .is_ok_and(|head| head.at::<RingHead>(0).capacity.load(Ordering::Relaxed) == 0)
 }
 
 /// Whether a ring's publisher allowed its oldest messages to be dropped.

@@ -181,6 +181,15 @@ impl Peers {
         self.list.iter_mut().map(|peer| peer.position(ring)).min().unwrap_or(NOWHERE)
     }
 
+    /// A subscriber of this very process that nobody is behind, and that has yet to read something before `head`.
+    pub fn own_laggard(&mut self, head: u64) -> Option<ObjectId> {
+        let (ring, slowest) = (self.ring, self.slowest());
+        let participants = &self.domain.inner().participants;
+        let mut behind =
+            self.list.iter_mut().filter_map(|peer| (peer.position(ring) == slowest).then_some(peer.id));
+        behind.find(|id| slowest < head && participants.is_own(id.owner()))
+    }
+
     /// Whether somebody has announced that it reads this slot (H1). The caller has withdrawn the stamp and fenced.
     pub fn is_pinned(&mut self, slot: Slot) -> bool {
         let ring = self.ring;

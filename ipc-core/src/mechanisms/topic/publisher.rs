@@ -123,7 +123,8 @@ impl Publisher {
         let attached: Weak<dyn Attached> = Arc::<PublisherShared>::downgrade(&shared);
         inner.attach(attached);
         // D1: our ring is linked; raise, then look for subscribers that were there before.
-        inner.participants.board().publishers.raise();
+        let born = inner.participants.board().publishers.raise();
+        shared.map.head().born.store(born, Ordering::Relaxed);
         let topic = shared.topic.clone();
         let mut publisher = Publisher {
             writer: Writer::new(shared.map.clone(), options.overflow == Overflow::DropOldest),

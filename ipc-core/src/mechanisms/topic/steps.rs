@@ -40,6 +40,25 @@ pub fn standing(head: &RingHead, dead: bool, subscriber: u64) -> (bool, bool) {
     (finished, is_expected(head, subscriber))
 }
 
+/// Whether a subscriber, by what its page says, has yet to read something of a ring that is finished; `is_at_end`
+/// tells of a position whether nothing is left from there.
+///
+/// **O1** subscriber: cursors of all rings it finds as of a generation, then `seen` = that generation (release) —
+/// asker: `seen` (acquire), then cursors. Where the ring was born by then, no cursor means that it was read out.
+pub fn is_owed(
+    (cursors, high, seen): (&[Cursor], &AtomicU64, &AtomicU64),
+    (ring, head): (u64, &RingHead),
+    subscriber: u64,
+    is_at_end: impl FnOnce(u64) -> bool,
+) -> bool {
+    let came_round = seen.load(Ordering::Acquire) >= head.born.load(Ordering::Relaxed);
+    match find_cursor(cursors, high, None, ring) {
+        Some(index) => !is_at_end(cursors[index].position.load(Ordering::Acquire)),
+        // It was here first; what it has not come round to it is owed from the first record on.
+        None => !came_round && is_expected(head, subscriber),
+    }
+}
+
 /// Makes a cursor visible and begins where the publisher will not overwrite unseen (A1). Who is
 /// expected begins at the first record, anybody else at `start`.
 pub fn begin(

@@ -40,9 +40,10 @@ pub struct Subscriber {
     sources: Vec<Source>,
     /// Rings that are of no use to us, so that they are not opened again and again.
     passed_over: HashSet<ObjectId>,
-    /// Rings we are done with and others have yet to read: the cursor stays, at their end or nowhere, or we
-    /// would seem to be owed what we were expected to read.
-    read_out: Vec<(ObjectId, usize)>,
+    /// Rings that cannot be believed: the cursor stays, nowhere, or their publishers would wait for us.
+    abandoned: Vec<(ObjectId, usize)>,
+    /// Rings that were read out, and when they were born; to be removed if nobody else is owed them.
+    done: Vec<(ObjectId, u64)>,
     next: usize,
     burst: u32,
     /// Some publisher ended and its last messages are still to be taken.
@@ -142,7 +143,8 @@ impl Subscriber {
             waiter,
             sources: Vec::new(),
             passed_over: HashSet::new(),
-            read_out: Vec::new(),
+            abandoned: Vec::new(),
+            done: Vec::new(),
             next: 0,
             burst: 0,
             finishing: false,

@@ -9,6 +9,7 @@ use crate::mechanisms::topic::slab::{Reclaim, Slot};
 use crate::mechanisms::topic::steps::claim_unread;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
+use crate::sys::process;
 
 /// How long an attempt may take.
 pub(super) enum Patience {
@@ -130,7 +131,22 @@ impl Publisher {
         };
         let blocked = &self.shared.map.head().blocked;
         blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.check_own_laggard()?;
         wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+    }
+
+    /// To wait for a subscriber that only this thread could let read on is to wait for ever. With other threads about,
+    /// nobody can tell: they may be about to use it.
+    fn check_own_laggard(&mut self) -> Result<()> {
+        if self.slab.pinned() > 0 || !process::single_threaded() {
+            return Ok(());
+        }
+        let Some(own) = self.peers.own_laggard(self.writer.head()) else { return Ok(()) };
+        let text = format!(
+            "topic '{}': no room, and the subscriber that is behind ({own}) is of this process, which has one thread: it cannot read while this call waits; read first, or use overflow drop_oldest",
+            self.topic
+        );
+        Err(Error::new(ErrorKind::WouldBlock, text))
     }
 
     pub(super) fn full(&self, kind: ErrorKind) -> Error {

@@ -12,7 +12,7 @@ use crate::mechanisms::topic::steps::{begin, standing};
 use crate::mechanisms::topic::{Overflow, Start, lifetime};
 use crate::sys::atomic::{Ordering, fence as full_fence};
 use crate::sys::{fence, file};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
@@ -106,6 +106,10 @@ impl Subscriber {
             }
         }
         self.generation = Some(generation);
+        if !self.crowded {
+            // O1: every ring there is by then has its cursor, or is none of ours.
+            self.shared.head().seen.store(generation, Ordering::Release);
+        }
         self.tidy()?;
         told.map_or(Ok(()), |e| Err(e.of("subscriber", self.pattern())))
     }
@@ -113,7 +117,11 @@ impl Subscriber {
     pub(super) fn attach(&mut self, id: ObjectId, topic: &str, path: &std::path::Path) -> Result<()> {
         let domain = self.domain.clone();
         let inner = domain.inner();
-        let map = Arc::new(RingMap::open(path, Kind::Publisher)?);
+        let map = match RingMap::open(path, Kind::Publisher) {
+            Ok(map) => Arc::new(map),
+            Err(e) if e.kind() == ErrorKind::NotFound => return self.note_remnant(id, path),
+            Err(e) => return Err(e),
+        };
         let head = map.head();
         let owner = id.owner();
         let dead = !inner.is_alive(owner);
@@ -151,8 +159,27 @@ impl Subscriber {
         Ok(())
     }
 
+    /// A ring of which only the remnant is left was finished and dropped before we came round to it: if we were
+    /// expected there, all of it was missed.
+    fn note_remnant(&mut self, id: ObjectId, path: &std::path::Path) -> Result<()> {
+        let map = open_head(path, Kind::Publisher)?;
+        let head: &RingHead = map.at(0);
+        if standing(head, true, self.shared.id.0).1 {
+            self.missed = self.missed.saturating_add(head.seq.load(Ordering::Relaxed));
+            self.shared.head().missed.store(self.missed, Ordering::Relaxed);
+            self.done.push((id, head.born.load(Ordering::Relaxed)));
+        }
+        self.passed_over.insert(id);
+        Ok(())
+    }
+
+    /// A place in the table of cursors; rather one that no sample still borrowed goes by (`pin_word`).
     pub(super) fn free_cursor(&mut self) -> Result<usize> {
-        let free = self.shared.head().cursors.iter().position(|c| c.ring.load(Ordering::Relaxed) == 0);
+        let head = self.shared.head();
+        let pinned: HashSet<u64> = head.pins.iter().map(|pin| pin.load(Ordering::Relaxed) >> 48).collect();
+        let is_free = |index: &usize| head.cursors[*index].ring.load(Ordering::Relaxed) == 0;
+        let unpinned = |index: &usize| is_free(index) && !pinned.contains(&(*index as u64 + 1));
+        let free = (0..MAX_RINGS).find(unpinned).or_else(|| (0..MAX_RINGS).find(is_free));
         self.crowded = free.is_none();
         free.ok_or_else(|| {
             let text = format!(
@@ -192,37 +219,45 @@ impl Subscriber {
             self.passed_over.insert(source.id);
             // What was lost at its very end is told by no further message.
             self.missed = self.missed.saturating_add(source.lost);
-            let cursor = &self.shared.head().cursors[source.cursor];
-            cursor.position.store(source.reader.position(), Ordering::Release);
-            // Of two that finish at the same time at least one sees that nobody is owed any more.
-            full_fence(Ordering::SeqCst);
-            lifetime::collect_ring(&self.domain, source.id);
-            self.read_out.push((source.id, source.cursor));
+            self.release_cursor(source.cursor);
+            self.done.push((source.id, source.reader.map.head().born.load(Ordering::Relaxed)));
             let sources = &self.sources;
             self.waiter.watch_only(|peer| sources.iter().any(|source| source.id.owner() == peer));
         }
-        self.release_cursors();
+        self.collect_done();
     }
 
-    /// Frees the cursors of rings we are done with, once these are gone or kept for another reason.
-    pub(super) fn release_cursors(&mut self) {
-        let (head, publishers) = (self.shared.head(), self.domain.inner().directory(Directory::Publishers));
-        self.read_out.retain(|(ring, index)| {
-            let path = publishers.join(ring.to_string());
-            // What cannot be looked at now may still be there.
-            let stays = match open_head(&path, Kind::Publisher) {
-                Ok(map) => map.at::<RingHead>(0).retain.load(Ordering::Relaxed) == 0,
-                Err(_) => file::exists(&path),
-            };
-            if !stays {
-                head.cursors[*index].position.store(NOWHERE, Ordering::Release);
-                head.cursors[*index].ring.store(0, Ordering::Release);
-                if self.crowded {
-                    // There is room for one that was turned away.
-                    self.generation = None;
+    /// Removes the rings that were read out, if nobody else is owed them. Those younger than our last full look
+    /// around wait for the next: until then we seem to be owed them (O1).
+    fn collect_done(&mut self) {
+        let seen = self.shared.head().seen.load(Ordering::Relaxed);
+        if self.done.iter().any(|(_, born)| *born <= seen) {
+            // Of two that finish at the same time at least one sees that nobody is owed any more.
+            full_fence(Ordering::SeqCst);
+            let domain = &self.domain;
+            self.done.retain(|(ring, born)| {
+                let due = *born <= seen;
+                if due {
+                    lifetime::collect_ring(domain, *ring);
                 }
-            }
-            stays
-        });
+                !due
+            });
+        }
+        let publishers = self.domain.inner().directory(Directory::Publishers);
+        let (gone, there): (Vec<_>, Vec<_>) = std::mem::take(&mut self.abandoned)
+            .into_iter()
+            .partition(|(ring, _)| !file::exists(&publishers.join(ring.to_string())));
+        self.abandoned = there;
+        gone.iter().for_each(|(_, cursor)| self.release_cursor(*cursor));
+    }
+
+    fn release_cursor(&mut self, index: usize) {
+        let cursor = &self.shared.head().cursors[index];
+        cursor.position.store(NOWHERE, Ordering::Release);
+        cursor.ring.store(0, Ordering::Release);
+        if self.crowded {
+            // There is room for one that was turned away.
+            self.generation = None;
+        }
     }
 }

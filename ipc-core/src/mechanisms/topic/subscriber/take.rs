@@ -187,6 +187,7 @@ impl Subscriber {
         self.pinned = None;
         self.sources[index].lost = missed;
         self.missed = self.missed.saturating_sub(missed);
+        self.shared.head().missed.store(self.missed, Ordering::Relaxed);
         let text = format!(
             "message {sequence} of topic '{topic}' was passed over: {e}; publish it with the same schema"
         );
@@ -205,7 +206,7 @@ impl Subscriber {
         let source = self.sources.swap_remove(index);
         self.passed_over.insert(source.id);
         self.shared.head().cursors[source.cursor].position.store(NOWHERE, Ordering::Release);
-        self.read_out.push((source.id, source.cursor));
+        self.abandoned.push((source.id, source.cursor));
         error.of("topic", &source.topic)
     }
 }
