@@ -46,8 +46,8 @@
 
 /* Initial values, for C and C++: axonic_publisher_options options = AXONIC_PUBLISHER_OPTIONS_INIT; */
 #define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0, 0, 0 }
-#define AXONIC_PUBLISHER_OPTIONS_INIT { sizeof(axonic_publisher_options), 0, 0, 0, 0, 0, 0 }
-#define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0 }
+#define AXONIC_PUBLISHER_OPTIONS_INIT { sizeof(axonic_publisher_options), 0, 0, 0, 0, 0, 0, NULL }
+#define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0, NULL }
 #define AXONIC_REGION_OPTIONS_INIT { sizeof(axonic_region_options), 0, 0, 0 }
 #define AXONIC_RING_OPTIONS_INIT { sizeof(axonic_ring_options), 0, 0, 0 }
 #define AXONIC_PAYLOAD_INIT { sizeof(axonic_payload), NULL, 0, 0, 0, NULL, 0, NULL, 0 }
@@ -100,7 +100,7 @@ typedef enum axonic_error_kind {
     AXONIC_ERROR_IN_USE = -18,
     AXONIC_ERROR_INTERRUPTED = -19,
     AXONIC_ERROR_UNSUPPORTED = -20,
-    /// The bytes are not what the content type says.
+    /// The bytes are not what the content type says, or do not satisfy the schema.
     AXONIC_ERROR_DECODE = -21,
     /// Any other failure of the operating system, and errors inside the library.
     AXONIC_ERROR_IO = -22,
@@ -288,6 +288,9 @@ typedef struct axonic_publisher_options {
     int32_t retain;
     /// 0; for later versions.
     int32_t reserved;
+    /// JSON Schema text, read while the publisher is opened; NULL or "": none. A message that does not
+    /// satisfy it is refused with AXONIC_ERROR_INVALID_ARGUMENT. Bytes and tensors satisfy no schema.
+    const char *schema;
 } axonic_publisher_options;
 
 /// What a publisher sends. Start with AXONIC_PAYLOAD_INIT, which is an empty raw message.
@@ -347,6 +350,9 @@ typedef struct axonic_subscriber_options {
     int32_t wait;
     /// Messages borrowed at once; default 128, at most 1024.
     size_t max_borrowed;
+    /// JSON Schema text, read while the subscriber is opened; NULL or "": none. A message that does not
+    /// satisfy it is passed over with AXONIC_ERROR_DECODE. Bytes and tensors satisfy no schema.
+    const char *schema;
 } axonic_subscriber_options;
 
 /// Counters of a subscriber, as `axonic stat` shows them.

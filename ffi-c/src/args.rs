@@ -1,7 +1,7 @@
 //! Arguments as C passes them, checked before anything else happens.
 
 use crate::error::{Failure, Outcome};
-use axonic::ErrorKind;
+use axonic::{ErrorKind, Schema};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem::size_of;
 use std::time::Duration;
@@ -92,6 +92,16 @@ pub(crate) unsafe fn optional_text<'a>(text: *const c_char, what: &str) -> Outco
     // SAFETY: passed on.
     let text = unsafe { self::text(text, what)? };
     Ok((!text.is_empty()).then_some(text))
+}
+
+/// A JSON Schema from its text; NULL and "" both mean that there is none.
+///
+/// # Safety
+/// As `text`.
+pub(crate) unsafe fn schema(text: *const c_char) -> Outcome<Option<Schema>> {
+    // SAFETY: passed on.
+    let text = unsafe { optional_text(text, "schema")? };
+    Ok(text.map(Schema::new).transpose()?)
 }
 
 /// A string for C to keep. Names hold no NUL, so nothing is cut in practice.
@@ -270,6 +280,7 @@ mod tests {
             assert_eq!(text(std::ptr::null(), "name").unwrap_err().kind(), ErrorKind::InvalidArgument);
             assert_eq!(optional_text(std::ptr::null(), "name").unwrap(), None);
             assert_eq!(optional_text(c"".as_ptr(), "name").unwrap(), None);
+            assert!(schema(std::ptr::null()).unwrap().is_none() && schema(c"".as_ptr()).unwrap().is_none());
             assert_eq!(text(c"\xff".as_ptr(), "name").unwrap_err().kind(), ErrorKind::InvalidName);
         }
     }

@@ -49,7 +49,7 @@ pub enum axonic_error_kind {
     AXONIC_ERROR_IN_USE = -18,
     AXONIC_ERROR_INTERRUPTED = -19,
     AXONIC_ERROR_UNSUPPORTED = -20,
-    /// The bytes are not what the content type says.
+    /// The bytes are not what the content type says, or do not satisfy the schema.
     AXONIC_ERROR_DECODE = -21,
     /// Any other failure of the operating system, and errors inside the library.
     AXONIC_ERROR_IO = -22,

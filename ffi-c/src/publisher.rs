@@ -5,7 +5,7 @@ use crate::domain::{self, axonic_domain};
 use crate::error::{Failure, Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
 use crate::message::{Sent, axonic_payload};
-use axonic::{Loan, LoanMeta, Overflow, Payload, Publisher, PublisherOptions};
+use axonic::{Loan, LoanMeta, Overflow, Payload, Publisher, PublisherOptions, Schema};
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 
@@ -60,9 +60,12 @@ pub struct axonic_publisher_options {
     pub retain: i32,
     /// 0; for later versions.
     pub reserved: i32,
+    /// JSON Schema text, read while the publisher is opened; NULL or "": none. A message that does not
+    /// satisfy it is refused with AXONIC_ERROR_INVALID_ARGUMENT. Bytes and tensors satisfy no schema.
+    pub schema: *const c_char,
 }
 
-// SAFETY: `repr(C)`, the size first, numbers only.
+// SAFETY: `repr(C)`, the size first, numbers and pointers only.
 unsafe impl Versioned for axonic_publisher_options {
     const INIT: Self = axonic_publisher_options {
         size: size_of::<Self>(),
@@ -72,6 +75,7 @@ unsafe impl Versioned for axonic_publisher_options {
         max_bytes: 0,
         retain: 0,
         reserved: 0,
+        schema: null(),
     };
     const NAME: &'static str = "axonic_publisher_options";
 }
@@ -111,7 +115,7 @@ pub struct axonic_publisher_stats {
     pub reserved: [u64; 5],
 }
 
-fn options(given: &axonic_publisher_options) -> Outcome<PublisherOptions> {
+fn options(given: &axonic_publisher_options, schema: Option<Schema>) -> Outcome<PublisherOptions> {
     use axonic_overflow::*;
     let choices = [
         (AXONIC_OVERFLOW_DROP_OLDEST as i32, Overflow::DropOldest),
@@ -124,6 +128,7 @@ fn options(given: &axonic_publisher_options) -> Outcome<PublisherOptions> {
         capacity: args::or_default(given.capacity, default.capacity),
         max_bytes: args::or_default(given.max_bytes, default.max_bytes),
         retain: given.retain != 0,
+        schema,
         wait: domain::wait(given.wait)?,
     })
 }
@@ -141,7 +146,9 @@ pub unsafe extern "C" fn axonic_publisher_open(
         let (out, domain, topic, given) = unsafe {
             (Out::new(out)?, handle::get(domain)?, args::text(topic, "topic")?, args::versioned(options)?)
         };
-        let publisher = domain.domain.publisher(topic, &self::options(&given)?)?;
+        // SAFETY: as above.
+        let schema = unsafe { args::schema(given.schema)? };
+        let publisher = domain.domain.publisher(topic, &self::options(&given, schema)?)?;
         let topic = args::c_string(publisher.topic());
         out.set(handle::give::<axonic_publisher>(State { publisher, topic }));
         Ok(())

@@ -5,7 +5,7 @@ use crate::domain::{self, axonic_domain};
 use crate::error::{Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
 use crate::message::{Borrowed, Strings, axonic_message, axonic_sample, describe};
-use axonic::{Sample, Start, Subscriber, SubscriberOptions};
+use axonic::{Sample, Schema, Start, Subscriber, SubscriberOptions};
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::null;
 
@@ -46,15 +46,19 @@ pub struct axonic_subscriber_options {
     pub wait: i32,
     /// Messages borrowed at once; default 128, at most 1024.
     pub max_borrowed: usize,
+    /// JSON Schema text, read while the subscriber is opened; NULL or "": none. A message that does not
+    /// satisfy it is passed over with AXONIC_ERROR_DECODE. Bytes and tensors satisfy no schema.
+    pub schema: *const c_char,
 }
 
-// SAFETY: `repr(C)`, the size first, numbers only.
+// SAFETY: `repr(C)`, the size first, numbers and pointers only.
 unsafe impl Versioned for axonic_subscriber_options {
     const INIT: Self = axonic_subscriber_options {
         size: size_of::<Self>(),
         start: axonic_start::AXONIC_START_LATEST as i32,
         wait: 0,
         max_borrowed: 0,
+        schema: null(),
     };
     const NAME: &'static str = "axonic_subscriber_options";
 }
@@ -75,12 +79,13 @@ pub struct axonic_subscriber_stats {
     pub reserved: [u64; 3],
 }
 
-fn options(given: &axonic_subscriber_options) -> Outcome<SubscriberOptions> {
+fn options(given: &axonic_subscriber_options, schema: Option<Schema>) -> Outcome<SubscriberOptions> {
     use axonic_start::*;
     let choices = [(AXONIC_START_LATEST as i32, Start::Latest), (AXONIC_START_OLDEST as i32, Start::Oldest)];
     Ok(SubscriberOptions {
         start: args::choice(given.start, &choices, "axonic_start")?,
         max_borrowed: args::or_default(given.max_borrowed, SubscriberOptions::default().max_borrowed),
+        schema,
         wait: domain::wait(given.wait)?,
     })
 }
@@ -99,7 +104,9 @@ pub unsafe extern "C" fn axonic_subscriber_open(
         let (out, domain, pattern, given) = unsafe {
             (Out::new(out)?, handle::get(domain)?, args::text(pattern, "pattern")?, args::versioned(options)?)
         };
-        let subscriber = domain.domain.subscriber(pattern, &self::options(&given)?)?;
+        // SAFETY: as above.
+        let schema = unsafe { args::schema(given.schema)? };
+        let subscriber = domain.domain.subscriber(pattern, &self::options(&given, schema)?)?;
         let pattern = args::c_string(subscriber.pattern());
         let strings = Strings::default();
         out.set(handle::give::<axonic_subscriber>(State { subscriber, pattern, strings }));

@@ -4,8 +4,10 @@
 
 /* Offsets are the ABI: a field that moves breaks programs that are compiled already. */
 _Static_assert(sizeof(axonic_domain_options) == 56, "domain options");
-_Static_assert(sizeof(axonic_publisher_options) == 40, "publisher options");
-_Static_assert(sizeof(axonic_subscriber_options) == 24, "subscriber options");
+_Static_assert(sizeof(axonic_publisher_options) == 48, "publisher options");
+_Static_assert(offsetof(axonic_publisher_options, schema) == 40, "publisher_options.schema");
+_Static_assert(sizeof(axonic_subscriber_options) == 32, "subscriber options");
+_Static_assert(offsetof(axonic_subscriber_options, schema) == 24, "subscriber_options.schema");
 _Static_assert(sizeof(axonic_region_options) == 24, "region options");
 _Static_assert(sizeof(axonic_ring_options) == 24, "ring options");
 _Static_assert(sizeof(axonic_payload) == 64, "payload");
@@ -28,10 +30,11 @@ static void initial_values(void) {
     axonic_publisher_options publisher = AXONIC_PUBLISHER_OPTIONS_INIT;
     CHECK(publisher.size == sizeof publisher && publisher.overflow == AXONIC_OVERFLOW_DROP_OLDEST);
     CHECK(publisher.wait == AXONIC_WAIT_ADAPTIVE && publisher.capacity == 0 && publisher.max_bytes == 0);
-    CHECK(publisher.retain == 0 && publisher.reserved == 0);
+    CHECK(publisher.retain == 0 && publisher.reserved == 0 && publisher.schema == NULL);
     axonic_subscriber_options subscriber = AXONIC_SUBSCRIBER_OPTIONS_INIT;
     CHECK(subscriber.size == sizeof subscriber && subscriber.start == AXONIC_START_LATEST);
     CHECK(subscriber.wait == AXONIC_WAIT_ADAPTIVE && subscriber.max_borrowed == 0);
+    CHECK(subscriber.schema == NULL);
     axonic_region_options region = AXONIC_REGION_OPTIONS_INIT;
     CHECK(region.size == sizeof region && region.bytes == 0 && region.reserved == 0);
     CHECK(region.create == AXONIC_CREATE_OPEN_OR_CREATE);

@@ -388,6 +388,83 @@ static void options(void) {
     }
 }
 
+/* Both ends of a topic held to a schema, and a publisher that is not. */
+static void schemas(void) {
+    axonic_publisher *strict = NULL;
+    axonic_subscriber *subscriber = NULL;
+    axonic_publisher_options publishes = AXONIC_PUBLISHER_OPTIONS_INIT;
+    axonic_subscriber_options receives = AXONIC_SUBSCRIBER_OPTIONS_INIT;
+    const char *bad[] = {"{", "7", "{\"type\": \"nothing\"}", "{\"$ref\": \"https://example.org/order.json\"}"};
+    for (int i = 0; i < 4; i++) {
+        publishes.schema = receives.schema = bad[i];
+        FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "Schema", axonic_publisher_open(domain, "held", &publishes, &strict));
+        FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "Schema", axonic_subscriber_open(domain, "held", &receives, &subscriber));
+    }
+    CHECK(strict == NULL && subscriber == NULL);
+
+    char text[] = "{\"type\": \"object\", \"required\": [\"id\"]}";
+    publishes.schema = receives.schema = text;
+    OK(axonic_publisher_open(domain, "held", &publishes, &strict));
+    OK(axonic_subscriber_open(domain, "held", &receives, &subscriber));
+    memset(text, 'x', strlen(text)); /* read while they were opened, and no longer */
+    axonic_publisher *lax = publisher_of("held", AXONIC_OVERFLOW_DROP_OLDEST, 0, 0);
+
+    axonic_payload good = AXONIC_PAYLOAD_INIT;
+    good.content = AXONIC_CONTENT_JSON;
+    good.data = "{\"id\":1}";
+    good.data_size = 8;
+    axonic_payload unfit = good;
+    unfit.data = "{\"no\":1}";
+    const axonic_payload both[] = {good, unfit};
+    axonic_message message;
+    FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "id", axonic_publisher_send(strict, &unfit, 0));
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_publisher_publish(strict, good.data, good.data_size));
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_publisher_publish_many(strict, both, 2, 0));
+    axonic_loan loan;
+    OK(axonic_publisher_loan(strict, good.data_size, 0, &loan));
+    memcpy(loan.data, good.data, good.data_size);
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_publisher_commit(strict, &loan, NULL, 0));
+    CHECK(loan.token == NULL && loan.data == NULL);
+    ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_subscriber_receive(subscriber, 0, &message));
+    OK(axonic_publisher_send(strict, &good, 0));
+    OK(axonic_subscriber_receive(subscriber, AXONIC_SECOND, &message));
+    CHECK(message.size == 8 && memcmp(message.data, good.data, 8) == 0);
+
+    /* What does not satisfy it is passed over, once, and the next one is there. */
+    for (int borrow = 0; borrow < 2; borrow++) {
+        OK(axonic_publisher_send(lax, &unfit, 0));
+        OK(axonic_publisher_publish(lax, "bytes", 5));
+        OK(axonic_publisher_send(lax, &good, 0));
+        for (int i = 0; i < 2; i++) {
+            FAILS(AXONIC_ERROR_DECODE, "held",
+                  borrow ? axonic_subscriber_borrow(subscriber, AXONIC_SECOND, &message)
+                         : axonic_subscriber_receive(subscriber, AXONIC_SECOND, &message));
+        }
+        OK(borrow ? axonic_subscriber_borrow(subscriber, AXONIC_SECOND, &message)
+                  : axonic_subscriber_receive(subscriber, AXONIC_SECOND, &message));
+        CHECK(message.content == AXONIC_CONTENT_JSON && message.size == 8 && message.missed == 0);
+        OK(axonic_subscriber_release(&message));
+    }
+    OK(axonic_subscriber_close(subscriber));
+    OK(axonic_publisher_close(lax));
+    OK(axonic_publisher_close(strict));
+
+    /* Structs of a version without the field, and "": no schema. */
+    publishes.size = offsetof(axonic_publisher_options, schema);
+    receives.size = offsetof(axonic_subscriber_options, schema);
+    for (int round = 0; round < 2; round++) {
+        OK(axonic_publisher_open(domain, "free", &publishes, &lax));
+        OK(axonic_subscriber_open(domain, "free", &receives, &subscriber));
+        OK(axonic_publisher_publish(lax, "bytes", 5));
+        OK(axonic_subscriber_receive(subscriber, AXONIC_SECOND, &message));
+        OK(axonic_subscriber_close(subscriber));
+        OK(axonic_publisher_close(lax));
+        publishes.size = sizeof publishes;
+        receives.size = sizeof receives;
+        publishes.schema = receives.schema = "";
+    }
+}
+
 static void polling(void) {
     axonic_subscriber *subscriber = subscriber_of("polled");
     axonic_publisher *publisher = publisher_of("polled", AXONIC_OVERFLOW_DROP_OLDEST, 0, 0);
@@ -424,6 +501,7 @@ int main(void) {
     loans();
     overflows();
     options();
+    schemas();
     polling();
     OK(axonic_domain_close(domain));
     return 0;

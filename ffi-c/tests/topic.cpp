@@ -190,6 +190,27 @@ static void options() {
     THROWS(TimeoutError, "", ax.publisher("alone").wait_for_subscribers(1, 1ms));
 }
 
+static void schemas() {
+    auto ax = axonic::open("schemas");
+    axonic::PublisherOptions publishes;
+    axonic::SubscriberOptions receives;
+    publishes.schema = receives.schema = R"({"type": "nothing"})";
+    THROWS(InvalidArgumentError, "Schema", ax.publisher("t", publishes));
+    THROWS(InvalidArgumentError, "Schema", ax.subscriber("t", receives));
+
+    publishes.schema = receives.schema = R"({"type": "object", "required": ["id"]})";
+    auto sub = ax.subscriber("t", receives);
+    auto pub = ax.publisher("t", publishes);
+    auto lax = ax.publisher("t");
+    THROWS(InvalidArgumentError, "id", pub.send(axonic::Payload::json("{}")));
+    THROWS(InvalidArgumentError, "raw", pub.publish("bytes"));
+    CHECK(!sub.try_receive());
+    lax.send(axonic::Payload::json("{}"));
+    pub.send(axonic::Payload::json(R"({"id":1})"));
+    THROWS(DecodeError, "id", sub.receive(1s));
+    CHECK(sub.receive(1s).text() == R"({"id":1})");
+}
+
 int main() {
     return check_main([] {
         payloads();
@@ -198,5 +219,6 @@ int main() {
         samples_outlive_everything();
         domains_stay_open_for_their_handles();
         options();
+        schemas();
     });
 }

@@ -60,6 +60,7 @@ public:
         given.capacity = options.capacity;
         given.max_bytes = options.max_bytes;
         given.retain = options.retain ? 1 : 0;
+        given.schema = options.schema.c_str();
         return open<Publisher>(axonic_publisher_open, topic, given, report);
     }
     Subscriber subscriber(const std::string& pattern, const SubscriberOptions& options = {},
@@ -68,6 +69,7 @@ public:
         given.start = static_cast<std::int32_t>(options.start);
         given.wait = static_cast<std::int32_t>(options.wait);
         given.max_borrowed = options.max_borrowed;
+        given.schema = options.schema.c_str();
         return open<Subscriber>(axonic_subscriber_open, pattern, given, report);
     }
     Region region(const std::string& name, const RegionOptions& options = {}, Report report = {}) const {

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -19,13 +20,14 @@ enum class Overflow : std::int32_t {
     Block = AXONIC_OVERFLOW_BLOCK,
     Reject = AXONIC_OVERFLOW_REJECT,
 };
-// Options mean what they mean in axonic.h; 0 is the default.
+// Options mean what they mean in axonic.h; 0 and "" are the default.
 struct PublisherOptions {
     Overflow overflow = Overflow::DropOldest;
     std::size_t capacity = 0;
     std::size_t max_bytes = 0;
     bool retain = false;
     Wait wait = Wait::Adaptive;
+    std::string schema{};
 };
 
 namespace detail {

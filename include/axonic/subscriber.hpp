@@ -8,17 +8,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
 namespace axonic {
 
 enum class Start : std::int32_t { Latest = AXONIC_START_LATEST, Oldest = AXONIC_START_OLDEST };
-// Options mean what they mean in axonic.h; 0 is the default.
+// Options mean what they mean in axonic.h; 0 and "" are the default.
 struct SubscriberOptions {
     Start start = Start::Latest;
     std::size_t max_borrowed = 0;
     Wait wait = Wait::Adaptive;
+    std::string schema{};
 };
 
 // Receives what is published to the topics that match its pattern. `for (auto& m : subscriber)` waits
