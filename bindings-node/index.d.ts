@@ -163,6 +163,11 @@ export interface PublisherOptions {
   maxBytes?: number
   /** Keep what was sent after this publisher ends, for subscribers that start at `oldest`. */
   retain?: boolean
+  /**
+   * A JSON Schema, as an object or as JSON text, that every value must satisfy: others are refused
+   * with AXONIC_INVALID_ARGUMENT. Bytes and tensors, and so loans, satisfy none.
+   */
+  schema?: object | string
   wait?: Wait
 }
 
@@ -235,6 +240,11 @@ export interface SubscriberOptions {
   start?: 'latest' | 'oldest'
   /** Messages that may be borrowed at once. */
   maxBorrowed?: number
+  /**
+   * A JSON Schema, as an object or as JSON text, that every value must satisfy: one that does not is
+   * passed over with AXONIC_DECODE, which names it. Going on afterwards gives the next message.
+   */
+  schema?: object | string
   wait?: Wait
   /** Aborting closes the subscriber; waits and iterations then reject with `signal.reason`. */
   signal?: AbortSignal
@@ -286,7 +296,10 @@ export interface Subscriber<T = unknown> extends Handle, AsyncIterable<Message<T
   /** The next message, or null. */
   tryReceive(): Message<T> | null
   receive(options?: WaitOptions): Promise<Message<T>>
-  /** Up to `max` messages that are there now; their data share one allocation. */
+  /**
+   * Up to `max` messages that are there now; their data share one allocation. An error behind some
+   * of them is thrown by the next call.
+   */
   tryReceiveMany(max?: number): Message<T>[]
   /** At least one message, at most `max`. */
   receiveMany(max?: number, options?: WaitOptions): Promise<Message<T>[]>

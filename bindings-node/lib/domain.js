@@ -77,8 +77,14 @@ class Domain {
 
   #open (what, name, options) {
     if (typeof options !== 'object' || options === null) throw invalid(`the options of a ${what} must be an object`)
-    return checked(what, () => this.#native[what](name, options))
+    return checked(what, () => this.#native[what](name, settings(options)))
   }
+}
+
+/** Options as the native half takes them: a schema is JSON text. */
+function settings (options) {
+  const { schema } = options
+  return typeof schema === 'object' && schema !== null ? { ...options, schema: JSON.stringify(schema) } : options
 }
 
 function forget (reference) {

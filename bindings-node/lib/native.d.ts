@@ -153,6 +153,8 @@ export interface PublisherSettings {
   maxBytes?: number
   /** Keep what was sent after this publisher ends. */
   retain?: boolean
+  /** JSON Schema, as text, that every value must satisfy. */
+  schema?: string
   /** `spin`, `adaptive` or `block`. */
   wait?: string
 }
@@ -292,8 +294,11 @@ export interface Source {
 export class Subscriber {
   /** The subscriber's identity. */
   id(): bigint
-  /** `(max)`: announces up to `max` messages in the table; answers how many. */
-  bindNext(): (max: number) => number
+  /**
+  * `(max, has)`: announces up to `max` messages in the table; answers how many. An error waits for
+  * the next call of a caller that has messages already.
+  */
+  bindNext(): (max: number, has: number) => number
   /** `(view)`: one message's bytes into a view; answers the length, or -1. */
   bindNextInto(): (view: NodeJS.ArrayBufferView) => number
   /** The publisher with this number. */
@@ -326,6 +331,8 @@ export interface SubscriberSettings {
   start?: string
   /** Samples that may be borrowed at once. */
   maxBorrowed?: number
+  /** JSON Schema, as text, that every value must satisfy. */
+  schema?: string
   /** `spin`, `adaptive` or `block`. */
   wait?: string
 }

@@ -90,7 +90,7 @@ class Subscriber {
   /** The next message, or null. */
   tryReceive () {
     if (this.#closed) throw this.#reason()
-    return this.#next(1) === 0 ? null : this.#message(0, 0)
+    return this.#next(1, 0) === 0 ? null : this.#message(0, 0)
   }
 
   /** Up to `max` messages that are there now. */
@@ -99,7 +99,7 @@ class Subscriber {
     if (!(Number.isInteger(max) && max > 0)) throw invalid(`max is ${String(max)}; it must be a positive integer`)
     const messages = []
     while (messages.length < max) {
-      const count = this.#next(Math.min(max - messages.length, ROWS))
+      const count = this.#next(Math.min(max - messages.length, ROWS), messages.length)
       if (count === 0) break
       this.#batch(count, messages)
     }

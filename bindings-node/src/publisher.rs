@@ -26,6 +26,8 @@ pub struct PublisherSettings {
     pub max_bytes: Option<f64>,
     /// Keep what was sent after this publisher ends.
     pub retain: Option<bool>,
+    /// JSON Schema, as text, that every value must satisfy.
+    pub schema: Option<String>,
     /// `spin`, `adaptive` or `block`.
     pub wait: Option<String>,
 }
@@ -42,6 +44,7 @@ impl PublisherSettings {
         if let Some(max_bytes) = self.max_bytes {
             options.max_bytes = options::size("maxBytes", max_bytes)?;
         }
+        options.schema = self.schema.as_deref().map(axonic::Schema::new).transpose()?;
         if let Some(wait) = self.wait {
             options.wait = options::wait(&wait)?;
         }

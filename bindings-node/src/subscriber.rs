@@ -23,6 +23,8 @@ pub struct SubscriberSettings {
     pub start: Option<String>,
     /// Samples that may be borrowed at once.
     pub max_borrowed: Option<f64>,
+    /// JSON Schema, as text, that every value must satisfy.
+    pub schema: Option<String>,
     /// `spin`, `adaptive` or `block`.
     pub wait: Option<String>,
 }
@@ -36,6 +38,7 @@ impl SubscriberSettings {
         if let Some(max_borrowed) = self.max_borrowed {
             options.max_borrowed = options::size("maxBorrowed", max_borrowed)?;
         }
+        options.schema = self.schema.as_deref().map(axonic::Schema::new).transpose()?;
         if let Some(wait) = self.wait {
             options.wait = options::wait(&wait)?;
         }
@@ -202,8 +205,11 @@ impl State {
     }
 
     /// Up to `max` messages: small ones packed into the scratch; one that is large or has attributes
-    /// ends the batch and is held.
-    fn next_many(&self, max: usize) -> axonic::Result<usize> {
+    /// ends the batch and is held. A caller that `has` messages of earlier calls gets no error with them.
+    fn next_many(&self, max: usize, has: bool) -> axonic::Result<usize> {
+        if has && self.deferred.borrow().is_some() {
+            return Ok(0);
+        }
         if let Some(error) = self.deferred.take() {
             return Err(error);
         }
@@ -231,7 +237,7 @@ impl State {
             Ok(())
         });
         match taken {
-            Err(error) if batch.count == 0 => return Err(error),
+            Err(error) if batch.count == 0 && !has => return Err(error),
             Err(error) => *self.deferred.borrow_mut() = Some(error),
             Ok(()) => {}
         }
@@ -342,11 +348,12 @@ impl Subscriber {
         self.state.id
     }
 
-    /// `(max)`: announces up to `max` messages in the table; answers how many.
-    #[napi(ts_return_type = "(max: number) => number")]
+    /// `(max, has)`: announces up to `max` messages in the table; answers how many. An error waits for
+    /// the next call of a caller that has messages already.
+    #[napi(ts_return_type = "(max: number, has: number) => number")]
     pub fn bind_next<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         bind(env, c"next", &self.state, |state: &State, call: &Call| {
-            Ok(Answer::Int(state.next_many(call.int(0).max(0) as usize)? as i64))
+            Ok(Answer::Int(state.next_many(call.int(0).max(0) as usize, call.int(1) != 0)? as i64))
         })
     }
 

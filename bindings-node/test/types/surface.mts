@@ -28,6 +28,9 @@ export async function surface (): Promise<void> {
   pub.publish({ id: 1 }, { attributes: { type: 'x' }, content: 'msgpack' })
   // @ts-expect-error an order has an id
   pub.publish({ note: 'x' })
+  ax.publisher('t', { schema: { type: 'object' } })
+  // @ts-expect-error a schema is an object or text
+  ax.publisher('t', { schema: 5 })
   // @ts-expect-error overflow is one of three
   ax.publisher('t', { overflow: 'drop_oldest' })
   const sent: Promise<void> = pub.publishAsync({ id: 1 }, { timeout: 5, signal: AbortSignal.timeout(1) })
@@ -48,6 +51,9 @@ export async function surface (): Promise<void> {
   const { wakesElided, slabBytes } = pub.stats()
 
   const sub: Subscriber<Order> = ax.subscriber<Order>('orders.>', { start: 'oldest', maxBorrowed: 5, wait: 'adaptive', signal: AbortSignal.abort() })
+  ax.subscriber('t', { schema: '{"type": "object"}' })
+  // @ts-expect-error a schema is an object or text
+  ax.subscriber('t', { schema: 5 })
   const message: Message<Order> = await sub.receive({ timeout: 1 })
   same<typeof message.value, Order>(true)
   same<typeof message.data, Buffer>(true)
