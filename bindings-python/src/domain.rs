@@ -16,7 +16,7 @@ use crate::publisher::PyPublisher;
 use crate::region::PyRegion;
 use crate::ring::{PyRingConsumer, PyRingProducer};
 use crate::subscriber::PySubscriber;
-use crate::value::choice;
+use crate::value::{choice, schema_argument};
 use crate::views::Views;
 
 /// A handle that has to be let go of when its domain closes.
@@ -160,17 +160,19 @@ impl PyDomain {
 
     /// Opens a publisher.
     ///
-    /// `type` is a dataclass or pydantic model for structured values, or None. `overflow` says what
-    /// happens when a reader is slow: "drop_oldest", "block" or "reject". `capacity` is the ring in
-    /// bytes, `max_bytes` the budget for payloads over 2 KiB, `retain` keeps unread messages for
-    /// subscribers that start at "oldest" after this publisher has ended.
-    #[pyo3(signature = (topic, r#type = None, *, overflow = "drop_oldest", capacity = None, max_bytes = None, retain = false, wait = "adaptive"))]
+    /// `type` is a dataclass or pydantic model for structured values, or None. `schema` is a JSON Schema
+    /// (a mapping, or JSON text) that every value must satisfy; others raise InvalidArgumentError.
+    /// `overflow` says what happens when a reader is slow: "drop_oldest", "block" or "reject". `capacity`
+    /// is the ring in bytes, `max_bytes` the budget for payloads over 2 KiB, `retain` keeps unread messages
+    /// for subscribers that start at "oldest" after this publisher has ended.
+    #[pyo3(signature = (topic, r#type = None, *, schema = None, overflow = "drop_oldest", capacity = None, max_bytes = None, retain = false, wait = "adaptive"))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn publisher(
         &self,
         py: Python<'_>,
         topic: &str,
         r#type: Option<Py<PyAny>>,
+        schema: Option<&Bound<'_, PyAny>>,
         overflow: &str,
         capacity: Option<usize>,
         max_bytes: Option<usize>,
@@ -184,6 +186,7 @@ impl PyDomain {
             capacity: capacity.unwrap_or(defaults.capacity),
             max_bytes: max_bytes.unwrap_or(defaults.max_bytes),
             retain,
+            schema: schema_argument(py, schema)?,
             wait: wait_argument(py, wait)?,
         };
         let core = py.detach(|| self.home.core.publisher(topic, &options)).or_raise(py)?;
@@ -192,14 +195,17 @@ impl PyDomain {
 
     /// Opens a subscriber for a topic or a pattern ("orders.*" one word, "orders.>" the rest).
     ///
-    /// `type` shapes structured values. `start` is "latest" or "oldest"; `max_borrowed` is how many
-    /// samples may be borrowed at once.
-    #[pyo3(signature = (pattern, r#type = None, *, start = "latest", max_borrowed = None, wait = "adaptive"))]
+    /// `type` shapes structured values. `schema` is a JSON Schema (a mapping, or JSON text): a message
+    /// that does not satisfy it raises DecodeError and is passed over, the next call goes on behind it.
+    /// `start` is "latest" or "oldest"; `max_borrowed` is how many samples may be borrowed at once.
+    #[pyo3(signature = (pattern, r#type = None, *, schema = None, start = "latest", max_borrowed = None, wait = "adaptive"))]
+    #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn subscriber(
         &self,
         py: Python<'_>,
         pattern: &str,
         r#type: Option<Py<PyAny>>,
+        schema: Option<&Bound<'_, PyAny>>,
         start: &str,
         max_borrowed: Option<usize>,
         wait: &str,
@@ -208,6 +214,7 @@ impl PyDomain {
         let options = SubscriberOptions {
             start: choice(py, "start", start, known.map(|known| (start_name(known), known)))?,
             max_borrowed: max_borrowed.unwrap_or(SubscriberOptions::default().max_borrowed),
+            schema: schema_argument(py, schema)?,
             wait: wait_argument(py, wait)?,
         };
         let core = py.detach(|| self.home.core.subscriber(pattern, &options)).or_raise(py)?;

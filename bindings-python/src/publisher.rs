@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axonic::{ErrorKind, LoanMeta, Payload, PublisherOptions, Tensor};
+use axonic::{ErrorKind, LoanMeta, Payload, PublisherOptions, Schema, Tensor};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyTuple};
 
@@ -249,6 +249,7 @@ impl PyPublisher {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let options = PyDict::new(py);
         options.set_item("type", self.kind.as_ref())?;
+        options.set_item("schema", self.options.schema.as_ref().map(Schema::text))?;
         options.set_item("overflow", self.options.overflow.name())?;
         options.set_item("capacity", self.options.capacity)?;
         options.set_item("max_bytes", self.options.max_bytes)?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use axonic::{Arrival, Error, ErrorKind, Message, Sample, SubscriberOptions};
+use axonic::{Arrival, Error, ErrorKind, Message, Sample, Schema, SubscriberOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
@@ -33,6 +33,8 @@ pub struct PySubscriber {
     home: Arc<Home>,
     views: Arc<Views>,
     topics: Mutex<Topics>,
+    /// The error that ended the last `receive_many`, which had messages to return.
+    owed: Mutex<Option<PyErr>>,
 }
 
 /// Topic strings by publisher, so that a message costs a reference and not a new string.
@@ -99,11 +101,17 @@ impl PySubscriber {
             home: home.clone(),
             views: Views::below(&home.views),
             topics: Mutex::default(),
+            owed: Mutex::default(),
         }
     }
 
     fn topics(&self) -> MutexGuard<'_, Topics> {
         lock(&self.topics)
+    }
+
+    /// Raises what `receive_many` kept for this call.
+    fn raise_owed(&self) -> PyResult<()> {
+        lock(&self.owed).take().map_or(Ok(()), Err)
     }
 
     /// Takes a message that is there already; runs under the lock, attached. A small one is copied on
@@ -224,6 +232,7 @@ impl PySubscriber {
     #[pyo3(signature = (timeout = None))]
     fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyMessage> {
         let patience = Patience::new(py, timeout)?;
+        self.raise_owed()?;
         let taken = match self
             .handle
             .quick(|core| self.take(py, core, &mut self.topics()))
@@ -238,12 +247,13 @@ impl PySubscriber {
 
     /// The next message if one is there, else None; never waits.
     fn try_receive(&self, py: Python<'_>) -> PyResult<Option<PyMessage>> {
+        self.raise_owed()?;
         let taken = self.handle.call(py, |core| self.take(py, core, &mut self.topics()))?;
         taken.map(|taken| self.settle(py, taken)).transpose()
     }
 
     /// Waits for a message and returns it with all that are there too, at most `max`, as a list:
-    /// one call for many small messages.
+    /// one call for many small messages. An error that comes behind some is raised by the next call.
     #[pyo3(signature = (max = 1024, timeout = None))]
     fn receive_many<'py>(
         &self,
@@ -255,8 +265,9 @@ impl PySubscriber {
             return Err(invalid(py, "receive_many(max=0): ask for at least one message"));
         }
         let patience = Patience::new(py, timeout)?;
+        self.raise_owed()?;
         let mut messages = Vec::new();
-        // An error that meets messages in hand must not lose them; it comes again at the next call.
+        // An error that meets messages in hand must not lose them; it is raised at the next call.
         let mut drained = self.drain(py, &mut messages, max);
         if messages.is_empty() {
             drained?;
@@ -264,7 +275,9 @@ impl PySubscriber {
             messages.push(Py::new(py, self.own(py, first)?)?);
             drained = self.drain(py, &mut messages, max);
         }
-        drop(drained);
+        if let Err(error) = drained {
+            *lock(&self.owed) = Some(error);
+        }
         PyList::new(py, messages)
     }
 
@@ -273,6 +286,7 @@ impl PySubscriber {
     #[pyo3(signature = (timeout = None))]
     fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PySample> {
         let patience = Patience::new(py, timeout)?;
+        self.raise_owed()?;
         let sample = match self.handle.quick(|core| core.try_borrow()).transpose().or_raise(py)? {
             Some(Some(sample)) => sample,
             _ => self.handle.enter(py, patience, Some(NOTHING), |core, slice| core.borrow(Some(slice)))?,
@@ -282,6 +296,7 @@ impl PySubscriber {
 
     /// Like borrow(), but None when no message is there; never waits.
     fn try_borrow(&self, py: Python<'_>) -> PyResult<Option<PySample>> {
+        self.raise_owed()?;
         let sample = self.handle.call(py, |core| core.try_borrow())?;
         sample.map(|sample| self.lend(py, sample)).transpose()
     }
@@ -356,6 +371,7 @@ impl PySubscriber {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let options = PyDict::new(py);
         options.set_item("type", self.kind.as_ref())?;
+        options.set_item("schema", self.options.schema.as_ref().map(Schema::text))?;
         options.set_item("start", start_name(self.options.start))?;
         options.set_item("max_borrowed", self.options.max_borrowed)?;
         options.set_item("wait", wait_name(self.options.wait))?;

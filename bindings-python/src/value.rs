@@ -4,7 +4,7 @@
 //! `axonic._codec` (dataclasses, pydantic models, dicts, numbers, ...). MessagePack is made from that
 //! JSON by the core, so that every language agrees on the mapping.
 
-use axonic::{Attributes, Content, Error, ErrorKind, Payload, Tensor};
+use axonic::{Attributes, Content, Error, ErrorKind, Payload, Schema, Tensor};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
@@ -146,6 +146,7 @@ fn json<'py>(value: &Bound<'py, PyAny>, kind: Option<&Bound<'py, PyAny>>) -> PyR
 
 static ENCODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static DECODE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static SCHEMA: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static TO_ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
@@ -214,6 +215,19 @@ pub fn attribute_dict<'py>(py: Python<'py>, attributes: Option<&Attributes>) -> 
         dict.set_item(name, value)?;
     }
     Ok(dict)
+}
+
+/// Reads a `schema=` argument: a JSON Schema as a mapping, or as JSON text.
+pub fn schema_argument(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Schema>> {
+    let Some(given) = given else { return Ok(None) };
+    let text = match given.cast::<PyString>() {
+        Ok(text) => text.clone(),
+        Err(_) => codec(py, &SCHEMA, "schema_text")?.call1((given,))?.cast_into()?,
+    };
+    match text.to_str() {
+        Ok(text) => Schema::new(text).map(Some).or_raise(py),
+        Err(error) => Err(invalid(py, format!("not a JSON Schema: {error}; correct the schema"))),
+    }
 }
 
 /// Reads a `content=` argument.

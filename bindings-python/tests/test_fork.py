@@ -63,6 +63,23 @@ def test_a_publisher_is_reopened_in_the_child(ax: axonic.Domain) -> None:
     assert first.publisher != second.publisher == third.publisher
 
 
+def test_the_child_is_held_to_the_same_schema(ax: axonic.Domain) -> None:
+    schema = {"type": "object", "required": ["id"]}
+    sub, pub, other = ax.subscriber("t", schema=schema), ax.publisher("t", schema=schema), ax.publisher("t")
+
+    def child() -> None:
+        assert sub.try_receive() is None
+        with pytest.raises(axonic.InvalidArgumentError):
+            pub.publish({})
+        other.publish({})
+        with pytest.raises(axonic.DecodeError):
+            sub.receive(timeout=10)
+        pub.publish({"id": 1})
+        assert sub.receive(timeout=10).value == {"id": 1}
+
+    in_child(child)
+
+
 def test_a_subscriber_is_reopened_in_the_child(ax: axonic.Domain) -> None:
     sub, pub = ax.subscriber("t"), ax.publisher("t")
     echo = ax.subscriber("echo")

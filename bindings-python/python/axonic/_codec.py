@@ -1,8 +1,8 @@
 """Structured values: Python objects to JSON and back.
 
-The compiled module calls `encode`, `decode` and `as_array`. A `type` is a dataclass, a pydantic model,
-or any other annotation (TypedDict, list[Order], str | None): dataclasses and models are built, the
-rest passes through as the plain objects JSON knows.
+The compiled module calls `encode`, `decode`, `schema_text` and `as_array`. A `type` is a dataclass, a
+pydantic model, or any other annotation (TypedDict, list[Order], str | None): dataclasses and models are
+built, the rest passes through as the plain objects JSON knows.
 """
 
 from __future__ import annotations
@@ -69,6 +69,16 @@ def encode(value: Any, kind: Any) -> str:
         raise InvalidArgumentError(
             f"cannot publish this {type(value).__name__} as JSON: {error}; publish bytes, an array, or a "
             "structure of dicts, lists, strings, numbers, dataclasses and pydantic models"
+        ) from error
+
+
+def schema_text(schema: Any) -> str:
+    """Write a JSON Schema that was given as a mapping."""
+    try:
+        return _to_json(schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidArgumentError(
+            f"not a JSON Schema: {error}; give it as a mapping of what JSON can hold, or as JSON text"
         ) from error
 
 

@@ -268,10 +268,14 @@ class Subscriber(_Handle, Generic[T]):
         """The next message with all that are there too, at most `max`."""
         if max < 1:
             raise InvalidArgumentError(f"receive_many(max={max}): ask for at least one message")
-        messages = [await self.receive(timeout)]
-        while len(messages) < max and (message := self.sync.try_receive()) is not None:
-            messages.append(message)
-        return messages
+
+        def take() -> list[Message[T]] | None:
+            try:
+                return self.sync.receive_many(max, timeout=0)
+            except TimeoutError:
+                return None
+
+        return await self._ready.until(take, timeout, self._awaited())
 
     @asynccontextmanager
     async def borrow(self, timeout: float | None = None) -> AsyncIterator[Sample[T]]:
@@ -374,6 +378,7 @@ class Domain:
         topic: str,
         type: type[T],
         *,
+        schema: Mapping[str, Any] | str | None = None,
         overflow: _Overflow = "drop_oldest",
         capacity: int | None = None,
         max_bytes: int | None = None,
@@ -386,6 +391,7 @@ class Domain:
         topic: str,
         type: Any = None,
         *,
+        schema: Mapping[str, Any] | str | None = None,
         overflow: _Overflow = "drop_oldest",
         capacity: int | None = None,
         max_bytes: int | None = None,
@@ -402,6 +408,7 @@ class Domain:
         pattern: str,
         type: type[T],
         *,
+        schema: Mapping[str, Any] | str | None = None,
         start: _Start = "latest",
         max_borrowed: int | None = None,
         wait: _Wait = "adaptive",
@@ -412,6 +419,7 @@ class Domain:
         pattern: str,
         type: Any = None,
         *,
+        schema: Mapping[str, Any] | str | None = None,
         start: _Start = "latest",
         max_borrowed: int | None = None,
         wait: _Wait = "adaptive",
