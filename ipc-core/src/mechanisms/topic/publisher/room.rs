@@ -131,12 +131,14 @@ impl Publisher {
         };
         let blocked = &self.shared.map.head().blocked;
         blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        self.check_own_laggard()?;
+        if deadline.remaining().is_none() {
+            self.check_own_laggard()?;
+        }
         wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
-    /// To wait for a subscriber that only this thread could let read on is to wait for ever. With other threads about,
-    /// nobody can tell: they may be about to use it.
+    /// To wait without a deadline for a subscriber that only this thread could let read on is to wait for ever. With
+    /// other threads about, nobody can tell: they may be about to use it.
     fn check_own_laggard(&mut self) -> Result<()> {
         if self.slab.pinned() > 0 || !process::single_threaded() {
             return Ok(());
