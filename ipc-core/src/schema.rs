@@ -41,8 +41,15 @@ impl Schema {
         let value: serde_json::Value = match content {
             Content::Json => serde_json::from_slice(data)
                 .map_err(|e| undecodable(format!("not a readable JSON value: {e}")))?,
-            Content::MessagePack => rmp_serde::from_slice(data)
-                .map_err(|e| undecodable(format!("not a readable MessagePack value: {e}")))?,
+            Content::MessagePack => {
+                let mut rest = data;
+                let value = rmp_serde::from_read(&mut rest)
+                    .map_err(|e| undecodable(format!("not a readable MessagePack value: {e}")))?;
+                if !rest.is_empty() {
+                    return Err(undecodable("not one MessagePack value: there is more after it".into()));
+                }
+                value
+            }
             Content::Raw | Content::Tensor => {
                 let text =
                     format!("{} content satisfies no schema; send JSON or MessagePack", content.name());
@@ -52,7 +59,11 @@ impl Schema {
         self.0.validator.validate(&value).map_err(|e| {
             let place = e.instance_path().to_string();
             let place = if place.is_empty() { "the value".into() } else { place };
-            undecodable(format!("{place} does not satisfy the schema's '{}': {e}", e.schema_path()))
+            undecodable(format!(
+                "{place} does not satisfy the schema's '{}': {}",
+                e.schema_path(),
+                e.masked()
+            ))
         })
     }
 }
@@ -91,6 +102,14 @@ mod tests {
             assert_eq!(schema.check(content, b"{\"id\": 1}").unwrap_err().kind(), ErrorKind::Decode);
         }
         assert_eq!(schema.check(Content::Json, b"{").unwrap_err().kind(), ErrorKind::Decode);
+        assert_eq!(schema.check(Content::MessagePack, b"\x81\xa2id\x01").is_ok(), true);
+        assert_eq!(
+            schema.check(Content::MessagePack, b"\x81\xa2id\x01\xc1").unwrap_err().kind(),
+            ErrorKind::Decode
+        );
+        // What does not fit may be large and nobody's business: it is not in the sentence.
+        let large = format!("{{\"id\": \"{}\"}}", "x".repeat(1 << 20));
+        assert!(schema.check(Content::Json, large.as_bytes()).unwrap_err().to_string().len() < 200);
     }
 
     #[test]

@@ -258,6 +258,26 @@ fn what_was_dropped_behind_a_sleeping_subscriber_is_counted() {
     assert_eq!(left(&place), Vec::<String>::new());
 }
 
+/// There is an end to how many dropped rings are remembered, and it is told before anything is lost.
+#[test]
+fn there_is_an_end_to_what_a_sleeper_can_be_told() {
+    const MOST: usize = 64 + 1024;
+    let place = Place::new();
+    let domain = place.open();
+    let mut sleeping = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let dropping = PublisherOptions { overflow: Overflow::DropOldest, ..block() };
+    let once = || domain.publisher("t", &dropping).map(|mut p| p.publish(b"x").unwrap());
+    (0..MOST).for_each(|_| once().unwrap());
+    expect(once(), ErrorKind::LimitReached, &["topic 't'", "1024 finished publishers", "never looks"]);
+    let mut read = 0;
+    while sleeping.try_receive().unwrap().is_some() {
+        read += 1;
+    }
+    assert_eq!((read, sleeping.missed()), (64, 1024));
+    once().unwrap();
+    assert_eq!(snapshot(&place.options()).unwrap().publishers.len(), 1);
+}
+
 /// Finished rings that another subscriber never reads take no place from one that has read them.
 #[test]
 fn a_stalled_subscriber_does_not_crowd_another() {

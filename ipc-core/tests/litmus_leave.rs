@@ -170,6 +170,10 @@ fn alone(parent: &mut Parent) {
         };
         assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
         assert!(full.to_string().contains("of this process, which has one thread"), "{full}");
+        assert_eq!(
+            publisher.send(&Payload::raw(&payload(0, length)), Some(Duration::ZERO)).unwrap_err().kind(),
+            ErrorKind::Timeout
+        );
         while subscriber.try_receive().unwrap().is_some() {}
         publisher.publish(&payload(0, length)).unwrap();
         while subscriber.try_receive().unwrap().is_some() {}
@@ -177,7 +181,9 @@ fn alone(parent: &mut Parent) {
     // With a second thread somebody may be about to read.
     let reading = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(100));
-        (0..MESSAGES).for_each(|_| drop(subscriber.receive(PATIENCE).unwrap()));
+        for expected in 0..MESSAGES {
+            assert_eq!(number_of(subscriber.receive(PATIENCE).unwrap().data()), expected);
+        }
     });
     (0..MESSAGES).for_each(|n| publisher.send(&Payload::raw(&payload(n, LARGE)), PATIENCE).unwrap());
     reading.join().unwrap();

@@ -8,6 +8,7 @@ use crate::mechanisms::record::RingMap;
 use crate::mechanisms::ring::CURSOR_SUFFIX;
 use crate::mechanisms::topic::check_segment;
 use crate::mechanisms::topic::lifetime::{Living, id_of, leftovers, open_page, sweep};
+use crate::mechanisms::topic::orphans::PASSING;
 use crate::sys::descriptor::open_bell;
 use crate::sys::file;
 use crate::sys::mapping::page_size;
@@ -153,7 +154,7 @@ fn stuck(seen: &Snapshot, findings: &mut Vec<Finding>) {
             "it is alive and will continue unharmed; kill -CONT wakes it",
         ));
     }
-    for publisher in seen.publishers.iter().filter(|p| p.orphan && p.alive) {
+    for publisher in seen.publishers.iter().filter(|p| p.orphan && p.alive && p.capacity > 0) {
         let what = format!(
             "a finished publisher of '{}' holds {} bytes for readers still to come",
             publisher.topic,
@@ -194,6 +195,8 @@ fn damaged(place: &Place, findings: &mut Vec<Finding>) -> Result<()> {
                     check_file(&path, Kind::RingLink, page_size())
                 }
                 Directory::Rings => RingMap::check(&path, Kind::RingData),
+                // On its way to be swapped, or swept.
+                Directory::Publishers if name.ends_with(PASSING) => continue,
                 _ if id.is_none() => {
                     findings.push(foreign(path));
                     continue;

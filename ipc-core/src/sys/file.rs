@@ -3,8 +3,10 @@
 
 use super::os_error;
 use crate::error::{Error, ErrorKind, Result};
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FallocateFlags, OFlag, fallocate, open};
+use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs, statfs};
@@ -75,16 +77,35 @@ pub fn link_or_error(fd: BorrowedFd<'_>, path: &Path) -> Result<()> {
     link(fd, path).map_err(|e| os_error(e, format!("creating {}", path.display())))
 }
 
-/// Puts an unnamed file in the place of another, in one step; `passing` is the name it bears on the way. Whoever
-/// does the same at the same time may win.
+/// Puts an unnamed file in the place of another that is there, in one step; `passing` is the name it bears on the
+/// way, and the other for a moment afterwards. Whoever does the same at the same time, or removes it, may win.
 pub fn replace(fd: BorrowedFd<'_>, passing: &Path, path: &Path) -> Result<()> {
     unlink(passing);
-    match link(fd, passing)
-        .and_then(|()| nix::fcntl::renameat(nix::fcntl::AT_FDCWD, passing, nix::fcntl::AT_FDCWD, path))
-    {
+    let outcome = link(fd, passing).and_then(|()| exchange(passing, path));
+    unlink(passing);
+    match outcome {
         Ok(()) | Err(Errno::EEXIST | Errno::ENOENT) => Ok(()),
         Err(e) => Err(os_error(e, format!("replacing {}", path.display()))),
     }
+}
+
+/// Swaps two names; ENOENT if one is not there. (A bare call, since nix has it for glibc only.)
+fn exchange(one: &Path, other: &Path) -> std::result::Result<(), Errno> {
+    let swap = |one: &std::ffi::CStr, other: &std::ffi::CStr| {
+        // SAFETY: both paths end with NUL and outlive the call.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_renameat2,
+                libc::AT_FDCWD,
+                one.as_ptr(),
+                libc::AT_FDCWD,
+                other.as_ptr(),
+                libc::RENAME_EXCHANGE,
+            )
+        };
+        Errno::result(result).map(drop)
+    };
+    one.with_nix_path(|one| other.with_nix_path(|other| swap(one, other)))??
 }
 
 /// Opens an existing file. What is no plain file is refused, and never waited for (a FIFO).
@@ -285,6 +306,11 @@ pub fn filesystem_space(path: &Path) -> Option<(u64, u64)> {
     Some((stat.blocks_available() * block, stat.blocks() * block))
 }
 
+/// The length of a file, if there is one.
+pub fn length(path: &Path) -> Option<u64> {
+    std::fs::symlink_metadata(path).ok().map(|m| m.len())
+}
+
 /// Bytes of memory a file takes.
 pub fn allocated(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
@@ -323,5 +349,24 @@ pub fn check_seals(fd: BorrowedFd<'_>) -> Result<()> {
             ErrorKind::PermissionDenied,
             "the descriptor is not sealed memory: its sender could change or truncate it; use Region::sealed to make one",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was removed meanwhile does not come back.
+    #[test]
+    fn only_what_is_there_is_replaced() {
+        let place = tempfile::tempdir_in("/dev/shm").unwrap();
+        let access = Access { mode: 0o600, group: None };
+        let (path, passing) = (place.path().join("file"), place.path().join("file-new"));
+        let make = |size| create_unnamed(place.path(), size, &access).unwrap();
+        replace(make(4096).as_fd(), &passing, &path).unwrap();
+        assert_eq!(names(place.path()).unwrap().len(), 0);
+        link(make(4096).as_fd(), &path).unwrap();
+        replace(make(8192).as_fd(), &passing, &path).unwrap();
+        assert_eq!((length(&path), length(&passing)), (Some(8192), None));
     }
 }

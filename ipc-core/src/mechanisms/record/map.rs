@@ -126,14 +126,14 @@ impl RingMap {
         let head: &RingHead = copy.at(0);
         // Its publisher may have died before it took note of its last records.
         let mut end = Reader::resume(self.clone(), self.head().head.load(Ordering::Acquire));
-        let mut uncounted = 0;
+        let mut messages = self.head().seq.load(Ordering::Acquire);
         while let Next::Record(found) = end.peek()? {
             end.advance(&found);
-            uncounted += 1;
+            messages = messages.max(found.seq + 1);
         }
         head.header.resize(offset);
         head.capacity.store(0, Ordering::Relaxed);
-        head.seq.store(head.seq.load(Ordering::Relaxed) + uncounted, Ordering::Relaxed);
+        head.seq.store(messages, Ordering::Relaxed);
         head.slab_bytes.store(0, Ordering::Relaxed);
         head.closed.store(1, Ordering::Relaxed);
         Ok(fd)

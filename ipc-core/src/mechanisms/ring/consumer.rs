@@ -90,7 +90,11 @@ impl RingConsumer {
         if !self.end.waiter.is_evented() {
             return Ok(false);
         }
-        if self.end.settle()?.is_none() || !self.look()? {
+        let Some(deaths) = self.end.settle()? else { return Ok(false) };
+        if deaths {
+            self.end.forget_gone();
+        }
+        if !self.look()? {
             return Ok(false);
         }
         self.end.waiter.stay_readable();
@@ -146,6 +150,7 @@ impl Sleeper for RingConsumer {
     }
 
     fn tidy(&mut self) -> Result<()> {
+        self.end.forget_gone();
         self.check_producer()
     }
 

@@ -305,6 +305,13 @@ impl End {
     }
 
     /// A child made by raw clone keeps the lock of its dead parent, so the lock alone does not tell.
+    /// Watches the other end no more once it is gone; its successor is watched when it is met.
+    pub(super) fn forget_gone(&mut self) {
+        if !self.peer_is_there() {
+            self.waiter.unwatch(self.known.owner());
+        }
+    }
+
     pub(super) fn peer_is_there(&self) -> bool {
         lock::is_locked(self.lock.as_fd(), self.role.other() as u64)
             && !self.peer_death.as_ref().is_some_and(|death| death.came())

@@ -127,7 +127,9 @@ impl RingProducer {
         if !self.end.waiter.is_evented() {
             return Ok(false);
         }
-        self.end.settle()?;
+        if self.end.settle()? == Some(true) {
+            self.end.forget_gone();
+        }
         self.room(shape)
     }
 
@@ -170,6 +172,7 @@ impl Sleeper for RingProducer {
     }
 
     fn tidy(&mut self) -> Result<()> {
+        self.end.forget_gone();
         Ok(())
     }
 

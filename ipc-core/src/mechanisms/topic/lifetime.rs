@@ -1,11 +1,10 @@
 //! What stays after its maker is gone, and who takes it away.
 //!
 //! A ring stays while its publisher lives, and then while some live subscriber still has to read
-//! from it (or for good with `retain`). Where too many would stay, the oldest that may drop messages drop them all,
-//! and their heads stay for the subscribers that were owed them: they are told how many they missed. A subscriber's page and all bells go with their owner.
+//! from it (or for good with `retain`); `orphans` sees to it that they are not too many. A subscriber's page and all bells go with their owner.
 
-use super::Overflow;
 use super::cursor::{NOWHERE, SubscriberHead};
+use super::orphans::{PASSING, is_remnant};
 use super::steps;
 use crate::domain::catalogue::{Catalogue, Listed};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
@@ -22,12 +21,6 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Finished publishers of one topic whose rings may wait for a reader.
-const MAX_ORPHANS: usize = 64;
-
-/// Follows a ring's id in the name its remnant bears before it takes the ring's place.
-const PASSING: &str = "-remnant";
 
 /// Who lives and who subscribes, found out once per pass. By a participant, or by an onlooker who takes no part.
 pub(crate) struct Living<'a> {
@@ -117,9 +110,11 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
     }
     let segments = place.directory(Directory::Segments);
     for name in file::names(&segments)? {
-        let mut orphan =
-            |id: ObjectId| !living.is_alive(id.owner()) && !file::exists(&publishers.join(id.to_string()));
-        if ObjectId::of_segment(&name).is_some_and(&mut orphan) {
+        let mut is_left = |id: ObjectId| {
+            let ring = publishers.join(id.to_string());
+            !living.is_alive(id.owner()) && (!file::exists(&ring) || is_remnant(&ring))
+        };
+        if ObjectId::of_segment(&name).is_some_and(&mut is_left) {
             left.push(segments.join(name));
         }
     }
@@ -261,7 +256,7 @@ pub(crate) fn remove_ring(place: &Place, id: ObjectId) {
 }
 
 /// Removes what belongs to a ring whose publisher is gone.
-fn remove_beside(place: &Place, id: ObjectId) {
+pub(super) fn remove_beside(place: &Place, id: ObjectId) {
     file::unlink(&place.directory(Directory::Bells).join(id.to_string()));
     let segments = place.directory(Directory::Segments);
     for name in file::names(&segments).unwrap_or_default() {
@@ -302,27 +297,6 @@ fn owes(
         )
 }
 
-/// Drops all that a finished ring holds and leaves its remnant. Whoever has it mapped reads on.
-fn drop_messages(domain: &Domain, id: ObjectId) -> Result<()> {
-    let inner = domain.inner();
-    let publishers = inner.directory(Directory::Publishers);
-    let path = publishers.join(id.to_string());
-    let remnant = RingMap::open(&path, Kind::Publisher)
-        .and_then(|map| Arc::new(map).remnant(inner, Directory::Publishers));
-    match remnant {
-        Ok(remnant) => {
-            file::replace(remnant.as_fd(), &publishers.join(format!("{id}{PASSING}")), &path)?;
-            remove_beside(inner.place(), id);
-        }
-        // Nobody could read it.
-        Err(e) if e.is_damage() => remove_ring(inner.place(), id),
-        // Somebody was faster.
-        Err(e) if e.kind() == ErrorKind::NotFound => {}
-        Err(e) => return Err(e),
-    }
-    Ok(())
-}
-
 fn is_at_end(map: &Arc<RingMap>, position: u64) -> bool {
     let end = map.head().head.load(Ordering::Acquire);
     position >= end && Reader::resume(map.clone(), position).drained()
@@ -332,48 +306,4 @@ fn is_at_end(map: &Arc<RingMap>, position: u64) -> bool {
 pub(crate) fn open_page(path: &Path) -> Result<Mapping> {
     let fd = file::open_existing(path, false)?;
     map_checked(fd.as_fd(), Kind::Subscriber, super::cursor::file_size(), false, &path.display())
-}
-
-/// Before one more publisher: finished ones of the topic must not pile up behind a reader that never
-/// reads. Rings that may drop the oldest drop all, oldest first; others are refused.
-pub(super) fn check_orphans(domain: &Domain, topic: &str) -> Result<()> {
-    let inner = domain.inner();
-    let rings: Vec<Arc<Listed>> = {
-        let mut catalogue = inner.publishers();
-        let (_, entries) = catalogue.refresh(&inner.participants.board().publishers)?;
-        entries.iter().filter(|l| l.name == topic).cloned().collect()
-    };
-    if rings.len() < MAX_ORPHANS {
-        return Ok(());
-    }
-    let mut living = Living::new(domain);
-    let left = |ring: &Arc<Listed>| {
-        !is_remnant(&ring.path)
-            && is_finished(&ring.path, ring.id, &mut living)
-            && !collect_ring(domain, ring.id)
-    };
-    let orphans: Vec<Arc<Listed>> = rings.into_iter().filter(left).collect();
-    let excess = (orphans.len() + 1).saturating_sub(MAX_ORPHANS);
-    let droppable: Vec<ObjectId> =
-        orphans.iter().filter(|ring| may_be_dropped(ring)).map(|ring| ring.id).take(excess).collect();
-    if droppable.len() < excess {
-        let text = format!(
-            "topic '{topic}': {MAX_ORPHANS} finished publishers still hold messages, the most there can be (retained, or for a subscriber that does not read); `axonic stat` names it, `axonic unlink topic {topic}` drops them"
-        );
-        return Err(Error::new(ErrorKind::LimitReached, text));
-    }
-    droppable.into_iter().try_for_each(|id| drop_messages(domain, id))
-}
-
-fn is_remnant(path: &Path) -> bool {
-    open_head(path, Kind::Publisher)
-        .is_ok_and(|head| head.at::<RingHead>(0).capacity.load(Ordering::Relaxed) == 0)
-}
-
-/// Whether a ring's publisher allowed its oldest messages to be dropped.
-fn may_be_dropped(ring: &Listed) -> bool {
-    let Ok(map) = open_head(&ring.path, Kind::Publisher) else { return false };
-    let head: &RingHead = map.at(0);
-    let drops = Overflow::from_number(head.overflow.load(Ordering::Relaxed)) == Overflow::DropOldest;
-    drops && head.retain.load(Ordering::Relaxed) == 0
 }

@@ -8,6 +8,7 @@ mod cursor;
 pub(crate) mod lifetime;
 mod loan;
 mod message;
+pub(crate) mod orphans;
 mod peers;
 mod publisher;
 mod segment;

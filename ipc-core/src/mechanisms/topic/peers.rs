@@ -120,7 +120,7 @@ impl Peers {
             }
         }
         if let Some(waiter) = watcher {
-            waiter.watch_only(|peer| self.list.iter().any(|known| known.id.owner() == peer));
+            waiter.watch_only(|owner| self.has_owner(owner));
         }
         let barriers = self.list.iter().all(|peer| !inner.participants.lacks_barrier(peer.id.owner()));
         self.light = self.registered && barriers;
@@ -158,6 +158,11 @@ impl Peers {
         Ok(())
     }
 
+    /// Whether a participant has a subscriber among them.
+    pub fn has_owner(&self, owner: ParticipantId) -> bool {
+        self.list.iter().any(|peer| peer.id.owner() == owner)
+    }
+
     /// The ids of everybody known, for the ring's list of expected subscribers.
     pub fn ids(&self) -> impl Iterator<Item = ObjectId> {
         self.list.iter().map(|peer| peer.id)
@@ -181,13 +186,11 @@ impl Peers {
         self.list.iter_mut().map(|peer| peer.position(ring)).min().unwrap_or(NOWHERE)
     }
 
-    /// A subscriber of this very process that nobody is behind, and that has yet to read something before `head`.
-    pub fn own_laggard(&mut self, head: u64) -> Option<ObjectId> {
-        let (ring, slowest) = (self.ring, self.slowest());
-        let participants = &self.domain.inner().participants;
-        let mut behind =
-            self.list.iter_mut().filter_map(|peer| (peer.position(ring) == slowest).then_some(peer.id));
-        behind.find(|id| slowest < head && participants.is_own(id.owner()))
+    /// How far the subscribers of this very process have read, the slowest of them.
+    pub fn slowest_own(&mut self) -> u64 {
+        let (ring, participants) = (self.ring, &self.domain.inner().participants);
+        let own = self.list.iter_mut().filter(|peer| participants.is_own(peer.id.owner()));
+        own.map(|peer| peer.position(ring)).min().unwrap_or(NOWHERE)
     }
 
     /// Whether somebody has announced that it reads this slot (H1). The caller has withdrawn the stamp and fenced.

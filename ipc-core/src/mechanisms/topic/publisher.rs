@@ -7,7 +7,7 @@ use super::loan::{Loan, LoanMeta};
 use super::peers::Peers;
 use super::segment::{DESCRIPTOR, Descriptor};
 use super::slab::{Slab, Slot};
-use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime};
+use super::{INLINE_MAX, Overflow, PublisherOptions, lifetime, orphans};
 use crate::domain::layout::{Kind, ObjectId};
 use crate::domain::waiter::{Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
@@ -108,7 +108,7 @@ impl Publisher {
     fn open_checked(domain: Domain, topic: &str, options: &PublisherOptions) -> Result<Publisher> {
         let capacity = record::round_capacity(options.capacity, "capacity")?;
         lifetime::arrive(&domain);
-        lifetime::check_orphans(&domain, topic)?;
+        orphans::make_way(&domain, topic)?;
         let inner = domain.inner();
         let id = inner.new_id();
         let mut waiter = Waiter::new(&inner.directory(Directory::Bells), id, inner.access())?;

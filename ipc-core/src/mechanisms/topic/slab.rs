@@ -310,6 +310,13 @@ impl Slab {
         idle && self.segments.values().map(|held| held.segment.slots - held.free).sum::<usize>() == mine
     }
 
+    /// Whether every slot in use waits for a reader that stands at `position`.
+    pub fn is_withheld(&self, position: u64) -> bool {
+        let is_behind = |class: &Class| class.used.front().is_none_or(|oldest| oldest.position >= position);
+        self.classes.values().all(|class| class.pinned.is_empty() && is_behind(class))
+            && self.classes.values().any(|class| !class.used.is_empty())
+    }
+
     /// How many slots are pinned by readers, for messages.
     pub fn pinned(&self) -> usize {
         self.classes.values().map(|class| class.pinned.len()).sum()

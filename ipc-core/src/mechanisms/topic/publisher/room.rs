@@ -24,6 +24,7 @@ impl Publisher {
         if self.writer.needed_claim(bytes) <= self.safe || self.try_room(bytes)? {
             return Ok(());
         }
+        self.check_own(patience, |publisher, own| own < publisher.writer.needed_claim(bytes))?;
         self.wait_for_room(patience, &mut |publisher| publisher.try_room(bytes))
     }
 
@@ -55,6 +56,7 @@ impl Publisher {
         if self.options.overflow == Overflow::DropOldest {
             return Err(self.all_pinned());
         }
+        self.check_own(patience, |publisher, own| publisher.slab.is_withheld(own))?;
         let mut taken = None;
         self.wait_for_room(patience, &mut |publisher| {
             taken = publisher.try_slot(length)?;
@@ -125,27 +127,33 @@ impl Publisher {
         }
         let Patience::Until(deadline) = patience else {
             if self.waiter.is_evented() && self.settle()?.is_some() {
-                self.peers.forget_dead();
+                self.tidy()?;
             }
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
         };
         let blocked = &self.shared.map.head().blocked;
         blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        if deadline.remaining().is_none() {
-            self.check_own_laggard()?;
-        }
         wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     /// To wait without a deadline for a subscriber that only this thread could let read on is to wait for ever. With
     /// other threads about, nobody can tell: they may be about to use it.
-    fn check_own_laggard(&mut self) -> Result<()> {
-        if self.slab.pinned() > 0 || !process::single_threaded() {
+    fn check_own(
+        &mut self,
+        patience: &Patience,
+        is_withheld: impl FnOnce(&Publisher, u64) -> bool,
+    ) -> Result<()> {
+        let endless = matches!(patience, Patience::Until(deadline) if deadline.remaining().is_none());
+        if !endless || self.options.overflow != Overflow::Block || !process::single_threaded() {
             return Ok(());
         }
-        let Some(own) = self.peers.own_laggard(self.writer.head()) else { return Ok(()) };
+        self.peers.forget_dead();
+        let own = self.peers.slowest_own();
+        if !is_withheld(self, own) {
+            return Ok(());
+        }
         let text = format!(
-            "topic '{}': no room, and the subscriber that is behind ({own}) is of this process, which has one thread: it cannot read while this call waits; read first, or use overflow drop_oldest",
+            "topic '{}': no room, and a subscriber of this process, which has one thread, is behind: it cannot read while this call waits; read first, or use overflow drop_oldest",
             self.topic
         );
         Err(Error::new(ErrorKind::WouldBlock, text))
@@ -174,7 +182,9 @@ impl Sleeper for Publisher {
     }
 
     fn tidy(&mut self) -> Result<()> {
-        self.peers.forget_dead();
+        if self.peers.forget_dead() > 0 {
+            self.waiter.watch_only(|owner| self.peers.has_owner(owner));
+        }
         Ok(())
     }
 

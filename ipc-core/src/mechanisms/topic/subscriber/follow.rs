@@ -14,6 +14,7 @@ use crate::sys::atomic::{Ordering, fence as full_fence};
 use crate::sys::{fence, file};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::path::Path;
 use std::sync::Arc;
 
 /// One publisher's ring.
@@ -66,6 +67,12 @@ impl Hasher for OwnNumber {
     }
 }
 
+/// When a ring was linked, by the generation of publishers, if it has said so yet.
+fn born(path: &Path) -> Option<u64> {
+    let head = open_head(path, Kind::Publisher).ok()?;
+    Some(head.at::<RingHead>(0).born.load(Ordering::Acquire)).filter(|born| *born != 0)
+}
+
 impl Subscriber {
     /// Attaches to rings that appeared and lets go of those that are finished. A ring that is damaged, or one
     /// too many, is told of once, when all others have been attached.
@@ -80,17 +87,22 @@ impl Subscriber {
                 .map_err(|e| e.of("subscriber", self.pattern.as_str()))?;
             self.passed_over.retain(|id| entries.iter().any(|listed| listed.id == *id));
             let known = |id| self.passed_over.contains(&id) || self.sources.iter().any(|s| s.id == id);
-            let fresh: Vec<_> =
+            let mut fresh: Vec<_> =
                 entries.iter().filter(|l| !known(l.id) && self.pattern.matches(&l.name)).cloned().collect();
+            if self.sources.len() + fresh.len() > MAX_RINGS {
+                // Not all may find a place: the oldest first, so that one word tells which we have come round to.
+                fresh.sort_by_cached_key(|listed| born(&listed.path).unwrap_or(u64::MAX));
+            }
             (generation, fresh)
         };
+        let mut came_round = generation;
         if self.crowded {
             // What ended meanwhile makes room.
             self.tidy()?;
             self.crowded = false;
         }
         let mut told = None;
-        for listed in fresh {
+        for (i, listed) in fresh.iter().enumerate() {
             match self.attach(listed.id, &listed.name, &listed.path) {
                 Ok(()) => {}
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
@@ -99,6 +111,8 @@ impl Subscriber {
                     told = Some(e);
                 }
                 Err(e) if self.crowded => {
+                    let first = fresh[i..].iter().map(|listed| born(&listed.path).unwrap_or(0)).min();
+                    came_round = generation.min(first.unwrap_or(0).saturating_sub(1));
                     told = Some(e);
                     break;
                 }
@@ -106,15 +120,13 @@ impl Subscriber {
             }
         }
         self.generation = Some(generation);
-        if !self.crowded {
-            // O1: every ring there is by then has its cursor, or is none of ours.
-            self.shared.head().seen.store(generation, Ordering::Release);
-        }
+        // O1: every ring there is by then has its cursor, or is none of ours.
+        self.shared.head().seen.fetch_max(came_round, Ordering::Release);
         self.tidy()?;
         told.map_or(Ok(()), |e| Err(e.of("subscriber", self.pattern())))
     }
 
-    pub(super) fn attach(&mut self, id: ObjectId, topic: &str, path: &std::path::Path) -> Result<()> {
+    pub(super) fn attach(&mut self, id: ObjectId, topic: &str, path: &Path) -> Result<()> {
         let domain = self.domain.clone();
         let inner = domain.inner();
         let map = match RingMap::open(path, Kind::Publisher) {
@@ -161,7 +173,7 @@ impl Subscriber {
 
     /// A ring of which only the remnant is left was finished and dropped before we came round to it: if we were
     /// expected there, all of it was missed.
-    fn note_remnant(&mut self, id: ObjectId, path: &std::path::Path) -> Result<()> {
+    fn note_remnant(&mut self, id: ObjectId, path: &Path) -> Result<()> {
         let map = open_head(path, Kind::Publisher)?;
         let head: &RingHead = map.at(0);
         if standing(head, true, self.shared.id.0).1 {
