@@ -102,7 +102,7 @@ mod tests {
             assert_eq!(schema.check(content, b"{\"id\": 1}").unwrap_err().kind(), ErrorKind::Decode);
         }
         assert_eq!(schema.check(Content::Json, b"{").unwrap_err().kind(), ErrorKind::Decode);
-        assert_eq!(schema.check(Content::MessagePack, b"\x81\xa2id\x01").is_ok(), true);
+        assert!(schema.check(Content::MessagePack, b"\x81\xa2id\x01").is_ok());
         assert_eq!(
             schema.check(Content::MessagePack, b"\x81\xa2id\x01\xc1").unwrap_err().kind(),
             ErrorKind::Decode
