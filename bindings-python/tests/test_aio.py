@@ -56,6 +56,11 @@ def test_iteration_and_waiting() -> None:
         await sender
         assert seen == list(range(300))
         assert repr(sub).startswith("<axonic.aio.Subscriber ")
+        assert (pub.stats().published, sub.stats().received, sub.stats().missed) == (300, 300, 0)
+        async with ax.ring_producer("r") as producer, ax.ring_consumer("r") as consumer:
+            await producer.push(b"x")
+            assert (producer.stats().messages, consumer.stats().pending_bytes) == (1, 64)
+            assert await consumer.pop() == b"x"
 
     run(main)
 

@@ -25,8 +25,11 @@ from ._native import (
     DisconnectedError,
     InvalidArgumentError,
     Message,
+    PublisherStats,
     Region,
+    RingStats,
     Sample,
+    SubscriberStats,
     TimeoutError,
     WouldBlockError,
 )
@@ -183,6 +186,10 @@ class Publisher(_Handle, Generic[T]):
         """The topic it publishes on."""
         return self.sync.topic
 
+    def stats(self) -> PublisherStats:
+        """Counters since it was opened."""
+        return self.sync.stats()
+
     async def publish(
         self,
         value: T | _Readable,
@@ -260,6 +267,10 @@ class Subscriber(_Handle, Generic[T]):
         """The topic or pattern it receives."""
         return self.sync.pattern
 
+    def stats(self) -> SubscriberStats:
+        """Counters since it was opened."""
+        return self.sync.stats()
+
     async def receive(self, timeout: float | None = None) -> Message[T]:
         """The next message, a copy."""
         return await self._ready.until(self.sync.try_receive, timeout, self._awaited())
@@ -298,6 +309,10 @@ class RingProducer(_Handle):
 
     sync: _native.RingProducer
 
+    def stats(self) -> RingStats:
+        """Counters of the ring."""
+        return self.sync.stats()
+
     async def push(self, data: _Readable, timeout: float | None = None) -> None:
         """Send a copy of `data`, waiting for room."""
         awaited = f"ring producer {self.sync.name!r}: no room for the message"
@@ -308,6 +323,10 @@ class RingConsumer(_Handle):
     """The receiving end of a ring. Made by `Domain.ring_consumer`."""
 
     sync: _native.RingConsumer
+
+    def stats(self) -> RingStats:
+        """Counters of the ring."""
+        return self.sync.stats()
 
     async def pop(self, timeout: float | None = None) -> bytes:
         """The next message, a copy."""

@@ -259,10 +259,7 @@ impl Participants {
         // A child made by raw clone keeps its dead parent's lock: believe the process, where the
         // pid is one of our namespace.
         self.entry(id.slot).tenancy.is_alive(id.epoch, self.namespace, locked, |pid, started| {
-            match process::start_time(pid) {
-                Some(now) => now == started && !zombie(pid),
-                None => !matches!(PidFd::open(pid), Ok(None)),
-            }
+            process::start_time(pid).is_none_or(|now| now == started) && !has_exited(pid)
         })
     }
 
@@ -331,7 +328,11 @@ impl Participants {
     }
 }
 
-/// A process that exited but was not waited for holds no lock and will do nothing more.
-fn zombie(pid: u32) -> bool {
-    matches!(PidFd::open(pid), Ok(Some(fd)) if fd.exited())
+/// Whether a process has exited, be it that nobody has waited for it yet, or that somebody does this instant.
+fn has_exited(pid: u32) -> bool {
+    match PidFd::open(pid) {
+        Ok(process) => process.is_none_or(|process| process.exited()),
+        // Not to be found out now.
+        Err(_) => false,
+    }
 }

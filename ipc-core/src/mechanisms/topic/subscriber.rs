@@ -5,7 +5,7 @@ mod take;
 
 use super::cursor::SubscriberShared;
 use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
-use super::{INLINE_MAX, SubscriberOptions, lifetime};
+use super::{INLINE_MAX, SubscriberOptions, lifetime, orphans};
 use crate::domain::layout::ObjectId;
 use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
@@ -163,7 +163,9 @@ impl Subscriber {
         match subscriber.refresh() {
             // Somebody's damaged ring is no reason not to read all others; the first receive tells of it.
             Err(e) if e.is_damage() => {
-                subscriber.passed_over.clear();
+                let publishers = inner.directory(Directory::Publishers);
+                // A remnant was counted; it is not counted again.
+                subscriber.passed_over.retain(|id| orphans::is_remnant(&publishers.join(id.to_string())));
                 subscriber.generation = None;
             }
             other => other?,
