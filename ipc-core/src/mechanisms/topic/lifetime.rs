@@ -1,7 +1,8 @@
 //! What stays after its maker is gone, and who takes it away.
 //!
 //! A ring stays while its publisher lives, and then while some live subscriber still has to read
-//! from it (or for good with `retain`); `orphans` sees to it that they are not too many. A subscriber's page and all bells go with their owner.
+//! from it (or for good with `retain`); `orphans` sees to it that they are not too many. A subscriber's page
+//! and all bells go with their owner.
 
 use super::cursor::{NOWHERE, SubscriberHead};
 use super::orphans::{PASSING, is_remnant};
@@ -169,9 +170,10 @@ fn is_kept(living: &mut Living<'_>, id: ObjectId, path: &Path) -> bool {
     match RingMap::open(path, Kind::Publisher) {
         Ok(map) => is_map_kept(living, id, &Arc::new(map)),
         // Gone, or a remnant: who has a cursor holds what it reads and needs no file.
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            open_head(path, Kind::Publisher).is_ok_and(|head| is_owed(living, id, head.at(0), &|_| true))
-        }
+        Err(e) if e.kind() == ErrorKind::NotFound => match open_head(path, Kind::Publisher) {
+            Ok(head) => is_owed(living, id, head.at(0), &|_| true),
+            Err(e) => is_unknown(&e),
+        },
         Err(e) => is_unknown(&e),
     }
 }
