@@ -38,6 +38,20 @@ export class AxonicError extends Error {
 /** The core's error table, in the order of its stable numbers. */
 export const errors: readonly { readonly number: number, readonly name: ErrorKind, readonly code: ErrorCode }[]
 
+/**
+ * What is told to a logger, by the names of `console`'s methods. `debug`: what was opened and closed,
+ * who met whom. `info`: somebody died, leftovers were removed. `warn`: something was lost or could
+ * not be done.
+ */
+export type LogLevel = 'debug' | 'info' | 'warn'
+
+/**
+ * Lets `logger` hear what happens beside the answers of this thread's calls: `setLogger((level,
+ * message) => console[level](message))`. It is called in a microtask after the call, so it may use
+ * the library. null: nobody, as in the beginning. Each thread (main or Worker) has its own.
+ */
+export function setLogger(logger: ((level: LogLevel, message: string) => void) | null): void
+
 /** How long a wait may take. */
 export interface WaitOptions {
   /** Milliseconds; without it a wait has no end. Running out rejects with AXONIC_TIMEOUT. */

@@ -106,6 +106,16 @@ typedef enum axonic_error_kind {
     AXONIC_ERROR_IO = -22,
 } axonic_error_kind;
 
+/// How much it matters.
+typedef enum axonic_log_level {
+    /// The ordinary course: what was opened and closed, who met whom.
+    AXONIC_LOG_DEBUG = 1,
+    /// What one may want to know: somebody died, leftovers were removed.
+    AXONIC_LOG_INFO = 2,
+    /// Something was lost or could not be done.
+    AXONIC_LOG_WARN = 3,
+} axonic_log_level;
+
 /// What axonic_domain_unlink() removes.
 typedef enum axonic_noun {
     AXONIC_NOUN_TOPIC = 1,
@@ -206,6 +216,11 @@ typedef struct axonic_subscriber axonic_subscriber;
 
 /// Waits for several things at once. Each is known by a token of the caller's choice.
 typedef struct axonic_waitset axonic_waitset;
+
+/// Told what happened: `level` is an axonic_log_level, `text` is valid until it returns. It runs on the thread
+/// whose call it happened in, when that call has its answer, and may call the library except on that call's
+/// handle; what its own calls cause is not told.
+typedef void (*axonic_logger)(int32_t level, const char *text, void *context);
 
 /// Start with AXONIC_DOMAIN_OPTIONS_INIT. NULL or 0 means the default except where said.
 typedef struct axonic_domain_options {
@@ -424,6 +439,12 @@ const char *axonic_version(void);
 
 /// The version of the layout of shared memory: libraries with the same number share domains.
 uint32_t axonic_layout_version(void);
+
+/// Lets `logger` hear, with `context`, what happens beside the answers of calls: who came, who died, what was
+/// removed. NULL: nobody, as in the beginning. There is one for the whole process, called by any thread that calls the
+/// library; another thread may still be in the one before when this returns.
+int axonic_set_logger(axonic_logger logger,
+                      void *context);
 
 /// Attaches to a domain and creates it if needed. `name` NULL or "": AXONIC_DOMAIN from the
 /// environment, else "default". `options` NULL: the defaults.

@@ -14,6 +14,7 @@
 #include "axonic.h"
 #include "axonic/domain.hpp"
 #include "axonic/error.hpp"
+#include "axonic/log.hpp"
 #include "axonic/message.hpp"
 #include "axonic/publisher.hpp"
 #include "axonic/region.hpp"

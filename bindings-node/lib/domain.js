@@ -4,6 +4,7 @@ const { basename } = require('node:path')
 const native = require('./native.js')
 const { AxonicError, checked, invalid } = require('./error.js')
 const internal = require('./internal.js')
+const { deliver } = require('./log.js')
 const { ABANDON } = internal
 const { Publisher } = require('./publisher.js')
 const { Region } = require('./region.js')
@@ -16,6 +17,7 @@ const open = new Set()
 /** `process.exit()` runs no finalizers: without this, peers would wait for the kernel to tell. */
 function closeAll () {
   for (const reference of open) reference.deref()?.close()
+  deliver()
 }
 
 class Domain {

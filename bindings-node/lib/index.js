@@ -2,6 +2,7 @@
 
 const { AxonicError, errors } = require('./error.js')
 const { Domain, open } = require('./domain.js')
+const { setLogger } = require('./log.js')
 const { Message } = require('./message.js')
 const { Publisher } = require('./publisher.js')
 const { Region, regionFromFd, sealedRegion } = require('./region.js')
@@ -22,5 +23,6 @@ module.exports = {
   errors,
   open,
   regionFromFd,
-  sealedRegion
+  sealedRegion,
+  setLogger
 }

@@ -58,6 +58,14 @@ export interface ErrorRow {
   code: string
 }
 
+/** One thing that happened. */
+export interface LogRecord {
+  /** `debug`, `info` or `warn`. */
+  level: string
+  /** The noun, its name, what happened. */
+  message: string
+}
+
 /** One payload of `publishMany`. */
 export interface PayloadItem {
   /** Its bytes. */
@@ -393,3 +401,9 @@ export function msgpackToJson(msgpack: Uint8Array): Buffer
 
 /** The class to throw: `new Class(kindName, message)`. */
 export function setErrorClass(constructor: new (kind: string, message: string) => Error): void
+
+/** From now on records of this thread are kept for `take_log`, and `wake` is called for each; once per environment. */
+export function startLog(wake: () => void): void
+
+/** What happened on this thread since the last time. */
+export function takeLog(): Array<LogRecord>

@@ -3,7 +3,7 @@
 //! It holds no logic. The facade in `lib/` gives the nouns their JavaScript face (promises,
 //! iteration, values); this crate gives the facade calls that never wait. One file per noun; beside
 //! them `poll` (waiting in the event loop), `call` (cheap bound functions), `memory` (scratch and
-//! scoped views), `content` and `options` (conversions), `error` and `cli`.
+//! scoped views), `content` and `options` (conversions), `error`, `log` and `cli`.
 //!
 //! Every object belongs to the thread of the environment that made it, as Node-API demands.
 
@@ -15,6 +15,7 @@ mod cli;
 mod content;
 mod domain;
 mod error;
+mod log;
 mod memory;
 mod options;
 mod poll;

@@ -11,6 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::error::OrRaise;
+use crate::log::detached;
 use crate::message::lock;
 use crate::publisher::PyPublisher;
 use crate::region::PyRegion;
@@ -42,7 +43,7 @@ impl Home {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.core.close());
+        detached(py, || self.core.close());
         let held = std::mem::take(&mut *lock(&self.held));
         held.iter().filter_map(Weak::upgrade).try_for_each(|handle| handle.let_go(py))
     }
@@ -130,7 +131,7 @@ impl PyDomain {
             participant_quota,
             label,
         };
-        let core = py.detach(|| axonic::Domain::open_with(options)).or_raise(py)?;
+        let core = detached(py, || axonic::Domain::open_with(options)).or_raise(py)?;
         Ok(PyDomain { home: Arc::new(Home { core, views: Views::root(), held: Mutex::default() }) })
     }
 
@@ -189,7 +190,7 @@ impl PyDomain {
             schema: schema_argument(py, schema)?,
             wait: wait_argument(py, wait)?,
         };
-        let core = py.detach(|| self.home.core.publisher(topic, &options)).or_raise(py)?;
+        let core = detached(py, || self.home.core.publisher(topic, &options)).or_raise(py)?;
         Ok(PyPublisher::new(core, options, r#type, &self.home))
     }
 
@@ -217,7 +218,7 @@ impl PyDomain {
             schema: schema_argument(py, schema)?,
             wait: wait_argument(py, wait)?,
         };
-        let core = py.detach(|| self.home.core.subscriber(pattern, &options)).or_raise(py)?;
+        let core = detached(py, || self.home.core.subscriber(pattern, &options)).or_raise(py)?;
         Ok(PySubscriber::new(core, options, r#type, &self.home))
     }
 
@@ -231,7 +232,7 @@ impl PyDomain {
             ("open", Create::Open),
         ];
         let options = RegionOptions { size, create: choice(py, "create", create, known)? };
-        let core = py.detach(|| self.home.core.region(name, &options)).or_raise(py)?;
+        let core = detached(py, || self.home.core.region(name, &options)).or_raise(py)?;
         Ok(PyRegion::named(core, &self.home))
     }
 
@@ -245,7 +246,7 @@ impl PyDomain {
         wait: &str,
     ) -> PyResult<PyRingProducer> {
         let options = ring_options(py, capacity, wait)?;
-        let core = py.detach(|| self.home.core.ring_producer(name, &options)).or_raise(py)?;
+        let core = detached(py, || self.home.core.ring_producer(name, &options)).or_raise(py)?;
         Ok(PyRingProducer::new(core, name, options, &self.home))
     }
 
@@ -259,7 +260,7 @@ impl PyDomain {
         wait: &str,
     ) -> PyResult<PyRingConsumer> {
         let options = ring_options(py, capacity, wait)?;
-        let core = py.detach(|| self.home.core.ring_consumer(name, &options)).or_raise(py)?;
+        let core = detached(py, || self.home.core.ring_consumer(name, &options)).or_raise(py)?;
         Ok(PyRingConsumer::new(core, name, options, &self.home))
     }
 
@@ -269,7 +270,7 @@ impl PyDomain {
     fn unlink(&self, py: Python<'_>, noun: &str, name: &str) -> PyResult<()> {
         let known = [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring)];
         let noun = choice(py, "noun", noun, known)?;
-        py.detach(|| self.home.core.unlink(noun, name)).or_raise(py)
+        detached(py, || self.home.core.unlink(noun, name)).or_raise(py)
     }
 
     /// Leaves the domain and closes every handle made from this object; closing again does nothing.

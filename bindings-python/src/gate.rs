@@ -21,6 +21,7 @@ use axonic::{Error, ErrorKind};
 use pyo3::prelude::*;
 
 use crate::error::raise;
+use crate::log::{deliver, detached};
 
 /// The longest time a thread waits without looking at signals.
 const SLICE: Duration = Duration::from_millis(100);
@@ -158,14 +159,24 @@ impl<T: Send> Handle<T> {
     /// One attached try: `None` when another thread has the handle or the handle is closed. For the
     /// fast paths, which fall back to [`Handle::enter`].
     #[inline]
-    pub fn quick<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+    pub fn quick<R>(&self, py: Python<'_>, f: impl FnOnce(&mut T) -> R) -> Option<R> {
+        let result = self.quick_within(f);
+        deliver(py);
+        result
+    }
+
+    /// The same within a call on another handle, at whose end it is told what happened in this one.
+    #[inline]
+    pub fn quick_within<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.attempt(|value| value.as_mut().map(f)).flatten()
     }
 
     /// Runs a call that does not wait; only another thread inside the handle can delay it.
     pub fn with<R>(&self, py: Python<'_>, mut f: impl FnMut(&mut T) -> R) -> PyResult<R> {
         loop {
-            match self.attempt(|value| value.as_mut().map(&mut f)) {
+            let attempt = self.attempt(|value| value.as_mut().map(&mut f));
+            deliver(py);
+            match attempt {
                 Some(Some(result)) => return Ok(result),
                 Some(None) => return Err(raise(py, self.closed())),
                 None => self.contended(py, SLICE)?,
@@ -217,7 +228,7 @@ impl<T: Send> Handle<T> {
     ) -> PyResult<Option<R>> {
         loop {
             let slice = patience.slice();
-            match py.detach(|| self.attempt(|value| value.as_mut().map(|value| step(value, slice)))) {
+            match detached(py, || self.attempt(|value| value.as_mut().map(|value| step(value, slice)))) {
                 None => self.contended(py, slice)?,
                 Some(None) => return Err(raise(py, self.closed())),
                 Some(Some(Ok(Some(result)))) => return Ok(Some(result)),
@@ -245,7 +256,7 @@ impl<T: Send> Handle<T> {
         loop {
             match self.attempt(Option::take) {
                 Some(value) => {
-                    py.detach(|| drop(value));
+                    detached(py, || drop(value));
                     return Ok(());
                 }
                 None => self.contended(py, SLICE)?,

@@ -10,6 +10,7 @@ mod domain;
 mod error;
 mod gate;
 mod loan;
+mod log;
 mod message;
 mod publisher;
 mod region;
@@ -33,6 +34,7 @@ fn forked() {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     error::register(module)?;
+    log::register(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<domain::PyDomain>()?;
     module.add_class::<publisher::PyPublisher>()?;

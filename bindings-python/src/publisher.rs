@@ -63,7 +63,7 @@ impl PyPublisher {
 
     fn send(&self, py: Python<'_>, payload: &Payload<'_>, patience: Patience) -> PyResult<()> {
         if payload.data.len() <= QUICK {
-            match self.handle.quick(|core| core.try_send(payload)) {
+            match self.handle.quick(py, |core| core.try_send(payload)) {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => return Err(raise(py, error)),
                 _ => {}

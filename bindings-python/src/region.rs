@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyTuple};
 use crate::buffer::{self, Block, Layout};
 use crate::domain::{Home, leave};
 use crate::error::{OrRaise, invalid, raise};
+use crate::log::detached;
 use crate::message::lock;
 use crate::value;
 use crate::views::{Views, in_use};
@@ -167,7 +168,7 @@ impl PyRegion {
         }
         let core = state.core.take();
         drop(state);
-        py.detach(|| drop(core));
+        detached(py, || drop(core));
         Ok(())
     }
 

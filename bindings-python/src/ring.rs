@@ -139,7 +139,7 @@ impl PyRingProducer {
         let bytes = source.data();
         if bytes.len() <= QUICK
             && let Some(Ok(())) =
-                self.end.lender.handle.quick(|core| self.end.whole().and_then(|()| core.try_push(bytes)))
+                self.end.lender.handle.quick(py, |core| self.end.whole().and_then(|()| core.try_push(bytes)))
         {
             return Ok(());
         }
@@ -277,7 +277,7 @@ impl PyRingConsumer {
     fn pop<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyBytes>> {
         let patience = Patience::new(py, timeout)?;
         if let Some(Some(bytes)) =
-            self.end.lender.handle.quick(|core| self.take(py, core)).transpose().or_raise(py)?
+            self.end.lender.handle.quick(py, |core| self.take(py, core)).transpose().or_raise(py)?
         {
             return Ok(bytes);
         }

@@ -173,7 +173,7 @@ impl PySubscriber {
     /// Adds messages that are there already, until there are `room`.
     fn drain(&self, py: Python<'_>, into: &mut Vec<Py<PyMessage>>, room: usize) -> PyResult<()> {
         loop {
-            let taken = self.handle.quick(|core| self.drain_small(py, core, into, room));
+            let taken = self.handle.quick(py, |core| self.drain_small(py, core, into, room));
             // Taken or closed: whoever asked finds out by waiting.
             let Some(taken) = taken else { return Ok(()) };
             match taken.or_raise(py)? {
@@ -235,7 +235,7 @@ impl PySubscriber {
         self.raise_owed()?;
         let taken = match self
             .handle
-            .quick(|core| self.take(py, core, &mut self.topics()))
+            .quick(py, |core| self.take(py, core, &mut self.topics()))
             .transpose()
             .or_raise(py)?
         {
@@ -287,7 +287,7 @@ impl PySubscriber {
     fn borrow(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PySample> {
         let patience = Patience::new(py, timeout)?;
         self.raise_owed()?;
-        let sample = match self.handle.quick(|core| core.try_borrow()).transpose().or_raise(py)? {
+        let sample = match self.handle.quick(py, |core| core.try_borrow()).transpose().or_raise(py)? {
             Some(Some(sample)) => sample,
             _ => self.handle.enter(py, patience, Some(NOTHING), |core, slice| core.borrow(Some(slice)))?,
         };

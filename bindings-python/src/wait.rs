@@ -63,7 +63,7 @@ impl PyWaitSet {
         add: impl Fn(&mut WaitSet, &mut T) -> axonic::Result<()>,
     ) -> PyResult<()> {
         loop {
-            match self.handle.with(py, |set| source.quick(|core| add(set, core)))? {
+            match self.handle.with(py, |set| source.quick_within(|core| add(set, core)))? {
                 Some(added) => return added.or_raise(py),
                 None => source.with(py, |_| ())?,
             }

@@ -1,5 +1,6 @@
 //! Codes, the message of the last failure, versions, and the gate every exported function goes through.
 
+use crate::log;
 use axonic::{Error, ErrorKind};
 use std::any::Any;
 use std::cell::RefCell;
@@ -107,7 +108,8 @@ impl fmt::Debug for Failure {
 }
 
 /// The last failure of this thread; its text is made when somebody asks for it.
-struct Last {
+#[derive(Default)]
+pub(crate) struct Last {
     failure: Option<Failure>,
     text: Option<CString>,
 }
@@ -123,6 +125,15 @@ fn remember(failure: Failure) -> c_int {
     code
 }
 
+/// The last failure, out of the way of calls that come between it and who asks for it.
+pub(crate) fn set_aside() -> Last {
+    LAST.try_with(RefCell::take).unwrap_or_default()
+}
+
+pub(crate) fn put_back(last: Last) {
+    let _ = LAST.try_with(|place| place.replace(last));
+}
+
 fn panicked(payload: &(dyn Any + Send)) -> Failure {
     let what = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
         (Some(text), _) => text,
@@ -135,11 +146,13 @@ fn panicked(payload: &(dyn Any + Send)) -> Failure {
 /// Runs the body of an exported function: a failure becomes a code and this thread's message, and
 /// no panic crosses into C.
 pub(crate) fn enter(body: impl FnOnce() -> Outcome<()>) -> c_int {
-    match catch_unwind(AssertUnwindSafe(body)) {
+    let code = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => 0,
         Ok(Err(failure)) => remember(failure),
         Err(payload) => remember(panicked(&*payload)),
-    }
+    };
+    log::deliver();
+    code
 }
 
 /// As `enter` for functions that return what they found, or `none` when they fail.
@@ -172,7 +185,7 @@ pub extern "C" fn axonic_last_error_message() -> *const c_char {
     text.ok().and_then(Result::ok).flatten().unwrap_or(c"".as_ptr())
 }
 
-fn without_nul(text: String) -> CString {
+pub(crate) fn without_nul(text: String) -> CString {
     CString::new(text.replace('\0', "\u{fffd}")).unwrap_or_default()
 }
 

@@ -22,6 +22,8 @@ mod handle;
 
 pub mod error;
 
+pub mod log;
+
 pub mod domain;
 
 pub mod message;

@@ -32,6 +32,8 @@ mod error;
 #[cfg(not(loom))]
 mod inspect;
 #[cfg(not(loom))]
+pub mod log;
+#[cfg(not(loom))]
 mod mechanisms;
 mod name;
 #[cfg(not(loom))]

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime::{Living, is_finished, remove_ring};
 use crate::name::check_name;
 use crate::sys::file;
+use tracing::info;
 
 impl Domain {
     /// Removes a region, or what finished publishers of a topic or the ends of a ring left behind. Fails with
@@ -23,7 +24,9 @@ impl Domain {
             Noun::Region => unlink_file(&domain, Directory::Regions, what, name),
             Noun::Ring if crate::mechanisms::ring::unlink(&domain, name)? => Ok(()),
             Noun::Ring => Err(not_found(&domain, what, name)),
-        }
+        }?;
+        info!("{what} '{name}': unlinked from domain '{}'", domain.name());
+        Ok(())
     }
 }
 

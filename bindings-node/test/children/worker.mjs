@@ -2,11 +2,12 @@
 
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads'
 import { fileURLToPath } from 'node:url'
-import { open } from '../../index.mjs'
+import { open, setLogger } from '../../index.mjs'
 
 const WAYS = ['idle', 'exit', 'throw', 'terminate', 'borrowing', 'closing', 'leaving']
 
 async function inside () {
+  setLogger(() => {})
   const ax = open('workers')
   const sub = ax.subscriber('t')
   const pub = ax.publisher('t', { overflow: 'block', capacity: 65_536 })

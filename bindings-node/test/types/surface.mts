@@ -1,6 +1,6 @@
 // What the types must accept, what they must know, and what they must refuse.
 
-import axonic, { AxonicError, WaitSet, errors, open, regionFromFd, sealedRegion } from 'axonic'
+import axonic, { AxonicError, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
 import type {
   ArrayOf, Attributes, BorrowedMessage, Domain, ErrorCode, Message, Publisher, Region, RingConsumer, RingProducer,
   Shaped, Subscriber, TensorInfo
@@ -84,6 +84,10 @@ export async function surface (): Promise<void> {
   same<typeof region.buffer, Buffer>(true)
   region.write(0, region.read(0, 1))
   sealedRegion(Buffer.alloc(1)).fd satisfies number
+  setLogger((level, message) => console[level](message))
+  setLogger(null)
+  // @ts-expect-error: there is no such level
+  setLogger((level) => level === 'fatal')
   regionFromFd(3).close()
   const producer: RingProducer = ax.ringProducer('r', { capacity: 1 })
   await producer.pushAsync(Buffer.alloc(1), { timeout: 1 })

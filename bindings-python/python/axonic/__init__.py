@@ -8,7 +8,8 @@
         print(sub.receive(timeout=1).value)
 
 Times are seconds. Handles may be shared by threads, are context managers, pickle by name and work
-after a fork. Importing starts nothing: no thread, no signal handler, no log output.
+after a fork. Importing starts nothing: no thread, no signal handler, no log output. What happens
+beside the answers of calls (who came, who died, what was removed) goes to `logging.getLogger("axonic")`.
 """
 
 from __future__ import annotations

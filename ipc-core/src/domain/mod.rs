@@ -22,6 +22,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use tracing::{debug, warn};
 
 pub(crate) use open::{Place, find};
 pub use open::{domains, domains_in, runtime_dir};
@@ -145,6 +146,11 @@ impl Domain {
             options,
             place,
         };
+        debug!(
+            "domain '{}': joined as participant {me}, in {}",
+            inner.place.name,
+            inner.place.path.display()
+        );
         Ok(Domain { inner: Arc::new(inner) })
     }
 
@@ -208,6 +214,7 @@ impl Domain {
         if let Some(reopened) = self.inner.reopened.get() {
             return reopened.current();
         }
+        debug!("domain '{}': opened anew in a forked child", self.name());
         let fresh = Domain::open_with(self.inner.options.clone())?;
         self.inner.reopened.get_or_init(|| fresh).current()
     }
@@ -240,6 +247,7 @@ impl Inner {
     fn leave(&self) {
         if !self.forked() && !self.left.swap(true, Ordering::AcqRel) {
             open::leave(&self.place, &self.participants, self.me, self.collector.get().copied());
+            debug!("domain '{}': participant {} left", self.place.name, self.me);
         }
     }
 
@@ -247,8 +255,14 @@ impl Inner {
     /// everything; `collect` runs when this is the last participant to leave.
     pub fn arrive(&self, collect: open::Collector, sweep: impl FnOnce() -> Result<()>) {
         self.collector.get_or_init(|| collect);
-        if !self.swept.swap(true, Ordering::AcqRel) && sweep().is_err() {
+        if !self.swept.swap(true, Ordering::AcqRel)
+            && let Err(e) = sweep()
+        {
             self.swept.store(false, Ordering::Release);
+            warn!(
+                "domain '{}': what the dead left could not all be looked at, the next object opened looks again: {e}",
+                self.place.name
+            );
         }
     }
 

@@ -25,6 +25,7 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use tracing::info;
 
 /// Participants of a new domain unless asked otherwise.
 pub const DEFAULT_MAX_PARTICIPANTS: u32 = 1024;
@@ -55,6 +56,14 @@ struct Entry {
     /// [`REGISTERED`], [`NO_BARRIER`].
     flags: AtomicU64,
     label: SharedName,
+}
+
+impl Entry {
+    /// What is told of a tenant that died.
+    fn obituary(&self, id: ParticipantId) -> String {
+        let pid = self.tenancy.pid.load(Ordering::Relaxed);
+        format!("participant {id} ('{}', process {pid}) died", self.label.read())
+    }
 }
 
 /// The process registered for membarrier: its writers do not fence, sleepers must (W1).
@@ -186,6 +195,7 @@ impl Participants {
             }
             let entry = self.entry(slot);
             let tenancy = &entry.tenancy;
+            let dead = tenancy.tenant().map(|epoch| entry.obituary(ParticipantId { slot, epoch }));
             let epoch = tenancy.claim(MAX_EPOCH);
             tenancy.pid.store(u64::from(process::pid()), Ordering::Relaxed);
             tenancy.namespace.store(self.namespace, Ordering::Relaxed);
@@ -195,6 +205,7 @@ impl Participants {
             entry.flags.store(barrier | if fence::register() { REGISTERED } else { 0 }, Ordering::Relaxed);
             entry.label.write(label);
             tenancy.settle(epoch);
+            dead.iter().for_each(|died| info!("domain '{domain}': {died}"));
             return Ok(Some(ParticipantId { slot, epoch }));
         }
         if self.is_removed() || (0..self.slots).any(|slot| !self.entry(slot).tenancy.is_settled()) {
@@ -315,16 +326,20 @@ impl Participants {
         }
     }
 
-    /// Frees the entry of a dead participant, so that it is no longer listed. Taking its lock proves
-    /// that nobody has it; our own lock, which we could take again and would then give back, is left alone.
-    pub fn bury(&self, id: ParticipantId, me: ParticipantId) {
-        if id.slot < self.slots
-            && id.slot != me.slot
-            && matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true))
+    /// Frees the entry of a dead participant, so that it is no longer listed, and says who it was. Taking its lock
+    /// proves that nobody has it; our own lock, which we could take again and would then give back, is left alone.
+    pub fn bury(&self, id: ParticipantId, me: ParticipantId) -> Option<String> {
+        if id.slot >= self.slots
+            || id.slot == me.slot
+            || !matches!(lock::try_lock(self.fd.as_fd(), u64::from(id.slot)), Ok(true))
         {
-            self.entry(id.slot).tenancy.vacate(id.epoch);
-            lock::unlock(self.fd.as_fd(), u64::from(id.slot));
+            return None;
         }
+        let entry = self.entry(id.slot);
+        let died = (entry.tenancy.tenant() == Some(id.epoch)).then(|| entry.obituary(id));
+        entry.tenancy.vacate(id.epoch);
+        lock::unlock(self.fd.as_fd(), u64::from(id.slot));
+        died
     }
 }
 

@@ -10,6 +10,7 @@ use crate::sys::mapping::{Mapping, page_size};
 use crate::sys::os_error;
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use tracing::debug;
 
 /// Whether a region may or must exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +52,10 @@ impl Domain {
         check_name("region", name)?;
         let domain = self.current()?;
         lifetime::arrive(&domain);
-        open_or_create(&domain, name, options).map_err(|e| e.of("region", name))
+        let region = open_or_create(&domain, name, options).map_err(|e| e.of("region", name))?;
+        let how = if region.created { "made" } else { "opened" };
+        debug!("region '{name}': {how} it, {} bytes", region.length);
+        Ok(region)
     }
 }
 

@@ -122,6 +122,7 @@ impl RingConsumer {
         if !came || self.taken.is_some() || self.end.peer_is_there() || self.look()? {
             return Ok(());
         }
+        self.end.forget_gone();
         let text = format!(
             "ring '{}': its producer ended and everything it sent was read; wait for another one, or close it",
             self.end.name

@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tracing::{debug, info};
 
 /// Milliseconds until somebody who takes the ring away and comes to no end is called a failure.
 const ATTEMPTS: u32 = 2000;
@@ -40,6 +41,8 @@ pub(super) struct End {
     pub(super) peer: Option<Ringer>,
     /// Whose bell that is; zero before the other end was met. Somebody gone is known, and has none.
     pub(super) known: ObjectId,
+    /// Whose going was told of.
+    mourned: ObjectId,
     /// Its death notice, where there can be one.
     pub(super) peer_death: Option<Arc<Death>>,
     pub(super) light: bool,
@@ -150,6 +153,7 @@ impl End {
             waiter,
             peer: None,
             known: ObjectId(0),
+            mourned: ObjectId(0),
             peer_death: None,
             light,
             domain,
@@ -216,6 +220,7 @@ impl End {
         fence::heavy(true);
         let _ = self.meet();
         self.tell_peer();
+        debug!("ring '{}': opened its {}", self.name, self.role.name());
     }
 
     /// Opens the other end's bell when it is a new one.
@@ -309,6 +314,15 @@ impl End {
     pub(super) fn forget_gone(&mut self) {
         if !self.peer_is_there() {
             self.waiter.unwatch(self.known.owner());
+            if self.mourned != self.known {
+                self.mourned = self.known;
+                info!(
+                    "ring '{}': its {} (participant {}) is gone",
+                    self.name,
+                    self.role.other().name(),
+                    self.known.owner()
+                );
+            }
         }
     }
 
@@ -357,6 +371,7 @@ impl End {
         if let Some(ringer) = &self.peer {
             ringer.ring();
         }
+        debug!("ring '{}': closed its {}", self.name, self.role.name());
     }
 
     /// Removes the ring if nothing is left in it. `false`: the other end is held.

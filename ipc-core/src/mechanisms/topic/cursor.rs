@@ -18,6 +18,7 @@ use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use tracing::debug;
 
 /// Rings one subscriber can follow at a time.
 pub const MAX_RINGS: usize = 1024;
@@ -219,6 +220,7 @@ impl Attached for SubscriberShared {
             if let Ok(pattern) = Pattern::new(&head.pattern.read()) {
                 self.wake_publishers(&pattern);
                 lifetime::collect_finished(&self.domain, &pattern);
+                debug!("subscriber '{}': closed {}", pattern.as_str(), self.id);
             }
         }
         // Another thread may be about to borrow: it pins before this, or learns that it is too late.

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tracing::info;
 
 /// Who lives and who subscribes, found out once per pass. By a participant, or by an onlooker who takes no part.
 pub(crate) struct Living<'a> {
@@ -77,10 +78,12 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
     if !left.is_empty() {
         inner.participants.board().subscribers.raise();
         inner.participants.board().publishers.raise();
+        info!("domain '{}': removed {} files of participants that died", domain.name(), left.len());
     }
     for entry in inner.participants.list(Some(inner.me())) {
         if !entry.alive {
-            inner.participants.bury(entry.id, inner.me());
+            let died = inner.participants.bury(entry.id, inner.me());
+            died.iter().for_each(|died| info!("domain '{}': {died}", domain.name()));
         }
     }
     Ok(left)

@@ -14,6 +14,7 @@ use crate::sys::file;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
+use tracing::warn;
 
 /// Finished publishers of one topic whose rings may wait for a reader.
 const MAX_ORPHANS: usize = 64;
@@ -61,7 +62,7 @@ pub(super) fn make_way(domain: &Domain, topic: &str) -> Result<()> {
             ),
         ));
     }
-    droppable.into_iter().try_for_each(|id| drop_messages(domain, id))
+    droppable.into_iter().try_for_each(|id| drop_messages(domain, topic, id))
 }
 
 fn too_many(topic: &str, what: &str) -> Error {
@@ -79,7 +80,7 @@ fn may_be_dropped(ring: &Listed) -> bool {
 }
 
 /// Drops all that a finished ring holds and leaves its remnant. Whoever has it mapped reads on.
-fn drop_messages(domain: &Domain, id: ObjectId) -> Result<()> {
+fn drop_messages(domain: &Domain, topic: &str, id: ObjectId) -> Result<()> {
     let inner = domain.inner();
     let publishers = inner.directory(Directory::Publishers);
     let path = publishers.join(id.to_string());
@@ -89,9 +90,15 @@ fn drop_messages(domain: &Domain, id: ObjectId) -> Result<()> {
         Ok(remnant) => {
             file::replace(remnant.as_fd(), &publishers.join(format!("{id}{PASSING}")), &path)?;
             remove_beside(inner.place(), id);
+            warn!(
+                "topic '{topic}': over {MAX_ORPHANS} finished publishers wait for a reader; dropped what publisher {id} had left, its readers will see it as missed"
+            );
         }
         // Nobody could read it.
-        Err(e) if e.is_damage() => remove_ring(inner.place(), id),
+        Err(e) if e.is_damage() => {
+            remove_ring(inner.place(), id);
+            warn!("topic '{topic}': removed what publisher {id} had left: {e}");
+        }
         // Somebody was faster.
         Err(e) if e.kind() == ErrorKind::NotFound => {}
         Err(e) => return Err(e),

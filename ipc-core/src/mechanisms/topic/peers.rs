@@ -13,6 +13,7 @@ use crate::sys::file;
 use crate::sys::mapping::Head;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use tracing::info;
 
 struct Peer {
     id: ObjectId,
@@ -221,7 +222,7 @@ impl Peers {
 
     /// Forgets subscribers whose participant died; returns how many.
     pub fn forget_dead(&mut self) -> usize {
-        let inner = self.domain.inner();
+        let (inner, topic) = (self.domain.inner(), &self.topic);
         let before = self.list.len();
         let mut verdicts: Vec<(ParticipantId, bool)> = Vec::new();
         self.list.retain(|peer| {
@@ -231,6 +232,9 @@ impl Peers {
             }
             let alive = inner.is_alive(owner);
             verdicts.push((owner, alive));
+            if !alive {
+                info!("topic '{topic}': participant {owner} died, its subscribers no longer count");
+            }
             alive
         });
         before - self.list.len()

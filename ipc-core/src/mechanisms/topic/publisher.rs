@@ -26,6 +26,7 @@ use std::os::fd::{AsFd, RawFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tracing::debug;
 
 /// Publishes to one topic. One thread uses it at a time (`Send`, not `Sync`).
 ///
@@ -89,6 +90,7 @@ impl Attached for PublisherShared {
         file::unlink(&self.bell);
         lifetime::collect_own(&self.domain, self.id, &self.map);
         inner.participants.board().publishers.raise();
+        debug!("topic '{}': closed publisher {}", self.topic, self.id);
         true
     }
 }
@@ -138,6 +140,11 @@ impl Publisher {
             domain: domain.clone(),
         };
         publisher.note_expected()?;
+        debug!(
+            "topic '{}': opened publisher {id}, {} subscribers are there",
+            publisher.topic,
+            publisher.peers.len()
+        );
         Ok(publisher)
     }
 
@@ -460,7 +467,17 @@ impl Publisher {
 
     fn refresh_peers(&mut self, expected: bool) -> Result<()> {
         let watcher = if self.options.overflow == Overflow::Block { Some(&mut self.waiter) } else { None };
-        self.peers.refresh(watcher, expected).map_err(|e| e.of("topic", &self.topic))
+        let before = self.peers.len();
+        self.peers.refresh(watcher, expected).map_err(|e| e.of("topic", &self.topic))?;
+        if self.peers.len() != before && !expected {
+            debug!(
+                "topic '{}': publisher {} has {} subscribers now",
+                self.topic,
+                self.shared.id,
+                self.peers.len()
+            );
+        }
+        Ok(())
     }
 
     fn copy_to_slot(&self, slot: Slot, data: &[u8]) {

@@ -21,6 +21,7 @@ use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tracing::debug;
 
 /// Largest body of a record in a topic's ring.
 const MAX_BODY: usize = INLINE_MAX + MAX_META + 8;
@@ -170,6 +171,11 @@ impl Subscriber {
             }
             other => other?,
         }
+        debug!(
+            "subscriber '{}': opened {id}, {} publishers are there",
+            subscriber.pattern(),
+            subscriber.sources.len()
+        );
         Ok(subscriber)
     }
 

@@ -10,6 +10,7 @@ use crate::mechanisms::topic::steps::claim_unread;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
 use crate::sys::process;
+use tracing::debug;
 
 /// How long an attempt may take.
 pub(super) enum Patience {
@@ -76,6 +77,12 @@ impl Publisher {
         }
         if self.slab.bytes() != before {
             self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
+            debug!(
+                "topic '{}': publisher {}'s slab has {} bytes now",
+                self.topic,
+                self.shared.id,
+                self.slab.bytes()
+            );
         }
         Ok(taken)
     }

@@ -10,12 +10,14 @@ use crate::mechanisms::topic::cursor::{MAX_RINGS, NOWHERE};
 use crate::mechanisms::topic::segment::Segment;
 use crate::mechanisms::topic::steps::{begin, standing};
 use crate::mechanisms::topic::{Overflow, Start, lifetime};
+use crate::name::Pattern;
 use crate::sys::atomic::{Ordering, fence as full_fence};
 use crate::sys::{fence, file};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::Arc;
+use tracing::{debug, info};
 
 /// One publisher's ring.
 pub(super) struct Source {
@@ -37,6 +39,13 @@ impl Source {
     /// Its publisher said goodbye or died.
     pub(super) fn is_finished(&self) -> bool {
         self.dead || self.reader.map.head().closed.load(Ordering::Acquire) != 0
+    }
+
+    fn mourn(&self, pattern: &Pattern) {
+        let (pattern, id, topic, owner) = (pattern.as_str(), self.id, &self.topic, self.id.owner());
+        info!(
+            "subscriber '{pattern}': publisher {id} of topic '{topic}' died (participant {owner}); what it had published is still read"
+        );
     }
 
     /// W1: the cursor moved; a publisher that sleeps for room is rung.
@@ -164,9 +173,13 @@ impl Subscriber {
         let page = self.shared.head();
         let reader =
             begin(&page.cursors, &page.cursors_high, cursor, (id.0, &map), racy, self.shared.id.0, from);
-        let (segments, topic) = (HashMap::default(), topic.into());
-        let mut source = Source { id, topic, reader, cursor, ringer, segments, lost: 0, dead };
+        let segments = HashMap::default();
+        let mut source = Source { id, topic: topic.into(), reader, cursor, ringer, segments, lost: 0, dead };
         source.tell_publisher(self.light);
+        debug!("subscriber '{}': follows publisher {id} of topic '{topic}'", self.pattern());
+        if dead && head.closed.load(Ordering::Acquire) == 0 {
+            source.mourn(&self.pattern);
+        }
         self.sources.push(source);
         Ok(())
     }
@@ -209,6 +222,10 @@ impl Subscriber {
         for source in self.sources.iter_mut().filter(|s| !s.dead) {
             let owner = source.id.owner();
             if !*verdicts.entry(owner).or_insert_with(|| inner.is_alive(owner)) {
+                // One that said goodbye before is not mourned.
+                if !source.is_finished() {
+                    source.mourn(&self.pattern);
+                }
                 source.dead = true;
                 self.waiter.unwatch(owner);
             }
@@ -231,6 +248,12 @@ impl Subscriber {
             self.passed_over.insert(source.id);
             // What was lost at its very end is told by no further message.
             self.missed = self.missed.saturating_add(source.lost);
+            debug!(
+                "subscriber '{}': has read all that publisher {} of topic '{}' left",
+                self.pattern(),
+                source.id,
+                source.topic
+            );
             self.release_cursor(source.cursor);
             self.done.push((source.id, source.reader.map.head().born.load(Ordering::Relaxed)));
             let sources = &self.sources;
