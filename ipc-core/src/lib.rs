@@ -47,6 +47,12 @@ mod value;
 #[cfg(not(loom))]
 mod wait;
 
+/// For the tests of crash points: see `sys/crash.rs`.
+#[cfg(crash_points)]
+pub mod crash {
+    pub use crate::sys::crash::{arm, disarm};
+}
+
 /// What the models in `tests/loom_*.rs` run: the steps of the protocols, over loom's atomics.
 #[cfg(loom)]
 #[allow(missing_docs)]

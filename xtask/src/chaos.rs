@@ -1,9 +1,10 @@
 //! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random
-//! points: the ignored tests of the core's `litmus_*` and, where there are any, of `tests/chaos`.
+//! points: the ignored tests of the core's `litmus_*` and, where there are any, of `tests/chaos`; and death and stop at
+//! every step of every operation (`crash`).
 
 use crate::artifacts;
 use crate::run::Run;
-use crate::test::targets;
+use crate::test::{targets, with_crash_points};
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 
@@ -16,6 +17,7 @@ pub fn run(ws: &Workspace, hours: Option<&str>) -> Result<()> {
     }
     let litmus = targets(ws, "axonic")?.into_iter().filter(|name| name.starts_with("litmus")).collect();
     ignored_tests(ws, "axonic", litmus, hours)?;
+    with_crash_points(ws).args(["--", "--ignored", "--nocapture", "--test-threads=1"]).shown()?;
     let mixed: Vec<String> =
         targets(ws, "axonic-tests")?.into_iter().filter(|name| name == "chaos").collect();
     if !mixed.is_empty() {

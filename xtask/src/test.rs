@@ -16,12 +16,12 @@ use clap::ValueEnum;
 use std::path::PathBuf;
 use std::time::Instant;
 
-pub use rust::targets;
+pub use rust::{targets, with_crash_points};
 
 /// A part of the test suite that can be asked for by name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Stage {
-    /// Floors, unit and integration tests of every Rust package, the loom models.
+    /// Floors, unit and integration tests of every Rust package, the loom models, crash points.
     Rust,
     /// C and C++ programs against the built library, and an installation of it.
     C,
@@ -85,6 +85,7 @@ const STEPS: &[Step] = &[
     Step { stage: Stage::Rust, name: "floors", needs: &[], run: rust::floors },
     Step { stage: Stage::Rust, name: "rust", needs: &[], run: rust::workspace },
     Step { stage: Stage::Rust, name: "loom", needs: &[], run: rust::loom },
+    Step { stage: Stage::Rust, name: "crash", needs: &[], run: rust::crash },
     Step { stage: Stage::C, name: "c", needs: &[Skin::C], run: c::programs },
     Step { stage: Stage::C, name: "install", needs: &[Skin::C, Skin::Cli], run: c::installed },
     Step { stage: Stage::Python, name: "python", needs: &[Skin::Python, Skin::Cli], run: scripts::python },

@@ -11,6 +11,7 @@ use crate::sys::{descriptor, process};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tracing::info;
 
 pub const PUBLISHERS: &str = "publishers";
 pub const SUBSCRIBERS: &str = "subscribers";
@@ -278,8 +279,10 @@ fn try_join(
     let joined = enter(place, slots, quotas, label, &mut made_path);
     if joined.is_err() {
         // Only an empty directory goes.
-        let made = [(made_path, &place.path), (made_base, &place.base)];
-        made.iter().filter(|(made, _)| *made).for_each(|(_, path)| drop(std::fs::remove_dir(path)));
+        for (_, path) in [(made_path, &place.path), (made_base, &place.base)].iter().filter(|(made, _)| *made)
+        {
+            file::remove_directory(path);
+        }
     }
     joined
 }
@@ -303,7 +306,7 @@ fn enter(
         Ok(Some(me)) => me,
         other => {
             // The table may be one we just made.
-            take_away(place, &participants, None);
+            take_away(place, &participants, None, None);
             return other.map(|_| None);
         }
     };
@@ -328,26 +331,33 @@ pub(crate) fn leave(
     me: ParticipantId,
     collect: Option<Collector>,
 ) {
-    if !take_away(place, participants, collect) {
+    if !take_away(place, participants, Some(me), collect) {
         participants.leave(me);
         // Two that leave at the same time each found the other still in: whoever comes here last is alone.
-        take_away(place, participants, collect);
+        take_away(place, participants, None, collect);
     }
 }
 
 /// If nobody else is in: collects, and removes a domain without objects. Holding every slot's lock proves that
 /// nobody is in, and keeps everybody out until the table has lost its name. Our own slot is given back with them.
-fn take_away(place: &Place, participants: &Participants, collect: Option<Collector>) -> bool {
+fn take_away(
+    place: &Place,
+    participants: &Participants,
+    me: Option<ParticipantId>,
+    collect: Option<Collector>,
+) -> bool {
     if !participants.try_lock_all() {
         return false;
     }
+    let mut dead = Vec::new();
     // A table that has lost its name is no longer the table of what stands in its place.
     if !participants.is_removed() {
-        participants.bury_all();
+        dead = participants.bury_all(me);
         collect.iter().for_each(|collect| collect(place));
         remove_if_empty(place);
     }
     participants.unlock_all();
+    dead.iter().for_each(|died| info!("domain '{}': {died}; what it left was removed", place.name));
     true
 }
 
@@ -355,14 +365,14 @@ fn take_away(place: &Place, participants: &Participants, collect: Option<Collect
 fn remove_if_empty(place: &Place) {
     // Asking by doing takes no descriptor; whoever comes next makes anew what is gone.
     let gone =
-        |d: Directory| std::fs::remove_dir(place.directory(d)).is_ok() || !file::exists(&place.directory(d));
+        |d: Directory| file::remove_directory(&place.directory(d)) || !file::exists(&place.directory(d));
     let stays = Directory::ALL.into_iter().filter(|d| !gone(*d)).count();
     if stays > 0 {
         return;
     }
     file::unlink(&place.participants());
-    let _ = std::fs::remove_dir(&place.path);
+    file::remove_directory(&place.path);
     if !place.chosen {
-        let _ = std::fs::remove_dir(&place.base);
+        file::remove_directory(&place.base);
     }
 }

@@ -61,6 +61,14 @@ pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
                 ..finding(Severity::Problem, what, "stop its participants and remove the directory")
             }]);
         }
+        // Whoever was making it died before it had a table; whoever is making it makes it anew.
+        Err(e) if e.kind() == ErrorKind::NotFound && clean && file::remove_directory(&place.path) => {
+            let what = format!("domain '{}' was an empty directory, left behind half-made", place.name);
+            return Ok(vec![Finding {
+                path: Some(place.path),
+                ..finding(Severity::Warning, what, "removed")
+            }]);
+        }
         other => other?,
     };
     let mut findings = Vec::new();

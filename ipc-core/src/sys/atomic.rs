@@ -1,10 +1,70 @@
-//! Atomics come through here, so that loom can take their place in the protocol models.
+//! Atomics come through here, so that loom can take their place in the protocol models, and tests can let a process
+//! die before any store.
 
+#[cfg(not(any(loom, crash_points)))]
+pub use std::sync::atomic::{AtomicU32, AtomicU64};
 #[cfg(not(loom))]
 pub use std::{
     hint::spin_loop,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence},
+    sync::atomic::{Ordering, compiler_fence, fence},
 };
+
+#[cfg(all(crash_points, not(loom)))]
+pub use mortal::{AtomicU32, AtomicU64};
+
+/// The standard atomics, of which each store is a crash point.
+#[cfg(all(crash_points, not(loom)))]
+mod mortal {
+    use super::Ordering;
+    use crate::sys::crash::point;
+    use std::sync::atomic;
+
+    macro_rules! mortal {
+        ($name:ident, $integer:ty) => {
+            #[repr(transparent)]
+            #[derive(Debug, Default)]
+            pub struct $name(atomic::$name);
+
+            #[allow(dead_code)] // one of them has all
+            impl $name {
+                pub const fn new(value: $integer) -> Self {
+                    Self(atomic::$name::new(value))
+                }
+
+                pub fn load(&self, order: Ordering) -> $integer {
+                    self.0.load(order)
+                }
+
+                #[track_caller]
+                pub fn store(&self, value: $integer, order: Ordering) {
+                    point();
+                    self.0.store(value, order);
+                }
+
+                #[track_caller]
+                pub fn swap(&self, value: $integer, order: Ordering) -> $integer {
+                    point();
+                    self.0.swap(value, order)
+                }
+
+                #[track_caller]
+                pub fn fetch_add(&self, value: $integer, order: Ordering) -> $integer {
+                    point();
+                    self.0.fetch_add(value, order)
+                }
+
+                #[track_caller]
+                pub fn fetch_max(&self, value: $integer, order: Ordering) -> $integer {
+                    point();
+                    self.0.fetch_max(value, order)
+                }
+            }
+        };
+    }
+
+    mortal!(AtomicU32, u32);
+    mortal!(AtomicU64, u64);
+}
 
 #[cfg(loom)]
 pub use model::{AtomicU64, Ordering, compiler_fence, dies_after, fence, spin_loop, without_fences};

@@ -1,5 +1,6 @@
 //! Descriptors one sleeps on: epoll sets, bells (FIFOs) and timers.
 
+use super::crash::point;
 use super::file::{self, Access};
 use super::os_error;
 use crate::error::{Error, ErrorKind, Result};
@@ -79,7 +80,9 @@ fn epoll_timeout(timeout: Option<Duration>) -> EpollTimeout {
 }
 
 /// Makes the FIFO a sleeper is woken through, for those whom `access` lets in, or nothing.
+#[track_caller]
 pub fn make_bell(path: &Path, access: &Access) -> Result<OwnedFd> {
+    point();
     match mkfifo(path, Mode::from_bits_truncate(access.mode & 0o600)) {
         Ok(()) => {}
         // The name carries slot, epoch and serial: a leftover can only be our own half-made one.
@@ -113,7 +116,9 @@ pub fn open_bell(path: &Path) -> Result<OwnedFd> {
 }
 
 /// Rings: one byte. A full FIFO has bytes enough to wake its sleeper.
+#[track_caller]
 pub fn ring(bell: BorrowedFd<'_>) {
+    point();
     let _ = write(bell, &[1]);
 }
 
@@ -166,7 +171,9 @@ pub fn ring_at(path: &Path) {
 }
 
 /// Takes every byte out of a bell.
+#[track_caller]
 pub fn silence(bell: BorrowedFd<'_>) {
+    point();
     let mut buffer = [0; 256];
     while matches!(read(bell, &mut buffer), Ok(n) if n == buffer.len()) {}
 }

@@ -1,6 +1,7 @@
 //! Files of shared structures: created complete, linked into place at once, opened with their
 //! owner checked.
 
+use super::crash::point;
 use super::os_error;
 use crate::error::{Error, ErrorKind, Result};
 use nix::NixPath;
@@ -34,7 +35,9 @@ impl Access {
 
 /// Makes an unnamed file of `size` bytes in `directory`, all of them allocated: a full filesystem
 /// is an error here and never a SIGBUS later.
+#[track_caller]
 pub fn create_unnamed(directory: &Path, size: u64, access: &Access) -> Result<OwnedFd> {
+    point();
     let fd =
         open(directory, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))
             .map_err(|e| os_error(e, format!("creating a shared file in {}", directory.display())))?;
@@ -67,7 +70,9 @@ pub fn allocate(fd: BorrowedFd<'_>, size: u64, place: &dyn std::fmt::Display) ->
 }
 
 /// Gives an unnamed file its name. `Err(Errno::EEXIST)` tells that somebody was first.
+#[track_caller]
 pub fn link(fd: BorrowedFd<'_>, path: &Path) -> std::result::Result<(), Errno> {
+    point();
     let source = format!("/proc/self/fd/{}", fd.as_raw_fd());
     linkat(nix::fcntl::AT_FDCWD, source.as_str(), nix::fcntl::AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
 }
@@ -90,7 +95,9 @@ pub fn replace(fd: BorrowedFd<'_>, passing: &Path, path: &Path) -> Result<()> {
 }
 
 /// Swaps two names; ENOENT if one is not there. (A bare call, since nix has it for glibc only.)
+#[track_caller]
 fn exchange(one: &Path, other: &Path) -> std::result::Result<(), Errno> {
+    point();
     let swap = |one: &std::ffi::CStr, other: &std::ffi::CStr| {
         // SAFETY: both paths end with NUL and outlive the call.
         let result = unsafe {
@@ -167,7 +174,9 @@ pub fn read_at(fd: BorrowedFd<'_>, buffer: &mut [u8], offset: i64) -> Result<usi
 }
 
 /// Sets permission bits regardless of the umask.
+#[track_caller]
 pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    point();
     fchmodat(nix::fcntl::AT_FDCWD, path, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)
         .map_err(|e| os_error(e, format!("setting mode {mode:o} on {}", path.display())))
 }
@@ -181,7 +190,9 @@ pub fn set_group(path: &Path, group: Option<u32>) -> Result<()> {
 }
 
 /// Makes a directory if it is missing, with exactly these permissions, or not at all. Whether it made it.
+#[track_caller]
 pub fn ensure_directory(path: &Path, access: &Access) -> Result<bool> {
+    point();
     match nix::unistd::mkdir(path, Mode::from_bits_truncate(access.directory_mode() & 0o700)) {
         Ok(()) => {
             let dressed =
@@ -266,17 +277,28 @@ pub fn is_unlinked(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Removes a name; one that is gone already is no error, one that stays is not our business.
+#[track_caller]
 pub fn unlink(path: &Path) {
+    point();
     let _ = nix::unistd::unlink(path);
 }
 
 /// Removes a name and says so if it stays. Whether there was one.
+#[track_caller]
 pub fn remove(path: &Path) -> Result<bool> {
+    point();
     match nix::unistd::unlink(path) {
         Ok(()) => Ok(true),
         Err(Errno::ENOENT) => Ok(false),
         Err(e) => Err(os_error(e, format!("removing {}", path.display()))),
     }
+}
+
+/// Removes an empty directory; whether it is gone.
+#[track_caller]
+pub fn remove_directory(path: &Path) -> bool {
+    point();
+    std::fs::remove_dir(path).is_ok()
 }
 
 /// Whether something has this name, be it a dangling link.

@@ -1,6 +1,7 @@
 //! OFD locks on single bytes: held by an open file description, given back by the kernel when the
 //! last copy of it goes. A lock on a byte is how a participant proves that it lives.
 
+use super::crash::point;
 use super::os_error;
 use crate::error::Result;
 use nix::errno::Errno;
@@ -19,7 +20,9 @@ fn byte(kind: libc::c_int, at: u64) -> libc::flock {
 }
 
 /// Takes the lock on one byte; `false` when another description holds it.
+#[track_caller]
 pub fn try_lock(fd: BorrowedFd<'_>, at: u64) -> Result<bool> {
+    point();
     match fcntl(fd, FcntlArg::F_OFD_SETLK(&byte(libc::F_WRLCK, at))) {
         Ok(_) => Ok(true),
         Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
@@ -28,21 +31,27 @@ pub fn try_lock(fd: BorrowedFd<'_>, at: u64) -> Result<bool> {
 }
 
 /// Takes the lock on the first `count` bytes at once; `false` when somebody else holds one of them.
+#[track_caller]
 pub fn try_lock_all(fd: BorrowedFd<'_>, count: u64) -> bool {
+    point();
     let mut lock = byte(libc::F_WRLCK, 0);
     lock.l_len = count as i64;
     fcntl(fd, FcntlArg::F_OFD_SETLK(&lock)).is_ok()
 }
 
 /// Gives back every lock of this description.
+#[track_caller]
 pub fn unlock_all(fd: BorrowedFd<'_>) {
+    point();
     let mut lock = byte(libc::F_UNLCK, 0);
     lock.l_len = 0;
     let _ = fcntl(fd, FcntlArg::F_OFD_SETLK(&lock));
 }
 
 /// Gives it back.
+#[track_caller]
 pub fn unlock(fd: BorrowedFd<'_>, at: u64) {
+    point();
     let _ = fcntl(fd, FcntlArg::F_OFD_SETLK(&byte(libc::F_UNLCK, at)));
 }
 

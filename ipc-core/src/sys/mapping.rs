@@ -8,6 +8,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
+use std::sync::LazyLock;
 
 /// Types that may be laid over shared memory: made of atomics only, so that any bytes are a valid
 /// value and a racing writer is no undefined behaviour.
@@ -22,7 +23,8 @@ unsafe impl Shared for super::atomic::AtomicU64 {}
 /// The page size of this machine.
 pub fn page_size() -> usize {
     // SAFETY: sysconf reads a constant.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+    static SIZE: LazyLock<usize> = LazyLock::new(|| unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize });
+    *SIZE
 }
 
 /// Rounds up to whole pages.

@@ -5,6 +5,8 @@ pub mod atomic;
 #[cfg(not(loom))]
 pub mod clock;
 #[cfg(not(loom))]
+pub mod crash;
+#[cfg(not(loom))]
 pub mod descriptor;
 pub mod fence;
 #[cfg(not(loom))]

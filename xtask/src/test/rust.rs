@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use std::time::Duration;
 
 /// Integration tests that need every skin: they run as the interop stage.
-const INTEROP: &[&str] = &["conformance", "interop"];
+const INTEROP: &[&str] = &["conformance", "interop", "chaos"];
 
 /// The two extensions cannot be linked into a test program: their symbols live in the interpreter.
 const EXTENSIONS: &[&str] = &["axonic-python", "axonic-node"];
@@ -66,6 +66,19 @@ pub fn loom(ws: &Workspace) -> Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// Death at some steps of every operation (`make chaos`: at all of them), in a core built with crash points.
+pub fn crash(ws: &Workspace) -> Result<Tally> {
+    Ok(counted(ws, &with_crash_points(ws).args(["--", "--nocapture"]).logged(ws, "test-crash")?))
+}
+
+/// The tests of a core in which every step that others see is a crash point.
+pub fn with_crash_points(ws: &Workspace) -> Run {
+    Run::cargo(ws)
+        .args(["test", "--package", "axonic", "--release", "--test", "crash"])
+        .env("RUSTFLAGS", "--cfg crash_points")
+        .env("CARGO_TARGET_DIR", ws.target.join("crash"))
 }
 
 pub fn interop(ws: &Workspace) -> Result<Tally> {

@@ -1,0 +1,181 @@
+//! `kill -9` at random moments, in every language: who lives on has everything that was committed, whole and in
+//! order, and waits for nobody. The seed is printed; `AXONIC_CHAOS_SEED` plays the same delays again.
+
+#[path = "../conformance/peers.rs"]
+#[allow(dead_code)]
+mod peers;
+#[path = "../conformance/table.rs"]
+#[allow(dead_code)]
+mod table;
+
+use axonic::*;
+use peers::{Peer, Running};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// After a death, the living go on within this time.
+const SOON: Duration = Duration::from_secs(1);
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
+/// What peers send and are sent: in the ring, in the slab, and over a size class.
+const SIZES: &str = "64,2000,5000";
+const EACH: usize = 20_000;
+
+/// xorshift, so that a seed tells all.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Random {
+        let given = std::env::var("AXONIC_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let seed = given.unwrap_or(now.as_nanos() as u64 | 1);
+        println!("AXONIC_CHAOS_SEED={seed}");
+        Random(seed)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// Byte i of message k, as `tests/peers` have it.
+fn byte(i: usize, k: usize, size: usize) -> u8 {
+    (i * 31 + k * 7 + size) as u8
+}
+
+fn size_of(k: usize) -> usize {
+    SIZES.split(',').nth(k / EACH).expect("a message of the batch").parse().expect("a number")
+}
+
+fn check(data: &[u8], k: usize) {
+    assert_eq!(data.len(), size_of(k), "message {k}");
+    let torn = data.iter().enumerate().position(|(i, b)| *b != byte(i, k, data.len()));
+    assert_eq!(torn, None, "message {k} is torn");
+}
+
+struct Place {
+    directory: tempfile::TempDir,
+    domain: Domain,
+}
+
+impl Place {
+    fn new() -> Place {
+        let directory = tempfile::Builder::new().prefix("axonic-chaos-").tempdir_in("/dev/shm").unwrap();
+        Place { domain: Domain::open_with(options(directory.path())).unwrap(), directory }
+    }
+
+    fn start(&self, peer: &Peer, arguments: [&str; 2]) -> Running {
+        let [role, mode] = arguments;
+        let count = EACH.to_string();
+        peer.start(self.directory.path(), &[role, "chaos", "t", mode, SIZES, &count])
+    }
+
+    /// Everybody left: nothing stays.
+    fn end(self) {
+        self.domain.close();
+        let found = doctor(&options(self.directory.path()), true);
+        assert!(found.is_ok() || found.is_err_and(|e| e.kind() == ErrorKind::NotFound));
+        let left: Vec<_> = std::fs::read_dir(self.directory.path()).unwrap().collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+}
+
+fn options(directory: &Path) -> DomainOptions {
+    DomainOptions { name: Some("chaos".into()), runtime_dir: Some(directory.into()), ..Default::default() }
+}
+
+/// A publisher in some language is killed: its messages up to one are there, whole and in order, and no more come.
+fn publisher_dies(peer: &Peer, mode: &str, random: &mut Random) -> usize {
+    let place = Place::new();
+    let mut subscriber = place.domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let victim = place.start(peer, ["send", mode]);
+    let mut k = 0;
+    let mut next = |subscriber: &mut Subscriber, patience| match subscriber.borrow(patience) {
+        Ok(sample) => {
+            assert_eq!(sample.missed(), 0);
+            check(&sample, k);
+            k += 1;
+            true
+        }
+        Err(e) => {
+            assert_eq!(e.kind(), ErrorKind::Timeout, "{e}");
+            false
+        }
+    };
+    assert!(next(&mut subscriber, PATIENCE), "{} publishes", peer.language);
+    let end = Instant::now() + Duration::from_micros(random.below(20_000));
+    while Instant::now() < end && next(&mut subscriber, Some(Duration::from_millis(1))) {}
+    drop(victim);
+    while next(&mut subscriber, Some(Duration::from_millis(5))) {}
+    let killed = Instant::now();
+    let mut successor = place.domain.publisher("t", &PublisherOptions::default()).unwrap();
+    successor.publish(b"on").unwrap();
+    assert_eq!(subscriber.receive(Some(SOON)).unwrap().data(), b"on");
+    assert!(killed.elapsed() < SOON);
+    drop((subscriber, successor));
+    place.end();
+    k
+}
+
+/// A subscriber in some language is killed while a `block` publisher sends to it and to another, which misses nothing.
+fn subscriber_dies(peer: &Peer, mode: &str, random: &mut Random) -> usize {
+    let place = Place::new();
+    let block = PublisherOptions { overflow: Overflow::Block, ..Default::default() };
+    let mut publisher = place.domain.publisher("t", &block).unwrap();
+    let mut witness = place.domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let victim = place.start(peer, ["recv", mode]);
+    publisher.wait_for_subscribers(2, PATIENCE).unwrap();
+    let mut message = Vec::new();
+    let mut k = 0;
+    let mut exchange = |publisher: &mut Publisher| {
+        let size = size_of(k);
+        message.clear();
+        message.extend((0..size).map(|i| byte(i, k, size)));
+        publisher.send(&Payload::raw(&message), Some(SOON)).expect("nobody waits for the dead");
+        let received = witness.receive(Some(SOON)).unwrap();
+        assert_eq!(received.missed(), 0);
+        check(received.data(), k);
+        k += 1;
+    };
+    let end = Instant::now() + Duration::from_micros(random.below(20_000));
+    while Instant::now() < end {
+        exchange(&mut publisher);
+    }
+    drop(victim);
+    (0..500).for_each(|_| exchange(&mut publisher));
+    assert_eq!(publisher.subscribers(), 1);
+    drop((publisher, witness));
+    place.end();
+    k
+}
+
+fn kills(time: Duration) {
+    let mut random = Random::new();
+    let peers = Peer::all();
+    let (started, mut count, mut messages) = (Instant::now(), 0, 0);
+    while count < 2 * peers.len() || started.elapsed() < time {
+        let peer = &peers[count / 2 % peers.len()];
+        messages += match (count % 2, random.below(2)) {
+            (0, 0) => publisher_dies(peer, "copy", &mut random),
+            (0, _) => publisher_dies(peer, "loan", &mut random),
+            (_, 0) => subscriber_dies(peer, "copy", &mut random),
+            _ => subscriber_dies(peer, "borrow", &mut random),
+        };
+        count += 1;
+    }
+    println!("{count} kills in {} languages, {messages} messages", peers.len());
+}
+
+#[test]
+fn some_are_killed() {
+    kills(Duration::ZERO);
+}
+
+#[test]
+#[ignore = "make chaos"]
+fn many_are_killed() {
+    let hours = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse::<f64>().ok());
+    kills(hours.map_or(Duration::from_secs(90), |hours| Duration::from_secs_f64(hours * 3600.0 / 4.0)));
+}
