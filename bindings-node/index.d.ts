@@ -47,8 +47,9 @@ export type LogLevel = 'debug' | 'info' | 'warn'
 
 /**
  * Lets `logger` hear what happens beside the answers of this thread's calls: `setLogger((level,
- * message) => console[level](message))`. It is called in a microtask after the call, so it may use
- * the library. null: nobody, as in the beginning. Each thread (main or Worker) has its own.
+ * message) => console[level](message))`. The event loop calls it after the call, so it may use the
+ * library; what its own calls cause is not told. null: nobody, as in the beginning. Each thread
+ * (main or Worker) has its own.
  */
 export function setLogger(logger: ((level: LogLevel, message: string) => void) | null): void
 

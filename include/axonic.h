@@ -217,9 +217,9 @@ typedef struct axonic_subscriber axonic_subscriber;
 /// Waits for several things at once. Each is known by a token of the caller's choice.
 typedef struct axonic_waitset axonic_waitset;
 
-/// Told what happened: `level` is an axonic_log_level, `text` is valid until it returns. It runs on the thread
-/// whose call it happened in, when that call has its answer, and may call the library except on that call's
-/// handle; what its own calls cause is not told.
+/// Told what happened: `level` is an axonic_log_level, `text` is valid until it returns. It runs in the middle of the
+/// call it happened in, on that thread, and may call the library, except on the handle of that call; what its own
+/// calls cause is not told.
 typedef void (*axonic_logger)(int32_t level, const char *text, void *context);
 
 /// Start with AXONIC_DOMAIN_OPTIONS_INIT. NULL or 0 means the default except where said.
@@ -442,7 +442,7 @@ uint32_t axonic_layout_version(void);
 
 /// Lets `logger` hear, with `context`, what happens beside the answers of calls: who came, who died, what was
 /// removed. NULL: nobody, as in the beginning. There is one for the whole process, called by any thread that calls the
-/// library; another thread may still be in the one before when this returns.
+/// library; another thread may still be in, or about to call, the one before when this returns.
 int axonic_set_logger(axonic_logger logger,
                       void *context);
 

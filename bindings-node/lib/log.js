@@ -5,25 +5,20 @@ const { invalid } = require('./error.js')
 
 /** The program's logger on this thread. */
 let logger = null
-let started = false
-let awaited = false
+let turn = 0
 
-/** Called in the middle of native calls: does nothing but ask for a microtask. */
-function wake () {
-  if (awaited) return
-  awaited = true
-  queueMicrotask(deliver)
-}
-
+/** Tells what happened since the last time. */
 function deliver () {
-  awaited = false
-  for (const { level, message } of native.takeLog()) {
+  for (const { level, message } of native.takeLog(turn)) {
+    if (logger === null) continue
     try {
-      logger?.(level, message)
+      logger(level, message)
     } catch (error) {
       // The logger's own failure is as uncaught as any, and keeps no record from being told.
-      queueMicrotask(() => { throw error })
+      setImmediate(() => { throw error })
     }
+    // What the logger's own calls cause is not told, or it might never end.
+    native.takeLog(turn)
   }
 }
 
@@ -33,9 +28,10 @@ function setLogger (given) {
   }
   // What happened so far belongs to the one before.
   deliver()
-  if (given !== null && !started) {
-    native.startLog(wake)
-    started = true
+  if (given !== null && turn === 0) {
+    turn = native.startLog(deliver)
+    // Also what the last turn of the loop, or process.exit(), leaves untold.
+    process.on('exit', deliver)
   }
   logger = given
 }

@@ -402,8 +402,11 @@ export function msgpackToJson(msgpack: Uint8Array): Buffer
 /** The class to throw: `new Class(kindName, message)`. */
 export function setErrorClass(constructor: new (kind: string, message: string) => Error): void
 
-/** From now on records of this thread are kept for `take_log`, and `wake` is called for each; once per environment. */
-export function startLog(wake: () => void): void
+/**
+ * From now on records of this thread are kept for `take_log`, and the event loop calls `deliver` when there are some.
+ * Of several calls on a thread the last counts; the answer is its turn.
+ */
+export function startLog(deliver: () => void): number
 
-/** What happened on this thread since the last time. */
-export function takeLog(): Array<LogRecord>
+/** What happened on this thread since the last time, for whose turn it is. */
+export function takeLog(turn: number): Array<LogRecord>

@@ -1,8 +1,7 @@
 //! What happens beside the answers of calls, told to a function of the facade's.
 //!
-//! A record comes in the middle of a native call, where no foreign code may run. It is kept, and the facade's
-//! `wake` is called, which does no more than to ask the event loop for a microtask; there the facade takes what
-//! was kept and calls the program's logger.
+//! A record comes in the middle of a native call, where no JavaScript may run. It is kept, and the event loop is
+//! asked (by a thread-safe function, which runs nothing now) to call the facade, which takes what was kept.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -14,17 +13,17 @@ use napi_derive::napi;
 
 use crate::error::OrThrow;
 
-/// The facade's `wake` and its environment; null where nobody listens.
+/// Whoever listens on a thread.
 #[derive(Clone, Copy)]
-struct Wake {
-    env: sys::napi_env,
-    function: sys::napi_ref,
+struct Listener {
+    /// Counts those of the thread, so that one who was replaced takes nothing from its successor.
+    turn: u32,
+    /// Asks the loop; null where nobody listens.
+    wake: sys::napi_threadsafe_function,
 }
 
-const NOBODY: Wake = Wake { env: null_mut(), function: null_mut() };
-
 thread_local! {
-    static WAKE: Cell<Wake> = const { Cell::new(NOBODY) };
+    static LISTENER: Cell<Listener> = const { Cell::new(Listener { turn: 0, wake: null_mut() }) };
 }
 
 /// One thing that happened.
@@ -36,24 +35,48 @@ pub struct LogRecord {
     pub message: String,
 }
 
-/// From now on records of this thread are kept for `take_log`, and `wake` is called for each; once per environment.
+/// From now on records of this thread are kept for `take_log`, and the event loop calls `deliver` when there are some.
+/// Of several calls on a thread the last counts; the answer is its turn.
 #[napi]
-pub fn start_log(env: &Env, wake: Function<'_, (), ()>) -> Result<()> {
+pub fn start_log(env: &Env, deliver: Function<'_, (), ()>) -> Result<u32> {
     listen(hear).or_throw(env)?;
-    let mut function = null_mut();
-    // SAFETY: on the thread of `env`, which all three belong to; the hook is added once per environment.
+    let before = LISTENER.get();
+    let turn = before.turn + 1;
+    let (mut name, mut wake) = (null_mut(), null_mut());
+    // SAFETY: on the thread of `env`, with values of it. The loop owns the new function until the environment ends,
+    // and then calls `forget`.
     unsafe {
-        check_status!(sys::napi_create_reference(env.raw(), wake.raw(), 1, &mut function))?;
-        check_status!(sys::napi_add_env_cleanup_hook(env.raw(), Some(forget), null_mut()))?;
+        check_status!(sys::napi_create_string_utf8(env.raw(), c"axonic log".as_ptr(), -1, &mut name))?;
+        check_status!(sys::napi_create_threadsafe_function(
+            env.raw(),
+            deliver.raw(),
+            null_mut(),
+            name,
+            0,
+            1,
+            turn as usize as *mut c_void,
+            Some(forget),
+            null_mut(),
+            None,
+            &mut wake,
+        ))?;
+        // A log keeps no process alive.
+        check_status!(sys::napi_unref_threadsafe_function(env.raw(), wake))?;
+        LISTENER.set(Listener { turn, wake });
+        if !before.wake.is_null() {
+            sys::napi_release_threadsafe_function(before.wake, sys::ThreadsafeFunctionReleaseMode::abort);
+        }
     }
-    WAKE.set(Wake { env: env.raw(), function });
-    Ok(())
+    Ok(turn)
 }
 
-/// What happened on this thread since the last time.
+/// What happened on this thread since the last time, for whose turn it is.
 #[napi]
-pub fn take_log() -> Vec<LogRecord> {
+pub fn take_log(turn: u32) -> Vec<LogRecord> {
     let mut taken = Vec::new();
+    if turn != LISTENER.get().turn {
+        return taken;
+    }
     tell(|Record { level, text }| {
         let level = match level {
             Level::Debug => "debug",
@@ -65,29 +88,23 @@ pub fn take_log() -> Vec<LogRecord> {
     taken
 }
 
-/// The environment ends, and with it the reference.
-unsafe extern "C" fn forget(_: *mut c_void) {
-    WAKE.set(NOBODY);
+/// The environment ends, or another listener took over.
+unsafe extern "C" fn forget(_: sys::napi_env, turn: *mut c_void, _: *mut c_void) {
+    let listener = LISTENER.get();
+    if listener.turn as usize == turn as usize {
+        LISTENER.set(Listener { wake: null_mut(), ..listener });
+    }
 }
 
 fn hear(record: Record) {
-    let wake = WAKE.get();
-    if wake.env.is_null() {
+    let wake = LISTENER.get().wake;
+    if wake.is_null() {
         return;
     }
     keep(record);
-    // SAFETY: on the thread of a live environment (`forget` runs before it ends), in a native call of it. Where no
-    // JavaScript can run now (an exception is on its way), the record waits for the next one's wake.
+    // SAFETY: alive, since `forget` runs on this very thread before it is freed. It only asks the loop; that it is
+    // asked already, or ending, is no matter.
     unsafe {
-        let (mut scope, mut function, mut this) = (null_mut(), null_mut(), null_mut());
-        if sys::napi_open_handle_scope(wake.env, &mut scope) != sys::Status::napi_ok {
-            return;
-        }
-        if sys::napi_get_reference_value(wake.env, wake.function, &mut function) == sys::Status::napi_ok
-            && sys::napi_get_undefined(wake.env, &mut this) == sys::Status::napi_ok
-        {
-            sys::napi_call_function(wake.env, this, function, 0, std::ptr::null(), null_mut());
-        }
-        sys::napi_close_handle_scope(wake.env, scope);
-    }
+        sys::napi_call_threadsafe_function(wake, null_mut(), sys::ThreadsafeFunctionCallMode::nonblocking)
+    };
 }

@@ -140,6 +140,41 @@ def test_ctrl_c_in_a_handler_ends_the_program(script: Script) -> None:
     assert finish(script(code)) == "stopped\n"
 
 
+def test_a_signals_exit_in_a_handler_ends_the_program(script: Script) -> None:
+    code = """
+        import axonic, logging, os, signal, sys, time
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
+        class Slow(logging.Handler):
+            def emit(self, record):
+                logging.getLogger("axonic").handlers.clear()
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(20)
+        logging.getLogger("axonic").addHandler(Slow())
+        logging.getLogger("axonic").setLevel(logging.DEBUG)
+        ax = axonic.open("slow")
+        for _ in range(1000): time.sleep(0.01)
+    """
+    process = script(code)
+    assert process.wait(30) == 3
+    assert process.communicate() == ("", "")
+
+
+def test_a_program_that_ends_is_silent(script: Script) -> None:
+    code = """
+        import axonic
+        class Keeper:
+            def __init__(self):
+                self.ax = axonic.open("ending")
+                self.sub = self.ax.subscriber("t")
+                self.me = self
+            def __del__(self):
+                self.sub.close()
+                self.ax.close()
+        keeper = Keeper()
+    """
+    assert finish(script(code)) == ""
+
+
 @pytest.mark.parametrize("setting", ["", "logging.basicConfig()"])
 def test_silent_by_default(setting: str, script: Script) -> None:
     code = """

@@ -1,6 +1,5 @@
 //! Codes, the message of the last failure, versions, and the gate every exported function goes through.
 
-use crate::log;
 use axonic::{Error, ErrorKind};
 use std::any::Any;
 use std::cell::RefCell;
@@ -125,7 +124,7 @@ fn remember(failure: Failure) -> c_int {
     code
 }
 
-/// The last failure, out of the way of calls that come between it and who asks for it.
+/// The last failure, out of the way of calls that the logger makes.
 pub(crate) fn set_aside() -> Last {
     LAST.try_with(RefCell::take).unwrap_or_default()
 }
@@ -146,13 +145,11 @@ fn panicked(payload: &(dyn Any + Send)) -> Failure {
 /// Runs the body of an exported function: a failure becomes a code and this thread's message, and
 /// no panic crosses into C.
 pub(crate) fn enter(body: impl FnOnce() -> Outcome<()>) -> c_int {
-    let code = match catch_unwind(AssertUnwindSafe(body)) {
+    match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => 0,
         Ok(Err(failure)) => remember(failure),
         Err(payload) => remember(panicked(&*payload)),
-    };
-    log::deliver();
-    code
+    }
 }
 
 /// As `enter` for functions that return what they found, or `none` when they fail.

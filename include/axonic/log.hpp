@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -23,42 +22,26 @@ enum class LogLevel : std::int32_t {
 using Logger = std::function<void(LogLevel, std::string_view)>;
 
 namespace detail {
-struct LoggerSlot {
-    std::mutex mutex;
-    std::shared_ptr<const Logger> logger;
-};
-
-// Never destroyed: threads may log while the program ends.
-inline LoggerSlot& logger_slot() {
-    static auto* const slot = new LoggerSlot;
-    return *slot;
-}
-
-inline void log(std::int32_t level, const char* text, void*) noexcept {
+inline void log(std::int32_t level, const char* text, void* context) noexcept {
     try {
-        std::shared_ptr<const Logger> logger;
-        {
-            const std::lock_guard<std::mutex> guard(logger_slot().mutex);
-            logger = logger_slot().logger;
-        }
-        if (logger) {
-            (*logger)(static_cast<LogLevel>(level), text);
-        }
+        (*static_cast<const Logger*>(context))(static_cast<LogLevel>(level), text);
     } catch (...) {
     }
 }
 } // namespace detail
 
 // Lets `logger` hear what happens beside the answers of calls: who came, who died, what was removed. nullptr:
-// nobody, as in the beginning. One for the whole process; see axonic_set_logger.
+// nobody, as in the beginning. One for the whole process, kept until it ends: another thread may be about to call
+// the one before. See axonic_set_logger.
 inline void set_logger(Logger logger, Report report = {}) {
-    const bool wanted = static_cast<bool>(logger);
-    auto shared = wanted ? std::make_shared<const Logger>(std::move(logger)) : nullptr;
-    {
-        const std::lock_guard<std::mutex> guard(detail::logger_slot().mutex);
-        detail::logger_slot().logger.swap(shared); // the one before goes when the lock is free
+    if (!logger) {
+        report(axonic_set_logger(nullptr, nullptr));
+        return;
     }
-    report(axonic_set_logger(wanted ? detail::log : nullptr, nullptr));
+    auto kept = std::make_unique<Logger>(std::move(logger));
+    if (report(axonic_set_logger(detail::log, kept.get()))) {
+        kept.release();
+    }
 }
 
 } // namespace axonic

@@ -7,6 +7,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -80,19 +81,19 @@ impl Visit for Record {
     }
 }
 
-/// Most records one thread keeps; one that never calls again only loses what nobody asks for.
+/// Most records one thread keeps. Beyond, the oldest go: a thread that never calls again must not fill the memory.
 const MOST: usize = 1000;
 
 /// Records kept by all threads together: zero, nearly always, tells [`tell`] that there is nothing to do.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static OWN: RefCell<Own> = const { RefCell::new(Own { records: Vec::new(), telling: false }) };
+    static OWN: RefCell<Own> = const { RefCell::new(Own { records: VecDeque::new(), telling: false }) };
 }
 
 /// What this thread has not told yet.
 struct Own {
-    records: Vec<Record>,
+    records: VecDeque<Record>,
     /// Its listener is running: what that one's own calls would tell is dropped, or it might never end.
     telling: bool,
 }
@@ -108,10 +109,15 @@ pub fn keep(record: Record) {
     // A thread that is ending tells nothing any more.
     let _ = OWN.try_with(|own| {
         let mut own = own.borrow_mut();
-        if !own.telling && own.records.len() < MOST {
-            own.records.push(record);
-            KEPT.fetch_add(1, Ordering::Relaxed);
+        if own.telling {
+            return;
         }
+        if own.records.len() < MOST {
+            KEPT.fetch_add(1, Ordering::Relaxed);
+        } else {
+            own.records.pop_front();
+        }
+        own.records.push_back(record);
     });
 }
 
@@ -144,5 +150,52 @@ struct Told;
 impl Drop for Told {
     fn drop(&mut self) {
         let _ = OWN.try_with(|own| own.borrow_mut().telling = false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing::{debug, info};
+
+    fn told() -> Vec<String> {
+        let mut texts = Vec::new();
+        tell(|record| texts.push(record.text));
+        texts
+    }
+
+    /// A thread's records wait for its own next `tell`; what its listener causes is not told.
+    #[test]
+    fn records_are_kept_until_the_call_is_over() {
+        listen(keep).unwrap();
+        listen(keep).unwrap();
+        told();
+        info!("one of {}", 2);
+        debug!("two");
+        std::thread::spawn(|| {
+            info!("elsewhere");
+            assert_eq!(told(), ["elsewhere"]);
+        })
+        .join()
+        .unwrap();
+        let mut records = Vec::new();
+        tell(|record| {
+            info!("of the listener's doing");
+            records.push(record);
+        });
+        let record = |level, text: &str| Record { level, text: text.into() };
+        assert_eq!(records, [record(Level::Info, "one of 2"), record(Level::Debug, "two")]);
+        assert_eq!(told(), [""; 0]);
+        info!("three");
+        assert_eq!(told(), ["three"]);
+    }
+
+    #[test]
+    fn beyond_the_limit_the_oldest_go() {
+        listen(keep).unwrap();
+        told();
+        (0..MOST + 5).for_each(|n| info!("{n}"));
+        let texts = told();
+        assert_eq!((texts.len(), texts[0].as_str()), (MOST, "5"));
     }
 }

@@ -215,15 +215,14 @@ fn fork_and_wait(parent: &mut Parent) {
         ForkResult::Child => {
             // SAFETY: ends with the role at the latest.
             unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0) };
+            // Said by the child, which has let go of what it inherited by now.
+            parent.say(nix::unistd::getpid());
             loop {
                 // SAFETY: sleeps until it is killed.
                 unsafe { libc::pause() };
             }
         }
-        ForkResult::Parent { child } => {
-            parent.say(child);
-            parent.wait_for_end();
-        }
+        ForkResult::Parent { .. } => parent.wait_for_end(),
     }
 }
 

@@ -89,6 +89,15 @@ fn play(role: &str) -> ! {
             let _subscriber = domain.subscriber("u", &SubscriberOptions::default()).unwrap();
             child::ready_until_told()
         }
+        "other" => {
+            let _other = Domain::open_with(DomainOptions {
+                name: Some("other".into()),
+                label: Some("the other".into()),
+                ..options_in(&child::directory())
+            })
+            .unwrap();
+            child::ready_until_told()
+        }
         "producer" => {
             let _producer = domain.ring_producer("r", &ring_options()).unwrap();
             child::ready_until_told()
@@ -120,13 +129,23 @@ fn live(place: &Place, domain: &Domain) {
     assert_eq!(consumer.pop(SOON).unwrap_err().kind(), ErrorKind::Disconnected);
     drop(consumer);
 
-    // Finished publishers behind one that never reads.
-    let sleeper = domain.subscriber("o", &SubscriberOptions::default()).unwrap();
+    // Finished publishers behind one that does not look for long.
+    let mut sleeper = domain.subscriber("o", &SubscriberOptions::default()).unwrap();
     for _ in 0..66 {
         let small = PublisherOptions { capacity: 4096, ..Default::default() };
         domain.publisher("o", &small).unwrap().publish(b"unread").unwrap();
     }
+    while sleeper.try_receive().unwrap().is_some() {}
+    assert_eq!(sleeper.missed(), 2);
     drop(sleeper);
+
+    // One that leaves as it should is not said to have died.
+    let elsewhere = place.open();
+    let leaving = elsewhere.subscriber("u", &SubscriberOptions::default()).unwrap();
+    publisher.wait_for_subscribers(1, SOON).unwrap();
+    drop(leaving);
+    elsewhere.close();
+    assert!(publisher.wait_for_subscribers(1, Some(Duration::ZERO)).is_err());
 
     domain.region("m", &RegionOptions { size: Some(64), create: Create::CreateNew }).unwrap();
     domain.unlink(Noun::Region, "m").unwrap();
@@ -137,6 +156,13 @@ fn live(place: &Place, domain: &Domain) {
     doomed.kill();
     keeper.subscriber("t", &SubscriberOptions::default()).unwrap();
     keeper.close();
+
+    // The last one out buries the dead.
+    let other = DomainOptions { name: Some("other".into()), ..place.options() };
+    let last = Domain::open_with(other).unwrap();
+    let doomed = child::Running::start(ROLES, "other", place.path());
+    doomed.kill();
+    last.close();
 }
 
 fn expect_nothing(subscriber: &mut Subscriber) {
@@ -154,7 +180,11 @@ fn events_are_told_with_no_lock_held() {
     let domain = place.open();
     let relay = Relay { domain: domain.clone(), told: told.clone() };
     relay.relay("");
-    tracing::subscriber::with_default(relay, || live(&place, &domain));
+    tracing::subscriber::set_global_default(relay).unwrap();
+    live(&place, &domain);
+    // The listener stays, and with it a handle of the domain.
+    RELAYING.set(true);
+    domain.close();
     let told = told.lock().unwrap();
     use tracing::Level;
     for (level, words) in [
@@ -164,13 +194,15 @@ fn events_are_told_with_no_lock_held() {
         (Level::INFO, "of topic 't' died (participant"),
         (Level::DEBUG, "subscriber 't': has read all that publisher"),
         (Level::DEBUG, "topic 'u': opened publisher"),
-        (Level::DEBUG, "has 1 subscribers now"),
-        (Level::DEBUG, "'s slab has"),
-        (Level::INFO, "died, its subscribers no longer count"),
+        (Level::DEBUG, " met subscriber "),
+        (Level::DEBUG, "topic 'u': the slab of publisher "),
+        (Level::INFO, " died (participant "),
+        (Level::DEBUG, "topic 'u': subscriber "),
         (Level::DEBUG, "ring 'r': opened its consumer"),
         (Level::INFO, "ring 'r': its producer (participant"),
         (Level::DEBUG, "ring 'r': closed its consumer"),
         (Level::WARN, "topic 'o': over 64 finished publishers wait"),
+        (Level::WARN, "subscriber 'o': missed all 1 messages of publisher "),
         (Level::DEBUG, "region 'm': made it, 64 bytes"),
         (Level::INFO, "region 'm': unlinked"),
         (Level::DEBUG, "topic 'u': closed publisher"),
@@ -178,34 +210,12 @@ fn events_are_told_with_no_lock_held() {
         (Level::DEBUG, "domain 'test': participant "),
         (Level::INFO, "domain 'test': removed "),
         (Level::INFO, "('the doomed', process "),
+        (Level::INFO, "domain 'other': participant 1.1 ('the other', process "),
     ] {
         let found = told.iter().any(|(at, text)| *at == level && text.contains(words));
         assert!(found, "nothing says {words:?} at {level}: {told:#?}");
     }
-}
-
-/// A thread's records wait for its own next `tell`; what its listener causes is not told.
-#[test]
-fn records_are_kept_until_the_call_is_over() {
-    let place = Place::new();
-    log::listen(log::keep).unwrap();
-    let domain = place.open();
-    std::thread::scope(|scope| {
-        scope.spawn(|| domain.region("elsewhere", &RegionOptions { size: Some(1), ..Default::default() }));
-    });
-    let mut told = Vec::new();
-    log::tell(|record| {
-        domain.region("within", &RegionOptions { size: Some(1), ..Default::default() }).unwrap();
-        told.push(record);
-    });
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].text.starts_with("domain 'test': joined"), "{told:?}");
-    assert_eq!(told[0].level, log::Level::Debug);
-    log::tell(|record| panic!("told twice, or of what the listener did: {record:?}"));
-    domain.region("after", &RegionOptions { size: Some(1), ..Default::default() }).unwrap();
-    let mut texts = Vec::new();
-    log::tell(|record| texts.push(record.text));
-    assert_eq!(texts, ["region 'after': made it, 1 bytes"]);
-    log::listen(log::keep).unwrap();
-    ["elsewhere", "within", "after"].iter().for_each(|name| domain.unlink(Noun::Region, name).unwrap());
+    let deaths =
+        told.iter().filter(|(_, text)| text.contains("topic 'u': subscriber") && text.contains("died"));
+    assert_eq!(deaths.count(), 1, "{told:#?}");
 }

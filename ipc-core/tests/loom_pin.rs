@@ -4,7 +4,7 @@
 mod model;
 
 use axonic::domain::steps::Generation;
-use axonic::mechanisms::topic::steps::{announce, is_announced, is_stamped, withdraw};
+use axonic::mechanisms::topic::steps::{announce, has_slot, is_announced, withdraw};
 use axonic::sys::atomic::{AtomicU64, Ordering, dies_after, without_fences};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -16,12 +16,14 @@ const SLOT: u64 = 5;
 
 /// A slot, and the pins of a subscriber.
 struct World {
-    stamp: AtomicU64,
+    withdrawn: AtomicU64,
     /// The payload. loom fails a model in which it is read and written at the same time.
     payload: UnsafeCell<u64>,
     pins: [AtomicU64; 2],
     high: AtomicU64,
     subscribers: Generation,
+    /// How many records are out: the last of them has the slot.
+    record: AtomicU64,
 }
 
 // SAFETY: loom checks every access to the payload.
@@ -30,36 +32,40 @@ unsafe impl Sync for World {}
 unsafe impl Send for World {}
 
 impl World {
-    /// The slot belongs to record 0.
+    /// The slot belongs to record 0, which is out.
     fn new() -> Arc<World> {
         let word = AtomicU64::new;
         Arc::new(World {
-            stamp: word(1),
+            withdrawn: word(0),
             payload: UnsafeCell::new(100),
             pins: [word(0), word(0)],
             high: word(0),
             subscribers: Generation::new(),
+            record: word(1),
         })
     }
 
     /// What `Slab::take_back` and the next message do: withdraw, look who announced it, reuse. `met`: the
     /// publisher knows the subscriber already; otherwise it looks whether somebody came.
     fn reuse(&self, seq: u64, met: &mut bool) -> bool {
-        withdraw(&self.stamp);
+        withdraw([(&self.withdrawn, seq)]);
         *met |= self.subscribers.now() != 0;
         if *met && is_announced(&self.pins, &self.high, SLOT) {
             return false;
         }
         // SAFETY: loom checks it.
         self.payload.with_mut(|payload| unsafe { *payload = seq + 100 });
-        self.stamp.store(seq + 1, Ordering::Release);
+        self.record.store(seq + 1, Ordering::Release);
         true
     }
 
-    /// What a subscriber does with a record that points to the slot. Whether it was still there.
+    /// What a subscriber does with a record that points to the slot, if it is out. Whether it was still there.
     fn read(&self, place: usize, seq: u64) -> bool {
+        if self.record.load(Ordering::Acquire) <= seq {
+            return false;
+        }
         announce(&self.pins, &self.high, place, SLOT);
-        let believed = is_stamped(&self.stamp, seq);
+        let believed = has_slot(&self.withdrawn, seq);
         if believed {
             // SAFETY: loom checks it.
             self.payload.with(|payload| assert_eq!(unsafe { *payload }, seq + 100));

@@ -234,7 +234,7 @@ pub const MAX_EPOCH: u32 = (1 << 20) - 1;
 
 /// Names one object of one participant for ever: `slot 12 | epoch 20 | serial 32`. A reused slot
 /// has another epoch, so nothing of the dead is mistaken for something of the living.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId(pub u64);
 
 impl ObjectId {

@@ -214,8 +214,8 @@ impl Domain {
         if let Some(reopened) = self.inner.reopened.get() {
             return reopened.current();
         }
-        debug!("domain '{}': opened anew in a forked child", self.name());
         let fresh = Domain::open_with(self.inner.options.clone())?;
+        debug!("domain '{}': opened anew in a forked child", self.name());
         self.inner.reopened.get_or_init(|| fresh).current()
     }
 

@@ -317,13 +317,18 @@ impl Participants {
         })
     }
 
-    /// Empties the table. The caller holds every lock, so whoever is listed is dead, or the caller.
-    pub fn bury_all(&self) {
-        for tenancy in (0..self.slots).map(|slot| &self.entry(slot).tenancy) {
-            if let Some(epoch) = tenancy.tenant() {
-                tenancy.vacate(epoch);
+    /// Empties the table and says who had died. The caller holds every lock, so whoever is listed is dead, or `me`.
+    pub fn bury_all(&self, me: Option<ParticipantId>) -> Vec<String> {
+        let mut dead = Vec::new();
+        for slot in 0..self.slots {
+            let entry = self.entry(slot);
+            if let Some(epoch) = entry.tenancy.tenant() {
+                let id = ParticipantId { slot, epoch };
+                dead.extend((Some(id) != me).then(|| entry.obituary(id)));
+                entry.tenancy.vacate(epoch);
             }
         }
+        dead
     }
 
     /// Frees the entry of a dead participant, so that it is no longer listed, and says who it was. Taking its lock

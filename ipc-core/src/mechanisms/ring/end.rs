@@ -316,12 +316,12 @@ impl End {
             self.waiter.unwatch(self.known.owner());
             if self.mourned != self.known {
                 self.mourned = self.known;
-                info!(
-                    "ring '{}': its {} (participant {}) is gone",
-                    self.name,
-                    self.role.other().name(),
-                    self.known.owner()
-                );
+                let (name, role, owner) = (&self.name, self.role.other().name(), self.known.owner());
+                if self.role == Role::Consumer && self.data.head().closed.load(Ordering::Acquire) != 0 {
+                    debug!("ring '{name}': its {role} (participant {owner}) left");
+                } else {
+                    info!("ring '{name}': its {role} (participant {owner}) is gone");
+                }
             }
         }
     }

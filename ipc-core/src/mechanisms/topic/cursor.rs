@@ -7,7 +7,7 @@ use super::lifetime;
 pub use super::steps::Cursor;
 use super::steps::announce;
 use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
-use crate::domain::{Attached, Directory, Domain, closed, lock};
+use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::Pattern;
 use crate::sys::atomic::{AtomicU64, Ordering, fence};
@@ -17,7 +17,7 @@ use crate::sys::mapping::{Head, Mapping, Shared, round_to_pages};
 use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use tracing::debug;
 
 /// Rings one subscriber can follow at a time.
@@ -85,17 +85,10 @@ pub struct SubscriberShared {
     bell: PathBuf,
     /// How many samples may be borrowed.
     most: usize,
-    places: Mutex<Places>,
-}
-
-/// Places of `pins`.
-struct Places {
-    /// Free ones, the lowest last; its length tells how many are in use.
-    free: Vec<u16>,
-    /// The one beyond is in use.
-    copying: bool,
-    /// The page was given up when none was in use; from then on no pin on it counts.
-    gone: bool,
+    /// The place last taken, which is the likeliest to be free again.
+    last: AtomicUsize,
+    /// No sample may be borrowed any more; once none is, the page goes.
+    gone: AtomicBool,
 }
 
 impl SubscriberShared {
@@ -117,8 +110,6 @@ impl SubscriberShared {
         head.max_borrowed.store(max_borrowed as u64, Ordering::Relaxed);
         let path = directory.join(id.to_string());
         file::link_or_error(fd.as_fd(), &path)?;
-        let free = (0..max_borrowed as u16).rev().collect();
-        let places = Mutex::new(Places { free, copying: false, gone: false });
         Ok(SubscriberShared {
             id,
             domain: domain.clone(),
@@ -126,7 +117,8 @@ impl SubscriberShared {
             path,
             bell: bell.into(),
             most: max_borrowed,
-            places,
+            last: AtomicUsize::new(0),
+            gone: AtomicBool::new(false),
         })
     }
 
@@ -146,48 +138,55 @@ impl SubscriberShared {
 
     /// How many samples are borrowed now.
     pub fn pinned(&self) -> usize {
-        self.most.saturating_sub(lock(&self.places).free.len())
+        self.head().pins[..self.most].iter().filter(|pin| pin.load(Ordering::Relaxed) != 0).count()
     }
 
-    /// Announces that a slot is being read, and fences (H1). The caller checks the slot's stamp next. A slot that is only `copying` has a place of its own when all others are taken.
+    /// Announces that a slot is being read, and fences (H1); the caller asks next whether the record still has it.
+    /// Only the subscriber takes places, one thread at a time; whoever drops a sample gives its place back. A slot
+    /// that is only copied has a place of its own, so that receiving never fails for want of one.
     pub fn pin(&self, word: u64, copying: bool) -> Result<u16> {
-        let mut places = lock(&self.places);
         let head = self.head();
-        if places.gone {
+        let is_free = |place: &usize| head.pins[*place].load(Ordering::Acquire) == 0;
+        let place = if copying {
+            self.most
+        } else {
+            let last =
+                Some(self.last.load(Ordering::Relaxed)).filter(|place| *place < self.most && is_free(place));
+            let Some(place) = last.or_else(|| (0..self.most).find(is_free)) else {
+                return Err(self.all_borrowed());
+            };
+            self.last.store(place, Ordering::Relaxed);
+            place
+        };
+        announce(&head.pins, &head.pins_high, place, word);
+        if self.gone.load(Ordering::Relaxed) {
+            self.unpin(place as u16);
             return Err(closed(&format!("subscriber '{}': its domain", head.pattern.read())));
         }
-        let beyond = copying.then_some(self.most as u16);
-        let Some(place) = places.free.pop().or(beyond) else {
-            return Err(Error::new(
-                ErrorKind::LimitReached,
-                format!(
-                    "subscriber '{}' has {} samples borrowed, its max_borrowed: release some or raise max_borrowed (at most {MAX_BORROWED})",
-                    head.pattern.read(),
-                    self.most
-                ),
-            ));
-        };
-        places.copying |= usize::from(place) == self.most;
-        announce(&head.pins, &head.pins_high, usize::from(place), word);
-        Ok(place)
+        Ok(place as u16)
+    }
+
+    #[cold]
+    fn all_borrowed(&self) -> Error {
+        let text = format!(
+            "subscriber '{}' has {} samples borrowed, its max_borrowed: release some or raise max_borrowed (at most {MAX_BORROWED})",
+            self.head().pattern.read(),
+            self.most
+        );
+        Error::new(ErrorKind::LimitReached, text)
     }
 
     /// Takes the announcement back: the slot may be overwritten from now on.
     pub fn unpin(&self, place: u16) {
         self.head().pins[usize::from(place)].store(0, Ordering::Release);
-        let mut places = lock(&self.places);
-        if usize::from(place) < self.most {
-            places.free.push(place);
-        } else {
-            places.copying = false;
-        }
     }
 
-    /// Whether nothing is pinned; then nothing can be pinned any more.
+    /// Lets nobody pin any more; whether nothing is pinned. Pairs with the fence of `announce`: who pins now is
+    /// seen here, or sees that it is too late.
     fn give_up(&self) -> bool {
-        let mut places = lock(&self.places);
-        places.gone |= places.free.len() == self.most && !places.copying;
-        places.gone
+        self.gone.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        self.head().pins.iter().all(|pin| pin.load(Ordering::Acquire) == 0)
     }
 
     /// Any publisher may be asleep waiting for us: for a cursor, or for the one that we, expected, never set.

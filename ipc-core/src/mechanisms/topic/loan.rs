@@ -10,19 +10,58 @@ use crate::mechanisms::record::RingMap;
 use crate::value::{Attributes, Content, Tensor};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+
+/// What a publisher and its loans share; a loan may outlive its publisher.
+pub(super) struct Lender {
+    pub domain: Domain,
+    pub ring: ObjectId,
+    /// The ring of the publisher, which may be waiting for a slot.
+    pub map: Arc<RingMap>,
+    /// Slots of loans that were dropped, from any thread, and whether there are some.
+    returned: Mutex<Vec<Slot>>,
+    any: AtomicBool,
+}
+
+impl Lender {
+    pub fn new(domain: Domain, ring: ObjectId, map: Arc<RingMap>) -> Lender {
+        Lender { domain, ring, map, returned: Mutex::default(), any: AtomicBool::new(false) }
+    }
+
+    fn give_back(&self, slot: Slot) {
+        let mut returned = lock(&self.returned);
+        returned.push(slot);
+        self.any.store(true, Ordering::Relaxed);
+        drop(returned);
+        ring_publisher(&self.domain, self.ring, &self.map);
+    }
+
+    /// The slots that came back since the last time.
+    #[inline]
+    pub fn take_returned(&self) -> Vec<Slot> {
+        if !self.any.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut returned = lock(&self.returned);
+        self.any.store(false, Ordering::Relaxed);
+        std::mem::take(&mut *returned)
+    }
+}
+
+/// A segment of a publisher's own, and for whom its slots are lent: one counted owner for a loan.
+pub(super) struct Own {
+    pub segment: Segment,
+    pub lender: Arc<Lender>,
+}
 
 /// A slot of shared memory to write a message into. Publish it with [`crate::Publisher::commit`];
 /// dropping it discards it. The memory is 64-byte aligned and holds whatever was there before.
 pub struct Loan {
-    domain: Domain,
-    pub(super) ring: ObjectId,
-    pub(super) segment: Arc<Segment>,
+    pub(super) own: Arc<Own>,
     pub(super) slot: Slot,
     length: usize,
-    returned: Option<Arc<Mutex<Vec<Slot>>>>,
-    /// The ring of its publisher, which may be waiting for this slot.
-    map: Arc<RingMap>,
+    spent: bool,
 }
 
 // SAFETY: the loan is the only one who writes the slot, whatever thread it is on.
@@ -31,21 +70,13 @@ unsafe impl Send for Loan {}
 unsafe impl Sync for Loan {}
 
 impl Loan {
-    pub(super) fn new(
-        domain: &Domain,
-        ring: ObjectId,
-        segment: Arc<Segment>,
-        slot: Slot,
-        length: usize,
-        returned: Arc<Mutex<Vec<Slot>>>,
-        map: Arc<RingMap>,
-    ) -> Loan {
-        Loan { domain: domain.clone(), ring, segment, slot, length, returned: Some(returned), map }
+    pub(super) fn new(own: Arc<Own>, slot: Slot, length: usize) -> Loan {
+        Loan { own, slot, length, spent: false }
     }
 
     /// Fails with `Forked` in a forked child, where the loan belongs to the parent.
     pub fn check(&self) -> Result<()> {
-        if self.domain.forked() {
+        if self.own.lender.domain.forked() {
             return Err(Error::new(
                 ErrorKind::Forked,
                 "a loan was carried over a fork; it belongs to the parent process, take a new one",
@@ -56,12 +87,12 @@ impl Loan {
 
     /// The memory, for skins that hand out views. Valid for as long as the loan.
     pub fn as_mut_ptr(&self) -> *mut u8 {
-        self.segment.place(self.slot.slot)
+        self.own.segment.place(self.slot.slot)
     }
 
     /// It was published: the slot belongs to its record now.
     pub(super) fn spent(mut self) {
-        self.returned = None;
+        self.spent = true;
     }
 }
 
@@ -82,9 +113,8 @@ impl DerefMut for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let (Some(returned), false) = (&self.returned, self.domain.forked()) {
-            lock(returned).push(self.slot);
-            ring_publisher(&self.domain, self.ring, &self.map);
+        if !self.spent && !self.own.lender.domain.forked() {
+            self.own.lender.give_back(self.slot);
         }
     }
 }

@@ -54,10 +54,9 @@ impl Scratch {
     }
 }
 
-/// What every message carries besides its bytes.
-#[derive(Clone)]
+/// What every message carries besides its topic and its bytes.
+#[derive(Clone, Default)]
 pub(super) struct Envelope {
-    pub topic: Arc<str>,
     pub content: Content,
     pub flags: u8,
     pub meta: Box<[u8]>,
@@ -79,11 +78,6 @@ impl Envelope {
 
 macro_rules! accessors {
     () => {
-        /// The topic it was published to.
-        pub fn topic(&self) -> &str {
-            &self.envelope.topic
-        }
-
         /// How to understand its bytes.
         pub fn content(&self) -> Content {
             self.envelope.content
@@ -122,12 +116,18 @@ macro_rules! accessors {
 
 /// A received message; its bytes are a copy that is valid until the subscriber is used again.
 pub struct Message<'a> {
+    pub(super) topic: &'a Arc<str>,
     pub(super) envelope: &'a Envelope,
     pub(super) data: &'a [u8],
 }
 
 impl Message<'_> {
     accessors!();
+
+    /// The topic it was published to.
+    pub fn topic(&self) -> &str {
+        self.topic
+    }
 
     /// The payload, 64-byte aligned.
     pub fn data(&self) -> &[u8] {
@@ -136,13 +136,13 @@ impl Message<'_> {
 
     /// The same message with bytes of its own, to keep.
     pub fn to_sample(&self) -> Sample {
-        Sample { envelope: self.envelope.clone(), bytes: Bytes::own(self.data) }
+        Sample { envelope: self.envelope.clone(), bytes: Bytes::own(self.topic, self.data) }
     }
 }
 
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        describe("Message", self.envelope, self.data, f)
+        describe("Message", self.topic, self.envelope, self.data, f)
     }
 }
 
@@ -163,47 +163,63 @@ pub struct Sample {
 }
 
 pub(super) enum Bytes {
-    Owned(Scratch, usize),
+    Owned { topic: Arc<str>, bytes: Scratch, length: usize },
     Pinned(Pinned),
+}
+
+/// Whom a subscriber follows, as its samples know it.
+pub(super) struct Origin {
+    pub shared: Arc<SubscriberShared>,
+    pub topic: Arc<str>,
+    pub publisher: ObjectId,
+    /// The ring of a publisher that may be waiting for a slot.
+    pub waiting: Option<Arc<RingMap>>,
+}
+
+/// A segment of a publisher's slab, and who reads it: one counted owner for a sample.
+pub(super) struct Theirs {
+    pub segment: Segment,
+    pub origin: Arc<Origin>,
 }
 
 /// A slab slot held still.
 pub(super) struct Pinned {
-    pub shared: Arc<SubscriberShared>,
-    pub segment: Arc<Segment>,
+    pub theirs: Arc<Theirs>,
     pub slot: u32,
     pub place: u16,
     pub length: usize,
-    /// The ring of a publisher that may be waiting for this slot.
-    pub waiting: Option<Arc<RingMap>>,
-    pub publisher: ObjectId,
 }
 
 impl Bytes {
-    pub fn own(data: &[u8]) -> Bytes {
-        let mut scratch = Scratch::default();
-        let room = scratch.room(data.len());
+    pub fn own(topic: &Arc<str>, data: &[u8]) -> Bytes {
+        let mut bytes = Scratch::default();
+        let room = bytes.room(data.len());
         // SAFETY: the room is at least this large and new.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), room, data.len()) };
-        Bytes::Owned(scratch, data.len())
+        Bytes::Owned { topic: topic.clone(), bytes, length: data.len() }
     }
 }
 
 impl Pinned {
     pub fn data(&self) -> &[u8] {
         // SAFETY: the length was checked against the slot; the pin keeps the publisher from writing to it.
-        unsafe { std::slice::from_raw_parts(self.segment.place(self.slot), self.length) }
+        unsafe { std::slice::from_raw_parts(self.theirs.segment.place(self.slot), self.length) }
+    }
+
+    fn is_forked(&self) -> bool {
+        self.theirs.origin.shared.forked()
     }
 }
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        if self.shared.forked() {
+        if self.is_forked() {
             return;
         }
-        self.shared.unpin(self.place);
-        if let Some(map) = &self.waiting {
-            ring_publisher(self.shared.domain(), self.publisher, map);
+        let origin = &self.theirs.origin;
+        origin.shared.unpin(self.place);
+        if let Some(map) = &origin.waiting {
+            ring_publisher(origin.shared.domain(), origin.publisher, map);
         }
     }
 }
@@ -220,11 +236,19 @@ pub(super) fn ring_publisher(domain: &Domain, publisher: ObjectId, map: &RingMap
 impl Sample {
     accessors!();
 
+    /// The topic it was published to.
+    pub fn topic(&self) -> &str {
+        match &self.bytes {
+            Bytes::Pinned(pinned) => &pinned.theirs.origin.topic,
+            Bytes::Owned { topic, .. } => topic,
+        }
+    }
+
     /// The payload, 64-byte aligned. Fails with `Forked` in a forked child for pinned bytes, which
     /// only the parent may rely on.
     pub fn try_data(&self) -> Result<&[u8]> {
         match &self.bytes {
-            Bytes::Pinned(pinned) if pinned.shared.forked() => Err(Error::new(
+            Bytes::Pinned(pinned) if pinned.is_forked() => Err(Error::new(
                 ErrorKind::Forked,
                 format!(
                     "a borrowed sample of '{}' was carried over a fork; it belongs to the parent process, borrow anew here",
@@ -233,7 +257,7 @@ impl Sample {
             )),
             Bytes::Pinned(pinned) => Ok(pinned.data()),
             // SAFETY: `own` and the subscriber wrote this many bytes.
-            Bytes::Owned(scratch, length) => Ok(unsafe { scratch.bytes(0, *length) }),
+            Bytes::Owned { bytes, length, .. } => Ok(unsafe { bytes.bytes(0, *length) }),
         }
     }
 
@@ -260,11 +284,17 @@ impl Deref for Sample {
 
 impl fmt::Debug for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        describe("Sample", &self.envelope, self.try_data().unwrap_or_default(), f)
+        describe("Sample", self.topic(), &self.envelope, self.try_data().unwrap_or_default(), f)
     }
 }
 
-fn describe(what: &str, envelope: &Envelope, data: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn describe(
+    what: &str,
+    topic: &str,
+    envelope: &Envelope,
+    data: &[u8],
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
     let text = preview(envelope.content, envelope.tensor.as_ref(), data, 60);
-    write!(f, "{what}({:?}, #{}, {text})", envelope.topic, envelope.sequence)
+    write!(f, "{what}({topic:?}, #{}, {text})", envelope.sequence)
 }

@@ -13,7 +13,7 @@ use crate::sys::file;
 use crate::sys::mapping::Head;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use tracing::info;
+use tracing::{debug, info};
 
 struct Peer {
     id: ObjectId,
@@ -100,7 +100,9 @@ impl Peers {
         let inner = domain.inner();
         let mut catalogue = inner.subscribers();
         let (generation, entries) = catalogue.refresh(&inner.participants.board().subscribers)?;
-        self.list.retain(|peer| entries.iter().any(|listed| listed.id == peer.id));
+        let stays = |peer: &Peer| entries.iter().any(|listed| listed.id == peer.id);
+        let gone: Vec<Peer> = self.list.extract_if(.., |peer| !stays(peer)).collect();
+        let before = self.list.len();
         self.passed_over.retain(|id| entries.iter().any(|listed| listed.id == *id));
         let mut watcher = watcher;
         let mut damage = None;
@@ -126,6 +128,11 @@ impl Peers {
         let barriers = self.list.iter().all(|peer| !inner.participants.lacks_barrier(peer.id.owner()));
         self.light = self.registered && barriers;
         self.seen = Some(generation);
+        drop(catalogue);
+        self.tell(&gone);
+        for Peer { id, .. } in &self.list[before..] {
+            debug!("topic '{}': publisher {} met subscriber {id}", self.topic, self.ring);
+        }
         damage.map_or(Ok(()), Err)
     }
 
@@ -194,7 +201,7 @@ impl Peers {
         own.map(|peer| peer.position(ring)).min().unwrap_or(NOWHERE)
     }
 
-    /// Whether somebody has announced that it reads this slot (H1). The caller has withdrawn the stamp and fenced.
+    /// Whether somebody has announced that it reads this slot (H1). The caller has withdrawn it and fenced.
     pub fn is_pinned(&mut self, slot: Slot) -> bool {
         let ring = self.ring;
         self.list.iter_mut().any(|peer| {
@@ -222,21 +229,31 @@ impl Peers {
 
     /// Forgets subscribers whose participant died; returns how many.
     pub fn forget_dead(&mut self) -> usize {
-        let (inner, topic) = (self.domain.inner(), &self.topic);
-        let before = self.list.len();
+        let inner = self.domain.inner();
         let mut verdicts: Vec<(ParticipantId, bool)> = Vec::new();
-        self.list.retain(|peer| {
+        let mut is_dead = |peer: &mut Peer| {
             let owner = peer.id.owner();
             if let Some((_, alive)) = verdicts.iter().find(|(id, _)| *id == owner) {
-                return *alive;
+                return !*alive;
             }
             let alive = inner.is_alive(owner);
             verdicts.push((owner, alive));
-            if !alive {
-                info!("topic '{topic}': participant {owner} died, its subscribers no longer count");
+            !alive
+        };
+        let dead: Vec<Peer> = self.list.extract_if(.., &mut is_dead).collect();
+        self.tell(&dead);
+        dead.len()
+    }
+
+    /// Tells of those that are no longer among them.
+    fn tell(&self, gone: &[Peer]) {
+        for Peer { id, head, .. } in gone {
+            let (topic, owner) = (&self.topic, id.owner());
+            if head.closed.load(Ordering::Acquire) == 0 {
+                info!("topic '{topic}': subscriber {id} died (participant {owner}) and no longer counts");
+            } else {
+                debug!("topic '{topic}': subscriber {id} left");
             }
-            alive
-        });
-        before - self.list.len()
+        }
     }
 }

@@ -3,7 +3,7 @@
 mod encode;
 mod room;
 
-use super::loan::{Loan, LoanMeta};
+use super::loan::{Lender, Loan, LoanMeta};
 use super::peers::Peers;
 use super::segment::{DESCRIPTOR, Descriptor};
 use super::slab::{Slab, Slot};
@@ -131,7 +131,7 @@ impl Publisher {
         let mut publisher = Publisher {
             writer: Writer::new(shared.map.clone(), options.overflow == Overflow::DropOldest),
             safe: 0,
-            slab: Slab::new(&domain, id, options.max_bytes),
+            slab: Slab::new(Lender::new(domain.clone(), id, shared.map.clone()), options.max_bytes),
             peers: Peers::new(&domain, id, topic.clone()),
             options: options.clone(),
             waiter,
@@ -244,7 +244,7 @@ impl Publisher {
             return Err(e);
         }
         self.copy_to_slot(slot, payload.data);
-        let descriptor = self.stamp(slot, payload.data.len(), self.writer.seq(), self.writer.head());
+        let descriptor = self.bind(slot, payload.data.len(), self.writer.seq(), self.writer.head());
         self.write(shape, &descriptor, &encoded.meta, payload.data.len());
         Ok(())
     }
@@ -279,7 +279,7 @@ impl Publisher {
         for (i, slot) in slots.iter().enumerate() {
             if let Some(slot) = slot {
                 self.copy_to_slot(*slot, encoded[i].data);
-                descriptors[i] = self.stamp(*slot, encoded[i].data.len(), self.writer.seq() + i as u64, at);
+                descriptors[i] = self.bind(*slot, encoded[i].data.len(), self.writer.seq() + i as u64, at);
             }
             at += shapes[i].record_bytes();
         }
@@ -318,9 +318,7 @@ impl Publisher {
         self.enter()?;
         self.check_size(length)?;
         let slot = self.take_slot(length, &Patience::Until(Deadline::after(timeout)), 0)?;
-        let segment = self.slab.segment(slot).clone();
-        let (returned, map) = (self.slab.returned.clone(), self.shared.map.clone());
-        Ok(Loan::new(&self.domain, self.shared.id, segment, slot, length, returned, map))
+        Ok(Loan::new(self.slab.segment(slot).clone(), slot, length))
     }
 
     /// Publishes a loan of this publisher, in place (a small one is copied into the ring).
@@ -344,7 +342,7 @@ impl Publisher {
         };
         given.check()?;
         self.enter()?;
-        if given.ring != self.shared.id {
+        if given.own.lender.ring != self.shared.id {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
                 format!("topic '{}': the loan was taken from another publisher; commit it there", self.topic),
@@ -372,7 +370,7 @@ impl Publisher {
         }
         let shape = encoded.slab_shape();
         self.make_room(shape.record_bytes(), &patience)?;
-        let descriptor = self.stamp(slot, length, self.writer.seq(), self.writer.head());
+        let descriptor = self.bind(slot, length, self.writer.seq(), self.writer.head());
         let meta = encoded.meta;
         if let Some(given) = loan.take() {
             given.spent();
@@ -467,30 +465,19 @@ impl Publisher {
 
     fn refresh_peers(&mut self, expected: bool) -> Result<()> {
         let watcher = if self.options.overflow == Overflow::Block { Some(&mut self.waiter) } else { None };
-        let before = self.peers.len();
-        self.peers.refresh(watcher, expected).map_err(|e| e.of("topic", &self.topic))?;
-        if self.peers.len() != before && !expected {
-            debug!(
-                "topic '{}': publisher {} has {} subscribers now",
-                self.topic,
-                self.shared.id,
-                self.peers.len()
-            );
-        }
-        Ok(())
+        self.peers.refresh(watcher, expected).map_err(|e| e.of("topic", &self.topic))
     }
 
     fn copy_to_slot(&self, slot: Slot, data: &[u8]) {
-        let segment = self.slab.segment(slot);
+        let segment = &self.slab.segment(slot).segment;
         // SAFETY: the slot was just taken for this many bytes, and nobody reads it before its record is out.
         unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), segment.place(slot.slot), data.len()) };
     }
 
     /// Binds a slot to the record about to be written, number `seq` at `position`.
-    fn stamp(&mut self, slot: Slot, length: usize, seq: u64, position: u64) -> [u8; DESCRIPTOR] {
-        self.slab.segment(slot).stamp(slot.slot).store(seq + 1, Ordering::Release);
-        self.slab.used(slot, position);
-        Descriptor { segment: slot.segment, slot: slot.slot, length: length as u64, stamp: seq + 1 }.encode()
+    fn bind(&mut self, slot: Slot, length: usize, seq: u64, position: u64) -> [u8; DESCRIPTOR] {
+        self.slab.used(slot, position, seq);
+        Descriptor { segment: slot.segment, slot: slot.slot, length: length as u64 }.encode()
     }
 
     #[inline(always)]

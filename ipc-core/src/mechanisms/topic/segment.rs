@@ -1,7 +1,7 @@
 //! A segment: a file of equal slots that hold the payloads too large for a ring.
 //!
-//! Written by its publisher, mapped read-only by subscribers when a record first points into it. A
-//! slot's stamp is the number of the record it belongs to, plus one, or zero while it is nobody's.
+//! Written by its publisher, mapped read-only by subscribers when a record first points into it. Slots are
+//! withdrawn from records in the order of these, so one word tells which records still have theirs.
 
 use crate::domain::layout::{Header, Kind, ObjectId, map_checked};
 use crate::domain::{Directory, Inner};
@@ -24,14 +24,16 @@ struct SegmentHead {
     data_offset: AtomicU64,
     /// 1: the publisher has given it up; readers may unmap it.
     retired: AtomicU64,
-    _pad: [AtomicU64; 4],
-    stamps: [AtomicU64; MAX_SLOTS],
+    _pad0: [AtomicU64; 4],
+    /// Records below this number have no slot here any more (H1). Written once for several of them.
+    withdrawn: AtomicU64,
+    _pad1: [AtomicU64; 7],
 }
 
 // SAFETY: atomics only.
 unsafe impl Shared for SegmentHead {}
 
-const _: () = assert!(offset_of!(SegmentHead, stamps) == 128);
+const _: () = assert!(offset_of!(SegmentHead, withdrawn) == 128);
 
 /// The name of segment `number` of a ring.
 pub fn file_name(ring: ObjectId, number: u32) -> String {
@@ -58,26 +60,24 @@ pub struct Descriptor {
     pub segment: u32,
     pub slot: u32,
     pub length: u64,
-    pub stamp: u64,
 }
 
 /// Bytes of a descriptor in a record.
-pub const DESCRIPTOR: usize = 24;
+pub const DESCRIPTOR: usize = 16;
 
 impl Descriptor {
     pub fn encode(&self) -> [u8; DESCRIPTOR] {
         let mut bytes = [0; DESCRIPTOR];
         bytes[..4].copy_from_slice(&self.segment.to_le_bytes());
         bytes[4..8].copy_from_slice(&self.slot.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.length.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.stamp.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.length.to_le_bytes());
         bytes
     }
 
     pub fn decode(bytes: &[u8; DESCRIPTOR]) -> Descriptor {
         let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]));
         let first = word(0);
-        Descriptor { segment: first as u32, slot: (first >> 32) as u32, length: word(8), stamp: word(16) }
+        Descriptor { segment: first as u32, slot: (first >> 32) as u32, length: word(8) }
     }
 }
 
@@ -136,9 +136,9 @@ impl Segment {
         self.map.at(0)
     }
 
-    /// The stamp of a slot; `slot` must be below `slots`.
-    pub fn stamp(&self, slot: u32) -> &AtomicU64 {
-        &self.head().stamps[slot as usize]
+    /// Records below this number have no slot here any more (H1).
+    pub fn withdrawn(&self) -> &AtomicU64 {
+        &self.head().withdrawn
     }
 
     /// The memory of a slot.

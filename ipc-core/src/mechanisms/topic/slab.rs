@@ -4,19 +4,20 @@
 //! added on demand up to `max_bytes`. A slot is used again when every reader has passed its record,
 //! or, where the oldest may be dropped, when it is the oldest; never while somebody has it pinned.
 
+use super::cursor::NOWHERE;
+use super::loan::{Lender, Own};
 use super::peers::Peers;
 use super::segment::{MAX_SLOTS, Segment, file_name};
 use super::steps::{claim_unread, withdraw};
-use crate::domain::layout::ObjectId;
+use crate::domain::Directory;
 use crate::domain::waiter::Waiter;
-use crate::domain::{Directory, Domain, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::Writer;
 use crate::sys::file;
 use crate::sys::mapping::page_size;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// A segment of small slots has about this many bytes.
 const SEGMENT_BYTES: usize = 256 << 10;
@@ -32,11 +33,17 @@ pub struct Slot {
     pub slot: u32,
 }
 
-/// A slot that belongs to the record at a position.
+/// A slot that belongs to a record.
 struct Used {
     slot: Slot,
+    /// The record's place in the ring, and its number.
     position: u64,
+    seq: u64,
 }
+
+/// Of the slots in use, one in so many is taken back at a time if all readers have passed it: looking who pins them
+/// costs a fence and other processes' lines.
+const SHARE: usize = 2;
 
 #[derive(Default)]
 struct Class {
@@ -48,23 +55,22 @@ struct Class {
 }
 
 struct Held {
-    segment: Arc<Segment>,
+    own: Arc<Own>,
     free: usize,
 }
 
 pub struct Slab {
     directory: PathBuf,
-    domain: Domain,
-    ring: ObjectId,
+    lender: Arc<Lender>,
     max_bytes: usize,
     bytes: usize,
+    /// The most it ever had.
+    most_bytes: usize,
     classes: BTreeMap<usize, Class>,
     /// By number. Numbers are not used again.
     segments: BTreeMap<u32, Held>,
     /// The number of the next segment.
     next: u32,
-    /// Slots of loans that were dropped, from any thread.
-    pub returned: Arc<Mutex<Vec<Slot>>>,
 }
 
 /// What the slab must know of the ring to take slots back.
@@ -80,44 +86,50 @@ pub struct Reclaim<'a> {
 }
 
 impl Reclaim<'_> {
-    /// Whether the record at `position` will be read by nobody, or by nobody who may not miss it. A ring that
-    /// drops nothing gives the record up with its slot, or a late joiner would begin with it and find no payload.
-    fn is_finished(&mut self, position: u64) -> Result<bool> {
+    /// The place below which records will be read by nobody, or by nobody who may not miss them; wanted is that it
+    /// is beyond `last`, or at least beyond `first`. A ring that drops nothing gives the records up with their
+    /// slots, or a late joiner would begin with them and find no payload.
+    fn finished(&mut self, first: u64, last: u64) -> Result<u64> {
         let slowest = self.peers.slowest();
-        if self.drop_oldest || position < *self.safe || position >= slowest {
-            return Ok(position < slowest.max(*self.safe));
+        if self.drop_oldest {
+            return Ok(slowest.max(*self.safe));
         }
-        let (peers, watcher) = (&mut *self.peers, self.watcher.as_deref_mut());
-        if claim_unread(self.writer, position + 1, slowest, || Ok(peers.refreshed(watcher)?.slowest()))? {
-            *self.safe = self.writer.claim();
+        if last >= *self.safe && first < slowest {
+            let (peers, watcher) = (&mut *self.peers, self.watcher.as_deref_mut());
+            if claim_unread(self.writer, last + 1, slowest, || Ok(peers.refreshed(watcher)?.slowest()))? {
+                *self.safe = self.writer.claim();
+            }
         }
-        Ok(position < *self.safe)
+        Ok(*self.safe)
     }
 
-    /// Whether somebody announced a slot that was just withdrawn, one who came this instant included (D1, H1).
-    fn is_pinned(&mut self, slot: Slot) -> Result<bool> {
-        Ok(self.peers.refreshed(self.watcher.as_deref_mut())?.is_pinned(slot))
+    /// Those who may have announced slots that were withdrawn, one who came this instant included (D1, H1).
+    fn peers(&mut self) -> Result<&mut Peers> {
+        self.peers.refreshed(self.watcher.as_deref_mut())
     }
 }
 
 impl Slab {
-    pub fn new(domain: &Domain, ring: ObjectId, max_bytes: usize) -> Slab {
+    pub fn new(lender: Lender, max_bytes: usize) -> Slab {
         Slab {
-            directory: domain.inner().directory(Directory::Segments),
-            domain: domain.clone(),
-            ring,
+            directory: lender.domain.inner().directory(Directory::Segments),
+            lender: Arc::new(lender),
             // More than any memory, and no sum with it overflows.
             max_bytes: max_bytes.min(1 << 60),
             bytes: 0,
+            most_bytes: 0,
             classes: BTreeMap::new(),
             segments: BTreeMap::new(),
             next: 0,
-            returned: Arc::default(),
         }
     }
 
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    pub fn most_bytes(&self) -> usize {
+        self.most_bytes
     }
 
     /// The size of the slots that hold `length` bytes.
@@ -128,8 +140,8 @@ impl Slab {
     }
 
     /// The segment of a slot in use.
-    pub fn segment(&self, slot: Slot) -> &Arc<Segment> {
-        &self.segments.get(&slot.segment).expect("a slot in use keeps its segment").segment
+    pub fn segment(&self, slot: Slot) -> &Arc<Own> {
+        &self.segments.get(&slot.segment).expect("a slot in use keeps its segment").own
     }
 
     fn held(&mut self, slot: Slot) -> Option<&mut Held> {
@@ -138,7 +150,7 @@ impl Slab {
 
     /// Takes a slot for `length` bytes; `None` when every slot is still needed or pinned.
     pub fn acquire(&mut self, length: usize, reclaim: &mut Reclaim<'_>) -> Result<Option<Slot>> {
-        self.take_returned();
+        self.lender.take_returned().into_iter().for_each(|slot| self.give_back(slot));
         let size = self.class_of(length);
         if let Some(slot) = self.pop_free(size) {
             return Ok(Some(slot));
@@ -178,24 +190,19 @@ impl Slab {
         }
     }
 
-    /// The slot now belongs to the record at `position`.
-    pub fn used(&mut self, slot: Slot, position: u64) {
-        let size = self.segment(slot).slot_size;
-        self.classes.entry(size).or_default().used.push_back(Used { slot, position });
+    /// The slot now belongs to record `seq` at `position`.
+    pub fn used(&mut self, slot: Slot, position: u64, seq: u64) {
+        let size = self.segment(slot).segment.slot_size;
+        self.classes.entry(size).or_default().used.push_back(Used { slot, position, seq });
     }
 
     /// The slot was not needed after all.
     pub fn give_back(&mut self, slot: Slot) {
         if let Some(held) = self.held(slot) {
             held.free += 1;
-            let size = held.segment.slot_size;
+            let size = held.own.segment.slot_size;
             self.classes.entry(size).or_default().free.push(slot);
         }
-    }
-
-    fn take_returned(&mut self) {
-        let returned = std::mem::take(&mut *lock(&self.returned));
-        returned.into_iter().for_each(|slot| self.give_back(slot));
     }
 
     fn pop_free(&mut self, size: usize) -> Option<Slot> {
@@ -210,7 +217,7 @@ impl Slab {
     fn release_unpinned(&mut self, size: usize, reclaim: &mut Reclaim<'_>) -> Result<()> {
         let mut i = 0;
         while let Some(slot) = self.classes.get(&size).and_then(|class| class.pinned.get(i)).copied() {
-            if reclaim.is_pinned(slot)? {
+            if reclaim.peers()?.is_pinned(slot) {
                 i += 1;
             } else {
                 self.classes.entry(size).or_default().pinned.swap_remove(i);
@@ -220,33 +227,41 @@ impl Slab {
         Ok(())
     }
 
-    /// Takes back the oldest slot of a class: one that is finished, or with `unread` any.
+    /// Takes back the oldest slots of a class: some that are finished, or with `unread` the oldest of all.
     fn recycle(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) -> Result<()> {
         while let Some(class) = self.classes.get_mut(&size) {
-            match class.used.front() {
-                Some(oldest) if unread || reclaim.is_finished(oldest.position)? => {}
-                _ => return Ok(()),
-            }
-            let Some(oldest) = class.used.pop_front() else { return Ok(()) };
-            if self.take_back(oldest.slot, reclaim)? {
+            let most = if unread { 1 } else { (class.used.len() / SHARE).max(1) };
+            let Some((first, last)) = class.used.front().zip(class.used.get(most - 1)) else { return Ok(()) };
+            let end = if unread { NOWHERE } else { reclaim.finished(first.position, last.position)? };
+            let count = class.used.iter().take(most).take_while(|used| used.position < end).count();
+            if count == 0 || self.take_back(size, count, reclaim) {
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Withdraws a slot from its record (H1). `false`: it is pinned and set aside.
-    fn take_back(&mut self, slot: Slot, reclaim: &mut Reclaim<'_>) -> Result<bool> {
-        let Some(held) = self.held(slot) else { return Ok(false) };
-        let size = held.segment.slot_size;
-        withdraw(held.segment.stamp(slot.slot));
-        // Nobody knows: then it counts as pinned until somebody does.
-        if !matches!(reclaim.is_pinned(slot), Ok(false)) {
-            self.classes.entry(size).or_default().pinned.push(slot);
-            return Ok(false);
+    /// Withdraws the oldest slots of a class from their records (H1). `false`: all are pinned and set aside.
+    fn take_back(&mut self, size: usize, count: usize, reclaim: &mut Reclaim<'_>) -> bool {
+        let Some(class) = self.classes.get_mut(&size) else { return false };
+        // In the order of records, so the last of a segment speaks for all of it.
+        let withdrawn = |used: &Used| self.segments.get(&used.slot.segment).map(|held| &held.own);
+        let oldest = class.used.iter().take(count);
+        let segments = oldest.filter_map(|used| Some((withdrawn(used)?, used.seq + 1)));
+        withdraw(segments.map(|(own, below)| (own.segment.withdrawn(), below)));
+        // Nobody knows: then they count as pinned until somebody does.
+        let mut peers = reclaim.peers().ok();
+        let mut any = false;
+        for Used { slot, .. } in class.used.drain(..count) {
+            if peers.as_mut().is_none_or(|peers| peers.is_pinned(slot)) {
+                class.pinned.push(slot);
+            } else {
+                class.free.push(slot);
+                self.segments.get_mut(&slot.segment).iter_mut().for_each(|held| held.free += 1);
+                any = true;
+            }
         }
-        self.give_back(slot);
-        Ok(true)
+        any
     }
 
     /// Adds a segment of this class if the budget allows; `false` when it does not.
@@ -258,12 +273,13 @@ impl Slab {
             return Ok(false);
         }
         let number = self.next;
-        let path = self.directory.join(file_name(self.ring, number));
-        let inner = self.domain.inner();
-        let segment = Segment::create(inner, &path, self.ring, size, slots)?;
+        let lender = self.lender.clone();
+        let path = self.directory.join(file_name(lender.ring, number));
+        let segment = Segment::create(lender.domain.inner(), &path, lender.ring, size, slots)?;
         self.bytes += size * slots;
+        self.most_bytes = self.most_bytes.max(self.bytes);
         self.next += 1;
-        self.segments.insert(number, Held { segment: Arc::new(segment), free: 0 });
+        self.segments.insert(number, Held { own: Arc::new(Own { segment, lender }), free: 0 });
         (0..slots as u32).rev().for_each(|slot| self.give_back(Slot { segment: number, slot }));
         Ok(true)
     }
@@ -289,14 +305,15 @@ impl Slab {
     }
 
     fn retire_free_segments(&mut self, size: usize) {
-        let all_free = |held: &Held| held.segment.slot_size == size && held.free == held.segment.slots;
+        let all_free =
+            |held: &Held| held.own.segment.slot_size == size && held.free == held.own.segment.slots;
         let idle: Vec<u32> =
             self.segments.iter().filter(|(_, held)| all_free(held)).map(|(number, _)| *number).collect();
         for number in idle {
-            if let Some(held) = self.segments.remove(&number) {
-                held.segment.retire();
-                self.bytes -= held.segment.slot_size * held.segment.slots;
-                file::unlink(&self.directory.join(file_name(self.ring, number)));
+            if let Some(Held { own, .. }) = self.segments.remove(&number) {
+                own.segment.retire();
+                self.bytes -= own.segment.slot_size * own.segment.slots;
+                file::unlink(&self.directory.join(file_name(self.lender.ring, number)));
                 if let Some(class) = self.classes.get_mut(&size) {
                     class.free.retain(|slot| slot.segment != number);
                 }
@@ -307,7 +324,7 @@ impl Slab {
     /// Whether none of its slots can come back: all that are in use are the `mine` the caller has taken.
     pub fn is_hopeless(&self, mine: usize) -> bool {
         let idle = self.classes.values().all(|class| class.used.is_empty() && class.pinned.is_empty());
-        idle && self.segments.values().map(|held| held.segment.slots - held.free).sum::<usize>() == mine
+        idle && self.segments.values().map(|held| held.own.segment.slots - held.free).sum::<usize>() == mine
     }
 
     /// Whether every slot in use waits for a reader that stands at `position`.

@@ -113,9 +113,9 @@ pub fn claim_unread(
     Ok(again()? >= writer.claim())
 }
 
-/// Announces in a place of `pins` that a slot is being read, and fences. The caller checks the slot's stamp next.
+/// Announces in a place of `pins` that a slot is being read, and fences. The caller asks [`has_slot`] next.
 ///
-/// **H1** reader: pin, full fence, stamp — publisher: stamp = 0, full fence, pins. At least one
+/// **H1** reader: pin, full fence, withdrawn — publisher: withdrawn, full fence, pins. At least one
 /// sees the other, so a slot is never overwritten under a reader that believes in it.
 pub fn announce(pins: &[AtomicU64], high: &AtomicU64, place: usize, word: u64) {
     pins[place].store(word, Ordering::Relaxed);
@@ -125,14 +125,16 @@ pub fn announce(pins: &[AtomicU64], high: &AtomicU64, place: usize, word: u64) {
     fence(Ordering::SeqCst);
 }
 
-/// Whether a slot belongs to record `seq` (H1); after [`announce`], it then does so until the pin is taken back.
-pub fn is_stamped(stamp: &AtomicU64, seq: u64) -> bool {
-    stamp.load(Ordering::Acquire) == seq + 1
+/// Whether record `seq` still has its slot in a segment (H1); after [`announce`], it then has it until the pin is
+/// taken back.
+pub fn has_slot(withdrawn: &AtomicU64, seq: u64) -> bool {
+    seq >= withdrawn.load(Ordering::Acquire)
 }
 
-/// Withdraws a slot from its record (H1); it may be overwritten if nobody has announced it.
-pub fn withdraw(stamp: &AtomicU64) {
-    stamp.store(0, Ordering::Relaxed);
+/// Withdraws slots from all records of a segment below the given number, for each of these segments, and fences
+/// (H1). Those slots may be overwritten that nobody has announced.
+pub fn withdraw<'a>(segments: impl IntoIterator<Item = (&'a AtomicU64, u64)>) {
+    segments.into_iter().for_each(|(withdrawn, below)| withdrawn.store(below, Ordering::Relaxed));
     fence(Ordering::SeqCst);
 }
 

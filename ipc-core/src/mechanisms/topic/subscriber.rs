@@ -14,7 +14,7 @@ use crate::name::Pattern;
 use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::Deadline;
 use crate::sys::file;
-use crate::value::{Content, MAX_META};
+use crate::value::MAX_META;
 use follow::Source;
 use std::collections::HashSet;
 use std::fmt;
@@ -59,7 +59,9 @@ pub struct Subscriber {
     bulk: Scratch,
     /// The payload just borrowed, on its way into a sample.
     pinned: Option<Pinned>,
+    /// What the message just taken says besides its bytes, and its topic.
     envelope: Envelope,
+    topic: Arc<str>,
     received: u64,
     missed: u64,
     bytes: u64,
@@ -127,16 +129,6 @@ impl Subscriber {
         inner.attach(attached);
         // D1: our page is linked; raise, then look for publishers.
         inner.participants.board().subscribers.raise();
-        let envelope = Envelope {
-            topic: "".into(),
-            content: Content::Raw,
-            flags: 0,
-            meta: Box::default(),
-            tensor: None,
-            sequence: 0,
-            missed: 0,
-            publisher: ObjectId(0),
-        };
         let mut subscriber = Subscriber {
             pattern,
             options: options.clone(),
@@ -155,7 +147,8 @@ impl Subscriber {
             record: Scratch::of(MAX_BODY),
             bulk: Scratch::default(),
             pinned: None,
-            envelope,
+            envelope: Envelope::default(),
+            topic: "".into(),
             received: 0,
             missed: 0,
             bytes: 0,
@@ -171,11 +164,8 @@ impl Subscriber {
             }
             other => other?,
         }
-        debug!(
-            "subscriber '{}': opened {id}, {} publishers are there",
-            subscriber.pattern(),
-            subscriber.sources.len()
-        );
+        let alive = subscriber.sources.iter().filter(|source| !source.is_finished()).count();
+        debug!("subscriber '{}': opened {id}, {alive} publishers are there", subscriber.pattern());
         Ok(subscriber)
     }
 
@@ -375,16 +365,16 @@ impl Subscriber {
             Taken::Bulk(length) => unsafe { self.bulk.bytes(0, length) },
             Taken::Pinned(_) => self.pinned.as_ref().map_or(&[][..], Pinned::data),
         };
-        Message { envelope: &self.envelope, data }
+        Message { topic: &self.topic, envelope: &self.envelope, data }
     }
 
     fn sample(&mut self, taken: Taken) -> Sample {
         let pinned = if matches!(taken, Taken::Pinned(_)) { self.pinned.take() } else { None };
         let bytes = match pinned {
             Some(pinned) => Bytes::Pinned(pinned),
-            None => Bytes::own(self.message(taken).data()),
+            None => Bytes::own(&self.topic, self.message(taken).data()),
         };
-        Sample { envelope: self.envelope.clone(), bytes }
+        Sample { envelope: std::mem::take(&mut self.envelope), bytes }
     }
 }
 

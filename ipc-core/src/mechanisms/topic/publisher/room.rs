@@ -70,19 +70,17 @@ impl Publisher {
     }
 
     pub(super) fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
-        let before = self.slab.bytes();
+        let (before, most) = (self.slab.bytes(), self.slab.most_bytes());
         let mut taken = self.acquire(length).map_err(|e| e.of("topic", &self.topic))?;
         if taken.is_none() && self.peers.forget_dead() > 0 {
             taken = self.acquire(length)?;
         }
         if self.slab.bytes() != before {
             self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
-            debug!(
-                "topic '{}': publisher {}'s slab has {} bytes now",
-                self.topic,
-                self.shared.id,
-                self.slab.bytes()
-            );
+        }
+        if self.slab.most_bytes() > most {
+            let (topic, id, bytes) = (&self.topic, self.shared.id, self.slab.bytes());
+            debug!("topic '{topic}': the slab of publisher {id} grew to {bytes} bytes");
         }
         Ok(taken)
     }

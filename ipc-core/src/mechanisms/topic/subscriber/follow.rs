@@ -7,7 +7,7 @@ use crate::domain::waiter::{Ringer, Sleeper};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{From, Reader, RingHead, RingMap, open_head};
 use crate::mechanisms::topic::cursor::{MAX_RINGS, NOWHERE};
-use crate::mechanisms::topic::segment::Segment;
+use crate::mechanisms::topic::message::{Origin, Theirs};
 use crate::mechanisms::topic::steps::{begin, standing};
 use crate::mechanisms::topic::{Overflow, Start, lifetime};
 use crate::name::Pattern;
@@ -17,18 +17,18 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::Path;
 use std::sync::Arc;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// One publisher's ring.
 pub(super) struct Source {
     pub(super) id: ObjectId,
-    pub(super) topic: Arc<str>,
+    pub(super) origin: Arc<Origin>,
     pub(super) reader: Reader,
     /// Our place in the table of cursors.
     pub(super) cursor: usize,
     /// Rings the publisher that waits for us; `None` for one that is gone.
     pub(super) ringer: Option<Ringer>,
-    pub(super) segments: HashMap<u32, Arc<Segment>, BuildHasherDefault<OwnNumber>>,
+    pub(super) segments: HashMap<u32, Arc<Theirs>, BuildHasherDefault<OwnNumber>>,
     /// Messages lost with their slab slots, to be reported with the next one.
     pub(super) lost: u64,
     /// Its participant died.
@@ -36,13 +36,21 @@ pub(super) struct Source {
 }
 
 impl Source {
+    pub(super) fn topic(&self) -> &str {
+        &self.origin.topic
+    }
+
     /// Its publisher said goodbye or died.
     pub(super) fn is_finished(&self) -> bool {
-        self.dead || self.reader.map.head().closed.load(Ordering::Acquire) != 0
+        self.dead || self.said_goodbye()
+    }
+
+    fn said_goodbye(&self) -> bool {
+        self.reader.map.head().closed.load(Ordering::Acquire) != 0
     }
 
     fn mourn(&self, pattern: &Pattern) {
-        let (pattern, id, topic, owner) = (pattern.as_str(), self.id, &self.topic, self.id.owner());
+        let (pattern, id, topic, owner) = (pattern.as_str(), self.id, self.topic(), self.id.owner());
         info!(
             "subscriber '{pattern}': publisher {id} of topic '{topic}' died (participant {owner}); what it had published is still read"
         );
@@ -173,14 +181,16 @@ impl Subscriber {
         let page = self.shared.head();
         let reader =
             begin(&page.cursors, &page.cursors_high, cursor, (id.0, &map), racy, self.shared.id.0, from);
-        let segments = HashMap::default();
-        let mut source = Source { id, topic: topic.into(), reader, cursor, ringer, segments, lost: 0, dead };
+        let waiting = (!racy).then(|| map.clone());
+        let origin = Origin { shared: self.shared.clone(), topic: topic.into(), publisher: id, waiting };
+        let (origin, segments) = (Arc::new(origin), HashMap::default());
+        let mut source = Source { id, origin, reader, cursor, ringer, segments, lost: 0, dead };
         source.tell_publisher(self.light);
+        self.sources.push(source);
         debug!("subscriber '{}': follows publisher {id} of topic '{topic}'", self.pattern());
-        if dead && head.closed.load(Ordering::Acquire) == 0 {
+        if let Some(source) = self.sources.last().filter(|source| dead && !source.said_goodbye()) {
             source.mourn(&self.pattern);
         }
-        self.sources.push(source);
         Ok(())
     }
 
@@ -189,12 +199,17 @@ impl Subscriber {
     fn note_remnant(&mut self, id: ObjectId, path: &Path) -> Result<()> {
         let map = open_head(path, Kind::Publisher)?;
         let head: &RingHead = map.at(0);
+        self.passed_over.insert(id);
         if standing(head, true, self.shared.id.0).1 {
-            self.missed = self.missed.saturating_add(head.seq.load(Ordering::Relaxed));
+            let missed = head.seq.load(Ordering::Relaxed);
+            self.missed = self.missed.saturating_add(missed);
             self.shared.head().missed.store(self.missed, Ordering::Relaxed);
             self.done.push((id, head.born.load(Ordering::Relaxed)));
+            let (pattern, topic) = (self.pattern(), head.name.read());
+            warn!(
+                "subscriber '{pattern}': missed all {missed} messages of publisher {id} of topic '{topic}', which ended and was dropped to make way for others"
+            );
         }
-        self.passed_over.insert(id);
         Ok(())
     }
 
@@ -223,7 +238,7 @@ impl Subscriber {
             let owner = source.id.owner();
             if !*verdicts.entry(owner).or_insert_with(|| inner.is_alive(owner)) {
                 // One that said goodbye before is not mourned.
-                if !source.is_finished() {
+                if !source.said_goodbye() {
                     source.mourn(&self.pattern);
                 }
                 source.dead = true;
@@ -248,16 +263,19 @@ impl Subscriber {
             self.passed_over.insert(source.id);
             // What was lost at its very end is told by no further message.
             self.missed = self.missed.saturating_add(source.lost);
-            debug!(
-                "subscriber '{}': has read all that publisher {} of topic '{}' left",
-                self.pattern(),
-                source.id,
-                source.topic
-            );
             self.release_cursor(source.cursor);
             self.done.push((source.id, source.reader.map.head().born.load(Ordering::Relaxed)));
             let sources = &self.sources;
             self.waiter.watch_only(|peer| sources.iter().any(|source| source.id.owner() == peer));
+            let (pattern, id, topic) = (self.pattern(), source.id, source.topic());
+            match source.lost {
+                0 => {
+                    debug!("subscriber '{pattern}': has read all that publisher {id} of topic '{topic}' left")
+                }
+                lost => warn!(
+                    "subscriber '{pattern}': missed the last {lost} messages of publisher {id} of topic '{topic}', which ended"
+                ),
+            }
         }
         self.collect_done();
     }

@@ -6,9 +6,9 @@ use crate::domain::Directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{FLAG_SLAB, Found, Next};
 use crate::mechanisms::topic::cursor::{NOWHERE, pin_word};
-use crate::mechanisms::topic::message::Pinned;
+use crate::mechanisms::topic::message::{Pinned, Theirs};
 use crate::mechanisms::topic::segment::{DESCRIPTOR, Descriptor, Segment};
-use crate::mechanisms::topic::steps::is_stamped;
+use crate::mechanisms::topic::steps::has_slot;
 use crate::sys::atomic::Ordering;
 use crate::value::Content;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Subscriber {
                     ErrorKind::Corrupt,
                     format!(
                         "topic '{}': a record of {body} bytes is more than can be; its publisher's memory was damaged, restart it",
-                        source.topic
+                        source.topic()
                     ),
                 );
                 return Err(self.abandon(index, e));
@@ -69,10 +69,11 @@ impl Subscriber {
     /// A large payload: pinned, then copied or kept. `None`: its slot was reused meanwhile.
     pub(super) fn take_slab(&mut self, index: usize, found: &Found, take: Take) -> Result<Option<Taken>> {
         let source = &mut self.sources[index];
+        let topic = &source.origin.topic;
         let corrupt = |why: &str| {
             Error::new(
                 ErrorKind::Corrupt,
-                format!("topic '{}': {why}; its publisher's memory was damaged, restart it", source.topic),
+                format!("topic '{topic}': {why}; its publisher's memory was damaged, restart it"),
             )
         };
         if (found.shape.body as usize) < DESCRIPTOR {
@@ -81,47 +82,37 @@ impl Subscriber {
         // SAFETY: the body, at least this long, was just copied there.
         let bytes = unsafe { self.record.bytes(0, DESCRIPTOR) };
         let descriptor = Descriptor::decode(bytes.try_into().unwrap_or(&[0; DESCRIPTOR]));
-        let segment = match source.segments.get(&descriptor.segment) {
-            Some(segment) => segment.clone(),
+        let theirs = match source.segments.get(&descriptor.segment) {
+            Some(theirs) => theirs,
             None => {
-                source.segments.retain(|_, segment| !segment.is_retired());
+                source.segments.retain(|_, theirs| !theirs.segment.is_retired());
                 let directory = self.domain.inner().directory(Directory::Segments);
                 match Segment::open(&directory, source.id, descriptor.segment) {
                     Ok(segment) => {
-                        source.segments.entry(descriptor.segment).or_insert(Arc::new(segment)).clone()
+                        let theirs = Arc::new(Theirs { segment, origin: source.origin.clone() });
+                        source.segments.entry(descriptor.segment).or_insert(theirs)
                     }
                     // Given up by its publisher after we saw the record.
                     Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(None),
-                    Err(e) => return Err(e.of("topic", &source.topic)),
+                    Err(e) => return Err(e.of("topic", topic)),
                 }
             }
         };
-        let length = descriptor.length as usize;
-        if descriptor.slot as usize >= segment.slots || length > segment.slot_size {
+        let (segment, slot, length) = (&theirs.segment, descriptor.slot, descriptor.length as usize);
+        if slot as usize >= segment.slots || length > segment.slot_size {
             return Err(corrupt("a descriptor points outside its segment"));
         }
-        let place = self
-            .shared
-            .pin(pin_word(source.cursor, descriptor.segment, descriptor.slot), take == Take::Copy)?;
-        if !is_stamped(segment.stamp(descriptor.slot), found.seq) {
+        let word = pin_word(source.cursor, descriptor.segment, slot);
+        let place = self.shared.pin(word, take == Take::Copy)?;
+        if !has_slot(segment.withdrawn(), found.seq) {
             self.shared.unpin(place);
             return if source.reader.racy() {
                 Ok(None)
             } else {
-                Err(corrupt("a slot lost its stamp before it was read"))
+                Err(corrupt("a record lost its slot before it was read"))
             };
         }
-        let waiting = (!source.reader.racy()).then(|| source.reader.map.clone());
-        let slot = descriptor.slot;
-        let pinned = Pinned {
-            shared: self.shared.clone(),
-            segment,
-            slot,
-            place,
-            length,
-            waiting,
-            publisher: source.id,
-        };
+        let pinned = Pinned { theirs: theirs.clone(), slot, place, length };
         if take == Take::Borrow {
             self.pinned = Some(pinned);
             return Ok(Some(Taken::Pinned(length)));
@@ -153,8 +144,8 @@ impl Subscriber {
         let (Taken::Record(length) | Taken::Bulk(length) | Taken::Pinned(length)) = taken;
         let missed = std::mem::take(&mut source.lost);
         let envelope = &mut self.envelope;
-        if !Arc::ptr_eq(&envelope.topic, &source.topic) {
-            envelope.topic = source.topic.clone();
+        if !Arc::ptr_eq(&self.topic, &source.origin.topic) {
+            self.topic = source.origin.topic.clone();
         }
         envelope.content = Content::from_number(shape.content).unwrap_or_default();
         envelope.flags = shape.flags;
@@ -172,7 +163,7 @@ impl Subscriber {
             // SAFETY: the whole body was copied, the metadata is its end.
             envelope.meta = unsafe { self.record.bytes(shape.meta_offset(), shape.meta as usize) }.into();
             envelope.tensor = None;
-            envelope.decode(length).map_err(|e| e.of("topic", &envelope.topic.clone()))?;
+            envelope.decode(length).map_err(|e| e.of("topic", &self.topic))?;
         }
         if self.options.schema.is_some() { self.check_schema(index, taken) } else { Ok(taken) }
     }
@@ -207,6 +198,6 @@ impl Subscriber {
         self.passed_over.insert(source.id);
         self.shared.head().cursors[source.cursor].position.store(NOWHERE, Ordering::Release);
         self.abandoned.push((source.id, source.cursor));
-        error.of("topic", &source.topic)
+        error.of("topic", source.topic())
     }
 }
