@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// What a program linked with the static library needs besides it.
 const STATIC_LIBS: &[&str] = &["gcc_s", "util", "rt", "pthread", "m", "dl", "c"];
 
-const PC: &str = include_str!("../templates/axonic.pc.in");
+pub const PC: &str = include_str!("../templates/axonic.pc.in");
 const CMAKE: &str = include_str!("../templates/AxonicConfig.cmake.in");
-const CMAKE_VERSION: &str = include_str!("../templates/AxonicConfigVersion.cmake.in");
+pub const CMAKE_VERSION: &str = include_str!("../templates/AxonicConfigVersion.cmake.in");
 
 /// Installs under `prefix`; `destdir` goes before it, as packagers expect.
 pub fn run(ws: &Workspace, prefix: &Path, destdir: Option<&Path>) -> Result<()> {

@@ -12,6 +12,7 @@ mod lint;
 mod run;
 mod setup;
 mod test;
+mod versions;
 mod workspace;
 
 use anyhow::Result;
