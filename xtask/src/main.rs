@@ -11,6 +11,7 @@ mod install;
 mod lint;
 mod run;
 mod setup;
+mod symbols;
 mod test;
 mod versions;
 mod workspace;
