@@ -1,0 +1,77 @@
+//! Rust: the crates as `cargo publish` would send them, built from the packed files alone.
+
+use super::report::{Made, Report};
+use super::shop::Shop;
+use crate::run::Run;
+use crate::test::blocks;
+use crate::workspace::VERSION;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// The library, and the command over it, which `cargo install` builds.
+const CRATES: [&str; 2] = ["axonic", "axonic-cli"];
+
+/// A project that has the packed crates and nothing else of this checkout.
+const PROJECT: &str = r#"[package]
+name = "trial"
+edition = "2024"
+
+[dependencies]
+axonic = "=VERSION"
+
+[workspace]
+members = ["axonic-VERSION", "axonic-cli-VERSION"]
+
+[patch.crates-io]
+axonic = { path = "axonic-VERSION" }
+"#;
+
+pub fn make(shop: &Shop, report: &mut Report) {
+    let mut said = packed(shop).and_then(|files| Ok((tried(shop, &files)?, files)));
+    for (index, name) in CRATES.iter().enumerate() {
+        report.make(&format!("crate {name}"), || match &mut said {
+            Ok((said, files)) => Ok(Made { file: files[index].clone(), said: said.clone() }),
+            Err(error) => bail!("{error:#}"),
+        });
+    }
+}
+
+fn packed(shop: &Shop) -> Result<Vec<PathBuf>> {
+    let dir = shop.ws.target.join("package");
+    Run::cargo(shop.ws)
+        .args(["package", "--no-verify", "--allow-dirty"])
+        .args(CRATES.iter().flat_map(|name| ["--package", name]))
+        .quiet(shop.ws, "dist-crates")?;
+    CRATES.iter().map(|name| shop.finish(&dir, &format!("{name}-{VERSION}.crate"))).collect()
+}
+
+/// Builds both from what is in the packed files, and runs the page's programs.
+fn tried(shop: &Shop, files: &[PathBuf]) -> Result<String> {
+    let place = shop.fresh("crates")?;
+    for file in files {
+        Run::new("tar").arg("-xzf").arg(file).arg("-C").arg(&place).quiet(shop.ws, "dist-unpack")?;
+    }
+    std::fs::write(place.join("Cargo.toml"), PROJECT.replace("VERSION", VERSION))?;
+    // The versions that are tested here; cargo takes out what is not needed.
+    std::fs::copy(shop.ws.path("Cargo.lock"), place.join("Cargo.lock"))?;
+    std::fs::create_dir_all(place.join("src"))?;
+    let target = shop.ws.target.join("dist-crates");
+    let start: blocks::Start = &|source, _| {
+        std::fs::copy(source, place.join("src/main.rs"))?;
+        build(shop, &place, &target)?;
+        Ok(Run::new(target.join("debug/trial")))
+    };
+    let count = blocks::try_page(shop.ws, "README.md", &["rust"], &place, start)?;
+    Run::new(target.join("debug/axonic")).arg("--version").quiet(shop.ws, "dist-crate-cli")?;
+    Ok(format!("built from the packed files; runs {count} README program"))
+}
+
+fn build(shop: &Shop, place: &Path, target: &Path) -> Result<()> {
+    Run::cargo(shop.ws)
+        .args(["build", "--workspace"])
+        .env("CARGO_TARGET_DIR", target)
+        .dir(place)
+        .quiet(shop.ws, "dist-crates-build")
+        .context("building the packed crates")
+        .map(drop)
+}
