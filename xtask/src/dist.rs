@@ -29,21 +29,24 @@ pub fn run(ws: &Workspace) -> Result<()> {
     let private = RuntimeDir::create()?;
     let shop = Shop::open(ws, ws.target.join("dist"))?;
     let mut report = Report::default();
-    crates::make(&shop, &mut report);
-    match Tools::ready(ws) {
-        Ok(tools) => with_tools(&shop, &tools, &mut report)?,
+    let tools = match Tools::ready(ws) {
+        Ok(tools) => Some(tools),
         Err(error) => {
             println!("dist: {error:#}");
-            report.skipped("everything else", "maturin and zig could not be installed");
+            report.skipped("all but the crates", "maturin and zig could not be installed");
+            None
         }
+    };
+    if let Some(tools) = &tools {
+        with_tools(&shop, tools, &mut report)?;
     }
+    crates::make(&shop, tools.as_ref(), &mut report);
     drop((shop, private));
     report.close(ws)
 }
 
-/// What needs zig or maturin, which is all but the crates.
+/// What needs zig or maturin. The sources come after the platforms, whose builds their trial uses.
 fn with_tools(shop: &Shop, tools: &Tools, report: &mut Report) -> Result<()> {
-    report.make("sdist", || wheel::sdist(shop, tools));
     let mut addons = Vec::new();
     for platform in PLATFORMS {
         if !platform.has_std(shop.ws)? {
@@ -55,6 +58,7 @@ fn with_tools(shop: &Shop, tools: &Tools, report: &mut Report) -> Result<()> {
             addons.push((platform, addon));
         }
     }
+    report.make("sdist", || wheel::sdist(shop, tools));
     report.make("npm: axonic", || npm::main(shop, &addons));
     wheel::free_threaded(shop, tools, report);
     Ok(())

@@ -1,11 +1,13 @@
 //! Rust: the crates as `cargo publish` would send them, built from the packed files alone.
 
+use super::platform::Platform;
 use super::report::{Made, Report};
 use super::shop::Shop;
+use super::tools::Tools;
 use crate::run::Run;
 use crate::test::blocks;
 use crate::workspace::VERSION;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 /// The library, and the command over it, which `cargo install` builds.
@@ -26,8 +28,8 @@ members = ["axonic-VERSION", "axonic-cli-VERSION"]
 axonic = { path = "axonic-VERSION" }
 "#;
 
-pub fn make(shop: &Shop, report: &mut Report) {
-    let mut said = packed(shop).and_then(|files| Ok((tried(shop, &files)?, files)));
+pub fn make(shop: &Shop, tools: Option<&Tools>, report: &mut Report) {
+    let mut said = packed(shop).and_then(|files| Ok((tried(shop, tools, &files)?, files)));
     for (index, name) in CRATES.iter().enumerate() {
         report.make(&format!("crate {name}"), || match &mut said {
             Ok((said, files)) => Ok(Made { file: files[index].clone(), said: said.clone() }),
@@ -46,7 +48,7 @@ fn packed(shop: &Shop) -> Result<Vec<PathBuf>> {
 }
 
 /// Builds both from what is in the packed files, and runs the page's programs.
-fn tried(shop: &Shop, files: &[PathBuf]) -> Result<String> {
+fn tried(shop: &Shop, tools: Option<&Tools>, files: &[PathBuf]) -> Result<String> {
     let place = shop.fresh("crates")?;
     for file in files {
         Run::new("tar").arg("-xzf").arg(file).arg("-C").arg(&place).quiet(shop.ws, "dist-unpack")?;
@@ -55,23 +57,33 @@ fn tried(shop: &Shop, files: &[PathBuf]) -> Result<String> {
     // The versions that are tested here; cargo takes out what is not needed.
     std::fs::copy(shop.ws.path("Cargo.lock"), place.join("Cargo.lock"))?;
     std::fs::create_dir_all(place.join("src"))?;
-    let target = shop.ws.target.join("dist-crates");
+    let built = built(shop, tools);
     let start: blocks::Start = &|source, _| {
         std::fs::copy(source, place.join("src/main.rs"))?;
-        build(shop, &place, &target)?;
-        Ok(Run::new(target.join("debug/trial")))
+        build(shop, tools, &place)?;
+        Ok(Run::new(built.join("trial")))
     };
     let count = blocks::try_page(shop.ws, "README.md", &["rust"], &place, start)?;
-    Run::new(target.join("debug/axonic")).arg("--version").quiet(shop.ws, "dist-crate-cli")?;
+    Run::new(built.join("axonic")).arg("--version").quiet(shop.ws, "dist-crate-cli")?;
     Ok(format!("built from the packed files; runs {count} README program"))
 }
 
-fn build(shop: &Shop, place: &Path, target: &Path) -> Result<()> {
-    Run::cargo(shop.ws)
-        .args(["build", "--workspace"])
-        .env("CARGO_TARGET_DIR", target)
-        .dir(place)
-        .quiet(shop.ws, "dist-crates-build")
-        .context("building the packed crates")
-        .map(drop)
+/// With the tools, in the folder where the packages of this platform have compiled every dependency.
+fn build(shop: &Shop, tools: Option<&Tools>, place: &Path) -> Result<()> {
+    let run = match tools.zip(Platform::here()) {
+        Some((tools, here)) => here.cargo(tools),
+        None => Run::cargo(shop.ws).args(["build", "--release"]).env("CARGO_TARGET_DIR", alone(shop)),
+    };
+    run.arg("--workspace").dir(place).quiet(shop.ws, "dist-crates-build").map(drop)
+}
+
+fn built(shop: &Shop, tools: Option<&Tools>) -> PathBuf {
+    match tools.and(Platform::here()) {
+        Some(here) => here.release(shop.ws),
+        None => alone(shop).join("release"),
+    }
+}
+
+fn alone(shop: &Shop) -> PathBuf {
+    shop.ws.target.join("dist-crates")
 }

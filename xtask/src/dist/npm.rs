@@ -1,7 +1,7 @@
 //! Node: `axonic` has the JavaScript, `@axonic/<platform>` the native half, which npm picks as an
 //! optional dependency by processor and C library. `bindings-node/lib/native.js` loads it.
 
-use super::platform::{PLATFORMS, Platform};
+use super::platform::Platform;
 use super::report::Made;
 use super::shop::Shop;
 use crate::artifacts;
@@ -133,7 +133,7 @@ fn refused(shop: &Shop, place: &Path) -> Result<()> {
     let script = "try { require('axonic') } catch (error) { console.log(error.message) }";
     let said =
         Run::new(Tool::Node.program()).args(["-e", script]).dir(place).quiet(shop.ws, "dist-npm-refused")?;
-    let here = PLATFORMS.iter().find(|platform| platform.is_here()).context("an unknown machine")?;
+    let here = Platform::here().context("an unknown machine")?;
     if !said.output.contains(&package_name(here)) {
         bail!("without {} the loader says only {:?}", package_name(here), said.output);
     }
@@ -143,7 +143,7 @@ fn refused(shop: &Shop, place: &Path) -> Result<()> {
 /// The same two packages around the addon that is built in the checkout, installed and tried.
 pub fn try_built(ws: &Workspace) -> Result<String> {
     let shop = Shop::open(ws, ws.scratch("npm"))?;
-    let here = PLATFORMS.iter().find(|platform| platform.is_here()).context("an unknown machine")?;
+    let here = Platform::here().context("an unknown machine")?;
     let addon = pack_addon(&shop, here, &ws.path("bindings-node/axonic.node"))?;
     main(&shop, &[(here, addon)]).map(|made| made.said)
 }

@@ -60,6 +60,11 @@ pub const PLATFORMS: &[Platform] = &[
 ];
 
 impl Platform {
+    /// That of this machine.
+    pub fn here() -> Option<&'static Platform> {
+        PLATFORMS.iter().find(|platform| platform.is_here())
+    }
+
     /// The C library as npm calls it.
     pub fn libc(&self) -> &'static str {
         if self.glibc.is_some() { "glibc" } else { "musl" }
@@ -89,15 +94,23 @@ impl Platform {
 
     /// Builds the C library, the addon and the command line; answers where they are.
     pub fn build(&self, ws: &Workspace, tools: &Tools) -> Result<PathBuf> {
-        let floor = self.glibc.map(|(major, minor)| format!(".{major}.{minor}")).unwrap_or_default();
-        tools
-            .run("cargo-zigbuild")
-            .args(["zigbuild", "--release", "--target"])
-            .arg(format!("{}{floor}", self.target))
+        self.cargo(tools)
             .args(["axonic-c", "axonic-node", "axonic-cli"].iter().flat_map(|name| ["--package", name]))
             .dir(&ws.root)
             .quiet(ws, &format!("dist-build-{}", self.name))?;
-        Ok(ws.target.join(self.target).join("release"))
+        Ok(self.release(ws))
+    }
+
+    /// `cargo build` for it, with zig as linker.
+    pub fn cargo(&self, tools: &Tools) -> Run {
+        let floor = self.glibc.map(|(major, minor)| format!(".{major}.{minor}")).unwrap_or_default();
+        let target = format!("{}{floor}", self.target);
+        tools.run("cargo-zigbuild").args(["zigbuild", "--release", "--target"]).arg(target)
+    }
+
+    /// Where that puts what it builds.
+    pub fn release(&self, ws: &Workspace) -> PathBuf {
+        ws.target.join(self.target).join("release")
     }
 }
 

@@ -31,7 +31,6 @@ impl Tools {
             .env("PATH", std::env::join_paths(all).unwrap_or(path))
             .env("CARGO_TARGET_DIR", &self.target)
             .env("CARGO_PROFILE_RELEASE_DEBUG", "false")
-            .env("CARGO_PROFILE_RELEASE_STRIP", "debuginfo")
             // A shared library of musl's must not carry a libc of its own.
             .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", "-Ctarget-feature=-crt-static")
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_RUSTFLAGS", "-Ctarget-feature=-crt-static")

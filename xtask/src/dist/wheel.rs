@@ -1,7 +1,7 @@
 //! Python: one wheel per platform that serves every version (abi3), the sources, and wheels for
 //! free-threaded interpreters, which have no stable ABI yet.
 
-use super::platform::{PLATFORMS, Platform};
+use super::platform::Platform;
 use super::report::{Made, Report};
 use super::shop::Shop;
 use super::tools::Tools;
@@ -98,8 +98,11 @@ fn try_wheel(shop: &Shop, wheel: &Path, interpreter: Option<&str>) -> Result<Str
 }
 
 /// The sources that `pip` builds a wheel from where there is none; tried by doing that.
+///
+/// That build takes the linker and the folder of the wheel's, which has compiled every dependency.
 pub fn sdist(shop: &Shop, tools: &Tools) -> Result<Made> {
     let ws = shop.ws;
+    let here = Platform::here().context("an unknown machine")?;
     let dir = shop.fresh("sdist")?;
     sources(shop)?;
     tools
@@ -115,8 +118,7 @@ pub fn sdist(shop: &Shop, tools: &Tools) -> Result<Made> {
         .arg("--wheel-dir")
         .arg(&dir)
         .arg(&file)
-        // What cargo makes of these sources must not take the place of what it made of the checkout's.
-        .env("CARGO_TARGET_DIR", ws.target.join("dist-sdist"))
+        .env("MATURIN_PEP517_ARGS", format!("--zig --target {} --compatibility {}", here.target, here.wheel))
         .dir(&dir)
         .quiet(ws, "dist-sdist-build")?;
     let wheels = crate::workspace::files_in(&dir, |name| name.ends_with(".whl"));
@@ -126,7 +128,7 @@ pub fn sdist(shop: &Shop, tools: &Tools) -> Result<Made> {
 
 /// A wheel for each free-threaded interpreter of this machine.
 pub fn free_threaded(shop: &Shop, tools: &Tools, report: &mut Report) {
-    let here = PLATFORMS.iter().find(|platform| platform.is_here());
+    let here = Platform::here();
     for name in FREE_THREADED {
         let what = format!("wheel {name}");
         match here {
