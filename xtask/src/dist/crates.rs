@@ -20,13 +20,18 @@ edition = "2024"
 
 [dependencies]
 axonic = "=VERSION"
+next = { package = "axonic", path = "next" }
 
 [workspace]
 members = ["axonic-VERSION", "axonic-cli-VERSION"]
+exclude = ["next"]
 
 [patch.crates-io]
 axonic = { path = "axonic-VERSION" }
 "#;
+
+/// A program that has processes with two layout versions meet.
+const LAYOUTS: &str = include_str!("../../templates/layouts.rs");
 
 pub fn make(shop: &Shop, tools: Option<&Tools>, report: &mut Report) {
     let mut said = packed(shop).and_then(|files| Ok((tried(shop, tools, &files)?, files)));
@@ -56,7 +61,9 @@ fn tried(shop: &Shop, tools: Option<&Tools>, files: &[PathBuf]) -> Result<String
     std::fs::write(place.join("Cargo.toml"), PROJECT.replace("VERSION", VERSION))?;
     // The versions that are tested here; cargo takes out what is not needed.
     std::fs::copy(shop.ws.path("Cargo.lock"), place.join("Cargo.lock"))?;
-    std::fs::create_dir_all(place.join("src"))?;
+    next_layout(&place)?;
+    std::fs::create_dir_all(place.join("src/bin"))?;
+    std::fs::write(place.join("src/bin/layouts.rs"), LAYOUTS)?;
     let built = built(shop, tools);
     let start: blocks::Start = &|source, _| {
         std::fs::copy(source, place.join("src/main.rs"))?;
@@ -65,7 +72,26 @@ fn tried(shop: &Shop, tools: Option<&Tools>, files: &[PathBuf]) -> Result<String
     };
     let count = blocks::try_page(shop.ws, "README.md", &["rust"], &place, start)?;
     Run::new(built.join("axonic")).arg("--version").quiet(shop.ws, "dist-crate-cli")?;
-    Ok(format!("built from the packed files; runs {count} README program"))
+    Run::new(built.join("layouts")).quiet(shop.ws, "dist-layouts")?;
+    Ok(format!("built from the packed files; runs {count} README program; another layout is refused"))
+}
+
+/// The packed library once more, as one that speaks another layout version.
+fn next_layout(place: &Path) -> Result<()> {
+    let next = place.join("next");
+    Run::new("cp").arg("-R").arg(place.join(format!("axonic-{VERSION}"))).arg(&next).text()?;
+    let other = |file: &str, from: String, to: String| -> Result<()> {
+        let path = next.join(file);
+        let text = std::fs::read_to_string(&path)?;
+        if !text.contains(&from) {
+            bail!("{file} of the packed crate does not say {from:?}");
+        }
+        Ok(std::fs::write(&path, text.replacen(&from, &to, 1))?)
+    };
+    let version = |version: &str| format!("\nversion = \"{version}\"");
+    other("Cargo.toml", version(VERSION), version("99.0.0"))?;
+    let layout = |number: &str| format!("LAYOUT_VERSION: u32 = {number}");
+    other("src/domain/layout.rs", layout(""), layout("1000 + "))
 }
 
 /// With the tools, in the folder where the packages of this platform have compiled every dependency.
