@@ -86,9 +86,10 @@ fn for_platform(
     }
 }
 
-/// Checks that a file loads with the C library it is for, and says the newest glibc it needs.
-fn floor(platform: &Platform, file: &Path) -> Result<String> {
-    match (symbols::check_glibc(file, platform.glibc)?, platform.glibc) {
+/// Checks that a file loads with the C library it is for, and says the newest glibc it needs. What begins
+/// like `loader` comes from the interpreter.
+fn floor(platform: &Platform, file: &Path, loader: &[&str]) -> Result<String> {
+    match (symbols::check_glibc(file, platform.glibc, loader)?, platform.glibc) {
         (Some((major, minor)), Some(_)) => Ok(format!("needs glibc {major}.{minor}")),
         (None, Some(_)) => Ok("needs no glibc".to_owned()),
         (_, None) => Ok("needs musl".to_owned()),

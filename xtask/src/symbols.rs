@@ -19,6 +19,9 @@ struct Symbol {
     /// The oldest glibc that has what is needed; `None` for what has no version of glibc.
     glibc: Option<Glibc>,
     defined: bool,
+    /// Needed by a name alone: the file does not load where nobody has it. The linker leaves a function
+    /// like that when the glibc it links against does not know it.
+    bare: bool,
 }
 
 /// Fails unless the shared library exports exactly the functions that `axonic.h` declares.
@@ -39,21 +42,32 @@ fn differ(declared: &BTreeSet<String>, exported: &BTreeSet<String>) -> Result<()
     Ok(())
 }
 
-/// Fails when `file` needs a symbol of a glibc newer than `floor` (`None`: of any glibc); answers the
-/// newest it needs.
-pub fn check_glibc(file: &Path, floor: Option<Glibc>) -> Result<Option<Glibc>> {
+/// Fails when `file` needs a symbol of a glibc newer than `floor` (`None`: of any glibc), or one that neither
+/// that glibc has nor the program that loads the file, whose symbols begin like `loader`; answers the newest
+/// glibc it needs.
+pub fn check_glibc(file: &Path, floor: Option<Glibc>, loader: &[&str]) -> Result<Option<Glibc>> {
     let needed: Vec<Symbol> = dynamic(file)?.into_iter().filter(|s| !s.defined).collect();
-    let above: Vec<String> = needed
-        .iter()
-        .filter_map(|symbol| {
-            let (major, minor) = symbol.glibc.filter(|version| floor.is_none_or(|floor| *version > floor))?;
-            Some(format!("{} of glibc {major}.{minor}", symbol.name))
-        })
-        .collect();
+    let above: Vec<String> = needed.iter().filter_map(|symbol| too_new(symbol, floor, loader)).collect();
     if !above.is_empty() {
         bail!("{} needs what is newer than its floor: {}", file.display(), above.join(", "));
     }
     Ok(needed.iter().filter_map(|symbol| symbol.glibc).max())
+}
+
+fn too_new(symbol: &Symbol, floor: Option<Glibc>, loader: &[&str]) -> Option<String> {
+    let name = &symbol.name;
+    match (symbol.glibc, floor) {
+        (Some((major, minor)), floor) if floor.is_none_or(|floor| (major, minor) > floor) => {
+            Some(format!("{name} of glibc {major}.{minor}"))
+        }
+        // musl gives its symbols no versions.
+        (None, Some((major, minor)))
+            if symbol.bare && !loader.iter().any(|start| name.starts_with(start)) =>
+        {
+            Some(format!("{name}, which glibc {major}.{minor} does not have"))
+        }
+        _ => None,
+    }
 }
 
 fn dynamic(file: &Path) -> Result<Vec<Symbol>> {
@@ -70,7 +84,9 @@ fn dynamic(file: &Path) -> Result<Vec<Symbol>> {
 fn symbol(line: &str) -> Option<Symbol> {
     let mut words = line.split_whitespace();
     words.next()?.strip_suffix(':')?.parse::<u32>().ok()?;
-    let mut words = words.skip(5).skip_while(|word| word.starts_with('['));
+    let mut words = words.skip(3);
+    let binding = words.next()?;
+    let mut words = words.skip(1).skip_while(|word| word.starts_with('['));
     let section = words.next()?;
     let whole = words.next()?;
     let (name, version) = whole.split_once('@').unwrap_or((whole, ""));
@@ -78,7 +94,9 @@ fn symbol(line: &str) -> Option<Symbol> {
         let mut numbers = version.split('.').map(str::parse);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
     });
-    Some(Symbol { name: name.to_owned(), glibc, defined: section != "UND" })
+    let defined = section != "UND";
+    let bare = !defined && version.is_empty() && binding != "WEAK";
+    Some(Symbol { name: name.to_owned(), glibc, defined, bare })
 }
 
 #[cfg(test)]
@@ -113,13 +131,29 @@ mod tests {
         assert!(said.contains("exports [\"c\"]") && said.contains("lacks [\"a\"]"), "{said}");
     }
 
+    #[test]
+    fn what_an_old_glibc_lacks_is_too_new() {
+        let judged = |line: &str, floor| too_new(&symbol(line).unwrap(), floor, &["Py"]);
+        let (floor, start) = (Some((2, 17)), "1: 0 0 FUNC ");
+        let needs = |rest: &str, floor| judged(&format!("{start}{rest}"), floor);
+        assert_eq!(needs("GLOBAL DEFAULT UND malloc@GLIBC_2.2.5 (2)", floor), None);
+        assert_eq!(needs("WEAK DEFAULT UND getrandom", floor), None);
+        assert_eq!(needs("GLOBAL DEFAULT UND PyList_New", floor), None);
+        assert_eq!(needs("GLOBAL DEFAULT UND memfd_create", None), None, "musl's");
+        let said = needs("GLOBAL DEFAULT UND memfd_create", floor);
+        assert_eq!(said.as_deref(), Some("memfd_create, which glibc 2.17 does not have"));
+        let said = needs("WEAK DEFAULT UND statx@GLIBC_2.28 (3)", floor);
+        assert_eq!(said.as_deref(), Some("statx of glibc 2.28"));
+        assert!(needs("GLOBAL DEFAULT UND malloc@GLIBC_2.2.5 (2)", None).is_some(), "musl's needs no glibc");
+    }
+
     #[cfg(target_env = "gnu")]
     #[test]
     fn a_program_of_this_machine_needs_some_glibc_and_not_the_first() {
         let program = std::env::current_exe().unwrap();
-        let newest = check_glibc(&program, Some((9, 0))).unwrap();
+        let newest = check_glibc(&program, Some((9, 0)), &[]).unwrap();
         assert!(newest.is_some_and(|version| version >= (2, 2)), "{newest:?}");
-        let said = check_glibc(&program, Some((2, 1))).unwrap_err().to_string();
+        let said = check_glibc(&program, Some((2, 1)), &[]).unwrap_err().to_string();
         assert!(said.contains("newer than its floor") && said.contains("of glibc 2."), "{said}");
     }
 }

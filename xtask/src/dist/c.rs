@@ -34,8 +34,8 @@ pub fn archive(shop: &Shop, platform: &Platform, release: &Path) -> Result<Made>
 fn seen(shop: &Shop, platform: &Platform, tree: &Path) -> Result<String> {
     let library = tree.join("lib/libaxonic.so");
     let count = symbols::check_exports(shop.ws, &library)?;
-    super::floor(platform, &tree.join("bin/axonic"))?;
-    Ok(format!("{}, exports the header's {count} functions", super::floor(platform, &library)?))
+    super::floor(platform, &tree.join("bin/axonic"), &[])?;
+    Ok(format!("{}, exports the header's {count} functions", super::floor(platform, &library, &[])?))
 }
 
 fn tried(shop: &Shop, platform: &Platform, archive: &Path) -> Result<String> {

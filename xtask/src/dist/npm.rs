@@ -28,7 +28,7 @@ fn manifest(ws: &Workspace) -> Result<Map<String, Value>> {
 /// The package with the addon for a platform, as built into `release`.
 pub fn platform(shop: &Shop, platform: &Platform, release: &Path) -> Result<Made> {
     let addon = artifacts::released(release, "libaxonic_node.so")?;
-    let floor = super::floor(platform, &addon)?;
+    let floor = super::floor(platform, &addon, &["napi_", "uv_"])?;
     let file = pack_addon(shop, platform, &addon)?;
     let said = format!("{floor}; {}", platform.untried().unwrap_or("tried with the main package".into()));
     Ok(Made { file, said })

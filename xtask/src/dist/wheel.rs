@@ -66,7 +66,7 @@ fn loads(shop: &Shop, tools: &Tools, platform: &Platform, wheel: &Path) -> Resul
         .arg(&unpacked)
         .quiet(shop.ws, "dist-unzip")?;
     let library = files_below(&unpacked, "so").pop().context("the wheel holds no library")?;
-    Ok(format!("{tag}, {}", super::floor(platform, &library)?))
+    Ok(format!("{tag}, {}", super::floor(platform, &library, &["Py", "_Py"])?))
 }
 
 /// The tag in `... is consistent with the following platform tag: "manylinux_2_17_x86_64".`, which may be
