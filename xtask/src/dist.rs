@@ -25,6 +25,7 @@ use tools::Tools;
 pub fn run(ws: &Workspace) -> Result<()> {
     setup::require(setup::ALL)?;
     versions::check(ws)?;
+    forget_paths();
     // The trials leave no domain of this user's behind, and meet none.
     let private = RuntimeDir::create()?;
     let shop = Shop::open(ws, ws.target.join("dist"))?;
@@ -43,6 +44,14 @@ pub fn run(ws: &Workspace) -> Result<()> {
     crates::make(&shop, tools.as_ref(), &mut report);
     drop((shop, private));
     report.close(ws)
+}
+
+/// Cargo and shells tell programs where to find more than what is installed; trials must not know.
+fn forget_paths() {
+    for name in ["LD_LIBRARY_PATH", "PYTHONPATH", "NODE_PATH"] {
+        // SAFETY: xtask has started no thread.
+        unsafe { std::env::remove_var(name) };
+    }
 }
 
 /// What needs zig or maturin. The sources come after the platforms, whose builds their trial uses.
