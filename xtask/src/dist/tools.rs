@@ -22,6 +22,12 @@ impl Tools {
         Ok(Tools { bin: bin.join("bin"), target: ws.target.clone() })
     }
 
+    /// maturin, or pip when it calls maturin. Both it and cargo-zigbuild put themselves before the linker,
+    /// and to cargo another linker is another build: in one folder each would undo the other's.
+    pub fn maturin(&self, program: &str) -> Run {
+        self.run(program).env("CARGO_TARGET_DIR", self.target.join("dist-maturin"))
+    }
+
     /// One of them, about to be run: it finds the others, and builds without line tables, which are most
     /// of the size and serve only those who have the sources.
     pub fn run(&self, program: &str) -> Run {

@@ -22,7 +22,7 @@ pub fn wheel(shop: &Shop, tools: &Tools, platform: &Platform, interpreter: Optio
     let dir = shop.fresh("wheel")?;
     sources(shop)?;
     tools
-        .run("maturin")
+        .maturin("maturin")
         .args(["build", "--release", "--zig", "--target", platform.target])
         .args(["--compatibility", platform.wheel, "--out"])
         .arg(&dir)
@@ -106,14 +106,14 @@ pub fn sdist(shop: &Shop, tools: &Tools) -> Result<Made> {
     let dir = shop.fresh("sdist")?;
     sources(shop)?;
     tools
-        .run("maturin")
+        .maturin("maturin")
         .args(["sdist", "--out"])
         .arg(&dir)
         .dir(&ws.path("bindings-python"))
         .quiet(ws, "dist-sdist")?;
     let file = shop.finish(&dir, ".tar.gz")?;
     tools
-        .run("python")
+        .maturin("python")
         .args(["-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "--no-index"])
         .arg("--wheel-dir")
         .arg(&dir)
