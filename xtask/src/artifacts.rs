@@ -66,11 +66,11 @@ fn place(ws: &Workspace, built: &str, wanted: &str) -> Result<()> {
     if !dir.is_dir() {
         bail!("{} does not exist: there is no package to put the extension in", ws.show(dir));
     }
-    copy_if_changed(&ws.target.join("release").join(built), &to).map(drop)
+    copy_if_changed(&ws.release().join(built), &to).map(drop)
 }
 
 fn stage_c(ws: &Workspace) -> Result<()> {
-    let shared = ws.target.join("release/libaxonic_c.so");
+    let shared = ws.release().join("libaxonic_c.so");
     let dynamic = Run::new("readelf").args(["--dynamic", "--wide"]).arg(&shared).text()?;
     if !dynamic.contains(&format!("[{SONAME}]")) {
         bail!("the C library does not carry the soname {SONAME}; ffi-c/build.rs sets it");
@@ -78,7 +78,7 @@ fn stage_c(ws: &Workspace) -> Result<()> {
     let prefix = ws.c_prefix();
     // A header that is gone from include/ must be gone for the tests too.
     let _ = std::fs::remove_dir_all(prefix.join("include"));
-    crate::install::c_tree(ws, &prefix, &prefix)
+    crate::install::c_tree(ws, &ws.release(), &prefix, &prefix)
 }
 
 /// The flags every C and C++ program of this repository is compiled with.
@@ -137,11 +137,11 @@ pub fn headers(ws: &Workspace) -> Vec<PathBuf> {
     ["h", "hpp"].iter().flat_map(|extension| files_below(&ws.path("include"), extension)).collect()
 }
 
-/// The built library `name` in the release folder, checked to be there.
-pub fn released(ws: &Workspace, name: &str) -> Result<PathBuf> {
-    let path = ws.target.join("release").join(name);
-    if !Path::exists(&path) {
-        bail!("{} was not built", ws.show(&path));
+/// The file `name` that was built into `release`, checked to be there.
+pub fn released(release: &Path, name: &str) -> Result<PathBuf> {
+    let path = release.join(name);
+    if !path.exists() {
+        bail!("{} was not built", path.display());
     }
     Ok(path)
 }

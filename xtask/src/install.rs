@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// What a program linked with the static library needs besides it.
 const STATIC_LIBS: &[&str] = &["gcc_s", "util", "rt", "pthread", "m", "dl", "c"];
 
-const PC: &str = include_str!("../templates/axonic.pc.in");
+pub const PC: &str = include_str!("../templates/axonic.pc.in");
 const CMAKE: &str = include_str!("../templates/AxonicConfig.cmake.in");
-const CMAKE_VERSION: &str = include_str!("../templates/AxonicConfigVersion.cmake.in");
+pub const CMAKE_VERSION: &str = include_str!("../templates/AxonicConfigVersion.cmake.in");
 
 /// Installs under `prefix`; `destdir` goes before it, as packagers expect.
 pub fn run(ws: &Workspace, prefix: &Path, destdir: Option<&Path>) -> Result<()> {
@@ -26,19 +26,19 @@ pub fn run(ws: &Workspace, prefix: &Path, destdir: Option<&Path>) -> Result<()> 
         Some(dir) => ws.root.join(dir).join(prefix.strip_prefix("/")?),
         None => prefix.to_path_buf(),
     };
-    tree(ws, &into, prefix).with_context(|| format!("installing under {}", into.display()))?;
+    tree(ws, &ws.release(), &into, prefix).with_context(|| format!("installing under {}", into.display()))?;
     println!("installed under {}: include, lib, lib/pkgconfig, lib/cmake/Axonic, bin/axonic", into.display());
     Ok(())
 }
 
-/// Writes a whole installation of what is built into `into`.
-pub fn tree(ws: &Workspace, into: &Path, prefix: &Path) -> Result<()> {
-    c_tree(ws, into, prefix)?;
-    copy_program(&ws.cli(), &into.join("bin/axonic"))
+/// Writes a whole installation of what is built in `release` into `into`.
+pub fn tree(ws: &Workspace, release: &Path, into: &Path, prefix: &Path) -> Result<()> {
+    c_tree(ws, release, into, prefix)?;
+    copy_program(&artifacts::released(release, "axonic")?, &into.join("bin/axonic"))
 }
 
 /// Writes the C side of an installation into `into`; `prefix` is where it will be found later.
-pub fn c_tree(ws: &Workspace, into: &Path, prefix: &Path) -> Result<()> {
+pub fn c_tree(ws: &Workspace, release: &Path, into: &Path, prefix: &Path) -> Result<()> {
     let headers = artifacts::headers(ws);
     if headers.is_empty() {
         bail!("include/ holds no header; `cargo xtask codegen` writes include/axonic.h");
@@ -48,8 +48,8 @@ pub fn c_tree(ws: &Workspace, into: &Path, prefix: &Path) -> Result<()> {
     }
     let lib = into.join("lib");
     let full = format!("libaxonic.so.{VERSION}");
-    copy_program(&artifacts::released(ws, "libaxonic_c.so")?, &lib.join(&full))?;
-    copy_if_changed(&artifacts::released(ws, "libaxonic_c.a")?, &lib.join("libaxonic.a"))?;
+    copy_program(&artifacts::released(release, "libaxonic_c.so")?, &lib.join(&full))?;
+    copy_if_changed(&artifacts::released(release, "libaxonic_c.a")?, &lib.join("libaxonic.a"))?;
     link(&lib.join(SONAME), Path::new(&full))?;
     link(&lib.join("libaxonic.so"), Path::new(SONAME))?;
     write_if_changed(&lib.join("pkgconfig/axonic.pc"), fill(PC, prefix).as_bytes())?;

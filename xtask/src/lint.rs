@@ -4,7 +4,7 @@ use crate::artifacts::{self, Skin};
 use crate::run::Run;
 use crate::setup::{self, Tool};
 use crate::workspace::{Workspace, files_below};
-use crate::{codegen, floors};
+use crate::{codegen, floors, versions};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -14,6 +14,7 @@ type Check = fn(&Workspace) -> Result<()>;
 const CHECKS: &[(&str, Check)] = &[
     ("rustfmt", rustfmt),
     ("floors", floors_check),
+    ("one version", versions::check),
     ("clippy", clippy),
     ("rustdoc", rustdoc),
     ("header drift", |ws| codegen::run(ws, true)),

@@ -11,7 +11,9 @@ mod install;
 mod lint;
 mod run;
 mod setup;
+mod symbols;
 mod test;
+mod versions;
 mod workspace;
 
 use anyhow::Result;

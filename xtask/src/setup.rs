@@ -97,8 +97,16 @@ const REQUIREMENTS: [&str; 2] = ["bindings-python/requirements-dev.txt", "xtask/
 
 /// Makes `target/venv` hold what [`REQUIREMENTS`] pin and see the checkout's package; answers the interpreter's path.
 pub fn python(ws: &Workspace) -> Result<PathBuf> {
+    let python = environment(ws, &ws.venv(), &REQUIREMENTS)?;
+    show_checkout_to_venv(ws)?;
+    Ok(python)
+}
+
+/// Makes the virtual environment `dir` hold what these lists pin; answers the interpreter's path.
+pub fn environment(ws: &Workspace, dir: &Path, lists: &[&str]) -> Result<PathBuf> {
     require(&[Tool::Python])?;
-    let lists = REQUIREMENTS.map(|list| ws.path(list));
+    let lists: Vec<PathBuf> = lists.iter().map(|list| ws.path(list)).collect();
+    let python = dir.join("bin/python");
     let mut wanted = String::new();
     for list in &lists {
         wanted += &std::fs::read_to_string(list).with_context(|| format!("reading {}", ws.show(list)))?;
@@ -106,33 +114,32 @@ pub fn python(ws: &Workspace) -> Result<PathBuf> {
     let base = Run::new(Tool::Python.program())
         .args(["-c", "import sys; print(sys.executable, sys.version)"])
         .text()?;
-    let base_stamp = ws.venv().join("axonic-base.stamp");
-    let list_stamp = ws.venv().join("axonic-requirements.stamp");
-    if !stamped(&base_stamp, &base) || !ws.python().exists() {
-        println!("  python environment: target/venv");
-        make_venv(ws)?;
+    let base_stamp = dir.join("axonic-base.stamp");
+    let list_stamp = dir.join("axonic-requirements.stamp");
+    if !stamped(&base_stamp, &base) || !python.exists() {
+        println!("  python environment: {}", ws.show(dir));
+        make_venv(ws, dir)?;
         write_if_changed(&base_stamp, base.as_bytes())?;
     }
     if !stamped(&list_stamp, &wanted) {
         println!("  python packages: {}", names(&wanted));
-        Run::new(ws.python())
+        Run::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(lists.iter().flat_map(|list| ["--requirement".as_ref(), list.as_os_str()]))
             .quiet(ws, "setup-pip")
             .context("installing the Python packages (a package index must be reachable once)")?;
         write_if_changed(&list_stamp, wanted.as_bytes())?;
     }
-    show_checkout_to_venv(ws)?;
-    Ok(ws.python())
+    Ok(python)
 }
 
-fn make_venv(ws: &Workspace) -> Result<()> {
+fn make_venv(ws: &Workspace, dir: &Path) -> Result<()> {
     let python = Tool::Python.program();
     if Run::new(&python).args(["-c", "import ensurepip, venv"]).text().is_err() {
         bail!("{python} cannot make virtual environments; Debian: apt-get install python3-venv");
     }
-    let _ = std::fs::remove_dir_all(ws.venv());
-    Run::new(&python).args(["-m", "venv"]).arg(ws.venv()).quiet(ws, "setup-venv").map(drop)
+    let _ = std::fs::remove_dir_all(dir);
+    Run::new(&python).args(["-m", "venv"]).arg(dir).quiet(ws, "setup-venv").map(drop)
 }
 
 /// A `.pth` file makes `import axonic` find `bindings-python/python`: an editable install without

@@ -1,8 +1,8 @@
 //! `cargo xtask test [stage…]`: runs the stages, one line each, and sums them up in a last line of
 //! the form `N passed, N failed, N skipped`. A stage that finds nothing to run has failed.
 
-mod blocks;
-mod c;
+pub mod blocks;
+pub mod c;
 mod examples;
 mod rust;
 mod scripts;
@@ -27,7 +27,7 @@ pub enum Stage {
     C,
     /// pytest.
     Python,
-    /// node --test.
+    /// node --test, and an installation of the npm packages.
     Node,
     /// Every ordered pair of languages, from tests/conformance.
     Interop,
@@ -90,6 +90,7 @@ const STEPS: &[Step] = &[
     Step { stage: Stage::C, name: "install", needs: &[Skin::C, Skin::Cli], run: c::installed },
     Step { stage: Stage::Python, name: "python", needs: &[Skin::Python, Skin::Cli], run: scripts::python },
     Step { stage: Stage::Node, name: "node", needs: &[Skin::Node, Skin::Cli], run: scripts::node },
+    Step { stage: Stage::Node, name: "npm", needs: &[Skin::Node, Skin::Cli], run: scripts::npm },
     Step { stage: Stage::Interop, name: "interop", needs: artifacts::EVERY, run: rust::interop },
     Step { stage: Stage::Docs, name: "examples", needs: artifacts::EVERY, run: examples::run },
     Step { stage: Stage::Docs, name: "docs", needs: artifacts::EVERY, run: blocks::run },
@@ -186,10 +187,10 @@ fn perform(ws: &Workspace, step: &Step, broken: &[Skin]) -> Tally {
 const RUNTIME_DIRS: &str = "/dev/shm/axonic-xtask-";
 
 /// A runtime directory of our own, so that tests meet no domain of this user's and leave none.
-struct RuntimeDir(PathBuf);
+pub struct RuntimeDir(PathBuf);
 
 impl RuntimeDir {
-    fn create() -> Result<RuntimeDir> {
+    pub fn create() -> Result<RuntimeDir> {
         use std::os::unix::fs::DirBuilderExt;
         RuntimeDir::collect();
         let path = PathBuf::from(format!("{RUNTIME_DIRS}{}", std::process::id()));

@@ -49,8 +49,13 @@ impl Workspace {
         self.target.join("c")
     }
 
+    /// Where cargo puts what is built for this machine.
+    pub fn release(&self) -> PathBuf {
+        self.target.join("release")
+    }
+
     pub fn cli(&self) -> PathBuf {
-        self.target.join("release/axonic")
+        self.release().join("axonic")
     }
 
     /// `path` as a reader of the terminal wants it: relative to the checkout.

@@ -10,7 +10,7 @@ use crate::artifacts::rust_externs;
 use crate::run::Run;
 use crate::setup::Tool;
 use crate::workspace::{Workspace, files_in, write_if_changed};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
 /// One fenced block.
@@ -29,6 +29,7 @@ pub fn run(ws: &Workspace) -> Result<Tally> {
         bail!("README.md is missing");
     }
     let externs = rust_externs(ws)?;
+    let start: Start = &|source, built| examples::program(ws, source, built, &externs);
     let mut tally = Tally::default();
     for page in pages(ws) {
         let text = std::fs::read_to_string(&page)?;
@@ -38,13 +39,33 @@ pub fn run(ws: &Workspace) -> Result<Tally> {
                 tally.skip(format!("{at}: the page says ignore"));
                 continue;
             }
-            match one(ws, &page, &block, &externs) {
+            match one(ws, &page, &block, (&ws.target.join("docs"), &ws.root), start) {
                 Ok(()) => tally.pass(),
                 Err(error) => tally.fail(format!("{at}: {error:#}")),
             }
         }
     }
     Ok(tally)
+}
+
+/// How to start the program of a source; a compiler may put it at the second path.
+pub type Start<'a> = &'a dyn Fn(&Path, &Path) -> Result<Run>;
+
+/// Runs a page's blocks in these languages, as somebody would who has nothing but what is installed
+/// in `place`; answers how many there were.
+pub fn try_page(ws: &Workspace, page: &str, languages: &[&str], place: &Path, start: Start) -> Result<usize> {
+    let mut count = 0;
+    for block in blocks(&std::fs::read_to_string(ws.path(page))?) {
+        if !block.ignored && languages.contains(&block.language.as_str()) {
+            let tried = one(ws, &ws.path(page), &block, (&place.join("blocks"), place), start);
+            tried.with_context(|| format!("{page}:{}", block.line))?;
+            count += 1;
+        }
+    }
+    if count == 0 {
+        bail!("{page} has no block in {}", languages.join(" or "));
+    }
+    Ok(count)
 }
 
 /// The pages whose blocks are run.
@@ -103,16 +124,17 @@ fn blocks(page: &str) -> Vec<Block> {
     found
 }
 
-fn one(ws: &Workspace, page: &Path, block: &Block, externs: &[String]) -> Result<()> {
+/// Writes the program of a block into the first folder, runs it in the second.
+fn one(ws: &Workspace, page: &Path, block: &Block, dirs: (&Path, &Path), start: Start) -> Result<()> {
     let extension = extension(&block.language).unwrap_or_default();
     let page = ws.show(page).replace(['/', '.'], "-");
     let name = format!("{page}-{}-{extension}", block.line);
-    let dir = ws.target.join("docs");
+    let (dir, from) = dirs;
     let source = dir.join(&name).with_extension(extension);
     write_if_changed(&source, whole(extension, &block.text).as_bytes())?;
     let source = if extension == "mts" { transpile(ws, &source)? } else { source };
-    let run = examples::program(ws, &source, &dir.join(&name), externs)?;
-    let printed = examples::start(ws, run, &name)?;
+    let run = start(&source, &dir.join(&name))?;
+    let printed = examples::start(ws, run, from, &name)?;
     match &block.output {
         Some(expected) if printed.trim_end() != expected.trim_end() => {
             bail!("printed\n{}\nbut the page says\n{}", printed.trim_end(), expected.trim_end())

@@ -1,11 +1,12 @@
 //! C and C++: the programs of `ffi-c/tests` against the staged library, then a real installation
 //! used the three ways its users have: pkg-config, CMake, and the static library.
 
-use super::Tally;
+use super::{Tally, blocks};
 use crate::artifacts::{c_flags, c_link};
 use crate::install;
 use crate::run::Run;
 use crate::setup::Tool;
+use crate::symbols;
 use crate::workspace::{Workspace, files_in, write_if_changed};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -51,13 +52,18 @@ fn program(ws: &Workspace, source: &Path) -> Result<Option<String>> {
     }
 }
 
+/// The compiler of a source, and the standards it keeps to.
+fn standard(source: &Path) -> (Tool, &'static [&'static str]) {
+    match source.extension().and_then(|e| e.to_str()) {
+        Some("c") => (Tool::Cc, &["c11"]),
+        _ => (Tool::Cxx, &["c++17", "c++20"]),
+    }
+}
+
 /// Compiles a C or C++ program against the staged library.
 pub fn compile(ws: &Workspace, source: &Path, built: &Path) -> Result<()> {
     std::fs::create_dir_all(built.parent().context("no folder")?)?;
-    let (tool, standards): (Tool, &[&str]) = match source.extension().and_then(|e| e.to_str()) {
-        Some("c") => (Tool::Cc, &["c11"]),
-        _ => (Tool::Cxx, &["c++17", "c++20"]),
-    };
+    let (tool, standards) = standard(source);
     // Later dialects must accept it too; one program is enough.
     for std in &standards[1..] {
         Run::new(tool.program())
@@ -81,10 +87,15 @@ pub fn installed(ws: &Workspace) -> Result<Tally> {
     let work = ws.scratch("install-check");
     let _ = std::fs::remove_dir_all(&work);
     let prefix = work.join("prefix");
-    install::tree(ws, &prefix, &prefix)?;
+    install::tree(ws, &ws.release(), &prefix, &prefix)?;
+    try_installation(ws, &work, &prefix)
+}
+
+/// Uses what is installed under `prefix` in every way its users have; `work` is for what that leaves.
+pub fn try_installation(ws: &Workspace, work: &Path, prefix: &Path) -> Result<Tally> {
     let source = work.join("smoke.c");
     write_if_changed(&source, SMOKE.as_bytes())?;
-    write_if_changed(&work.join("CMakeLists.txt"), install::fill(CMAKE_PROJECT, &prefix).as_bytes())?;
+    write_if_changed(&work.join("CMakeLists.txt"), install::fill(CMAKE_PROJECT, prefix).as_bytes())?;
     let mut tally = Tally::default();
     let mut check = |what: &str, result: Result<()>| match result {
         Ok(()) => tally.pass(),
@@ -95,9 +106,12 @@ pub fn installed(ws: &Workspace) -> Result<Tally> {
         Run::new(prefix.join("bin/axonic")).arg("--version").text().map(drop),
     );
     for (what, kind) in [("pkg-config", false), ("pkg-config --static", true)] {
-        check(what, with_pkg_config(ws, &work, &prefix, kind));
+        check(what, with_pkg_config(ws, work, prefix, kind));
     }
-    check("CMake", with_cmake(ws, &work, &prefix));
+    check("CMake", with_cmake(ws, work, prefix));
+    check("README.md", readme(ws, work, prefix));
+    let library = prefix.join("lib/libaxonic.so");
+    check("the exported symbols", symbols::check_exports(ws, &library).map(drop));
     Ok(tally)
 }
 
@@ -110,7 +124,8 @@ fn helper(ws: &Workspace, name: &str, fallback: &str) -> Result<PathBuf> {
     Ok(ws.venv().join("bin").join(fallback))
 }
 
-fn with_pkg_config(ws: &Workspace, work: &Path, prefix: &Path, statically: bool) -> Result<()> {
+/// What pkg-config says of the installation, with the path that the program will need when it runs.
+fn flags(ws: &Workspace, prefix: &Path, statically: bool) -> Result<Vec<String>> {
     let mut ask = Run::new(helper(ws, "pkg-config", "pkgconf")?)
         .args(["--cflags", "--libs", "axonic"])
         .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
@@ -125,15 +140,36 @@ fn with_pkg_config(ws: &Workspace, work: &Path, prefix: &Path, statically: bool)
     } else {
         flags.push(format!("-Wl,-rpath,{}", prefix.join("lib").display()));
     }
+    Ok(flags)
+}
+
+fn with_pkg_config(ws: &Workspace, work: &Path, prefix: &Path, statically: bool) -> Result<()> {
     let built = work.join(if statically { "with-static" } else { "with-shared" });
     Run::new(Tool::Cc.program())
         .args(["-Wall", "-Werror"])
         .arg(work.join("smoke.c"))
-        .args(flags)
+        .args(flags(ws, prefix, statically)?)
         .arg("-o")
         .arg(&built)
         .quiet(ws, "install-compile")?;
     Run::new(&built).quiet(ws, "install-run").map(drop)
+}
+
+/// The page's own programs, with nothing but what pkg-config says.
+fn readme(ws: &Workspace, work: &Path, prefix: &Path) -> Result<()> {
+    let flags = flags(ws, prefix, false)?;
+    let start: blocks::Start = &|source, built| {
+        let (tool, std) = standard(source);
+        Run::new(tool.program())
+            .arg(format!("-std={}", std[0]))
+            .arg(source)
+            .args(&flags)
+            .arg("-o")
+            .arg(built)
+            .quiet(ws, "install-readme")?;
+        Ok(Run::new(built))
+    };
+    blocks::try_page(ws, "README.md", &["c", "cpp"], work, start).map(drop)
 }
 
 fn with_cmake(ws: &Workspace, work: &Path, prefix: &Path) -> Result<()> {

@@ -48,7 +48,7 @@ fn one(ws: &Workspace, source: &Path, expected: &str, externs: &[String]) -> Res
     }
     let name = source.file_name().and_then(|n| n.to_str()).context("no name")?.replace('.', "-");
     let run = program(ws, source, &ws.target.join("examples").join(&name), externs)?;
-    let printed = start(ws, run, &name)?;
+    let printed = start(ws, run, &ws.root, &name)?;
     if printed.trim_end() != expected.trim_end() {
         bail!("printed\n{}\nbut expected.txt says\n{}", printed.trim_end(), expected.trim_end());
     }
@@ -76,12 +76,12 @@ pub fn program(ws: &Workspace, source: &Path, built: &Path, externs: &[String]) 
     }
 }
 
-/// Runs it in a domain of its own and answers what it printed.
-pub fn start(ws: &Workspace, run: Run, name: &str) -> Result<String> {
+/// Runs it from `dir` in a domain of its own and answers what it printed.
+pub fn start(ws: &Workspace, run: Run, dir: &Path, name: &str) -> Result<String> {
     let outcome = run
         .env("AXONIC_DOMAIN", format!("example-{name}"))
         .env("PYTHONUNBUFFERED", "1")
-        .dir(&ws.root)
+        .dir(dir)
         .limit(Duration::from_secs(60))
         .logged(ws, &format!("example-{name}"))?;
     if !outcome.success() {

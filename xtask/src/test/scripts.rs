@@ -62,6 +62,14 @@ pub fn node(ws: &Workspace) -> Result<Tally> {
     Ok(judge(ws, &outcome, sum, &failures))
 }
 
+/// The npm packages around the addon that is built already, installed into an empty project.
+pub fn npm(ws: &Workspace) -> Result<Tally> {
+    crate::dist::npm::try_built(ws)?;
+    let mut tally = Tally::default();
+    tally.pass();
+    Ok(tally)
+}
+
 /// A comment in TAP output that is neither a title nor a total.
 fn is_remark(line: &str) -> bool {
     line.starts_with("# ")

@@ -1,6 +1,9 @@
 //! The committed header against the sources and against the built library: every exported function
-//! is declared, every declared one exists, and none is forgotten by the programs beside this file.
+//! is declared, every declared one exists, and none is forgotten by the programs beside this folder.
 
+mod declared;
+
+use declared::{calls, declarations};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,20 +20,6 @@ fn texts(folder: &Path, endings: &[&str]) -> Vec<String> {
     wanted.map(|path| fs::read_to_string(path).unwrap()).collect()
 }
 
-/// The words that begin with `axonic_` and are followed by `(`.
-fn calls(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for (at, _) in text.match_indices("axonic_") {
-        let before = text[..at].chars().next_back().unwrap_or(' ');
-        let word: String =
-            text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        if !(before.is_ascii_alphanumeric() || before == '_') && text[at + word.len()..].starts_with('(') {
-            found.insert(word);
-        }
-    }
-    found
-}
-
 /// What the sources export: the name after each `extern "C" fn` that is not mangled.
 fn exported() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -43,16 +32,9 @@ fn exported() -> BTreeSet<String> {
     found
 }
 
-/// What the header declares, without its comments.
+/// What the header declares.
 fn declared() -> BTreeSet<String> {
-    let header = fs::read_to_string(here().join("../include/axonic.h")).unwrap();
-    let code: String = header
-        .split("*/")
-        .map(|part| part.split("/*").next().unwrap_or_default())
-        .flat_map(str::lines)
-        .map(|line| line.split("//").next().unwrap_or_default().to_owned() + "\n")
-        .collect();
-    calls(&code)
+    declarations(&fs::read_to_string(here().join("../include/axonic.h")).unwrap())
 }
 
 #[test]
