@@ -184,5 +184,5 @@ fn a_domain_is_closed_while_other_threads_use_it() {
             rounds.fetch_add(1, Ordering::Relaxed);
         }
     });
-    assert!(rounds.load(Ordering::Relaxed) > 1, "{rounds:?}");
+    assert!(rounds.load(Ordering::Relaxed) > 0, "{rounds:?}");
 }
