@@ -65,7 +65,9 @@ fn borrow(domain: &Domain, to: &Sender<Sample>, stop: &AtomicBool) {
         let Some(mut subscriber) = passing(domain.subscriber("t", &options)) else { continue };
         for i in (0..200).take_while(|_| !stop.load(Ordering::Relaxed)) {
             if i % 2 == 0 {
-                passing(subscriber.borrow(SOON)).map(|sample| to.send(sample));
+                if let Some(sample) = passing(subscriber.borrow(SOON)) {
+                    to.send(sample).unwrap();
+                }
             } else if let Some(message) = passing(subscriber.receive(SOON)) {
                 whole(message.data());
             }
@@ -149,8 +151,9 @@ fn both_ends_of_a_ring_in_threads_and_loans_dropped_elsewhere() {
         scope.spawn(move || {
             let mut publisher = domain.publisher("u", &options(Overflow::DropOldest)).unwrap();
             while !stopped.load(Ordering::Relaxed) {
-                let loan = passing(publisher.loan(20_000, SOON));
-                loan.map(|loan| to.send(loan));
+                if let Some(loan) = passing(publisher.loan(20_000, SOON)) {
+                    to.send(loan).unwrap();
+                }
                 passing(publisher.publish(&[1; 20_000]));
             }
         });

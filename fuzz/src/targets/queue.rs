@@ -66,7 +66,7 @@ impl Target for Queue {
 }
 
 fn fill(producer: &mut RingProducer, i: u8, length: usize) {
-    if i % 2 == 0 {
+    if i.is_multiple_of(2) {
         fair(producer.try_push(&vec![i; length.min(20_000)]));
     } else if let Some(room) = fair(producer.reserve(2000, Some(std::time::Duration::ZERO))) {
         room.fill(i);
