@@ -1,7 +1,7 @@
 //! JSON Schemas, which the values of a topic can be held to.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::Content;
+use crate::value::{Content, read_msgpack};
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,8 +42,7 @@ impl Schema {
             Content::Json => serde_json::from_slice(data)
                 .map_err(|e| undecodable(format!("not a readable JSON value: {e}")))?,
             Content::MessagePack => {
-                let mut rest = data;
-                let value = rmp_serde::from_read(&mut rest)
+                let (value, rest) = read_msgpack(data)
                     .map_err(|e| undecodable(format!("not a readable MessagePack value: {e}")))?;
                 if !rest.is_empty() {
                     return Err(undecodable("not one MessagePack value: there is more after it".into()));

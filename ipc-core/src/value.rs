@@ -9,6 +9,8 @@ use std::fmt;
 pub const MAX_META: usize = 4096;
 /// Most dimensions of a tensor.
 pub const MAX_DIMENSIONS: usize = 8;
+/// How deep a MessagePack value may be nested; serde_json has the same limit.
+const MAX_NESTING: usize = 128;
 
 /// How the bytes of a message are to be understood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -358,9 +360,20 @@ pub fn json_to_msgpack(json: &[u8]) -> Result<Vec<u8>> {
 
 /// Turns a MessagePack value into JSON. Byte strings become arrays of numbers; keys must be strings.
 pub fn msgpack_to_json(msgpack: &[u8]) -> Result<Vec<u8>> {
-    let value: serde_json::Value =
-        rmp_serde::from_slice(msgpack).map_err(|e| undecodable("MessagePack", &e))?;
+    let (value, _) = read_msgpack(msgpack).map_err(|e| undecodable("MessagePack", &e))?;
     serde_json::to_vec(&value).map_err(|e| undecodable("MessagePack", &e))
+}
+
+/// Reads a MessagePack value, and returns what follows it. A deeper one than a JSON text may hold is refused: it
+/// comes from another process, and each level of it takes some of the reader's stack.
+pub(crate) fn read_msgpack(
+    msgpack: &[u8],
+) -> std::result::Result<(serde_json::Value, &[u8]), rmp_serde::decode::Error> {
+    let mut rest = msgpack;
+    let mut reader = rmp_serde::Deserializer::new(&mut rest);
+    reader.set_max_depth(MAX_NESTING);
+    let value = Deserialize::deserialize(&mut reader)?;
+    Ok((value, rest))
 }
 
 fn undecodable(what: &str, why: &dyn fmt::Display) -> Error {
@@ -443,6 +456,24 @@ mod tests {
         assert!(Tensor::new(Dtype::U8, vec![1; 9]).byte_len().is_err());
         assert_eq!(Tensor::new(Dtype::F64, []).byte_len().unwrap(), 8);
         assert_eq!(Tensor::new(Dtype::F64, [3, 0]).byte_len().unwrap(), 0);
+    }
+
+    #[test]
+    fn values_nested_too_deep_are_refused_and_need_little_stack() {
+        let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
+        let deepest = (1..200).take_while(|depth| msgpack_to_json(&nested(*depth)).is_ok()).count();
+        // What is read as one can be read as the other.
+        let json = msgpack_to_json(&nested(deepest)).unwrap();
+        assert_eq!(json_to_msgpack(&json).unwrap(), nested(deepest));
+        assert!(deepest >= 100, "{deepest}");
+        let small = std::thread::Builder::new().stack_size(1 << 20);
+        let refused = small.spawn(move || {
+            let bytes = nested(100_000);
+            let shown = preview(Content::MessagePack, None, &bytes, 40);
+            (msgpack_to_json(&bytes).unwrap_err().kind(), shown)
+        });
+        let (kind, shown) = refused.unwrap().join().unwrap();
+        assert!(kind == ErrorKind::Decode && shown.starts_with("100001 bytes"), "{kind} {shown}");
     }
 
     proptest::proptest! {

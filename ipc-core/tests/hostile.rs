@@ -462,6 +462,24 @@ fn a_damaged_claim_is_told_by_its_name() {
     publisher.publish(b"x").unwrap();
 }
 
+/// Both words in one line, behind its beginning: no position a reader can go to is beyond the claim.
+#[test]
+fn a_claim_within_a_line_does_not_make_a_reader_look_for_ever() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut publisher =
+        domain.publisher("t", &PublisherOptions { capacity: 64 << 10, ..Default::default() }).unwrap();
+    publisher.publish(b"x").unwrap();
+    let ring = only(&place, "publishers");
+    poke(&ring, CLAIM, 64 + 3);
+    poke(&ring, HEAD, 64 + 5);
+    for start in [Start::Oldest, Start::Latest] {
+        let mut subscriber =
+            domain.subscriber("t", &SubscriberOptions { start, ..Default::default() }).unwrap();
+        expect(subscriber.receive(SECOND), ErrorKind::Corrupt, &["topic 't'", "no record can begin"]);
+    }
+}
+
 /// What a subscriber and a participant say of themselves is theirs to write, and still not believed by them.
 #[test]
 fn ones_own_damaged_words_harm_nobody() {

@@ -6,6 +6,7 @@
 mod common;
 
 use axonic::*;
+use common::random::Random;
 use common::{Place, child, files_in, options_in};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,36 +17,6 @@ const ROUNDS: u64 = 60;
 const MUTATIONS: u64 = 400;
 /// How long a call of these tests waits.
 const SOON: Option<Duration> = Some(Duration::from_millis(2));
-
-/// splitmix64: small, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// A word somebody could take for a number that matters.
-    fn word(&mut self, old: u64) -> u64 {
-        match self.below(8) {
-            0 => 0,
-            1 => u64::MAX,
-            2 => 1 << self.below(64),
-            3 => old.wrapping_add(self.below(5)).wrapping_sub(2),
-            4 => old ^ (1 << self.below(64)),
-            5 => self.below(100_000) & !63,
-            6 => self.next() & 0x0000_ffff_0000_ffff,
-            _ => self.next(),
-        }
-    }
-}
 
 /// A file of the domain, mapped to be damaged.
 struct Target {

@@ -1,6 +1,8 @@
-//! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random
-//! points: the ignored tests of the core's `litmus_*` and, where there are any, of `tests/chaos`; and death and stop at
-//! every step of every operation (`crash`).
+//! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random points (the
+//! ignored tests of the core's `litmus_*` and of `tests/chaos`), death and stop at every step of every operation
+//! (`crash`), and hostile memory ([`hostile`]).
+
+mod hostile;
 
 use crate::artifacts;
 use crate::run::Run;
@@ -8,13 +10,39 @@ use crate::test::{targets, with_crash_points};
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 
-/// `hours` reaches the tests as `AXONIC_CHAOS_HOURS`.
-pub fn run(ws: &Workspace, hours: Option<&str>) -> Result<()> {
-    if let Some(text) = hours
-        && !text.parse::<f64>().is_ok_and(|hours| hours > 0.0 && hours.is_finite())
+/// A stage by its name, the seconds it takes unless HOURS says otherwise, and what it does with these.
+type Stage = (&'static str, f64, fn(&Workspace, f64) -> Result<()>);
+
+/// Building comes on top.
+const HOSTILE: [Stage; 3] =
+    [("fuzz", 90.0, hostile::fuzz), ("live", 45.0, hostile::live), ("sanitizers", 45.0, hostile::sanitizers)];
+
+/// Runs the named stages, or all. Of `hours` the kills get one half, hostile memory the other.
+pub fn run(ws: &Workspace, stages: &[String], hours: Option<&str>) -> Result<()> {
+    let half = match hours.map(str::parse::<f64>) {
+        None => None,
+        Some(Ok(hours)) if hours > 0.0 && hours.is_finite() => Some(hours / 2.0),
+        _ => bail!("HOURS must be a number above zero, not {:?}", hours.unwrap_or_default()),
+    };
+    if let Some(unknown) =
+        stages.iter().find(|s| *s != "kills" && !HOSTILE.iter().any(|known| known.0 == **s))
     {
-        bail!("HOURS must be a number above zero, not {text:?}");
+        bail!("chaos has no stage {unknown:?}: kills, {}", HOSTILE.map(|stage| stage.0).join(", "));
     }
+    let wanted = |name: &str| stages.is_empty() || stages.iter().any(|stage| stage == name);
+    if wanted("kills") {
+        kills(ws, half.map(|hours| hours.to_string()).as_deref())?;
+    }
+    let usual: f64 = HOSTILE.iter().map(|stage| stage.1).sum();
+    for (name, seconds, stage) in HOSTILE.iter().filter(|stage| wanted(stage.0)) {
+        println!("chaos: {name}: …");
+        stage(ws, half.map_or(*seconds, |hours| seconds / usual * hours * 3600.0))?;
+    }
+    Ok(())
+}
+
+/// `hours` reaches the tests as `AXONIC_CHAOS_HOURS`.
+fn kills(ws: &Workspace, hours: Option<&str>) -> Result<()> {
     let litmus = targets(ws, "axonic")?.into_iter().filter(|name| name.starts_with("litmus")).collect();
     ignored_tests(ws, "axonic", litmus, hours)?;
     with_crash_points(ws).args(["--", "--ignored", "--nocapture", "--test-threads=1"]).shown()?;

@@ -54,8 +54,10 @@ enum Verb {
     },
     /// Check that no module of the core imports from a floor above its own.
     Floors,
-    /// Kill processes at random points and check what survives.
+    /// Kill processes at random points, damage memory in use, fuzz its readers, and check what survives.
     Chaos {
+        /// kills, fuzz, live, sanitizers; all when none is named.
+        stages: Vec<String>,
         /// How long to go on, in hours; the tests' own short time when left out.
         #[arg(long, env = "HOURS")]
         hours: Option<String>,
@@ -110,7 +112,7 @@ fn perform(verb: Verb) -> Result<()> {
         Verb::Lint => lint::run(&ws),
         Verb::Codegen { check } => codegen::run(&ws, check),
         Verb::Floors => floors::run(&ws),
-        Verb::Chaos { hours } => chaos::run(&ws, hours.as_deref()),
+        Verb::Chaos { stages, hours } => chaos::run(&ws, &stages, hours.as_deref()),
         Verb::Bench { quick } => bench::run(&ws, quick || std::env::var_os("QUICK").is_some()),
         Verb::Dist => dist::run(&ws),
         Verb::Install { prefix, destdir } => install::run(&ws, &prefix, destdir.as_deref()),

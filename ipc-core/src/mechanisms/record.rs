@@ -405,19 +405,23 @@ impl Reader {
     }
 
     /// After being lapped: continues at the oldest record there is. What was missed is counted once, when
-    /// the next record arrives. A ring that claims to have overwritten what was never written is damaged.
+    /// the next record arrives. A ring that claims to have overwritten what was never written is damaged, and so
+    /// is one whose claim lies within a line: no position would ever be beyond it.
     pub fn resynchronise(&mut self) -> Result<()> {
         let expected = self.expected;
         self.go_to_oldest();
         self.expected = expected;
         let claim = self.map.head().claim.load(Ordering::Acquire);
-        if claim > self.position && claim > self.map.head().head.load(Ordering::Acquire) {
-            let text = format!(
-                "it gave up all before {claim}, which was never written; its writer's memory was damaged, restart it"
-            );
-            return Err(Error::new(ErrorKind::Corrupt, text));
-        }
-        Ok(())
+        let why = if !claim.is_multiple_of(LINE as u64) {
+            "where no record can begin"
+        } else if claim > self.position && claim > self.map.head().head.load(Ordering::Acquire) {
+            "which was never written"
+        } else {
+            return Ok(());
+        };
+        let text =
+            format!("it gave up all before {claim}, {why}; its writer's memory was damaged, restart it");
+        Err(Error::new(ErrorKind::Corrupt, text))
     }
 
     /// Looks at the next record without taking it.

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod child;
+pub mod random;
 
 use axonic::{Domain, DomainOptions};
 use std::path::{Path, PathBuf};
