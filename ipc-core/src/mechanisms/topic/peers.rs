@@ -1,6 +1,6 @@
 //! A publisher's view of its subscribers: their cursors, pins and bells.
 
-use super::cursor::{NOWHERE, SubscriberHead, pin_word};
+use super::cursor::{NOWHERE, SubscriberHead, pin_word, pins_of};
 use super::slab::Slot;
 use super::steps::{find_cursor, is_announced};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
@@ -201,6 +201,15 @@ impl Peers {
             let Some(index) = peer.find_cursor(ring) else { return false };
             is_announced(&peer.head.pins, &peer.head.pins_high, pin_word(index, slot.segment, slot.slot))
         })
+    }
+
+    /// How many slots of our slab they have pinned.
+    pub fn pinned(&self) -> usize {
+        let ours = |peer: &Peer| {
+            find_cursor(&peer.head.cursors, &peer.head.cursors_high, peer.cursor, self.ring.0)
+                .map_or(0, |index| pins_of(&peer.head, index))
+        };
+        self.list.iter().map(ours).sum()
     }
 
     /// After a commit, before [`Peers::wake`]: whether somebody came whom we do not know (W1, D1).
