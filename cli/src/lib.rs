@@ -9,6 +9,7 @@ mod human;
 mod interrupt;
 mod ls;
 mod message;
+mod openmetrics;
 mod output;
 mod place;
 mod publish;

@@ -1,6 +1,7 @@
 //! The built `axonic` binary, driven from outside as a shell would.
 
 mod harness;
+mod metrics;
 mod repair;
 mod screen;
 mod see;
