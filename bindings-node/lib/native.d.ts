@@ -398,8 +398,11 @@ export class WaitSet {
 /** Makes scoped views copies, as in engines that refuse external memory. For tests. */
 export function alwaysCopy(copy: boolean): void
 
-/** Runs the command with `args` (without the program's name); answers the exit code. */
-export function cli(args: Array<string>): number
+/**
+ * Runs the command with `args` (without the program's name); answers the exit code. `again` is how the command
+ * is started anew in a process of its own, up to its arguments; `bench` does that.
+ */
+export function cli(args: Array<string>, again: Array<string>): number
 
 /** The names of the element types, by their number in the protocol. */
 export function dtypes(): Array<string>

@@ -1,5 +1,6 @@
 //! The built `axonic` binary, driven from outside as a shell would.
 
+mod bench;
 mod harness;
 mod metrics;
 mod repair;
