@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-pub use doctor::{Finding, Severity, doctor};
+pub use doctor::{Finding, Severity, doctor, doctor_runtime_dir};
 pub use info::*;
 
 fn read(word: &AtomicU64) -> u64 {
