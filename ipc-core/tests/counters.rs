@@ -120,7 +120,7 @@ fn who_is_blocked_says_since_when() {
             let since = until(|| seen(&place).publishers[0].blocked_since_unix_ms);
             let outside = &seen(&place).publishers[0];
             assert!(outside.waiting && outside.blocked == 1 && outside.blocked_since_unix_ms == since);
-            (0..100).for_each(|_| drop(subscriber.receive(SECOND).unwrap()));
+            (0..100).for_each(|_| assert_eq!(subscriber.receive(SECOND).unwrap().data().len(), 1000));
             let publisher = writer.join().unwrap();
             assert!(publisher.stats().blocked >= 1);
             assert_eq!(seen(&place).publishers[0].blocked_since_unix_ms, 0, "{wait:?}");
