@@ -16,7 +16,7 @@ use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::mapping::page_size;
 use crate::sys::{file, process};
 use std::collections::{BTreeMap, HashMap};
-use std::os::unix::fs::FileExt;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 pub use doctor::{Finding, Severity, doctor, doctor_runtime_dir};
@@ -37,10 +37,15 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
         list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())))?;
     let topics =
         publishers.iter().filter_map(|p| Some((p.id, (open_ring(&place, p.id)?, p.orphan)))).collect();
+    let mut pinned = Pinned::new();
     let subscribers = list(&place, Directory::Subscribers, |path, id| {
-        describe_subscriber(path, id, is_alive(id.owner()), &topics, &place)
+        describe_subscriber(path, id, is_alive(id.owner()), &topics, (&place, &mut pinned))
     })?;
-    note_pins(&mut publishers, &subscribers);
+    for publisher in &mut publishers {
+        let slots = pinned.remove(&publisher.id).unwrap_or_default();
+        publisher.pinned = slots.len();
+        publisher.pinned_bytes = slots.into_values().fold(0, u64::saturating_add);
+    }
     let mut bytes = file::allocated(&place.participants());
     for kind in Directory::ALL {
         let directory = place.directory(kind);
@@ -127,17 +132,9 @@ fn describe_publisher(path: PathBuf, id: ObjectId, alive: bool) -> Option<Publis
     })
 }
 
-/// Whose slots are pinned: the subscribers' pages tell.
-fn note_pins(publishers: &mut [PublisherInfo], subscribers: &[SubscriberInfo]) {
-    let mut pinned: HashMap<u64, (usize, u64)> = HashMap::new();
-    for pin in subscribers.iter().filter(|s| s.alive).flat_map(|s| &s.pins) {
-        let sum = pinned.entry(pin.publisher).or_default();
-        *sum = (sum.0 + pin.slots, sum.1.saturating_add(pin.bytes));
-    }
-    for publisher in publishers {
-        (publisher.pinned, publisher.pinned_bytes) = pinned.get(&publisher.id).copied().unwrap_or_default();
-    }
-}
+/// The slots of each publisher that somebody alive has pinned, with their bytes; by segment and slot, since
+/// several may have pinned the same.
+type Pinned = BTreeMap<u64, BTreeMap<u64, u64>>;
 
 fn topics_of(publishers: &[PublisherInfo], subscribers: &[SubscriberInfo]) -> Vec<TopicInfo> {
     let mut topics: BTreeMap<&str, TopicInfo> = BTreeMap::new();
@@ -171,7 +168,7 @@ fn topics_of(publishers: &[PublisherInfo], subscribers: &[SubscriberInfo]) -> Ve
 type Rings = BTreeMap<u64, (RingMap, bool)>;
 
 /// Where the head of a segment says how large its slots are (docs/protocol.md).
-const SLOT_SIZE_AT: u64 = 64;
+const SLOT_SIZE_AT: i64 = 64;
 
 fn open_ring(place: &Place, id: u64) -> Option<RingMap> {
     RingMap::open(&place.directory(Directory::Publishers).join(ObjectId(id).to_string()), Kind::Publisher)
@@ -204,9 +201,9 @@ fn lag(
 fn slot_bytes(place: &Place, publisher: u64, number: u64) -> u64 {
     let name = format!("{}-{number}", ObjectId(publisher));
     let mut word = [0; 8];
-    std::fs::File::open(place.directory(Directory::Segments).join(name))
-        .and_then(|file| file.read_exact_at(&mut word, SLOT_SIZE_AT))
-        .map_or(0, |()| u64::from_le_bytes(word))
+    let read = file::open_existing(&place.directory(Directory::Segments).join(name), false)
+        .and_then(|fd| file::read_at(fd.as_fd(), &mut word, SLOT_SIZE_AT));
+    if read.is_ok_and(|bytes| bytes == word.len()) { u64::from_le_bytes(word) } else { 0 }
 }
 
 fn describe_subscriber(
@@ -214,7 +211,7 @@ fn describe_subscriber(
     id: ObjectId,
     alive: bool,
     rings: &Rings,
-    place: &Place,
+    (place, pinned): (&Place, &mut Pinned),
 ) -> Option<SubscriberInfo> {
     let map = open_page(&path).ok()?;
     let head: &SubscriberHead = map.at(0);
@@ -228,8 +225,12 @@ fn describe_subscriber(
             .and_then(|index| cursors.get(index as usize))
             .map_or(0, |(ring, _)| *ring);
         let sum = pins.entry(publisher).or_insert(Pin { publisher, slots: 0, bytes: 0 });
+        let bytes = slot_bytes(place, publisher, pin >> 24 & 0xff_ffff);
         sum.slots += 1;
-        sum.bytes = sum.bytes.saturating_add(slot_bytes(place, publisher, pin >> 24 & 0xff_ffff));
+        sum.bytes = sum.bytes.saturating_add(bytes);
+        if alive {
+            pinned.entry(publisher).or_default().insert(pin & 0xffff_ffff_ffff, bytes);
+        }
     }
     Some(SubscriberInfo {
         id: id.0,

@@ -99,7 +99,15 @@ fn pinned_slots_are_counted_on_both_sides() {
     assert!((200_000..=from.slab_bytes).contains(&from.pinned_bytes), "{}", from.pinned_bytes);
     assert_eq!(to.pins[0].bytes, from.pinned_bytes);
     assert_eq!((from.max_bytes, to.max_borrowed), (64 << 20, 128));
-    drop(held);
+    // Who pins the same slots as well takes no more memory.
+    let options = SubscriberOptions { start: Start::Oldest, ..SubscriberOptions::default() };
+    let mut second = domain.subscriber("t", &options).unwrap();
+    let both = [(); 3].map(|()| second.borrow(SECOND).unwrap());
+    publisher.wait_for_subscribers(2, SECOND).unwrap();
+    let bytes = seen(&place).publishers[0].pinned_bytes;
+    assert_eq!((publisher.stats().pinned, seen(&place).publishers[0].pinned), (3, 3));
+    assert_eq!(bytes * 2, from.pinned_bytes * 3);
+    drop((held, both));
     assert_eq!(publisher.stats().pinned, 0);
 }
 

@@ -11,6 +11,7 @@ use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
 use crate::sys::file;
 use crate::sys::mapping::Head;
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use tracing::info;
@@ -205,11 +206,10 @@ impl Peers {
 
     /// How many slots of our slab they have pinned.
     pub fn pinned(&self) -> usize {
-        let ours = |peer: &Peer| {
-            find_cursor(&peer.head.cursors, &peer.head.cursors_high, peer.cursor, self.ring.0)
-                .map_or(0, |index| pins_of(&peer.head, index))
-        };
-        self.list.iter().map(ours).sum()
+        let found =
+            |peer: &Peer| find_cursor(&peer.head.cursors, &peer.head.cursors_high, peer.cursor, self.ring.0);
+        let pins = self.list.iter().filter_map(|peer| Some(pins_of(&peer.head, found(peer)?)));
+        pins.flatten().collect::<HashSet<u64>>().len()
     }
 
     /// After a commit, before [`Peers::wake`]: whether somebody came whom we do not know (W1, D1).
