@@ -42,7 +42,7 @@ def test_it_sees_who_is_there(ax: axonic.Domain) -> None:
     [seen] = stat["subscribers"]
     assert (seen["pattern"], seen["pinned"]) == ("orders.>", 1)
     assert seen["id"] == f"{sub.id:016x}"
-    assert seen["pins"] == [{"publisher": f"{pub.id:016x}", "slots": 1}]
+    assert seen["pins"] == [{"publisher": f"{pub.id:016x}", "slots": 1, "bytes": 8192}]
 
 
 def test_the_label_is_the_program(ax: axonic.Domain) -> None:
@@ -56,7 +56,8 @@ def test_openmetrics_is_what_others_parse(ax: axonic.Domain) -> None:
         pub.publish(bytes(5000))
         with sub.borrow(timeout=1):
             text = run("stat", "--domain", "test", "--openmetrics").stdout
-        families = {family.name: family for family in text_string_to_metric_families(text)}
+        parsed = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        families = {family.name: family for family in parsed}
         [published] = families["axonic_publisher_published_messages"].samples
         assert published.name == "axonic_publisher_published_messages_total"
         assert (published.value, published.labels["topic"]) == (1, topic)
