@@ -243,11 +243,30 @@ export interface Publisher<T = unknown> extends Handle {
   /** Resolves when `count` subscribers are matched. */
   waitForSubscribers(count: number, options?: WaitOptions): Promise<void>
   /** Counters since the open. */
-  stats(): {
-    published: number, bytes: number, blocked: number, wakesSent: number, wakesElided: number
-    subscribers: number, slabBytes: number
-  }
+  stats(): PublisherStats
 }
+
+export interface PublisherStats {
+  published: number
+  /** Payload bytes. */
+  bytes: number
+  /** Times a publish waited for room. */
+  blocked: number
+  /** Sleeping subscribers woken. */
+  wakesSent: number
+  /** Messages for which nobody had to be woken. */
+  wakesElided: number
+  subscribers: number
+  /** Shared memory taken for payloads over 2 KiB. */
+  slabBytes: number
+  /** Slots of that memory which readers have pinned now. */
+  pinned: number
+  /** Finished publishers of this topic whose rings still wait for a reader, or are retained. */
+  orphans: number
+  /** Those of which only the count is left, for subscribers that are still to be told what they missed. */
+  remnants: number
+}
+
 export const Publisher: { readonly prototype: Publisher }
 
 export interface SubscriberOptions {
@@ -332,9 +351,23 @@ export interface Subscriber<T = unknown> extends Handle, AsyncIterable<Message<T
   /** The same, as soon as there is a message; called at once if there is one already. */
   borrow<R>(callback: (message: BorrowedMessage<T>) => R, options?: WaitOptions): Promise<Awaited<R>>
   /** Counters since the open. */
-  stats(): { received: number, bytes: number, missed: number, rings: number, pinned: number }
+  stats(): SubscriberStats
   [Symbol.asyncIterator](): AsyncIterableIterator<Message<T>>
 }
+
+export interface SubscriberStats {
+  received: number
+  /** Payload bytes. */
+  bytes: number
+  missed: number
+  /** Publishers' rings it reads from. */
+  rings: number
+  /** Samples borrowed now. */
+  pinned: number
+  /** Of these rings, those whose publishers have ended and that are still to be read out. */
+  orphans: number
+}
+
 export const Subscriber: { readonly prototype: Subscriber }
 
 export interface RegionOptions {
@@ -381,8 +414,15 @@ export interface RingOptions {
 
 export interface RingStats {
   messages: number
+  /** Times the producer waited for room. */
   blocked: number
+  /** Written and not yet released, record headers included. */
   pendingBytes: number
+  pendingMessages: number
+  /** Times a sleeping consumer was woken. */
+  wakesSent: number
+  /** Messages for which the consumer had not to be woken. */
+  wakesElided: number
 }
 
 /** The writing end of a ring. */

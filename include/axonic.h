@@ -342,17 +342,23 @@ typedef struct axonic_loan {
 typedef struct axonic_publisher_stats {
     uint64_t published;
     uint64_t bytes;
-    /// Times it waited for room, or answered that there is none.
+    /// Times it waited for room.
     uint64_t blocked;
     /// Sleeping subscribers it woke.
     uint64_t wakes_sent;
-    /// Wake-ups it saved because nobody slept.
+    /// Messages for which nobody had to be woken.
     uint64_t wakes_elided;
     uint64_t subscribers;
     /// Memory held for larger messages.
     uint64_t slab_bytes;
+    /// Slots of that memory which readers have pinned now.
+    uint64_t pinned;
+    /// Finished publishers of this topic whose rings still wait for a reader, or are retained.
+    uint64_t orphans;
+    /// Those of which only the count is left, for subscribers that are still to be told what they missed.
+    uint64_t remnants;
     /// 0; for later versions.
-    uint64_t reserved[5];
+    uint64_t reserved[2];
 } axonic_publisher_stats;
 
 /// Start with AXONIC_SUBSCRIBER_OPTIONS_INIT. 0 means the default.
@@ -380,8 +386,10 @@ typedef struct axonic_subscriber_stats {
     uint64_t rings;
     /// Borrowed messages that hold a publisher's memory.
     uint64_t pinned;
+    /// Of these rings, those whose publishers have ended and that are still to be read out.
+    uint64_t orphans;
     /// 0; for later versions.
-    uint64_t reserved[3];
+    uint64_t reserved[2];
 } axonic_subscriber_stats;
 
 /// Start with AXONIC_REGION_OPTIONS_INIT.
@@ -416,8 +424,14 @@ typedef struct axonic_ring_stats {
     uint64_t blocked;
     /// Bytes of the ring that are written and not given back yet, record headers included.
     uint64_t pending_bytes;
+    /// Messages that are written and not given back yet.
+    uint64_t pending_messages;
+    /// Times a sleeping consumer was woken.
+    uint64_t wakes_sent;
+    /// Messages for which the consumer had not to be woken.
+    uint64_t wakes_elided;
     /// 0; for later versions.
-    uint64_t reserved[5];
+    uint64_t reserved[2];
 } axonic_ring_stats;
 
 #ifdef __cplusplus

@@ -173,16 +173,22 @@ export interface PublisherStats {
   published: number
   /** Payload bytes published. */
   bytes: number
-  /** Times a publish found no room. */
+  /** Times a publish waited for room. */
   blocked: number
   /** Sleepers woken. */
   wakesSent: number
-  /** Publishes that found nobody asleep. */
+  /** Messages for which nobody had to be woken. */
   wakesElided: number
   /** Live matched subscribers. */
   subscribers: number
   /** Bytes of shared memory for large payloads. */
   slabBytes: number
+  /** Slots of that memory which readers have pinned now. */
+  pinned: number
+  /** Finished publishers of this topic whose rings still wait for a reader, or are retained. */
+  orphans: number
+  /** Those of which only the count is left, for subscribers that are still to be told what they missed. */
+  remnants: number
 }
 
 /** The native region behind the facade's. */
@@ -278,10 +284,16 @@ export interface RingSettings {
 export interface RingStats {
   /** Messages written since the ring was made. */
   messages: number
-  /** Times the producer found no room. */
+  /** Times the producer waited for room. */
   blocked: number
   /** Bytes written and not yet released. */
   pendingBytes: number
+  /** Messages written and not yet released. */
+  pendingMessages: number
+  /** Times a sleeping consumer was woken. */
+  wakesSent: number
+  /** Messages for which the consumer had not to be woken. */
+  wakesElided: number
 }
 
 /** The scratch of one facade. */
@@ -357,6 +369,8 @@ export interface SubscriberStats {
   rings: number
   /** Samples borrowed now. */
   pinned: number
+  /** Of these rings, those whose publishers have ended and that are still to be read out. */
+  orphans: number
 }
 
 /** The native wait set behind the facade's. Tokens are the facade's small integers. */
@@ -384,8 +398,11 @@ export class WaitSet {
 /** Makes scoped views copies, as in engines that refuse external memory. For tests. */
 export function alwaysCopy(copy: boolean): void
 
-/** Runs the command with `args` (without the program's name); answers the exit code. */
-export function cli(args: Array<string>): number
+/**
+ * Runs the command with `args` (without the program's name); answers the exit code. `again` is how the command
+ * is started anew in a process of its own, up to its arguments; `bench` does that.
+ */
+export function cli(args: Array<string>, again: Array<string>): number
 
 /** The names of the element types, by their number in the protocol. */
 export function dtypes(): Array<string>

@@ -69,16 +69,22 @@ pub struct PublisherStats {
     pub published: f64,
     /// Payload bytes published.
     pub bytes: f64,
-    /// Times a publish found no room.
+    /// Times a publish waited for room.
     pub blocked: f64,
     /// Sleepers woken.
     pub wakes_sent: f64,
-    /// Publishes that found nobody asleep.
+    /// Messages for which nobody had to be woken.
     pub wakes_elided: f64,
     /// Live matched subscribers.
     pub subscribers: f64,
     /// Bytes of shared memory for large payloads.
     pub slab_bytes: f64,
+    /// Slots of that memory which readers have pinned now.
+    pub pinned: f64,
+    /// Finished publishers of this topic whose rings still wait for a reader, or are retained.
+    pub orphans: f64,
+    /// Those of which only the count is left, for subscribers that are still to be told what they missed.
+    pub remnants: f64,
 }
 
 struct State {
@@ -379,6 +385,9 @@ impl Publisher {
             wakes_elided: stats.wakes_elided as f64,
             subscribers: stats.subscribers as f64,
             slab_bytes: stats.slab_bytes as f64,
+            pinned: stats.pinned as f64,
+            orphans: stats.orphans as f64,
+            remnants: stats.remnants as f64,
         })
     }
 

@@ -41,10 +41,16 @@ impl RingSettings {
 pub struct RingStats {
     /// Messages written since the ring was made.
     pub messages: f64,
-    /// Times the producer found no room.
+    /// Times the producer waited for room.
     pub blocked: f64,
     /// Bytes written and not yet released.
     pub pending_bytes: f64,
+    /// Messages written and not yet released.
+    pub pending_messages: f64,
+    /// Times a sleeping consumer was woken.
+    pub wakes_sent: f64,
+    /// Messages for which the consumer had not to be woken.
+    pub wakes_elided: f64,
 }
 
 impl From<axonic::RingStats> for RingStats {
@@ -53,6 +59,9 @@ impl From<axonic::RingStats> for RingStats {
             messages: stats.messages as f64,
             blocked: stats.blocked as f64,
             pending_bytes: stats.pending_bytes as f64,
+            pending_messages: stats.pending_messages as f64,
+            wakes_sent: stats.wakes_sent as f64,
+            wakes_elided: stats.wakes_elided as f64,
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct SubscriberStats {
     pub rings: f64,
     /// Samples borrowed now.
     pub pinned: f64,
+    /// Of these rings, those whose publishers have ended and that are still to be read out.
+    pub orphans: f64,
 }
 
 /// The message's bytes are not in the scratch: `take` fetches them.
@@ -475,6 +477,7 @@ impl Subscriber {
             missed: stats.missed as f64,
             rings: stats.rings as f64,
             pinned: stats.pinned as f64,
+            orphans: stats.orphans as f64,
         })
     }
 

@@ -29,6 +29,14 @@ describe('command', { timeout: 60_000 }, () => {
     pub.close()
   })
 
+  it('measures, and starts itself again for that', () => {
+    const { status, stdout, stderr } = run('bench', '--json', '--seconds', '0.5')
+    assert.equal(status, 0, stderr)
+    const cases = JSON.parse(stdout).results.map((row) => row.case)
+    for (const wanted of ['round_trip_blocking', 'throughput']) assert.ok(cases.includes(wanted), wanted)
+    assert.doesNotMatch(run('ls').stdout, /bench/)
+  })
+
   it('publishes to us', async () => {
     const ax = domain()
     const sub = ax.subscriber('news')

@@ -374,6 +374,24 @@ describe('topic', () => {
     assert.deepEqual((await sub.receive()).value, { json: true })
   })
 
+  it('counts what is pinned and what finished publishers left', () => {
+    const { ax, pub, sub } = pair()
+    const ended = ax.publisher(pub.topic)
+    ended.publish(Buffer.from('left behind'))
+    ended.close()
+    pub.publish(Buffer.alloc(5000))
+    const { published, bytes, blocked, wakesSent, wakesElided, orphans, remnants, pinned } = pub.stats()
+    assert.deepEqual([published, bytes, blocked, wakesSent + wakesElided], [1, 5000, 0, 1])
+    assert.deepEqual([orphans, remnants, pinned], [1, 0, 0])
+    let pins = []
+    for (let i = 0; i < 2; i++) {
+      sub.tryBorrow(() => { pins = [pub.stats().pinned, sub.stats().pinned] })
+    }
+    assert.deepEqual(pins, [1, 1])
+    assert.equal(sub.tryReceive(), null)
+    assert.deepEqual([pub.stats().orphans, sub.stats().orphans, sub.stats().rings], [0, 0, 1])
+  })
+
   it('gives up waiting for room in time', async () => {
     const { pub, sub } = pair({ overflow: 'block', capacity: 65_536 })
     const fill = () => { while (true) pub.publish(Buffer.alloc(1000)) }

@@ -209,6 +209,9 @@ impl PyPublisher {
                 wakes_elided: stats.wakes_elided,
                 subscribers: stats.subscribers,
                 slab_bytes: stats.slab_bytes,
+                pinned: stats.pinned,
+                orphans: stats.orphans,
+                remnants: stats.remnants,
             }
         })
     }
@@ -298,26 +301,35 @@ pub struct PublisherStats {
     blocked: u64,
     /// Sleeping subscribers woken.
     wakes_sent: u64,
-    /// Wake-ups saved because the subscriber was awake.
+    /// Messages for which nobody had to be woken.
     wakes_elided: u64,
     /// Live subscribers connected.
     subscribers: usize,
     /// Shared memory reserved for payloads over 2 KiB.
     slab_bytes: usize,
+    /// Slots of that memory which readers have pinned now.
+    pinned: usize,
+    /// Finished publishers of this topic whose rings still wait for a reader, or are retained.
+    orphans: usize,
+    /// Those of which only the count is left, for subscribers that are still to be told what they missed.
+    remnants: usize,
 }
 
 #[pymethods]
 impl PublisherStats {
     fn __repr__(&self) -> String {
         format!(
-            "PublisherStats(published={}, bytes={}, blocked={}, wakes_sent={}, wakes_elided={}, subscribers={}, slab_bytes={})",
+            "PublisherStats(published={}, bytes={}, blocked={}, wakes_sent={}, wakes_elided={}, subscribers={}, slab_bytes={}, pinned={}, orphans={}, remnants={})",
             self.published,
             self.bytes,
             self.blocked,
             self.wakes_sent,
             self.wakes_elided,
             self.subscribers,
-            self.slab_bytes
+            self.slab_bytes,
+            self.pinned,
+            self.orphans,
+            self.remnants
         )
     }
 }

@@ -499,11 +499,24 @@ pub struct RingStats {
     blocked: u64,
     /// Bytes written and not yet released, record headers included.
     pending_bytes: u64,
+    /// Messages written and not yet released.
+    pending_messages: u64,
+    /// Times a sleeping consumer was woken.
+    wakes_sent: u64,
+    /// Messages for which the consumer had not to be woken.
+    wakes_elided: u64,
 }
 
 impl RingStats {
     fn of(stats: axonic::RingStats) -> RingStats {
-        RingStats { messages: stats.messages, blocked: stats.blocked, pending_bytes: stats.pending_bytes }
+        RingStats {
+            messages: stats.messages,
+            blocked: stats.blocked,
+            pending_bytes: stats.pending_bytes,
+            pending_messages: stats.pending_messages,
+            wakes_sent: stats.wakes_sent,
+            wakes_elided: stats.wakes_elided,
+        }
     }
 }
 
@@ -511,8 +524,13 @@ impl RingStats {
 impl RingStats {
     fn __repr__(&self) -> String {
         format!(
-            "RingStats(messages={}, blocked={}, pending_bytes={})",
-            self.messages, self.blocked, self.pending_bytes
+            "RingStats(messages={}, blocked={}, pending_bytes={}, pending_messages={}, wakes_sent={}, wakes_elided={})",
+            self.messages,
+            self.blocked,
+            self.pending_bytes,
+            self.pending_messages,
+            self.wakes_sent,
+            self.wakes_elided
         )
     }
 }

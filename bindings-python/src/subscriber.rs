@@ -328,6 +328,7 @@ impl PySubscriber {
                 missed: stats.missed,
                 rings: stats.rings,
                 pinned: stats.pinned,
+                orphans: stats.orphans,
             }
         })
     }
@@ -392,14 +393,16 @@ pub struct SubscriberStats {
     rings: usize,
     /// Samples borrowed now that pin a publisher's memory.
     pinned: usize,
+    /// Of these rings, those whose publishers have ended and that are still to be read out.
+    orphans: usize,
 }
 
 #[pymethods]
 impl SubscriberStats {
     fn __repr__(&self) -> String {
         format!(
-            "SubscriberStats(received={}, bytes={}, missed={}, rings={}, pinned={})",
-            self.received, self.bytes, self.missed, self.rings, self.pinned
+            "SubscriberStats(received={}, bytes={}, missed={}, rings={}, pinned={}, orphans={})",
+            self.received, self.bytes, self.missed, self.rings, self.pinned, self.orphans
         )
     }
 }

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 import axonic
 
@@ -41,12 +42,38 @@ def test_it_sees_who_is_there(ax: axonic.Domain) -> None:
     [seen] = stat["subscribers"]
     assert (seen["pattern"], seen["pinned"]) == ("orders.>", 1)
     assert seen["id"] == f"{sub.id:016x}"
-    assert seen["pins"] == [{"publisher": f"{pub.id:016x}", "slots": 1}]
+    assert seen["pins"] == [{"publisher": f"{pub.id:016x}", "slots": 1, "bytes": 8192}]
 
 
 def test_the_label_is_the_program(ax: axonic.Domain) -> None:
     with axonic.open("test", label="the-brain"):
         assert "the-brain" in run("ls", "test").stdout
+
+
+def test_openmetrics_is_what_others_parse(ax: axonic.Domain) -> None:
+    topic = 'say."hi".back\\slash'
+    with ax.subscriber(topic) as sub, ax.publisher(topic) as pub:
+        pub.publish(bytes(5000))
+        with sub.borrow(timeout=1):
+            text = run("stat", "--domain", "test", "--openmetrics").stdout
+        parsed = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        families = {family.name: family for family in parsed}
+        [published] = families["axonic_publisher_published_messages"].samples
+        assert published.name == "axonic_publisher_published_messages_total"
+        assert (published.value, published.labels["topic"]) == (1, topic)
+        assert published.labels["publisher"] == f"{pub.id:016x}"
+        [pinned] = families["axonic_subscriber_pinned"].samples
+        assert (pinned.value, pinned.labels["pattern"]) == (1, topic)
+        assert families["axonic_domain_bytes"].unit == "bytes"
+        assert families["axonic_participant"].type == "info"
+
+
+def test_bench_starts_itself_again() -> None:
+    done = run("bench", "--json", "--seconds", "0.5")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert {"round_trip_blocking", "throughput"} <= {row["case"] for row in report["results"]}
+    assert "bench" not in run("ls").stdout
 
 
 def test_it_publishes_into_python(ax: axonic.Domain) -> None:

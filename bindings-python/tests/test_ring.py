@@ -40,6 +40,8 @@ def test_both_ends_tell_the_same_counters(ends: Any) -> None:
     producer.push(b"two")
     assert producer.stats().messages == 2
     assert producer.stats().pending_bytes == consumer.stats().pending_bytes == 128
+    assert producer.stats().pending_messages == consumer.stats().pending_messages == 2
+    assert (consumer.stats().wakes_sent, consumer.stats().wakes_elided) == (0, 2)
     assert consumer.pop() == b"one"
     assert repr(consumer.stats()).startswith("RingStats(messages=2, blocked=0, pending_bytes=")
     assert consumer.pop() == b"two"

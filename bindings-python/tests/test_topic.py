@@ -325,3 +325,22 @@ def test_a_loan_without_room_may_be_tried_again(ax: axonic.Domain) -> None:
         pass
     loan.commit(timeout=1)
     assert sub.receive(timeout=1).data == b"l" * 5000
+
+
+def test_counters_of_both_ends(ax: axonic.Domain) -> None:
+    sub = ax.subscriber("counted")
+    with ax.publisher("counted") as ended:
+        ended.publish(b"left behind")
+    pub = ax.publisher("counted")
+    pub.publish(bytes(5000))
+    stats = pub.stats()
+    assert (stats.published, stats.bytes, stats.blocked, stats.pinned) == (1, 5000, 0, 0)
+    assert (stats.wakes_sent, stats.wakes_elided, stats.subscribers) == (0, 1, 1)
+    assert (stats.orphans, stats.remnants) == (1, 0)
+    assert bytes(sub.receive(timeout=1).data) == b"left behind"
+    with sub.borrow(timeout=1):
+        assert (pub.stats().pinned, sub.stats().pinned) == (1, 1)
+    assert sub.try_receive() is None
+    assert (pub.stats().orphans, sub.stats().orphans, sub.stats().rings) == (0, 0, 1)
+    assert "orphans=0, remnants=0" in repr(pub.stats())
+    assert "orphans=0" in repr(sub.stats())

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use axonic::{Finding, Severity};
+use serde::Serialize;
 
 use crate::human::{plural, printable};
 use crate::output::{Output, Style};
@@ -14,6 +15,7 @@ Examples:
   axonic doctor                       look at every domain
   axonic doctor --domain demo         look at one
   axonic doctor --clean               remove what dead processes left behind
+  axonic doctor --json | jq '.[] | select(.severity != \"note\") | .what'
 
 Unread messages that a live subscriber is still owed are never removed.
 Exit code 1 when something is wrong (more than a note) and still there at the end.";
@@ -25,6 +27,20 @@ pub(crate) struct Args {
     /// Remove what dead processes left behind
     #[arg(long)]
     clean: bool,
+    /// One JSON array of findings
+    #[arg(long)]
+    json: bool,
+}
+
+/// A finding and where it was found.
+#[derive(Serialize)]
+struct Found {
+    /// `None`: in the runtime directory, beside the domains.
+    domain: Option<String>,
+    #[serde(flatten)]
+    finding: Finding,
+    /// It was removed just now.
+    removed: bool,
 }
 
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
@@ -33,50 +49,70 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         Some(name) => vec![name.clone()],
         None => place.domains()?,
     };
-    let mut left = 0;
+    let mut found = Vec::new();
     for name in &names {
-        left += match examine(&mut out, name, args.clean, place) {
+        match axonic::doctor(&place.with_domain(name).options("doctor"), args.clean).map_err(Stop::from) {
+            Ok(findings) => found.extend(findings.into_iter().map(|finding| Found {
+                removed: args.clean && finding.cleanable,
+                domain: Some(name.clone()),
+                finding,
+            })),
             // It ended since the directory was read.
-            Err(Stop::NotFound(_)) if place.domain.is_none() => 0,
+            Err(Stop::NotFound(_)) if place.domain.is_none() => {}
             // One bad domain does not hide the others.
-            Err(stop @ Stop::Failed { .. }) if place.domain.is_none() => {
-                let word = out.paint(Style::Error, "problem");
-                writeln!(out, "{word}  {name}: {}", printable(&stop.to_string()))?;
-                1
-            }
-            other => other?,
-        };
+            Err(stop @ Stop::Failed { .. }) if place.domain.is_none() => found.push(unexamined(name, &stop)),
+            Err(stop) => return Err(stop),
+        }
     }
-    if left == 0 {
-        let good = out.paint(Style::Good, "ok");
-        writeln!(out, "{good}  {} examined", plural(names.len() as u64, "domain"))?;
+    if place.domain.is_none() {
+        let beside = axonic::doctor_runtime_dir(&place.directory()?)?;
+        found.extend(beside.into_iter().map(|finding| Found { domain: None, finding, removed: false }));
+    }
+    let wrong = found.iter().filter(|f| f.finding.severity != Severity::Note && !f.removed).count();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &found)?;
+        writeln!(out)?;
+    } else {
+        for one in &found {
+            print(&mut out, one)?;
+        }
+        if wrong == 0 {
+            let good = out.paint(Style::Good, "ok");
+            writeln!(out, "{good}  {} examined", plural(names.len() as u64, "domain"))?;
+        }
     }
     out.flush()?;
-    Ok(if left == 0 { 0 } else { FAILED })
+    Ok(if wrong == 0 { 0 } else { FAILED })
 }
 
-/// Prints what is found in one domain; returns how many findings are wrong and still there.
-fn examine(out: &mut Output<'_>, domain: &str, clean: bool, place: &Place) -> Result<usize, Stop> {
-    let findings = axonic::doctor(&place.with_domain(domain).options("doctor"), clean)?;
-    for finding in &findings {
-        print(out, domain, finding, clean)?;
-    }
-    let wrong = |finding: &&Finding| finding.severity != Severity::Note && !(clean && finding.cleanable);
-    Ok(findings.iter().filter(wrong).count())
+fn unexamined(domain: &str, stop: &Stop) -> Found {
+    let finding = Finding {
+        severity: Severity::Problem,
+        kind: "unexamined",
+        what: stop.to_string(),
+        why: "nothing can be said about this domain".into(),
+        remedy: "do what the message says, then look again".into(),
+        path: None,
+        cleanable: false,
+    };
+    Found { domain: Some(domain.into()), finding, removed: false }
 }
 
-fn print(out: &mut Output<'_>, domain: &str, finding: &Finding, clean: bool) -> Result<(), Stop> {
+fn print(out: &mut Output<'_>, found: &Found) -> Result<(), Stop> {
+    let Found { domain, finding, removed } = found;
     let (style, word) = match finding.severity {
-        _ if clean && finding.cleanable => (Style::Good, "removed"),
+        _ if *removed => (Style::Good, "removed"),
         Severity::Problem => (Style::Error, "problem"),
         Severity::Warning => (Style::Warning, "warning"),
         Severity::Note => (Style::Quiet, "note"),
     };
-    writeln!(out, "{}  {domain}: {}", out.paint(style, word), printable(&finding.what))?;
+    let place = domain.as_deref().map_or_else(String::new, |name| format!("{name}: "));
+    writeln!(out, "{}  {place}{}", out.paint(style, word), printable(&finding.what))?;
     if let Some(path) = &finding.path {
         writeln!(out, "    at {}", printable(&path.display().to_string()))?;
     }
-    if !(clean && finding.cleanable) {
+    if !*removed {
+        writeln!(out, "    why it matters: {}", printable(&finding.why))?;
         writeln!(out, "    remedy: {}", printable(&finding.remedy))?;
     }
     Ok(())

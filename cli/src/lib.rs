@@ -4,11 +4,13 @@
 //! It behaves inside a foreign process: [`run`] never exits the process, installs no signal handler
 //! that outlives it, keeps no global state between calls, and turns a panic into exit code 1.
 
+mod bench;
 mod doctor;
 mod human;
 mod interrupt;
 mod ls;
 mod message;
+mod openmetrics;
 mod output;
 mod place;
 mod publish;
@@ -39,6 +41,7 @@ Examples:
   axonic sub a | grep error | axonic pub b       a filter between two topics
   axonic stat                                    who lags, who waits, who pins memory
   axonic doctor --clean                          find and remove what the dead left behind
+  axonic bench                                   how fast this machine is, and how near to it Axonic comes
 
 Exit codes: 0 done, 1 a finding or an error, 2 a wrong command line, 128+n ended early by signal n.
 Environment: AXONIC_DOMAIN, AXONIC_RUNTIME_DIR, NO_COLOR.";
@@ -61,6 +64,7 @@ enum Verb {
     Pub(publish::Args),
     Sub(subscribe::Args),
     Doctor(doctor::Args),
+    Bench(bench::Args),
     Unlink(unlink::Args),
 }
 
@@ -68,23 +72,30 @@ enum Verb {
 /// stdin, stdout and stderr. Returns the exit code: 0 done, 1 a finding or an error, 2 a wrong
 /// command line, 128 + n when signal n ended it before its work was complete.
 ///
-/// Blocks until the verb ends. While `pub`, `sub` or `top` runs, SIGINT, SIGTERM and SIGHUP end it;
+/// Blocks until the verb ends. While `pub`, `sub`, `top` or `bench` runs, SIGINT, SIGTERM and SIGHUP end it;
 /// the handlers found are put back before `run` returns. May be called from any thread, more than
 /// once, and by several threads at a time.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
+    run_again(args, &[])
+}
+
+/// As [`run`], for a program that is this command and nothing else: `again` is how it is started anew, the
+/// program and what comes before the command's own arguments (`python -m axonic`, `node axonic.js`). `bench`
+/// needs it for its second process, and cannot run where it is empty.
+pub fn run_again(args: impl IntoIterator<Item = OsString>, again: &[OsString]) -> i32 {
     let args: Vec<OsString> = args.into_iter().collect();
-    catch_unwind(AssertUnwindSafe(|| run_verb(&args))).unwrap_or_else(|_| {
+    catch_unwind(AssertUnwindSafe(|| run_verb(&args, again))).unwrap_or_else(|_| {
         complain("internal error (a bug): the message above tells where");
         FAILED
     })
 }
 
-fn run_verb(args: &[OsString]) -> i32 {
+fn run_verb(args: &[OsString], again: &[OsString]) -> i32 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    match dispatch(cli) {
+    match dispatch(cli, again) {
         Ok(code) => code,
         Err(stop) => {
             if let Stop::Failed { .. } | Stop::NotFound(_) = stop {
@@ -95,7 +106,7 @@ fn run_verb(args: &[OsString]) -> i32 {
     }
 }
 
-fn dispatch(cli: Cli) -> Outcome {
+fn dispatch(cli: Cli, again: &[OsString]) -> Outcome {
     let place = &cli.place;
     match cli.verb {
         Verb::Ls(args) => ls::run(&args, place),
@@ -104,6 +115,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Pub(args) => publish::run(&args, place),
         Verb::Sub(args) => subscribe::run(&args, place),
         Verb::Doctor(args) => doctor::run(&args, place),
+        Verb::Bench(args) => bench::run(&args, place, again),
         Verb::Unlink(args) => unlink::run(&args, place),
     }
 }

@@ -1,6 +1,7 @@
-//! The `axonic` program: all of it is [`axonic_cli::run`], so that the Python wheel and the npm
+//! The `axonic` program: all of it is [`axonic_cli::run_again`], so that the Python wheel and the npm
 //! package can offer the same command without shipping a second binary.
 
 fn main() {
-    std::process::exit(axonic_cli::run(std::env::args_os()));
+    let again: Vec<_> = std::env::current_exe().into_iter().map(Into::into).collect();
+    std::process::exit(axonic_cli::run_again(std::env::args_os(), &again));
 }

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use crate::human::{bytes, plural};
-use crate::output::{Output, Style};
+use crate::human::{bytes, plural, since};
+use crate::openmetrics;
+use crate::output::{Output, Style, complain};
 use crate::place::Place;
 use crate::stop::{Outcome, Stop};
 use crate::table::Table;
@@ -13,7 +14,8 @@ const EXAMPLES: &str = "\
 Examples:
   axonic stat                                      counters, and who lags, waits or pins memory
   axonic stat --domain demo --json | jq .publishers
-  axonic stat --json | jq '.subscribers[] | select(.missed > 0) | .pattern'";
+  axonic stat --json | jq '.subscribers[] | select(.missed > 0) | .pattern'
+  axonic stat --openmetrics > /var/lib/node_exporter/axonic.prom   all domains, for Prometheus";
 
 /// Show all counters: who lags, who waits, who pins memory, what was orphaned
 #[derive(clap::Args)]
@@ -22,10 +24,18 @@ pub(crate) struct Args {
     /// One JSON object with everything there is to see
     #[arg(long)]
     json: bool,
+    /// OpenMetrics text, for Prometheus and its kin; without --domain of every domain
+    #[arg(long, conflicts_with = "json")]
+    openmetrics: bool,
 }
 
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let mut out = Output::open()?;
+    if args.openmetrics {
+        write!(out, "{}", exposition(place)?)?;
+        out.flush()?;
+        return Ok(0);
+    }
     let view = View::take(place, "stat")?;
     if args.json {
         serde_json::to_writer_pretty(&mut out, &view.snapshot)?;
@@ -35,6 +45,26 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     }
     out.flush()?;
     Ok(0)
+}
+
+/// One domain, or all: whoever scrapes a machine need not know their names.
+fn exposition(place: &Place) -> Result<String, Stop> {
+    let Some(name) = &place.domain else {
+        let (mut seen, mut unreadable) = (Vec::new(), Vec::new());
+        for name in place.domains()? {
+            match View::take(&place.with_domain(&name), "stat") {
+                Ok(view) => seen.push(view.snapshot),
+                // It ended since the directory was read.
+                Err(Stop::NotFound(_)) => {}
+                Err(stop) => {
+                    complain(format!("{name}: {stop}"));
+                    unreadable.push(name);
+                }
+            }
+        }
+        return Ok(openmetrics::text(&seen, &unreadable));
+    };
+    Ok(openmetrics::text(&[View::take(&place.with_domain(name), "stat")?.snapshot], &[]))
 }
 
 fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
@@ -49,7 +79,7 @@ fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
         plural(snapshot.regions.len() as u64, "region"),
         plural(snapshot.rings.len() as u64, "ring"),
     )?;
-    for table in [publishers(view), subscribers(view), lags(view), pins(view), rings(view)] {
+    for table in [topics(view), publishers(view), subscribers(view), lags(view), pins(view), rings(view)] {
         if !table.is_empty() {
             writeln!(out)?;
             table.print(out, 0)?;
@@ -65,6 +95,38 @@ fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     Ok(())
 }
 
+fn topics(view: &View) -> Table {
+    let mut table = Table::new([
+        "TOPIC",
+        ">PUBLISHERS",
+        ">SUBSCRIBERS",
+        ">PUBLISHED",
+        ">BLOCKED",
+        ">WAKES",
+        ">ELIDED",
+        ">RINGS",
+        ">ORPHANS",
+        ">REMNANTS",
+        ">PINNED",
+    ]);
+    for t in &view.snapshot.topics {
+        table.row([
+            t.topic.clone(),
+            t.publishers.to_string(),
+            t.subscribers.to_string(),
+            t.published.to_string(),
+            t.blocked.to_string(),
+            t.wakes_sent.to_string(),
+            t.wakes_elided.to_string(),
+            t.rings.to_string(),
+            t.orphans.to_string(),
+            t.remnants.to_string(),
+            t.pinned.to_string(),
+        ]);
+    }
+    table
+}
+
 fn publishers(view: &View) -> Table {
     let mut table = Table::new([
         "TOPIC",
@@ -77,6 +139,7 @@ fn publishers(view: &View) -> Table {
         ">ELIDED",
         ">RING",
         ">SLAB",
+        ">PINNED",
         "STATE",
     ]);
     for p in &view.snapshot.publishers {
@@ -91,6 +154,7 @@ fn publishers(view: &View) -> Table {
             p.wakes_elided.to_string(),
             bytes(p.capacity),
             bytes(p.slab_bytes),
+            p.pinned.to_string(),
             publisher_state(view, p).into(),
         ]);
     }
@@ -107,6 +171,7 @@ fn subscribers(view: &View) -> Table {
         ">LAG",
         ">PINNED",
         ">RINGS",
+        ">ORPHANS",
         "STATE",
     ]);
     for s in &view.snapshot.subscribers {
@@ -119,6 +184,7 @@ fn subscribers(view: &View) -> Table {
             lag(s).to_string(),
             s.pinned.to_string(),
             s.rings.to_string(),
+            s.orphans.to_string(),
             subscriber_state(view, s).into(),
         ]);
     }
@@ -164,14 +230,27 @@ fn origin(view: &View, publisher: u64) -> (String, String) {
 }
 
 fn rings(view: &View) -> Table {
-    let mut table =
-        Table::new(["RING", ">MESSAGES", ">PENDING", ">BLOCKED", ">CAPACITY", "PRODUCER", "CONSUMER"]);
+    let mut table = Table::new([
+        "RING",
+        ">MESSAGES",
+        ">UNREAD",
+        ">PENDING",
+        ">BLOCKED",
+        ">WAKES",
+        ">ELIDED",
+        ">CAPACITY",
+        "PRODUCER",
+        "CONSUMER",
+    ]);
     for ring in &view.snapshot.rings {
         table.row([
             ring.name.clone(),
             ring.messages.to_string(),
+            ring.pending_messages.to_string(),
             bytes(ring.pending_bytes),
             ring.blocked.to_string(),
+            ring.wakes_sent.to_string(),
+            ring.wakes_elided.to_string(),
             bytes(ring.capacity),
             held(ring.producer).into(),
             held(ring.consumer).into(),
@@ -180,16 +259,26 @@ fn rings(view: &View) -> Table {
     table
 }
 
+/// `, for 3 s` where it is known since when.
+fn blocked_for(since_unix_ms: u64) -> String {
+    if since_unix_ms == 0 { String::new() } else { format!(", for {}", since(since_unix_ms)) }
+}
+
 /// What deserves a look, in sentences.
 fn notes(view: &View) -> Vec<String> {
     let mut notes = Vec::new();
     for p in &view.snapshot.publishers {
         let (topic, who) = (&p.topic, view.who(&p.participant));
-        if p.orphan {
+        if p.remnant {
+            notes.push(format!("{topic}: {who} ended and its messages were dropped; those who were owed them are still to be told"));
+        } else if p.orphan {
             notes
                 .push(format!("{topic}: {who} ended, its messages stay for those who have yet to read them"));
         } else if p.waiting {
-            notes.push(format!("{topic}: {who} waits for a subscriber to make room"));
+            notes.push(format!(
+                "{topic}: {who} waits for a subscriber to make room{}",
+                blocked_for(p.blocked_since_unix_ms)
+            ));
         }
     }
     for s in view.snapshot.subscribers.iter().filter(|s| s.alive && s.missed > 0) {

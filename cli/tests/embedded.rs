@@ -40,6 +40,8 @@ fn running_the_command_leaves_the_process_as_it_was() {
     assert_eq!(run(place.path(), &["stat", "--domain", "nowhere"]), 1);
     assert_eq!(run(place.path(), &["pub", "a", "x"]), 0);
     assert_eq!(run(place.path(), &["sub", "a", "--count", "1", "--timeout", "0.01"]), 1);
+    // It is told no way to start itself again here.
+    assert_eq!(run(place.path(), &["bench", "--seconds", "0.1"]), 1);
     // Several at a time, in threads of the host's choosing.
     std::thread::scope(|scope| {
         let runs: Vec<_> =

@@ -102,17 +102,23 @@ impl axonic_loan {
 pub struct axonic_publisher_stats {
     pub published: u64,
     pub bytes: u64,
-    /// Times it waited for room, or answered that there is none.
+    /// Times it waited for room.
     pub blocked: u64,
     /// Sleeping subscribers it woke.
     pub wakes_sent: u64,
-    /// Wake-ups it saved because nobody slept.
+    /// Messages for which nobody had to be woken.
     pub wakes_elided: u64,
     pub subscribers: u64,
     /// Memory held for larger messages.
     pub slab_bytes: u64,
+    /// Slots of that memory which readers have pinned now.
+    pub pinned: u64,
+    /// Finished publishers of this topic whose rings still wait for a reader, or are retained.
+    pub orphans: u64,
+    /// Those of which only the count is left, for subscribers that are still to be told what they missed.
+    pub remnants: u64,
     /// 0; for later versions.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 2],
 }
 
 fn options(given: &axonic_publisher_options, schema: Option<Schema>) -> Outcome<PublisherOptions> {
@@ -375,7 +381,10 @@ pub unsafe extern "C" fn axonic_publisher_get_stats(
             wakes_elided: stats.wakes_elided,
             subscribers: stats.subscribers as u64,
             slab_bytes: stats.slab_bytes as u64,
-            reserved: [0; 5],
+            pinned: stats.pinned as u64,
+            orphans: stats.orphans as u64,
+            remnants: stats.remnants as u64,
+            reserved: [0; 2],
         });
         Ok(())
     })

@@ -64,13 +64,27 @@ pub struct axonic_ring_stats {
     pub blocked: u64,
     /// Bytes of the ring that are written and not given back yet, record headers included.
     pub pending_bytes: u64,
+    /// Messages that are written and not given back yet.
+    pub pending_messages: u64,
+    /// Times a sleeping consumer was woken.
+    pub wakes_sent: u64,
+    /// Messages for which the consumer had not to be woken.
+    pub wakes_elided: u64,
     /// 0; for later versions.
-    pub reserved: [u64; 5],
+    pub reserved: [u64; 2],
 }
 
 fn stats(stats: RingStats) -> axonic_ring_stats {
-    let RingStats { messages, blocked, pending_bytes } = stats;
-    axonic_ring_stats { messages, blocked, pending_bytes, reserved: [0; 5] }
+    let RingStats { messages, blocked, wakes_sent, wakes_elided, pending_messages, pending_bytes } = stats;
+    axonic_ring_stats {
+        messages,
+        blocked,
+        pending_bytes,
+        pending_messages,
+        wakes_sent,
+        wakes_elided,
+        reserved: [0; 2],
+    }
 }
 
 fn options(given: &axonic_ring_options) -> Outcome<RingOptions> {

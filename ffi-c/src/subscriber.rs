@@ -75,8 +75,10 @@ pub struct axonic_subscriber_stats {
     pub rings: u64,
     /// Borrowed messages that hold a publisher's memory.
     pub pinned: u64,
+    /// Of these rings, those whose publishers have ended and that are still to be read out.
+    pub orphans: u64,
     /// 0; for later versions.
-    pub reserved: [u64; 3],
+    pub reserved: [u64; 2],
 }
 
 fn options(given: &axonic_subscriber_options, schema: Option<Schema>) -> Outcome<SubscriberOptions> {
@@ -242,7 +244,8 @@ pub unsafe extern "C" fn axonic_subscriber_get_stats(
             missed: stats.missed,
             rings: stats.rings as u64,
             pinned: stats.pinned as u64,
-            reserved: [0; 3],
+            orphans: stats.orphans as u64,
+            reserved: [0; 2],
         });
         Ok(())
     })

@@ -93,6 +93,8 @@ int main(void) {
     OK(axonic_ring_producer_get_stats(producer, &sent));
     OK(axonic_ring_consumer_get_stats(consumer, &taken));
     CHECK(sent.messages == pushed + 3 && taken.messages == sent.messages);
+    CHECK(sent.wakes_sent > 0 && sent.wakes_sent + sent.wakes_elided == sent.messages);
+    CHECK(taken.wakes_sent == sent.wakes_sent && taken.pending_messages == 0);
     CHECK(sent.blocked >= 20 && taken.pending_bytes == 0 && sent.reserved[0] == 0);
     ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_ring_producer_get_stats(producer, NULL));
 

@@ -83,6 +83,8 @@ static void publish_and_receive(void) {
     CHECK(sent.bytes == received.bytes && sent.bytes > 2 << 20 && received.missed == 0);
     CHECK(sent.subscribers == 1 && received.rings == 1 && received.pinned == 0);
     CHECK(sent.slab_bytes >= 1 << 20 && sent.blocked == 0);
+    CHECK(sent.wakes_sent + sent.wakes_elided == sent.published && sent.pinned == 0);
+    CHECK(sent.orphans == 0 && sent.remnants == 0 && received.orphans == 0);
     CHECK(sent.reserved[0] == 0 && received.reserved[0] == 0);
 
     OK(axonic_subscriber_close(subscriber));

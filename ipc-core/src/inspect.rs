@@ -1,6 +1,7 @@
 //! Seeing a domain from outside: nobody in it has to cooperate.
 
 mod doctor;
+mod info;
 
 use crate::domain::layout::{Kind, ObjectId, check_file};
 use crate::domain::participants::Participants;
@@ -10,144 +11,16 @@ use crate::mechanisms::record::{MAX_EXPECTED, RingHead, RingMap, open_head};
 use crate::mechanisms::ring::{CURSOR_SUFFIX, ring_position};
 use crate::mechanisms::topic::lifetime::open_page;
 use crate::mechanisms::topic::{NOWHERE, Overflow, SubscriberHead};
+use crate::name::Pattern;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::mapping::page_size;
 use crate::sys::{file, process};
-use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-pub use doctor::{Finding, Severity, doctor};
-
-/// A domain at one moment. The numbers are read while others change them, each by itself.
-#[derive(Clone, Debug, Default, Serialize)]
-#[allow(missing_docs)]
-pub struct Snapshot {
-    pub domain: String,
-    pub path: PathBuf,
-    pub participants: Vec<ParticipantInfo>,
-    pub publishers: Vec<PublisherInfo>,
-    pub subscribers: Vec<SubscriberInfo>,
-    pub regions: Vec<RegionInfo>,
-    pub rings: Vec<RingInfo>,
-    /// Bytes of shared memory all its files take.
-    pub bytes: u64,
-}
-
-/// Ids fill 64 bits; as numbers, JSON readers such as JavaScript and jq would round them.
-fn hex<S: serde::Serializer>(id: &u64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.collect_str(&ObjectId(*id))
-}
-
-/// One participant.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct ParticipantInfo {
-    pub slot: u32,
-    pub epoch: u32,
-    /// As its own pid namespace numbers it.
-    pub pid: u32,
-    pub label: String,
-    pub alive: bool,
-    /// Stopped by a signal or a debugger.
-    pub stopped: bool,
-    pub since_unix_ms: u64,
-    pub same_pid_namespace: bool,
-}
-
-/// One publisher, living or with messages left.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct PublisherInfo {
-    #[serde(serialize_with = "hex")]
-    pub id: u64,
-    /// `slot.epoch`.
-    pub participant: String,
-    pub topic: String,
-    pub overflow: &'static str,
-    pub alive: bool,
-    pub closed: bool,
-    /// Finished, but somebody is owed what is left, or it is retained.
-    pub orphan: bool,
-    pub published: u64,
-    pub bytes: u64,
-    /// Times it waited for room.
-    pub blocked: u64,
-    pub wakes_sent: u64,
-    pub wakes_elided: u64,
-    /// Bytes of its ring.
-    pub capacity: u64,
-    pub slab_bytes: u64,
-    /// Asleep for room now.
-    pub waiting: bool,
-}
-
-/// One subscriber.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct SubscriberInfo {
-    #[serde(serialize_with = "hex")]
-    pub id: u64,
-    /// `slot.epoch`.
-    pub participant: String,
-    pub pattern: String,
-    pub alive: bool,
-    pub received: u64,
-    pub missed: u64,
-    pub bytes: u64,
-    /// Slab slots it has borrowed.
-    pub pinned: usize,
-    /// Rings it follows.
-    pub rings: usize,
-    /// Asleep now, or watched by an event loop.
-    pub waiting: bool,
-    pub lag: Vec<Lag>,
-    pub pins: Vec<Pin>,
-}
-
-/// How far a subscriber is behind a publisher.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Lag {
-    #[serde(serialize_with = "hex")]
-    pub publisher: u64,
-    /// Messages to read; those overwritten already show in `missed` once it reads on.
-    pub messages: u64,
-    /// Bytes of ring they take; payloads in the slab are not among them.
-    pub bytes: u64,
-}
-
-/// How many slots of a publisher a subscriber has borrowed.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct Pin {
-    #[serde(serialize_with = "hex")]
-    pub publisher: u64,
-    pub slots: usize,
-}
-
-/// A region.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct RegionInfo {
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-}
-
-/// A ring.
-#[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)]
-pub struct RingInfo {
-    pub name: String,
-    pub capacity: u64,
-    pub messages: u64,
-    pub pending_bytes: u64,
-    pub blocked: u64,
-    /// Whether its ends are held by somebody alive.
-    pub producer: bool,
-    pub consumer: bool,
-}
+pub use doctor::{Finding, Severity, doctor, doctor_runtime_dir};
+pub use info::*;
 
 fn read(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)
@@ -160,12 +33,19 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
     let participants: Vec<ParticipantInfo> = table.list(None).iter().map(describe_participant).collect();
     let mut living = HashMap::new();
     let mut is_alive = |id: ParticipantId| *living.entry(id).or_insert_with(|| table.is_alive(id, None));
-    let publishers =
+    let mut publishers =
         list(&place, Directory::Publishers, |path, id| describe_publisher(path, id, is_alive(id.owner())))?;
-    let topics = publishers.iter().filter_map(|p| Some((p.id, open_ring(&place, p.id)?))).collect();
+    let topics =
+        publishers.iter().filter_map(|p| Some((p.id, (open_ring(&place, p.id)?, p.orphan)))).collect();
+    let mut pinned = Pinned::new();
     let subscribers = list(&place, Directory::Subscribers, |path, id| {
-        describe_subscriber(path, id, is_alive(id.owner()), &topics)
+        describe_subscriber(path, id, is_alive(id.owner()), &topics, (&place, &mut pinned))
     })?;
+    for publisher in &mut publishers {
+        let slots = pinned.remove(&publisher.id).unwrap_or_default();
+        publisher.pinned = slots.len();
+        publisher.pinned_bytes = slots.into_values().fold(0, u64::saturating_add);
+    }
     let mut bytes = file::allocated(&place.participants());
     for kind in Directory::ALL {
         let directory = place.directory(kind);
@@ -173,15 +53,20 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
             file::names(&directory)?.iter().map(|name| file::allocated(&directory.join(name))).sum::<u64>();
     }
     let (regions, rings) = (regions(&place)?, rings(&place)?);
+    let (filesystem_free_bytes, filesystem_bytes) = file::filesystem_space(&place.path).unwrap_or_default();
     Ok(Snapshot {
         domain: place.name.clone(),
         path: place.path.clone(),
         participants,
+        participant_slots: table.slots(),
+        topics: topics_of(&publishers, &subscribers),
         publishers,
         subscribers,
         regions,
         rings,
         bytes,
+        filesystem_bytes,
+        filesystem_free_bytes,
     })
 }
 
@@ -231,19 +116,59 @@ fn describe_publisher(path: PathBuf, id: ObjectId, alive: bool) -> Option<Publis
         alive,
         closed,
         orphan: closed || !alive,
+        remnant: read(&head.capacity) == 0,
         published: read(&head.seq),
         bytes: read(&head.bytes),
         blocked: read(&head.blocked),
         wakes_sent: read(&head.wakes_sent),
-        wakes_elided: read(&head.seq).saturating_sub(read(&head.wakes_sent)),
+        wakes_elided: read(&head.seq).saturating_sub(read(&head.waking)),
         capacity: read(&head.capacity),
         slab_bytes: read(&head.slab_bytes),
-        waiting: read(&head.armed) & 1 == 1,
+        max_bytes: read(&head.max_bytes),
+        pinned: 0,
+        pinned_bytes: 0,
+        waiting: alive && (read(&head.armed) & 1 == 1 || read(&head.blocked_since) != 0),
+        blocked_since_unix_ms: if alive { read(&head.blocked_since) } else { 0 },
     })
 }
 
-/// The rings of all publishers, by id.
-type Rings = BTreeMap<u64, RingMap>;
+/// The slots of each publisher that somebody alive has pinned, with their bytes; by segment and slot, since
+/// several may have pinned the same.
+type Pinned = BTreeMap<u64, BTreeMap<u64, u64>>;
+
+fn topics_of(publishers: &[PublisherInfo], subscribers: &[SubscriberInfo]) -> Vec<TopicInfo> {
+    let mut topics: BTreeMap<&str, TopicInfo> = BTreeMap::new();
+    for p in publishers {
+        let topic = topics.entry(&p.topic).or_default();
+        topic.publishers += usize::from(!p.orphan);
+        topic.rings += 1;
+        topic.orphans += usize::from(p.orphan && !p.remnant);
+        topic.remnants += usize::from(p.remnant);
+        topic.pinned += p.pinned;
+        let sums = [
+            (&mut topic.published, p.published),
+            (&mut topic.bytes, p.bytes),
+            (&mut topic.blocked, p.blocked),
+            (&mut topic.wakes_sent, p.wakes_sent),
+            (&mut topic.wakes_elided, p.wakes_elided),
+        ];
+        sums.into_iter().for_each(|(sum, more)| *sum = sum.saturating_add(more));
+    }
+    let patterns: Vec<Pattern> =
+        subscribers.iter().filter(|s| s.alive).filter_map(|s| Pattern::new(&s.pattern).ok()).collect();
+    let described = topics.into_iter().map(|(name, topic)| TopicInfo {
+        topic: name.into(),
+        subscribers: patterns.iter().filter(|pattern| pattern.matches(name)).count(),
+        ..topic
+    });
+    described.collect()
+}
+
+/// The rings of all publishers, by id, and whether they have ended.
+type Rings = BTreeMap<u64, (RingMap, bool)>;
+
+/// Where the head of a segment says how large its slots are (docs/protocol.md).
+const SLOT_SIZE_AT: i64 = 64;
 
 fn open_ring(place: &Place, id: u64) -> Option<RingMap> {
     RingMap::open(&place.directory(Directory::Publishers).join(ObjectId(id).to_string()), Kind::Publisher)
@@ -272,19 +197,40 @@ fn lag(
     (messages > 0).then(|| Lag { publisher, messages, bytes: read(&head.head).saturating_sub(position) })
 }
 
-fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) -> Option<SubscriberInfo> {
+/// Bytes of a slot of segment `number` of a publisher, as its head says; zero when it is gone.
+fn slot_bytes(place: &Place, publisher: u64, number: u64) -> u64 {
+    let name = format!("{}-{number}", ObjectId(publisher));
+    let mut word = [0; 8];
+    let read = file::open_existing(&place.directory(Directory::Segments).join(name), false)
+        .and_then(|fd| file::read_at(fd.as_fd(), &mut word, SLOT_SIZE_AT));
+    if read.is_ok_and(|bytes| bytes == word.len()) { u64::from_le_bytes(word) } else { 0 }
+}
+
+fn describe_subscriber(
+    path: PathBuf,
+    id: ObjectId,
+    alive: bool,
+    rings: &Rings,
+    (place, pinned): (&Place, &mut Pinned),
+) -> Option<SubscriberInfo> {
     let map = open_page(&path).ok()?;
     let head: &SubscriberHead = map.at(0);
     let seen = head.seen.load(Ordering::Acquire);
     let cursors: Vec<(u64, u64)> = head.cursors.iter().map(|c| (read(&c.ring), read(&c.position))).collect();
     let followed = |publisher: &&u64| cursors.iter().any(|(ring, _)| ring == *publisher);
-    let mut pins: HashMap<u64, usize> = HashMap::new();
+    let mut pins: BTreeMap<u64, Pin> = BTreeMap::new();
     for pin in head.pins.iter().map(read).filter(|pin| *pin != 0) {
-        let ring = (pin >> 48)
+        let publisher = (pin >> 48)
             .checked_sub(1)
             .and_then(|index| cursors.get(index as usize))
             .map_or(0, |(ring, _)| *ring);
-        *pins.entry(ring).or_default() += 1;
+        let sum = pins.entry(publisher).or_insert(Pin { publisher, slots: 0, bytes: 0 });
+        let bytes = slot_bytes(place, publisher, pin >> 24 & 0xff_ffff);
+        sum.slots += 1;
+        sum.bytes = sum.bytes.saturating_add(bytes);
+        if alive {
+            pinned.entry(publisher).or_default().insert(pin & 0xffff_ffff_ffff, bytes);
+        }
     }
     Some(SubscriberInfo {
         id: id.0,
@@ -294,11 +240,16 @@ fn describe_subscriber(path: PathBuf, id: ObjectId, alive: bool, rings: &Rings) 
         received: read(&head.received),
         missed: read(&head.missed),
         bytes: read(&head.bytes),
-        pinned: pins.values().sum(),
+        pinned: pins.values().map(|pin| pin.slots).sum(),
         rings: rings.keys().filter(followed).count(),
+        orphans: rings.iter().filter(|(ring, (_, orphan))| *orphan && followed(ring)).count(),
+        max_borrowed: read(&head.max_borrowed),
         waiting: read(&head.armed) & 1 == 1,
-        lag: rings.iter().filter_map(|(publisher, ring)| lag(id, seen, &cursors, *publisher, ring)).collect(),
-        pins: pins.into_iter().map(|(publisher, slots)| Pin { publisher, slots }).collect(),
+        lag: rings
+            .iter()
+            .filter_map(|(publisher, (ring, _))| lag(id, seen, &cursors, *publisher, ring))
+            .collect(),
+        pins: pins.into_values().collect(),
     })
 }
 
@@ -327,12 +278,18 @@ fn describe_ring(directory: &Path, name: String) -> Option<RingInfo> {
     let head: &RingHead = map.at(0);
     let (position, producer, consumer) =
         ring_position(&directory.join(format!("{name}{CURSOR_SUFFIX}"))).ok()?;
+    let pending_messages =
+        RingMap::open(&directory.join(&name), Kind::RingData).map_or(0, |ring| ring.unread(position));
     Some(RingInfo {
         name,
         capacity: read(&head.capacity),
         messages: read(&head.seq),
+        pending_messages,
         pending_bytes: read(&head.head).saturating_sub(position),
         blocked: read(&head.blocked),
+        blocked_since_unix_ms: if producer { read(&head.blocked_since) } else { 0 },
+        wakes_sent: read(&head.wakes_sent),
+        wakes_elided: read(&head.seq).saturating_sub(read(&head.wakes_sent)),
         producer,
         consumer,
     })

@@ -85,7 +85,7 @@ pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]
 pub use inspect::{
     Finding, Lag, ParticipantInfo, Pin, PublisherInfo, RegionInfo, RingInfo, Severity, Snapshot,
-    SubscriberInfo, doctor, snapshot,
+    SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, snapshot,
 };
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};

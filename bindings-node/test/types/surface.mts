@@ -2,8 +2,8 @@
 
 import axonic, { AxonicError, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
 import type {
-  ArrayOf, Attributes, BorrowedMessage, Domain, ErrorCode, Message, Publisher, Region, RingConsumer, RingProducer,
-  Shaped, Subscriber, TensorInfo
+  ArrayOf, Attributes, BorrowedMessage, Domain, ErrorCode, Message, Publisher, PublisherStats, Region, RingConsumer, RingProducer,
+  RingStats, Shaped, Subscriber, SubscriberStats, TensorInfo
 } from 'axonic'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
@@ -48,7 +48,7 @@ export async function surface (): Promise<void> {
   same<ArrayOf<'bfloat16'>, Uint16Array>(true)
   same<typeof pub.id, bigint>(true)
   await pub.waitForSubscribers(1, { timeout: 1 })
-  const { wakesElided, slabBytes } = pub.stats()
+  const { wakesElided, slabBytes, orphans, remnants, pinned }: PublisherStats = pub.stats()
 
   const sub: Subscriber<Order> = ax.subscriber<Order>('orders.>', { start: 'oldest', maxBorrowed: 5, wait: 'adaptive', signal: AbortSignal.abort() })
   ax.subscriber('t', { schema: '{"type": "object"}' })
@@ -91,6 +91,9 @@ export async function surface (): Promise<void> {
   regionFromFd(3).close()
   const producer: RingProducer = ax.ringProducer('r', { capacity: 1 })
   await producer.pushAsync(Buffer.alloc(1), { timeout: 1 })
+  const { wakesSent, pendingMessages }: RingStats = producer.stats()
+  const counted: SubscriberStats = sub.stats()
+  void [wakesSent, pendingMessages, counted.orphans]
   // @ts-expect-error a ring carries bytes
   producer.push('text')
   const consumer: RingConsumer = ax.ringConsumer('r')
@@ -116,5 +119,5 @@ export async function surface (): Promise<void> {
     }
   }
   errors[0]?.number satisfies number | undefined
-  void [lent, typed, waited, wakesElided, slabBytes, many, length, borrowed, later]
+  void [lent, typed, waited, wakesElided, slabBytes, orphans, remnants, pinned, many, length, borrowed, later]
 }

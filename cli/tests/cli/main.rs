@@ -1,6 +1,8 @@
 //! The built `axonic` binary, driven from outside as a shell would.
 
+mod bench;
 mod harness;
+mod metrics;
 mod repair;
 mod screen;
 mod see;

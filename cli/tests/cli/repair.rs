@@ -111,3 +111,42 @@ fn unlink_does_not_create_the_domain_it_looks_into() {
     let options = axonic::DomainOptions { runtime_dir: Some(place.path().into()), ..Default::default() };
     assert!(axonic::snapshot(&options).is_err());
 }
+
+#[test]
+fn doctor_says_why_and_what_helps_and_looks_beside_the_domains() {
+    let place = Place::new();
+    let mut sub = place.sub(["a"]);
+    let pid = sub.child().id().to_string();
+    sub.signal(Signal::SIGSTOP);
+    until("it is stopped", || place.snapshot().participants.iter().any(|p| p.stopped));
+    let text = place.ok(["doctor"]);
+    assert!(
+        text.contains("is stopped") && text.contains("why it matters: ") && text.contains(&pid),
+        "{text}"
+    );
+    assert!(text.contains(&format!("kill -CONT {pid}")), "{text}");
+
+    std::fs::write(place.path().join("stray"), b"?").unwrap();
+    let done = place.run(["doctor", "--json"]);
+    assert_eq!(done.code, 1, "{done:?}");
+    let found: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    let kinds: Vec<(&str, &str)> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| (f["kind"].as_str().unwrap(), f["domain"].as_str().unwrap_or("beside")))
+        .collect();
+    assert_eq!(kinds, [("stopped", "default"), ("foreign", "beside")]);
+    assert!(found[1]["path"].as_str().unwrap().ends_with("/stray"));
+    assert_eq!(found[1]["severity"], "warning");
+    assert_eq!(place.run(["doctor", "--domain", "default"]).code, 0, "a domain of its own");
+
+    std::fs::remove_file(place.path().join("stray")).unwrap();
+    sub.signal(Signal::SIGCONT);
+    sub.signal(Signal::SIGKILL);
+    sub.finish();
+    let cleaned: serde_json::Value =
+        serde_json::from_str(&place.ok(["doctor", "--clean", "--json"])).unwrap();
+    assert!(cleaned.as_array().unwrap().iter().all(|f| f["removed"] == true || f["severity"] == "note"));
+    assert_eq!(place.ok(["doctor", "--json"]), "[]\n");
+}

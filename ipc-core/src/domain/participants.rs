@@ -176,6 +176,11 @@ impl Participants {
         &self.board
     }
 
+    /// How many participants there can be at a time.
+    pub fn slots(&self) -> u32 {
+        self.slots
+    }
+
     /// The limits the domain was made with.
     pub fn quotas(&self) -> Quotas {
         let (board, relaxed) = (self.board(), Ordering::Relaxed);

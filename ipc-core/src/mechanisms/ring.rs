@@ -47,6 +47,12 @@ pub struct RingStats {
     pub messages: u64,
     /// Times the producer had to wait for room.
     pub blocked: u64,
+    /// Bells rung for a sleeping consumer.
+    pub wakes_sent: u64,
+    /// Messages for which the consumer had not to be woken.
+    pub wakes_elided: u64,
+    /// Messages that are written and not yet released.
+    pub pending_messages: u64,
     /// Bytes of the ring that are written and not yet released, record headers included.
     pub pending_bytes: u64,
 }

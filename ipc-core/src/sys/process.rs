@@ -60,6 +60,14 @@ pub fn is_stopped(pid: u32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| matches!(rest.trim_start().chars().next(), Some('T' | 't')))
 }
 
+/// How many descriptors a process has open, and how many it may; `None` where that is nobody's business.
+pub fn descriptors(pid: u32) -> Option<(u64, u64)> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    let limit = line.split_whitespace().next()?.parse().ok()?;
+    Some((std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64, limit))
+}
+
 /// The name people know this process by.
 pub fn program_name() -> String {
     let first = std::env::args_os().next().unwrap_or_default();

@@ -53,9 +53,14 @@ pub struct RingHead {
     pub bytes: AtomicU64,
     /// Waits for room so far.
     pub blocked: AtomicU64,
+    /// Bells rung for sleeping readers.
     pub wakes_sent: AtomicU64,
     pub slab_bytes: AtomicU64,
-    _pad2: [AtomicU64; 10],
+    /// Commits after which somebody had to be rung: one message each, or one batch.
+    pub waking: AtomicU64,
+    /// Since when the writer waits for room, in milliseconds since 1970; 0 while it does not.
+    pub blocked_since: AtomicU64,
+    _pad2: [AtomicU64; 8],
     /// The writer's waiter: odd while it sleeps for room (W1).
     pub armed: AtomicU64,
     /// The id of the writer's bell; of a named ring only, whose writers change.
@@ -73,6 +78,14 @@ unsafe impl Shared for RingHead {}
 
 const _: () = assert!(offset_of!(RingHead, claim) == 512 && offset_of!(RingHead, seq) == 640);
 const _: () = assert!(offset_of!(RingHead, armed) == 768 && offset_of!(RingHead, expected) == 1024);
+
+impl RingHead {
+    /// The writer begins to wait for room. Should it die there, whoever looks sees that it is not alive.
+    pub fn note_blocked(&self, now: u64) {
+        self.blocked.store(self.blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.blocked_since.store(now, Ordering::Relaxed);
+    }
+}
 
 /// Rounds a wish for capacity to what a ring can have; `setting` names it in the error.
 pub fn round_capacity(wish: usize, setting: &str) -> Result<usize> {

@@ -256,34 +256,38 @@ impl End {
         Ok(())
     }
 
-    /// W1: something was committed or released; the other end is rung if it sleeps.
+    /// W1: something was committed or released; the other end is rung if it sleeps. Whether it was.
     #[inline(always)]
-    pub(super) fn tell_peer(&mut self) {
+    pub(super) fn tell_peer(&mut self) -> bool {
         let (armed, who) = self.peer_words();
         if committed(self.light, || who.load(Ordering::Acquire) != self.known.0) {
             return self.tell_stranger();
         }
         let armed: *const AtomicU64 = armed;
-        if let Some(ringer) = &mut self.peer {
-            // SAFETY: the word is in a mapping of this end, which outlives the call.
-            ringer.ring_if_armed(unsafe { &*armed });
-        }
+        // SAFETY: the word is in a mapping of this end, which outlives the call.
+        self.peer.as_mut().is_some_and(|ringer| ringer.ring_if_armed(unsafe { &*armed }))
+    }
+
+    /// The producer rang for a message; its counter, in its own page.
+    #[cold]
+    pub(super) fn count_wake(&self) {
+        let word = &self.data.head().wakes_sent;
+        word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The other end is one that came since the call began, or one that went and took its bell along.
     #[cold]
-    pub(super) fn tell_stranger(&mut self) {
+    pub(super) fn tell_stranger(&mut self) -> bool {
         let (armed, who) = self.peer_words();
         let (armed, id): (*const AtomicU64, _) = (armed, ObjectId(who.load(Ordering::Acquire)));
         match self.meet() {
-            Ok(()) => {
-                if let Some(ringer) = &mut self.peer {
-                    // SAFETY: the word is in a mapping of this end, which outlives the call.
-                    ringer.ring_if_armed(unsafe { &*armed });
-                }
-            }
+            // SAFETY: the word is in a mapping of this end, which outlives the call.
+            Ok(()) => self.peer.as_mut().is_some_and(|ringer| ringer.ring_if_armed(unsafe { &*armed })),
             // Why it cannot be met is told by the next call; it is woken all the same.
-            Err(_) => ring_at(&self.domain.inner().directory(Directory::Bells).join(id.to_string())),
+            Err(_) => {
+                ring_at(&self.domain.inner().directory(Directory::Bells).join(id.to_string()));
+                true
+            }
         }
     }
 
@@ -339,10 +343,16 @@ impl End {
     pub(super) fn stats(&self) -> RingStats {
         let head = self.data.head();
         let written = head.head.load(Ordering::Acquire);
+        let position = self.cursor_head().position.load(Ordering::Acquire);
+        let messages = head.seq.load(Ordering::Relaxed);
+        let wakes_sent = head.wakes_sent.load(Ordering::Relaxed);
         RingStats {
-            messages: head.seq.load(Ordering::Relaxed),
+            messages,
             blocked: head.blocked.load(Ordering::Relaxed),
-            pending_bytes: written.saturating_sub(self.cursor_head().position.load(Ordering::Acquire)),
+            wakes_sent,
+            wakes_elided: messages.saturating_sub(wakes_sent),
+            pending_messages: self.data.unread(position),
+            pending_bytes: written.saturating_sub(position),
         }
     }
 

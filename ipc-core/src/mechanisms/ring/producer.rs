@@ -6,7 +6,7 @@ use crate::domain::waiter::{Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{Shape, Writer};
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, unix_millis};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl RingProducer {
         if self.room(shape)? || self.room_armed(shape)? {
             self.reserved = None;
             self.writer.write(shape, data, &[]);
-            self.end.tell_peer();
+            self.tell_consumer();
             return Ok(());
         }
         Err(self.full(ErrorKind::WouldBlock))
@@ -51,7 +51,7 @@ impl RingProducer {
         self.wait_for_room(shape, timeout)?;
         self.reserved = None;
         self.writer.write(shape, data, &[]);
-        self.end.tell_peer();
+        self.tell_consumer();
         Ok(())
     }
 
@@ -79,7 +79,7 @@ impl RingProducer {
         let shape = self.shape(length)?;
         self.reserved = None;
         self.writer.write_reserved(shape);
-        self.end.tell_peer();
+        self.tell_consumer();
         Ok(())
     }
 
@@ -95,6 +95,13 @@ impl RingProducer {
 
     /// Ends it; the same as dropping it. The consumer reads what is left.
     pub fn close(self) {}
+
+    #[inline(always)]
+    fn tell_consumer(&mut self) {
+        if self.end.tell_peer() {
+            self.end.count_wake();
+        }
+    }
 
     #[inline(always)]
     fn shape(&self, length: usize) -> Result<Shape> {
@@ -139,14 +146,15 @@ impl RingProducer {
         if self.room(shape)? {
             return Ok(());
         }
-        let blocked = &self.end.data.head().blocked;
-        blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.end.data.head().note_blocked(unix_millis());
         let (wait, deadline) = (self.end.options.wait, Deadline::after(timeout));
         let attempt = &mut |producer: &mut RingProducer| {
             producer.end.enter()?;
             Ok(producer.room(shape)?.then_some(()))
         };
-        wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+        let waited = wait_for(self, wait, &deadline, attempt);
+        self.end.data.head().blocked_since.store(0, Ordering::Relaxed);
+        waited?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     #[cold]

@@ -76,6 +76,12 @@ pub fn pin_word(cursor: usize, segment: u32, slot: u32) -> u64 {
     (cursor as u64 + 1) << 48 | u64::from(segment & 0xff_ffff) << 24 | u64::from(slot & 0xff_ffff)
 }
 
+/// The slots of the ring at cursor `index` that are announced, as segment and slot in one number.
+pub fn pins_of(head: &SubscriberHead, index: usize) -> impl Iterator<Item = u64> {
+    let pins = head.pins.iter().map(|pin| pin.load(Ordering::Relaxed));
+    pins.filter(move |pin| pin >> 48 == index as u64 + 1).map(|pin| pin & 0xffff_ffff_ffff)
+}
+
 /// The subscriber's own hold on its page, shared with the samples borrowed through it.
 pub struct SubscriberShared {
     pub id: ObjectId,

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use tracing::warn;
 
 /// Finished publishers of one topic whose rings may wait for a reader.
-const MAX_ORPHANS: usize = 64;
+pub(crate) const MAX_ORPHANS: usize = 64;
 
 /// Remnants of one topic that may wait for a reader to be told.
-const MAX_REMNANTS: usize = 1024;
+pub(crate) const MAX_REMNANTS: usize = 1024;
 
 /// Follows a ring's id in the name its remnant bears before it takes the ring's place.
 pub(crate) const PASSING: &str = "-remnant";
@@ -63,6 +63,25 @@ pub(super) fn make_way(domain: &Domain, topic: &str) -> Result<()> {
         ));
     }
     droppable.into_iter().try_for_each(|id| drop_messages(domain, topic, id))
+}
+
+/// How many other finished publishers of a topic have their ring there, and of how many more only a remnant is.
+/// Zero where it cannot be found out.
+pub(super) fn count(domain: &Domain, topic: &str, own: ObjectId) -> (usize, usize) {
+    if !domain.usable() {
+        return (0, 0);
+    }
+    let inner = domain.inner();
+    let others: Vec<Arc<Listed>> = {
+        let mut catalogue = inner.publishers();
+        let Ok((_, entries)) = catalogue.refresh(&inner.participants.board().publishers) else {
+            return (0, 0);
+        };
+        entries.iter().filter(|l| l.name == topic && l.id != own).cloned().collect()
+    };
+    let (remnants, rings): (Vec<_>, Vec<_>) = others.into_iter().partition(|ring| is_remnant(&ring.path));
+    let mut living = Living::new(domain);
+    (rings.iter().filter(|ring| is_finished(&ring.path, ring.id, &mut living)).count(), remnants.len())
 }
 
 fn too_many(topic: &str, what: &str) -> Error {

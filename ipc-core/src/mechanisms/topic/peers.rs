@@ -1,6 +1,6 @@
 //! A publisher's view of its subscribers: their cursors, pins and bells.
 
-use super::cursor::{NOWHERE, SubscriberHead, pin_word};
+use super::cursor::{NOWHERE, SubscriberHead, pin_word, pins_of};
 use super::slab::Slot;
 use super::steps::{find_cursor, is_announced};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
@@ -11,6 +11,7 @@ use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
 use crate::sys::file;
 use crate::sys::mapping::Head;
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use tracing::{debug, info};
@@ -208,6 +209,14 @@ impl Peers {
             let Some(index) = peer.find_cursor(ring) else { return false };
             is_announced(&peer.head.pins, &peer.head.pins_high, pin_word(index, slot.segment, slot.slot))
         })
+    }
+
+    /// How many slots of our slab they have pinned.
+    pub fn pinned(&self) -> usize {
+        let found =
+            |peer: &Peer| find_cursor(&peer.head.cursors, &peer.head.cursors_high, peer.cursor, self.ring.0);
+        let pins = self.list.iter().filter_map(|peer| Some(pins_of(&peer.head, found(peer)?)));
+        pins.flatten().collect::<HashSet<u64>>().len()
     }
 
     /// After a commit, before [`Peers::wake`]: whether somebody came whom we do not know (W1, D1).

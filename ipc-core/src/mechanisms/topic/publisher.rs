@@ -61,6 +61,12 @@ pub struct PublisherStats {
     pub subscribers: usize,
     /// Bytes of shared memory the slab has taken.
     pub slab_bytes: usize,
+    /// Slots of the slab that readers have pinned now.
+    pub pinned: usize,
+    /// Finished publishers of this topic whose rings still wait for a reader, or are retained.
+    pub orphans: usize,
+    /// Those of which only the count is left, for subscribers that are still to be told what they missed.
+    pub remnants: usize,
 }
 
 /// What a publisher leaves in shared memory.
@@ -419,14 +425,18 @@ impl Publisher {
     pub fn stats(&self) -> PublisherStats {
         let head = self.control();
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let (orphans, remnants) = orphans::count(&self.domain, &self.topic, self.shared.id);
         PublisherStats {
             published: read(&head.seq),
             bytes: read(&head.bytes),
             blocked: read(&head.blocked),
             wakes_sent: read(&head.wakes_sent),
-            wakes_elided: read(&head.seq).saturating_sub(read(&head.wakes_sent)),
+            wakes_elided: read(&head.seq).saturating_sub(read(&head.waking)),
             subscribers: self.peers.len(),
             slab_bytes: self.slab.bytes(),
+            pinned: self.peers.pinned(),
+            orphans,
+            remnants,
         }
     }
 
@@ -509,6 +519,7 @@ impl Publisher {
         add(&head.bytes, payload as u64);
         if rung > 0 {
             add(&head.wakes_sent, rung);
+            add(&head.waking, 1);
         }
     }
 }

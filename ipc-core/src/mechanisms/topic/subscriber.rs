@@ -78,6 +78,8 @@ pub struct SubscriberStats {
     pub missed: u64,
     /// Rings (publishers) followed now.
     pub rings: usize,
+    /// Of these, those whose publishers were found to have ended and that are still to be read out.
+    pub orphans: usize,
     /// Samples borrowed now.
     pub pinned: usize,
 }
@@ -253,6 +255,7 @@ impl Subscriber {
             bytes: self.bytes,
             missed: self.missed,
             rings: self.sources.len(),
+            orphans: self.sources.iter().filter(|source| source.is_finished()).count(),
             pinned: self.shared.pinned(),
         }
     }

@@ -8,7 +8,7 @@ use crate::mechanisms::topic::Overflow;
 use crate::mechanisms::topic::slab::{Reclaim, Slot};
 use crate::mechanisms::topic::steps::claim_unread;
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, unix_millis};
 use crate::sys::process;
 use tracing::debug;
 
@@ -136,9 +136,10 @@ impl Publisher {
             }
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
         };
-        let blocked = &self.shared.map.head().blocked;
-        blocked.store(blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        wait_for(self, self.options.wait, deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+        self.shared.map.head().note_blocked(unix_millis());
+        let waited = wait_for(self, self.options.wait, deadline, attempt);
+        self.shared.map.head().blocked_since.store(0, Ordering::Relaxed);
+        waited?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     /// To wait without a deadline for a subscriber that only this thread could let read on is to wait for ever. With

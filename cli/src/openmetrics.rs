@@ -1,0 +1,320 @@
+//! What `axonic stat --openmetrics` prints: OpenMetrics text format 1.0, for Prometheus and its kin.
+
+use std::fmt::Write;
+
+use axonic::{PublisherInfo, RingInfo, Snapshot, SubscriberInfo, TopicInfo};
+
+use crate::human::printable;
+use crate::view::id;
+
+/// What a family's samples are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Only grows, while its object is there; its samples end in `_total`.
+    Counter,
+    /// Now.
+    Gauge,
+    /// Text in labels; its samples end in `_info`.
+    Info,
+}
+
+/// One family: its name (which ends in its unit), what it is, and its samples, as labels and value.
+struct Family {
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    help: &'static str,
+    samples: Vec<(String, u64)>,
+}
+
+/// The text for these domains, `# EOF` included. A domain that could not be read has `axonic_up` 0.
+pub(crate) fn text(domains: &[Snapshot], unreadable: &[String]) -> String {
+    let mut text = String::new();
+    let mut up: Vec<(String, u64)> = domains.iter().map(|d| (labels(&[("domain", &d.domain)]), 1)).collect();
+    up.extend(unreadable.iter().map(|name| (labels(&[("domain", name)]), 0)));
+    let help = "Whether the domain could be looked at.";
+    write(&mut text, &Family { name: "axonic_up", kind: Kind::Gauge, unit: "", help, samples: up });
+    let families = [
+        of_domains(domains),
+        of_participants(domains),
+        of_topics(domains),
+        of_publishers(domains),
+        of_subscribers(domains),
+        of_lags(domains),
+        of_rings(domains),
+        of_regions(domains),
+    ];
+    families.iter().flatten().filter(|family| !family.samples.is_empty()).for_each(|f| write(&mut text, f));
+    text.push_str("# EOF\n");
+    text
+}
+
+fn write(text: &mut String, family: &Family) {
+    let Family { name, kind, unit, help, samples } = family;
+    let (word, suffix) = match kind {
+        Kind::Counter => ("counter", "_total"),
+        Kind::Gauge => ("gauge", ""),
+        Kind::Info => ("info", "_info"),
+    };
+    let _ = writeln!(text, "# TYPE {name} {word}");
+    if !unit.is_empty() {
+        let _ = writeln!(text, "# UNIT {name} {unit}");
+    }
+    let _ = writeln!(text, "# HELP {name} {}", escape(help));
+    for (labels, value) in samples {
+        let _ = writeln!(text, "{name}{suffix}{labels} {value}");
+    }
+}
+
+/// As the format wants it in quotes and in help texts.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn labels(pairs: &[(&str, &str)]) -> String {
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+/// Columns of families that have one sample for each of the same objects: name, kind, unit, help, value.
+type Column<T> = (&'static str, Kind, &'static str, &'static str, fn(&T) -> u64);
+
+fn families<T>(columns: &[Column<T>], objects: &[(String, &T)]) -> Vec<Family> {
+    let family = |(name, kind, unit, help, value): &Column<T>| Family {
+        name,
+        kind: *kind,
+        unit,
+        help,
+        samples: objects.iter().map(|(labels, object)| (labels.clone(), value(object))).collect(),
+    };
+    columns.iter().map(family).collect()
+}
+
+use Kind::{Counter, Gauge};
+
+fn of_domains(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<Snapshot>] = &[
+        ("axonic_domain_bytes", Gauge, "bytes", "Shared memory all files of the domain take.", |d| d.bytes),
+        ("axonic_domain_participant_slots", Gauge, "", "Participants there can be at a time.", |d| {
+            u64::from(d.participant_slots)
+        }),
+        ("axonic_domain_filesystem_bytes", Gauge, "bytes", "Size of the filesystem it is on.", |d| {
+            d.filesystem_bytes
+        }),
+        ("axonic_domain_filesystem_free_bytes", Gauge, "bytes", "What is free there.", |d| {
+            d.filesystem_free_bytes
+        }),
+    ];
+    let objects: Vec<_> = domains.iter().map(|d| (labels(&[("domain", &d.domain)]), d)).collect();
+    families(columns, &objects)
+}
+
+fn of_participants(domains: &[Snapshot]) -> Vec<Family> {
+    let mut counts = Vec::new();
+    let mut infos = Vec::new();
+    for d in domains {
+        let count = |state: fn(&axonic::ParticipantInfo) -> bool| {
+            d.participants.iter().filter(|p| state(p)).count() as u64
+        };
+        let states: [(&str, u64); 3] = [
+            ("running", count(|p| p.alive && !p.stopped)),
+            ("stopped", count(|p| p.stopped)),
+            ("dead", count(|p| !p.alive)),
+        ];
+        for (state, count) in states {
+            counts.push((labels(&[("domain", &d.domain), ("state", state)]), count));
+        }
+        for p in &d.participants {
+            let (participant, pid) = (id(p), p.pid.to_string());
+            let pairs = [
+                ("domain", d.domain.as_str()),
+                ("participant", &participant),
+                ("pid", &pid),
+                ("label", &printable(&p.label)),
+            ];
+            infos.push((labels(&pairs), 1));
+        }
+    }
+    let family = |name, kind, help, samples| Family { name, kind, unit: "", help, samples };
+    vec![
+        family("axonic_participants", Gauge, "Participants by state: running, stopped, dead.", counts),
+        family("axonic_participant", Kind::Info, "Who takes part.", infos),
+    ]
+}
+
+fn of_topics(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<TopicInfo>] = &[
+        ("axonic_topic_publishers", Gauge, "", "Live publishers.", |t| t.publishers as u64),
+        ("axonic_topic_subscribers", Gauge, "", "Live subscribers whose pattern matches.", |t| {
+            t.subscribers as u64
+        }),
+        ("axonic_topic_rings", Gauge, "", "Rings of publishers, finished ones included.", |t| t.rings as u64),
+        (
+            "axonic_topic_orphans",
+            Gauge,
+            "",
+            "Finished publishers whose rings still wait for a reader, or are retained.",
+            |t| t.orphans as u64,
+        ),
+        (
+            "axonic_topic_remnants",
+            Gauge,
+            "",
+            "Finished publishers of which only the count is left, for subscribers still to be told.",
+            |t| t.remnants as u64,
+        ),
+    ];
+    let objects: Vec<_> = domains
+        .iter()
+        .flat_map(|d| {
+            d.topics.iter().map(move |t| (labels(&[("domain", &d.domain), ("topic", &t.topic)]), t))
+        })
+        .collect();
+    families(columns, &objects)
+}
+
+fn of_publishers(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<PublisherInfo>] = &[
+        ("axonic_publisher_published_messages", Counter, "messages", "Messages published.", |p| p.published),
+        ("axonic_publisher_published_bytes", Counter, "bytes", "Payload bytes published.", |p| p.bytes),
+        ("axonic_publisher_blocked", Counter, "", "Waits for room.", |p| p.blocked),
+        ("axonic_publisher_wakes_sent", Counter, "", "Bells rung for sleeping subscribers.", |p| {
+            p.wakes_sent
+        }),
+        ("axonic_publisher_wakes_elided", Counter, "", "Messages for which nobody had to be woken.", |p| {
+            p.wakes_elided
+        }),
+        ("axonic_publisher_ring_bytes", Gauge, "bytes", "Capacity of its ring.", |p| p.capacity),
+        ("axonic_publisher_slab_bytes", Gauge, "bytes", "Memory its slab has taken.", |p| p.slab_bytes),
+        ("axonic_publisher_slab_limit_bytes", Gauge, "bytes", "The most its slab may take.", |p| p.max_bytes),
+        ("axonic_publisher_pinned", Gauge, "", "Slots of its slab that readers have pinned.", |p| {
+            p.pinned as u64
+        }),
+        ("axonic_publisher_pinned_bytes", Gauge, "bytes", "Bytes of these slots.", |p| p.pinned_bytes),
+        ("axonic_publisher_waiting", Gauge, "", "1 while it waits for room.", |p| u64::from(p.waiting)),
+        ("axonic_publisher_orphan", Gauge, "", "1 once it has ended.", |p| u64::from(p.orphan)),
+    ];
+    let objects: Vec<_> =
+        domains.iter().flat_map(|d| d.publishers.iter().map(move |p| (of_publisher(d, p, &[]), p))).collect();
+    families(columns, &objects)
+}
+
+/// The labels of a publisher, after those given.
+fn of_publisher(domain: &Snapshot, publisher: &PublisherInfo, more: &[(&str, &str)]) -> String {
+    let id = hex(publisher.id);
+    let mut pairs = vec![("domain", domain.domain.as_str())];
+    pairs.extend_from_slice(more);
+    pairs.extend([("topic", publisher.topic.as_str()), ("publisher", &id)]);
+    if more.is_empty() {
+        pairs.push(("participant", &publisher.participant));
+    }
+    labels(&pairs)
+}
+
+/// Ids as everywhere else: sixteen hexadecimal digits.
+fn hex(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+fn of_subscribers(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<SubscriberInfo>] = &[
+        ("axonic_subscriber_received_messages", Counter, "messages", "Messages received.", |s| s.received),
+        ("axonic_subscriber_received_bytes", Counter, "bytes", "Payload bytes received.", |s| s.bytes),
+        ("axonic_subscriber_missed_messages", Counter, "messages", "Messages missed.", |s| s.missed),
+        ("axonic_subscriber_pinned", Gauge, "", "Slab slots it has borrowed.", |s| s.pinned as u64),
+        ("axonic_subscriber_rings", Gauge, "", "Rings it follows.", |s| s.rings as u64),
+        ("axonic_subscriber_orphans", Gauge, "", "Of these, those whose publishers have ended.", |s| {
+            s.orphans as u64
+        }),
+        ("axonic_subscriber_waiting", Gauge, "", "1 while it sleeps or its descriptor is watched.", |s| {
+            u64::from(s.waiting)
+        }),
+        ("axonic_subscriber_alive", Gauge, "", "1 while its participant is alive.", |s| u64::from(s.alive)),
+    ];
+    let objects: Vec<_> = domains
+        .iter()
+        .flat_map(|d| {
+            d.subscribers.iter().map(move |s| {
+                let id = hex(s.id);
+                let pairs = [
+                    ("domain", d.domain.as_str()),
+                    ("pattern", &s.pattern),
+                    ("subscriber", &id),
+                    ("participant", &s.participant),
+                ];
+                (labels(&pairs), s)
+            })
+        })
+        .collect();
+    families(columns, &objects)
+}
+
+/// One sample for each pair of a subscriber and a publisher it is behind.
+fn of_lags(domains: &[Snapshot]) -> Vec<Family> {
+    let mut samples = Vec::new();
+    for d in domains {
+        for s in &d.subscribers {
+            for lag in &s.lag {
+                if let Some(publisher) = d.publishers.iter().find(|p| p.id == lag.publisher) {
+                    let id = hex(s.id);
+                    let more = [("pattern", s.pattern.as_str()), ("subscriber", &id)];
+                    samples.push((of_publisher(d, publisher, &more), lag.messages));
+                }
+            }
+        }
+    }
+    let (name, unit) = ("axonic_subscriber_lag_messages", "messages");
+    vec![Family { name, kind: Gauge, unit, help: "Messages it has yet to read of a publisher.", samples }]
+}
+
+fn of_rings(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<RingInfo>] = &[
+        ("axonic_ring_messages", Counter, "messages", "Messages written since the ring was made.", |r| {
+            r.messages
+        }),
+        ("axonic_ring_blocked", Counter, "", "Times its producer waited for room.", |r| r.blocked),
+        ("axonic_ring_wakes_sent", Counter, "", "Bells rung for a sleeping consumer.", |r| r.wakes_sent),
+        ("axonic_ring_wakes_elided", Counter, "", "Messages for which it had not to be woken.", |r| {
+            r.wakes_elided
+        }),
+        ("axonic_ring_pending_messages", Gauge, "messages", "Written and not yet released.", |r| {
+            r.pending_messages
+        }),
+        ("axonic_ring_pending_bytes", Gauge, "bytes", "The same with record headers.", |r| r.pending_bytes),
+        ("axonic_ring_capacity_bytes", Gauge, "bytes", "Its capacity.", |r| r.capacity),
+        ("axonic_ring_producer", Gauge, "", "1 while somebody alive writes it.", |r| u64::from(r.producer)),
+        ("axonic_ring_consumer", Gauge, "", "1 while somebody alive reads it.", |r| u64::from(r.consumer)),
+    ];
+    let objects: Vec<_> = domains
+        .iter()
+        .flat_map(|d| d.rings.iter().map(move |r| (labels(&[("domain", &d.domain), ("ring", &r.name)]), r)))
+        .collect();
+    families(columns, &objects)
+}
+
+fn of_regions(domains: &[Snapshot]) -> Vec<Family> {
+    let samples = domains
+        .iter()
+        .flat_map(|d| {
+            d.regions.iter().map(|r| (labels(&[("domain", &d.domain), ("region", &r.name)]), r.size))
+        })
+        .collect();
+    vec![Family { name: "axonic_region_bytes", kind: Gauge, unit: "bytes", help: "Its size.", samples }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_escaped() {
+        assert_eq!(labels(&[("a", "b\"c\\d\ne"), ("f", "")]), "{a=\"b\\\"c\\\\d\\ne\",f=\"\"}");
+    }
+
+    #[test]
+    fn nothing_is_a_whole_exposition_too() {
+        let text = text(&[], &["broken".into()]);
+        assert!(text.ends_with("axonic_up{domain=\"broken\"} 0\n# EOF\n"), "{text}");
+    }
+}

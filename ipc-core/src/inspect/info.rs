@@ -1,0 +1,187 @@
+//! What there is to see.
+
+use crate::domain::layout::ObjectId;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// A domain at one moment. The numbers are read while others change them, each by itself.
+#[derive(Clone, Debug, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct Snapshot {
+    pub domain: String,
+    pub path: PathBuf,
+    pub participants: Vec<ParticipantInfo>,
+    /// The most there can be at a time.
+    pub participant_slots: u32,
+    /// What is published and who is there to read it, topic by topic.
+    pub topics: Vec<TopicInfo>,
+    pub publishers: Vec<PublisherInfo>,
+    pub subscribers: Vec<SubscriberInfo>,
+    pub regions: Vec<RegionInfo>,
+    pub rings: Vec<RingInfo>,
+    /// Bytes of shared memory all its files take.
+    pub bytes: u64,
+    /// Bytes of the filesystem it is on, and how many of them are free; zero where that cannot be found out.
+    pub filesystem_bytes: u64,
+    pub filesystem_free_bytes: u64,
+}
+
+/// Ids fill 64 bits; as numbers, JSON readers such as JavaScript and jq would round them.
+fn hex<S: serde::Serializer>(id: &u64, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(&ObjectId(*id))
+}
+
+/// One participant.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ParticipantInfo {
+    pub slot: u32,
+    pub epoch: u32,
+    /// As its own pid namespace numbers it.
+    pub pid: u32,
+    pub label: String,
+    pub alive: bool,
+    /// Stopped by a signal or a debugger.
+    pub stopped: bool,
+    pub since_unix_ms: u64,
+    pub same_pid_namespace: bool,
+}
+
+/// One topic: the sums over its publishers that are there, finished ones included.
+#[derive(Clone, Debug, Default, Serialize)]
+#[allow(missing_docs)]
+pub struct TopicInfo {
+    pub topic: String,
+    /// Live publishers.
+    pub publishers: usize,
+    /// Live subscribers whose pattern matches.
+    pub subscribers: usize,
+    /// Rings there are: of the live, orphans and remnants.
+    pub rings: usize,
+    /// Finished publishers whose rings still wait for a reader, or are retained.
+    pub orphans: usize,
+    /// Finished publishers of which only the count is left, for subscribers that are still to be told.
+    pub remnants: usize,
+    pub published: u64,
+    pub bytes: u64,
+    pub blocked: u64,
+    pub wakes_sent: u64,
+    pub wakes_elided: u64,
+    /// Slab slots that readers have pinned.
+    pub pinned: usize,
+}
+
+/// One publisher, living or with messages left.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct PublisherInfo {
+    #[serde(serialize_with = "hex")]
+    pub id: u64,
+    /// `slot.epoch`.
+    pub participant: String,
+    pub topic: String,
+    pub overflow: &'static str,
+    pub alive: bool,
+    pub closed: bool,
+    /// Finished, but somebody is owed what is left, or it is retained.
+    pub orphan: bool,
+    /// An orphan of which only the count of messages is left, for subscribers that are still to be told.
+    pub remnant: bool,
+    pub published: u64,
+    pub bytes: u64,
+    /// Times it waited for room.
+    pub blocked: u64,
+    pub wakes_sent: u64,
+    pub wakes_elided: u64,
+    /// Bytes of its ring.
+    pub capacity: u64,
+    pub slab_bytes: u64,
+    /// The most its slab may take.
+    pub max_bytes: u64,
+    /// Slab slots that readers have pinned.
+    pub pinned: usize,
+    /// Bytes of these slots.
+    pub pinned_bytes: u64,
+    /// Waits for room now, or its descriptor is watched for it.
+    pub waiting: bool,
+    /// Since when it has been blocked in a call, in milliseconds since 1970; 0: it is not.
+    pub blocked_since_unix_ms: u64,
+}
+
+/// One subscriber.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct SubscriberInfo {
+    #[serde(serialize_with = "hex")]
+    pub id: u64,
+    /// `slot.epoch`.
+    pub participant: String,
+    pub pattern: String,
+    pub alive: bool,
+    pub received: u64,
+    pub missed: u64,
+    pub bytes: u64,
+    /// Slab slots it has borrowed.
+    pub pinned: usize,
+    /// Rings it follows.
+    pub rings: usize,
+    /// Of these, those whose publishers have ended.
+    pub orphans: usize,
+    /// The most samples it may borrow.
+    pub max_borrowed: u64,
+    /// Asleep now, or watched by an event loop.
+    pub waiting: bool,
+    pub lag: Vec<Lag>,
+    pub pins: Vec<Pin>,
+}
+
+/// How far a subscriber is behind a publisher.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Lag {
+    #[serde(serialize_with = "hex")]
+    pub publisher: u64,
+    /// Messages to read; those overwritten already show in `missed` once it reads on.
+    pub messages: u64,
+    /// Bytes of ring they take; payloads in the slab are not among them.
+    pub bytes: u64,
+}
+
+/// How many slots of a publisher a subscriber has borrowed.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Pin {
+    #[serde(serialize_with = "hex")]
+    pub publisher: u64,
+    pub slots: usize,
+    /// Bytes of these slots.
+    pub bytes: u64,
+}
+
+/// A region.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RegionInfo {
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A ring.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RingInfo {
+    pub name: String,
+    pub capacity: u64,
+    pub messages: u64,
+    pub pending_messages: u64,
+    pub pending_bytes: u64,
+    pub blocked: u64,
+    /// Since when its producer has been blocked in a call, in milliseconds since 1970; 0: it is not.
+    pub blocked_since_unix_ms: u64,
+    pub wakes_sent: u64,
+    pub wakes_elided: u64,
+    /// Whether its ends are held by somebody alive.
+    pub producer: bool,
+    pub consumer: bool,
+}
