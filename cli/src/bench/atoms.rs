@@ -42,7 +42,7 @@ pub(super) fn ping(side: &mut Ours<'_>, report: &mut Report) -> Result<(), Stop>
         spin_until(side, Word::Pong, |value| value == i)?;
         let now = Instant::now();
         times.add((now - started) / 2);
-        if side.is_over(now) {
+        if side.is_over(now)? {
             break;
         }
     }
@@ -104,7 +104,7 @@ pub(super) fn futex_ping(side: &mut Ours<'_>, report: &mut Report) -> Result<(),
         sleep_until_not(side, Word::Taken, i - 1)?;
         let now = Instant::now();
         times.add(now - started);
-        if side.is_over(now) {
+        if side.is_over(now)? {
             break;
         }
     }
@@ -169,7 +169,7 @@ fn copy<const SIZE: usize>(side: &mut Ours<'_>, report: &mut Report, case: &'sta
         };
         i += 1;
         side.word(Word::Written).store(i, Ordering::Release);
-        if (SIZE > 4096 || i.is_multiple_of(256)) && side.is_over(Instant::now()) {
+        if (SIZE > 4096 || i.is_multiple_of(256)) && side.is_over(Instant::now())? {
             break;
         }
     }

@@ -207,9 +207,10 @@ impl<'a> Ours<'a> {
         Ok(())
     }
 
-    /// Whether the case has had its time.
-    pub fn is_over(&self, now: Instant) -> bool {
-        now >= self.until
+    /// Whether the case has had its time; fails once a signal came. Cheap enough for every message.
+    pub fn is_over(&self, now: Instant) -> Result<bool, Stop> {
+        self.interrupt.check()?;
+        Ok(now >= self.until)
     }
 
     /// The other side has nothing more to do and ends by itself.

@@ -20,10 +20,6 @@ impl Latencies {
         self.0.push(u32::try_from(time.as_nanos()).unwrap_or(u32::MAX));
     }
 
-    pub fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// Of round trips: one way.
     pub fn halved(mut self) -> Latencies {
         self.0.iter_mut().for_each(|time| *time /= 2);

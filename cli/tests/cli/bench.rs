@@ -93,8 +93,12 @@ fn bench_says_plainly_that_there_is_one_core() {
 fn ctrl_c_ends_bench_and_its_other_side_and_removes_the_domain() {
     let place = Place::new();
     let (mut bench, other) = halfway(&place);
+    // In the middle of the first case, which would take a minute.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let signalled = std::time::Instant::now();
     bench.signal(Signal::SIGINT);
     assert_eq!(bench.finish().code, 130);
+    assert!(signalled.elapsed() < std::time::Duration::from_secs(15));
     assert!(nix::sys::signal::kill(other, None).is_err(), "the other side is gone and reaped");
     assert_nothing_is_left(&place);
 }
