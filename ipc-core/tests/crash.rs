@@ -11,6 +11,7 @@ use axonic::*;
 use common::Place;
 use litmus::{PATIENCE, Parent, Process, SOON, number_of, payload, start};
 use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use std::time::{Duration, Instant};
 
 roles!(act, leave_behind);
@@ -473,6 +474,8 @@ fn stopped_at(operation: &Operation, step: u64) -> Option<()> {
     let (mut process, outcome) = survivors.play(operation, step, Signal::SIGSTOP);
     if let Err(place) = &outcome {
         println!("{}:{step} stopped at {place}", operation.name);
+        let status = waitpid(process.pid(), Some(WaitPidFlag::WUNTRACED)).unwrap();
+        assert_eq!(status, WaitStatus::Stopped(process.pid(), Signal::SIGSTOP));
         survivors.read(u64::MAX, Duration::from_millis(2));
         survivors.check_newcomers();
         process.signal(Signal::SIGCONT);
