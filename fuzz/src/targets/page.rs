@@ -60,7 +60,9 @@ impl Target for Page {
             }
             fill(&mut publisher, choice & 16 != 0);
             std::hint::black_box((publisher.subscribers(), publisher.stats()));
-            self.scene.look();
+            if choice & 32 == 0 {
+                self.scene.look();
+            }
         }
         drop(visitor);
         if choice & 0xe0 == 0xe0 {

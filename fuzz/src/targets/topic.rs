@@ -79,10 +79,12 @@ impl Target for Topic {
         input.damage(&mut content);
         stage.scene.put(&file.path, &content);
         let visitor = stage.scene.visitor();
-        read(&visitor, Start::Oldest, choice & 16 != 0);
-        read(&visitor, Start::Latest, choice & 16 == 0);
+        // One reader for each input: what the other makes of it, another input tells.
+        read(&visitor, if choice & 64 == 0 { Start::Oldest } else { Start::Latest }, choice & 16 != 0);
         drop(visitor);
-        stage.scene.look();
+        if choice & 32 == 0 {
+            stage.scene.look();
+        }
         if choice & 0xe0 == 0xe0 {
             stage.scene.clean();
         }
