@@ -32,7 +32,8 @@ class Cloudtoid:
         import cloudtoid_interprocess
 
         self.module: Any = cloudtoid_interprocess
-        self.tag = f"ct-{os.getpid()}"
+        # Its semaphores are named by this in /dev/shm, where the bench removes what carries its folder's name.
+        self.tag = f"{os.path.basename(folder())}-{os.getpid()}"
 
     def sender(self, name: str, size: int) -> Any:
         return self.module.Publisher(self.tag + name, 64 * MIB, folder())

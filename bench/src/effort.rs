@@ -24,7 +24,7 @@ impl Stream {
 }
 
 impl Effort {
-    pub const QUICK: Effort = Effort { rounds: 5, exchanges: 10_000, messages: 200_000 };
+    pub const QUICK: Effort = Effort { rounds: 5, exchanges: 5_000, messages: 100_000 };
     pub const FULL: Effort = Effort { rounds: 11, exchanges: 100_000, messages: 2_000_000 };
 
     /// Exchanges with a spinning peer; fewer of large messages.

@@ -23,6 +23,7 @@ use clap::Parser;
 use effort::Effort;
 use report::Report;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Measures Axonic and its peers beside what this machine can do at best.
 #[derive(Parser)]
@@ -98,13 +99,19 @@ fn measure(only: &str, effort: &Effort, report: &mut Report) -> std::io::Result<
     let _scratch = scratch::Scratch::new()?;
     let mut programs = external::Programs::find();
     for round in 0..effort.rounds {
-        eprintln!("round {} of {}", round + 1, effort.rounds);
+        let began = Instant::now();
+        let mut longest = (Duration::ZERO, "");
         for (name, parts) in CASES.iter().filter(|(name, _)| name.contains(only)) {
+            let started = Instant::now();
             for part in *parts {
                 part(effort, report);
             }
             programs.run(name, effort, report);
+            longest = longest.max((started.elapsed(), name));
         }
+        let (most, name) = (longest.0.as_secs_f64(), longest.1);
+        let whole = began.elapsed().as_secs_f64();
+        eprintln!("round {} of {}: {whole:.0} s, of which {name} {most:.0} s", round + 1, effort.rounds);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 const SHM: &str = "/dev/shm";
-/// Folders are `axonic-bench-<pid>`; iceoryx2 makes files beside it, which begin with the same.
+/// Folders are `axonic-bench-<pid>`; iceoryx2 and cloudtoid-interprocess make files beside it, whose names hold the same.
 const PREFIX: &str = "axonic-bench-";
 
 /// This run's folder. Domains are in it, and the sockets and queues of the peers.
@@ -44,7 +44,7 @@ impl Drop for Scratch {
 fn sweep(doomed: impl Fn(u32) -> bool) {
     for entry in std::fs::read_dir(SHM).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(PREFIX)) else { continue };
+        let Some((_, rest)) = name.to_str().and_then(|name| name.split_once(PREFIX)) else { continue };
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
         if digits.parse().is_ok_and(&doomed) {
             let path = entry.path();

@@ -197,5 +197,9 @@ fn judged(rows: &[Row], target: &Target) -> String {
     };
     let ratio = row.p50 / base;
     let reached = if target.at_least { ratio >= bound } else { ratio <= bound };
-    format!("{measured} | {beside} | {ratio:.2} | {}", if reached { "reached" } else { "**not reached**" })
+    let digits = if ratio < 0.1 { 4 } else { 2 };
+    format!(
+        "{measured} | {beside} | {ratio:.digits$} | {}",
+        if reached { "reached" } else { "**not reached**" }
+    )
 }
