@@ -113,27 +113,25 @@ def throughput(effort: Effort, size: int, many: bool) -> None:
                     publish(message)
             meeting.here(2)
 
-    def take_many(input: axonic.Subscriber[bytes]) -> Callable[[int], int]:
+    def take_many(input: axonic.Subscriber[bytes]) -> Callable[[int], None]:
         receive_many = input.receive_many
 
-        def take(count: int) -> int:
+        def take(count: int) -> None:
             taken = 0
             while taken < count:
-                messages = receive_many()
+                messages = receive_many(min(1024, count - taken))
                 for message in messages:
                     _ = message.data
                 taken += len(messages)
-            return taken
 
         return take
 
-    def take_singly(input: axonic.Subscriber[bytes]) -> Callable[[int], int]:
+    def take_singly(input: axonic.Subscriber[bytes]) -> Callable[[int], None]:
         receive = input.receive
 
-        def take(count: int) -> int:
+        def take(count: int) -> None:
             for _ in range(count):
                 _ = receive().data
-            return count
 
         return take
 
@@ -167,10 +165,9 @@ def ring(effort: Effort, size: int) -> None:
             pop = domain.ring_consumer("ring", wait="spin").pop
             meeting.here(1)
 
-            def take(count: int) -> int:
+            def take(count: int) -> None:
                 for _ in range(count):
                     pop()
-                return count
 
             rates(size, receive_parts(stream, stream.all, take))
             meeting.here(2)

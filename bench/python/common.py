@@ -148,25 +148,23 @@ PARTS = 20
 def receive(stream: Stream, take: Callable[[], object]) -> float:
     """Messages per second of a stream that `take` receives one by one."""
 
-    def part(count: int) -> int:
+    def part(count: int) -> None:
         for _ in range(count):
             take()
-        return count
 
     return receive_parts(stream, stream.all, part)
 
 
-def receive_parts(stream: Stream, total: int, take: Callable[[int], int]) -> float:
-    """The same; `take(count)` receives at least `count` messages and answers how many, `total` come."""
-    taken = take(stream.margin)
+def receive_parts(stream: Stream, total: int, take: Callable[[int], None]) -> float:
+    """The same; `take(count)` receives `count` messages, of which `total` come."""
+    count = stream.timed // PARTS
+    take(stream.margin)
     rates: list[float] = []
     for _ in range(PARTS):
         started = clock()
-        count = take(stream.timed // PARTS)
+        take(count)
         rates.append(count / (clock() - started) * 1e9)
-        taken += count
-    if taken < total:
-        take(total - taken)
+    take(total - stream.margin - PARTS * count)
     return sorted(rates)[PARTS // 2]
 
 

@@ -32,7 +32,7 @@ class Cloudtoid:
         import cloudtoid_interprocess
 
         self.module: Any = cloudtoid_interprocess
-        # Its semaphores are named by this in /dev/shm, where the bench removes what carries its folder's name.
+        # Names its semaphores in /dev/shm too, where the bench removes what carries its folder's name.
         self.tag = f"{os.path.basename(folder())}-{os.getpid()}"
 
     def sender(self, name: str, size: int) -> Any:

@@ -27,6 +27,14 @@ impl Effort {
     pub const QUICK: Effort = Effort { rounds: 5, exchanges: 5_000, messages: 100_000 };
     pub const FULL: Effort = Effort { rounds: 11, exchanges: 100_000, messages: 2_000_000 };
 
+    /// Less work for the rounds to come, so that they end within `left` when one took `round` seconds: on a machine
+    /// with other work, spinning peers wait for each other's turn.
+    pub fn fit(&mut self, round: f64, left: f64) {
+        let part = (left / round.max(0.1)).clamp(0.25, 1.0);
+        self.exchanges = ((self.exchanges as f64 * part) as usize).max(1000);
+        self.messages = ((self.messages as f64 * part) as usize).max(20_000);
+    }
+
     /// Exchanges with a spinning peer; fewer of large messages.
     pub fn spinning(&self, size: usize) -> usize {
         if size > 4096 { self.exchanges / 50 } else { self.exchanges }

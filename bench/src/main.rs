@@ -85,7 +85,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let (subject, why) = note.split_once(": ").unwrap_or((note, "could not be set up"));
         report.skip(subject, "", why);
     }
-    measure(&arguments.only, &effort, &mut report)
+    let limit = arguments.quick.then_some(QUICK_SECONDS);
+    measure(&arguments.only, effort, limit, &mut report)
         .map_err(|e| format!("making a folder in /dev/shm: {e}"))?;
     write(&arguments.out, &report, effort.rounds)
         .map_err(|e| format!("writing to {}: {e}", arguments.out.display()))?;
@@ -95,22 +96,29 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     Ok(())
 }
 
-fn measure(only: &str, effort: &Effort, report: &mut Report) -> std::io::Result<()> {
+/// What the rounds of a quick run may take together; later ones do less work when the first were slow.
+const QUICK_SECONDS: f64 = 200.0;
+
+fn measure(only: &str, mut effort: Effort, limit: Option<f64>, report: &mut Report) -> std::io::Result<()> {
     let _scratch = scratch::Scratch::new()?;
     let mut programs = external::Programs::find();
+    let all_began = Instant::now();
     for round in 0..effort.rounds {
         let began = Instant::now();
         let mut longest = (Duration::ZERO, "");
         for (name, parts) in CASES.iter().filter(|(name, _)| name.contains(only)) {
             let started = Instant::now();
             for part in *parts {
-                part(effort, report);
+                part(&effort, report);
             }
-            programs.run(name, effort, report);
+            programs.run(name, &effort, report);
             longest = longest.max((started.elapsed(), name));
         }
         let (most, name) = (longest.0.as_secs_f64(), longest.1);
         let whole = began.elapsed().as_secs_f64();
+        if let (Some(limit), rounds @ 1..) = (limit, effort.rounds - round - 1) {
+            effort.fit(whole, (limit - all_began.elapsed().as_secs_f64()) / rounds as f64);
+        }
         eprintln!("round {} of {}: {whole:.0} s, of which {name} {most:.0} s", round + 1, effort.rounds);
     }
     Ok(())
