@@ -35,11 +35,15 @@ class Cloudtoid:
         # Names its semaphores in /dev/shm too, where the bench removes what carries its folder's name.
         self.tag = f"{os.path.basename(folder())}-{os.getpid()}"
 
+    def capacity(self, size: int) -> int:
+        """As much as a topic has: with more, a whole stream would fit and nobody wait for anybody."""
+        return MIB // 4 if size <= 2048 else 16 * MIB
+
     def sender(self, name: str, size: int) -> Any:
-        return self.module.Publisher(self.tag + name, 64 * MIB, folder())
+        return self.module.Publisher(self.tag + name, self.capacity(size), folder())
 
     def receiver(self, name: str, size: int) -> Any:
-        return self.module.Subscriber(self.tag + name, 64 * MIB, folder())
+        return self.module.Subscriber(self.tag + name, self.capacity(size), folder())
 
     def attached(self, sender: Any) -> None:
         """A queue keeps what is sent before anybody receives."""

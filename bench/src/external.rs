@@ -56,7 +56,7 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "crossbeam-channel",
         program: Program::Peer("crossbeam"),
-        cases: &["one_way_spin", SPIN, BLOCKING, THROUGHPUT],
+        cases: &["one_way_spin", SPIN, ADAPTIVE, THROUGHPUT],
     },
     Subject {
         name: "axonic-python",
