@@ -16,7 +16,10 @@ size_t sleeping(effort e) { return e.exchanges / 10; }
 stream stream_of(effort e, size_t size) {
     size_t timed = e.messages * 256 / (size > 256 ? size : 256);
     if (timed < 200) timed = 200;
-    return (stream){.margin = timed / 4 > 80 ? timed / 4 : 80, .timed = timed};
+    size_t part = 5000 * 256 / (size > 256 ? size : 256);
+    if (part > timed / 20) part = timed / 20;
+    if (part < 10) part = 10;
+    return (stream){.margin = timed / 4 > 80 ? timed / 4 : 80, .timed = timed, .part = part};
 }
 
 size_t all(stream s) { return s.timed + 2 * s.margin; }
@@ -103,18 +106,18 @@ void exchanges(size_t n, void (*exchange)(void *), void *context, double parts, 
 }
 
 void receive(stream s, void (*take)(void *), void *context, size_t size) {
-    enum { PARTS = 20 };
-    double rates[PARTS];
-    size_t count = s.timed / PARTS;
+    size_t count = s.part, parts = s.timed / count;
+    double *rates = calloc(parts, sizeof *rates);
     for (size_t i = 0; i < s.margin; i++) take(context);
-    for (size_t p = 0; p < PARTS; p++) {
+    for (size_t p = 0; p < parts; p++) {
         double started = now();
         for (size_t i = 0; i < count; i++) take(context);
         rates[p] = (double)count / (now() - started) * 1e9;
     }
-    for (size_t i = s.margin + PARTS * count; i < all(s); i++) take(context);
-    qsort(rates, PARTS, sizeof *rates, ascending);
-    double rate = rates[PARTS / 2];
+    for (size_t i = s.margin + parts * count; i < all(s); i++) take(context);
+    qsort(rates, parts, sizeof *rates, ascending);
+    double rate = rates[parts / 2];
+    free(rates);
     tell(size, "rate", "msgs_per_s", &rate, 1);
     if (size >= 4096) {
         rate *= (double)size;

@@ -16,9 +16,9 @@ typedef struct effort {
     size_t exchanges, messages;
 } effort;
 
-/* The receiver takes margin + timed + margin messages and times the middle. */
+/* The receiver takes margin + timed + margin messages and times the middle in parts. */
 typedef struct stream {
-    size_t margin, timed;
+    size_t margin, timed, part;
 } stream;
 
 size_t spinning(effort e, size_t size);

@@ -28,7 +28,8 @@ export const warm = (n) => Math.floor(n / 10)
 export function streamOf (size) {
   const timed = Math.max(200, Math.floor(effort.messages * 256 / Math.max(size, 256)))
   const margin = Math.max(80, Math.floor(timed / 4))
-  return { margin, timed, all: timed + 2 * margin }
+  const part = Math.max(10, Math.min(Math.floor(timed / 20), Math.floor(5000 * 256 / Math.max(size, 256))))
+  return { margin, timed, part, all: timed + 2 * margin }
 }
 
 const now = () => performance.now() * 1e6
@@ -73,10 +74,7 @@ export async function exchangesAsync (n, exchange) {
   return nanos
 }
 
-// Parts of the timed middle of a stream; the median of their rates counts.
-const PARTS = 20
-
-/** The rate of a stream whose arrivals are counted. */
+/** The rate of a stream whose arrivals are counted: the median of the rates of parts of its timed middle. */
 export class Meter {
   #stream
   #count = 0
@@ -100,7 +98,8 @@ export class Meter {
     const at = { time: now(), count: this.#count }
     if (this.#since) this.#rates.push((at.count - this.#since.count) / (at.time - this.#since.time) * 1e9)
     this.#since = at
-    this.#next = this.#rates.length < PARTS ? at.count + Math.floor(this.#stream.timed / PARTS) : Infinity
+    const next = at.count + this.#stream.part
+    this.#next = next <= this.#stream.margin + this.#stream.timed ? next : Infinity
   }
 
   get rate () {

@@ -25,6 +25,8 @@ class Stream:
 
     margin: int
     timed: int
+    # Messages of a part of the middle; the median of the parts' rates counts.
+    part: int
 
     @property
     def all(self) -> int:
@@ -46,7 +48,8 @@ class Effort:
 
     def stream(self, size: int) -> Stream:
         timed = max(200, self.messages * 256 // max(size, 256))
-        return Stream(max(80, timed // 4), timed)
+        part = max(10, min(timed // 20, 5000 * 256 // max(size, 256)))
+        return Stream(max(80, timed // 4), timed, part)
 
 
 def asked() -> tuple[str, str, Effort]:
@@ -141,10 +144,6 @@ def answers(n: int, send: Callable[[bytes], object], take: Callable[[], bytes]) 
         send(take())
 
 
-# Parts of the timed middle of a stream; the median of their rates counts.
-PARTS = 20
-
-
 def receive(stream: Stream, take: Callable[[], object]) -> float:
     """Messages per second of a stream that `take` receives one by one."""
 
@@ -157,15 +156,15 @@ def receive(stream: Stream, take: Callable[[], object]) -> float:
 
 def receive_parts(stream: Stream, total: int, take: Callable[[int], None]) -> float:
     """The same; `take(count)` receives `count` messages, of which `total` come."""
-    count = stream.timed // PARTS
+    count, parts = stream.part, stream.timed // stream.part
     take(stream.margin)
     rates: list[float] = []
-    for _ in range(PARTS):
+    for _ in range(parts):
         started = clock()
         take(count)
         rates.append(count / (clock() - started) * 1e9)
-    take(total - stream.margin - PARTS * count)
-    return sorted(rates)[PARTS // 2]
+    take(total - stream.margin - parts * count)
+    return sorted(rates)[parts // 2]
 
 
 def produce(stream: Stream, message: bytes, send: Callable[[bytes], object]) -> None:

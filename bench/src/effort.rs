@@ -15,6 +15,9 @@ pub struct Stream {
     /// Before the clock starts, and again after it stopped.
     pub margin: usize,
     pub timed: usize,
+    /// Messages of a part of the timed middle. The median of the parts' rates counts: a part is short beside the
+    /// milliseconds for which a neighbour takes a core, so that he disturbs some parts and not the whole.
+    pub part: usize,
 }
 
 impl Stream {
@@ -48,6 +51,7 @@ impl Effort {
     /// Messages of `size` bytes for a rate: larger ones proportionally fewer.
     pub fn stream(&self, size: usize) -> Stream {
         let timed = (self.messages * 256 / size.max(256)).clamp(200, self.messages);
-        Stream { margin: (timed / 4).max(80), timed }
+        let part = (timed / 20).min(5000 * 256 / size.max(256)).max(10);
+        Stream { margin: (timed / 4).max(80), timed, part }
     }
 }

@@ -68,6 +68,7 @@ fn delivered(effort: &Effort, count: usize) -> f64 {
     let mut stream = effort.stream(SIZE);
     stream.timed /= count.min(16);
     stream.margin /= count.min(16);
+    stream.part /= count.min(16);
     let produce = || {
         let domain = open(&options);
         let mut output = publisher(&domain, "news", Overflow::Block, Wait::Spin);

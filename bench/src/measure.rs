@@ -28,16 +28,12 @@ pub fn answers(n: usize, mut answer: impl FnMut()) {
     }
 }
 
-/// Parts of the timed middle of a stream. The median of their rates counts, so that a neighbour who takes a core for
-/// some milliseconds disturbs parts and not the whole.
-pub const PARTS: usize = 20;
-
 /// Messages per second of a stream that `take` receives one by one.
 pub fn receive(stream: Stream, mut take: impl FnMut()) -> f64 {
     for _ in 0..stream.margin {
         take();
     }
-    let count = stream.timed / PARTS;
+    let (count, parts) = (stream.part, stream.timed / stream.part);
     let part = |_| {
         let started = Instant::now();
         for _ in 0..count {
@@ -45,8 +41,8 @@ pub fn receive(stream: Stream, mut take: impl FnMut()) -> f64 {
         }
         count as f64 / started.elapsed().as_secs_f64()
     };
-    let rates = (0..PARTS).map(part).collect();
-    for _ in 0..stream.all() - stream.margin - PARTS * count {
+    let rates = (0..parts).map(part).collect();
+    for _ in 0..stream.all() - stream.margin - parts * count {
         take();
     }
     super::samples::median(rates)
