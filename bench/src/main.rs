@@ -1,83 +1,139 @@
-//! Latency and throughput beside the machine's floor, each case between two pinned processes,
-//! payload written and read, all subjects interleaved in every round.
+//! Latency and throughput beside the machine's floor and beside other libraries: each case between two pinned
+//! processes, payload written and read, all subjects interleaved in every round.
 
+mod calls;
+mod effort;
+mod external;
+mod fan_out;
 mod floor;
+mod kernel;
+mod markdown;
+mod measure;
+mod opening;
+mod plot;
 mod process;
 mod report;
-mod ring;
+mod samples;
+mod scratch;
+mod targets;
+mod throughput;
 mod topic;
 
 use clap::Parser;
+use effort::Effort;
 use report::Report;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-/// Measures Axonic beside what this machine can do at best.
+/// Measures Axonic and its peers beside what this machine can do at best.
 #[derive(Parser)]
 struct Arguments {
-    /// Fewer repetitions; ends within a minute.
+    /// Fewer repetitions; ends within four minutes.
     #[arg(long)]
     quick: bool,
     /// Only cases whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Where report.json and the table go.
+    /// Another number of rounds.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// What could not be set up, as `subject: why`.
+    #[arg(long)]
+    skipped: Vec<String>,
+    /// Where report.json, report.md and the pictures go.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
 }
 
-/// How much work a case does.
-pub struct Effort {
-    pub rounds: usize,
-    /// Exchanges timed one by one.
-    pub exchanges: usize,
-    /// Messages of 64 bytes for a rate; larger ones proportionally fewer.
-    pub messages: usize,
-}
+type Part = fn(&Effort, &mut Report);
 
-impl Effort {
-    /// Messages of `size` bytes that take about as long as `messages` of 64.
-    pub fn messages_of(&self, size: usize) -> usize {
-        (self.messages * 64 / size.max(64) * 4).clamp(200, self.messages)
-    }
-}
-
-type Case = (&'static str, fn(&Effort, &mut Report));
-
-const CASES: &[Case] = &[
-    ("floor_ping_pong", floor::ping_pong),
-    ("one_way_spin", topic::one_way_spin),
-    ("floor_futex", floor::futex),
-    ("round_trip_blocking", topic::round_trip_blocking),
-    ("round_trip_adaptive", topic::round_trip_adaptive),
-    ("floor_copy", floor::copy),
-    ("throughput", topic::throughput),
-    ("loan_borrow", topic::loan_borrow),
-    ("ring", ring::throughput),
+/// The cases, and what of each this program measures itself; `external` knows the rest.
+const CASES: &[(&str, &[Part])] = &[
+    ("floor_ping_pong", &[floor::ping_pong]),
+    ("one_way_spin", &[topic::one_way_spin]),
+    ("round_trip_spin", &[topic::round_trip_spin]),
+    ("round_trip_adaptive", &[topic::round_trip_adaptive]),
+    ("floor_futex", &[floor::futex]),
+    ("round_trip_blocking", &[topic::round_trip_blocking, kernel::round_trip_blocking]),
+    ("round_trip_event_loop", &[]),
+    ("floor_copy", &[floor::copy]),
+    ("throughput", &[throughput::topic, kernel::throughput]),
+    ("ring", &[throughput::ring]),
+    ("loan_borrow", &[topic::loan_borrow]),
+    ("fan_out", &[fan_out::run]),
+    ("many_topics", &[throughput::many_topics]),
+    ("open_and_first_publish", &[opening::open_and_first_publish]),
+    ("memory", &[opening::memory]),
+    ("binding_call", &[calls::run]),
 ];
 
 fn main() {
-    let arguments = Arguments::parse();
-    if process::cores() < 2 {
-        eprintln!("bench: this machine has one core; latency between two cannot be measured");
+    if let Err(error) = run(&Arguments::parse()) {
+        eprintln!("bench: {error}");
         std::process::exit(1);
     }
-    let effort = if arguments.quick {
-        Effort { rounds: 5, exchanges: 20_000, messages: 400_000 }
-    } else {
-        Effort { rounds: 11, exchanges: 100_000, messages: 2_000_000 }
-    };
+}
+
+fn run(arguments: &Arguments) -> Result<(), String> {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return Err("this machine has one core; latency between two cannot be measured".into());
+    }
+    let mut effort = if arguments.quick { Effort::QUICK } else { Effort::FULL };
+    effort.rounds = arguments.rounds.unwrap_or(effort.rounds);
     let mut report = Report::default();
+    for note in &arguments.skipped {
+        let (subject, why) = note.split_once(": ").unwrap_or((note, "could not be set up"));
+        report.skip(subject, "", why);
+    }
+    let limit = arguments.quick.then_some(QUICK_SECONDS);
+    measure(&arguments.only, effort, limit, &mut report)
+        .map_err(|e| format!("making a folder in /dev/shm: {e}"))?;
+    write(&arguments.out, &report, effort.rounds)
+        .map_err(|e| format!("writing to {}: {e}", arguments.out.display()))?;
+    println!("{}", markdown::table(&report.rows()));
+    println!("{}", targets::table(&report.rows()));
+    println!("{} has everything", arguments.out.join("report.md").display());
+    Ok(())
+}
+
+/// What the rounds of a quick run may take together; later ones do less work when the first were slow.
+const QUICK_SECONDS: f64 = 200.0;
+
+fn measure(only: &str, mut effort: Effort, limit: Option<f64>, report: &mut Report) -> std::io::Result<()> {
+    let _scratch = scratch::Scratch::new()?;
+    let mut programs = external::Programs::find();
+    let all_began = Instant::now();
     for round in 0..effort.rounds {
-        eprintln!("round {} of {}", round + 1, effort.rounds);
-        for (name, case) in CASES {
-            if name.contains(&arguments.only) {
-                case(&effort, &mut report);
+        let began = Instant::now();
+        let mut longest = (Duration::ZERO, "");
+        for (name, parts) in CASES.iter().filter(|(name, _)| name.contains(only)) {
+            let started = Instant::now();
+            for part in *parts {
+                part(&effort, report);
             }
+            programs.run(name, &effort, report);
+            longest = longest.max((started.elapsed(), name));
+        }
+        let (most, name) = (longest.0.as_secs_f64(), longest.1);
+        let whole = began.elapsed().as_secs_f64();
+        if let (Some(limit), rounds @ 1..) = (limit, effort.rounds - round - 1) {
+            effort.fit(whole, (limit - all_began.elapsed().as_secs_f64()) / rounds as f64);
+        }
+        eprintln!("round {} of {}: {whole:.0} s, of which {name} {most:.0} s", round + 1, effort.rounds);
+    }
+    Ok(())
+}
+
+fn write(directory: &Path, report: &Report, rounds: usize) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let rows = report.rows();
+    std::fs::write(directory.join("report.json"), serde_json::to_string_pretty(&rows)?)?;
+    let mut shown = Vec::new();
+    for (name, cases) in plot::GROUPS {
+        if let Some(picture) = plot::svg(&rows, cases) {
+            std::fs::write(directory.join(format!("{name}.svg")), picture)?;
+            shown.push(*name);
         }
     }
-    if let Err(e) = report.write(&arguments.out) {
-        eprintln!("bench: writing to {}: {e}", arguments.out.display());
-        std::process::exit(1);
-    }
-    println!("{}", report.table());
+    std::fs::write(directory.join("report.md"), markdown::page(report, rounds, &shown))
 }

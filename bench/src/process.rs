@@ -7,11 +7,6 @@ use nix::unistd::{ForkResult, Pid, fork};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Cores this process may use.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// Keeps this process on one core.
 pub fn pin(core: usize) {
     let mut set = CpuSet::new();
@@ -19,7 +14,7 @@ pub fn pin(core: usize) {
     let _ = sched_setaffinity(Pid::from_raw(0), &set);
 }
 
-/// Zeroed memory shared with children forked later.
+/// Zeroed memory shared with children forked later. It is never unmapped: a run needs little of it.
 pub fn shared(bytes: usize) -> *mut u8 {
     let length = NonZeroUsize::new(bytes.next_multiple_of(4096)).expect("some bytes");
     let flags = MapFlags::MAP_SHARED | MapFlags::MAP_POPULATE;
@@ -61,9 +56,4 @@ pub fn meet(word: &AtomicU64, parties: u64) {
     while word.load(Ordering::Acquire) < parties {
         std::hint::spin_loop();
     }
-}
-
-/// A domain of this run alone, in which parent and child meet.
-pub fn domain_options() -> axonic::DomainOptions {
-    axonic::DomainOptions { name: Some(format!("bench-{}", std::process::id())), ..Default::default() }
 }

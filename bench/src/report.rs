@@ -1,116 +1,110 @@
-//! Rows of results: percentiles over all rounds, medians of rates.
+//! Rows of results: medians of the rounds.
 
+use crate::samples::median;
 use serde::Serialize;
-use std::fmt::Write;
-use std::path::Path;
 
-/// One result in `report.json`.
+/// One result in `report.json`. Rates have one value, three times.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     pub case: String,
     pub subject: String,
     pub size: usize,
-    pub metric: &'static str,
-    pub unit: &'static str,
+    pub metric: String,
+    pub unit: String,
     pub p50: f64,
     pub p99: f64,
     pub p999: f64,
 }
 
+impl Row {
+    /// Whether more is better.
+    pub fn is_rate(&self) -> bool {
+        self.unit.ends_with("_per_s")
+    }
+
+    pub fn is_axonic(&self) -> bool {
+        self.subject.starts_with("axonic-")
+    }
+
+    pub fn is_floor(&self) -> bool {
+        self.case.starts_with("floor_")
+    }
+}
+
 struct Series {
-    case: String,
-    subject: String,
-    size: usize,
-    unit: &'static str,
+    row: Row,
     /// Per round: p50, p99, p99.9 of latencies, or one rate three times.
     rounds: Vec<[f64; 3]>,
 }
 
+/// All that was measured, in the order in which it came first, and what could not be.
 #[derive(Default)]
 pub struct Report {
     series: Vec<Series>,
+    skipped: Vec<String>,
 }
 
 impl Report {
     /// Adds a round of latencies in nanoseconds.
-    pub fn latencies(&mut self, case: &str, subject: &str, size: usize, mut nanos: Vec<f64>) {
-        nanos.sort_by(f64::total_cmp);
-        let at = |part: f64| nanos[((nanos.len() - 1) as f64 * part) as usize];
-        self.add(case, subject, size, "ns", [at(0.5), at(0.99), at(0.999)]);
+    pub fn latencies(&mut self, case: &str, subject: &str, size: usize, nanos: Vec<f64>) {
+        self.add(case, subject, size, "latency", "ns", crate::samples::percentiles(nanos));
     }
 
-    /// Adds a round's rate.
-    pub fn rate(&mut self, case: &str, subject: &str, size: usize, unit: &'static str, rate: f64) {
-        self.add(case, subject, size, unit, [rate; 3]);
-    }
-
-    fn add(&mut self, case: &str, subject: &str, size: usize, unit: &'static str, round: [f64; 3]) {
-        let same =
-            |s: &&mut Series| s.case == case && s.subject == subject && s.size == size && s.unit == unit;
-        match self.series.iter_mut().find(same) {
-            Some(series) => series.rounds.push(round),
-            None => self.series.push(Series {
-                case: case.into(),
-                subject: subject.into(),
-                size,
-                unit,
-                rounds: vec![round],
-            }),
+    /// Adds a round's rate of messages, and of bytes where messages are large.
+    pub fn rates(&mut self, case: &str, subject: &str, size: usize, per_second: f64) {
+        self.add(case, subject, size, "rate", "msgs_per_s", [per_second; 3]);
+        if size >= 4096 {
+            self.add(case, subject, size, "rate", "bytes_per_s", [per_second * size as f64; 3]);
         }
     }
 
-    /// The medians of the rounds.
+    pub fn add(&mut self, case: &str, subject: &str, size: usize, metric: &str, unit: &str, round: [f64; 3]) {
+        let same = |s: &&mut Series| {
+            let row = &s.row;
+            row.case == case
+                && row.subject == subject
+                && row.size == size
+                && row.metric == metric
+                && row.unit == unit
+        };
+        if let Some(series) = self.series.iter_mut().find(same) {
+            series.rounds.push(round);
+            return;
+        }
+        let [case, subject, metric, unit] = [case, subject, metric, unit].map(str::to_owned);
+        let row = Row { case, subject, size, metric, unit, p50: 0.0, p99: 0.0, p999: 0.0 };
+        self.series.push(Series { row, rounds: vec![round] });
+    }
+
+    /// Notes what could not be measured, on the terminal too.
+    pub fn skip(&mut self, subject: &str, case: &str, why: &str) {
+        let note =
+            if case.is_empty() { format!("{subject}: {why}") } else { format!("{subject} in {case}: {why}") };
+        eprintln!("  skipped: {note}");
+        self.skipped.push(note);
+    }
+
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
+    /// The medians of the rounds, case by case.
     pub fn rows(&self) -> Vec<Row> {
-        self.series
-            .iter()
-            .map(|s| {
-                let median = |i: usize| {
-                    let mut values: Vec<f64> = s.rounds.iter().map(|r| r[i]).collect();
-                    values.sort_by(f64::total_cmp);
-                    values[values.len() / 2]
-                };
-                let metric = if s.unit == "ns" { "latency" } else { "rate" };
-                let (case, subject) = (s.case.clone(), s.subject.clone());
-                Row {
-                    case,
-                    subject,
-                    size: s.size,
-                    metric,
-                    unit: s.unit,
-                    p50: median(0),
-                    p99: median(1),
-                    p999: median(2),
-                }
-            })
-            .collect()
-    }
-
-    /// A Markdown table for people.
-    pub fn table(&self) -> String {
-        let mut text = String::from(
-            "| case | subject | size | p50 | p99 | p99.9 | unit |\n|---|---|---:|---:|---:|---:|---|\n",
-        );
-        for row in self.rows() {
-            let show = |v: f64| if v >= 1e6 { format!("{:.2} M", v / 1e6) } else { format!("{v:.0}") };
-            let (p99, p999) =
-                if row.unit == "ns" { (show(row.p99), show(row.p999)) } else { ("".into(), "".into()) };
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} | {p99} | {p999} | {} |",
-                row.case,
-                row.subject,
-                row.size,
-                show(row.p50),
-                row.unit
-            );
+        let mut rows: Vec<Row> = self.series.iter().map(Series::medians).collect();
+        let mut cases: Vec<String> = Vec::new();
+        for row in &rows {
+            if !cases.contains(&row.case) {
+                cases.push(row.case.clone());
+            }
         }
-        text
+        rows.sort_by_key(|row| cases.iter().position(|case| *case == row.case));
+        rows
     }
+}
 
-    /// Writes `report.json` and `report.md`.
-    pub fn write(&self, directory: &Path) -> std::io::Result<()> {
-        std::fs::create_dir_all(directory)?;
-        std::fs::write(directory.join("report.json"), serde_json::to_string_pretty(&self.rows())?)?;
-        std::fs::write(directory.join("report.md"), self.table())
+impl Series {
+    fn medians(&self) -> Row {
+        let of = |i: usize| median(self.rounds.iter().map(|round| round[i]).collect());
+        Row { p50: of(0), p99: of(1), p999: of(2), ..self.row.clone() }
     }
 }

@@ -62,9 +62,9 @@ enum Verb {
         #[arg(long, env = "HOURS")]
         hours: Option<String>,
     },
-    /// Measure latency and throughput beside the machine's floor.
+    /// Measure latency and throughput beside the machine's floor and other libraries.
     Bench {
-        /// A minute instead of a full run (QUICK=1).
+        /// Fewer rounds of less work, within four minutes (QUICK=1).
         #[arg(long)]
         quick: bool,
     },
