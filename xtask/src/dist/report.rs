@@ -76,5 +76,8 @@ fn name(made: &Made) -> String {
 
 fn size(made: &Made) -> String {
     let bytes = std::fs::metadata(&made.file).map_or(0, |data| data.len());
+    if bytes < 1_000_000 {
+        return format!("{} kB", bytes.div_ceil(1000));
+    }
     format!("{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
 }
