@@ -18,20 +18,12 @@ fn a_while() -> Duration {
     Duration::from_secs_f64(seconds.map_or(0.4, |all: f64| all / 3.0))
 }
 
-/// What a wait or an ending neighbour may make of a call here. `NotFound`: the domain was closed and its directory
-/// removed in the middle of a call.
+/// What a wait or an ending neighbour may make of a call here.
 fn passing<T>(result: Result<T>) -> Option<T> {
     use ErrorKind::*;
     match result {
         Ok(value) => Some(value),
-        Err(e)
-            if matches!(
-                e.kind(),
-                Timeout | Full | Closed | Disconnected | LimitReached | Busy | NotFound
-            ) =>
-        {
-            None
-        }
+        Err(e) if matches!(e.kind(), Timeout | Full | Closed | Disconnected | LimitReached | Busy) => None,
         Err(e) => panic!("{e:?}"),
     }
 }

@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmod, fchmodat, fstat};
 use nix::sys::statfs::{TMPFS_MAGIC, fstatfs, statfs};
 use nix::unistd::{Gid, Uid, chown, fchown, ftruncate, linkat};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 
 pub use nix::errno::Errno as FileErrno;
@@ -347,9 +347,14 @@ pub fn user() -> u32 {
 /// A memfd with a copy of `data`, sealed against every change.
 pub fn create_sealed(data: &[u8]) -> Result<OwnedFd> {
     use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    use nix::sys::memfd::{MFdFlags, memfd_create};
     let failed = |e| os_error(e, format!("making a sealed region of {} bytes", data.len()));
-    let fd = memfd_create("axonic", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).map_err(failed)?;
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // By its number: glibc has the function since 2.27, and the packages load with 2.17.
+    // SAFETY: a constant name and flags.
+    let fd = unsafe { libc::syscall(libc::SYS_memfd_create, c"axonic".as_ptr(), flags) };
+    let fd = Errno::result(fd).map_err(failed)?;
+    // SAFETY: nobody else knows the descriptor yet.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
     allocate(fd.as_fd(), data.len() as u64, &"a sealed region")?;
     let mut written = 0;
     while written < data.len() {

@@ -459,14 +459,14 @@ impl Publisher {
         Ok(())
     }
 
+    fn closed(&self) -> Error {
+        closed(&format!("publisher of '{}': its domain '{}'", self.topic, self.domain.name()))
+    }
+
     #[cold]
     fn reopen(&mut self) -> Result<()> {
         if self.domain.is_closed() {
-            return Err(closed(&format!(
-                "publisher of '{}': its domain '{}'",
-                self.topic,
-                self.domain.name()
-            )));
+            return Err(self.closed());
         }
         // The parent's copy notices the fork when it is dropped and leaves the shared side alone.
         *self = Publisher::open(self.domain.current()?, &self.topic.clone(), &self.options.clone())?;

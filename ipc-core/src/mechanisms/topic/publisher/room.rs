@@ -71,9 +71,9 @@ impl Publisher {
 
     pub(super) fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
         let (before, most) = (self.slab.bytes(), self.slab.most_bytes());
-        let mut taken = self.acquire(length).map_err(|e| e.of("topic", &self.topic))?;
+        let mut taken = self.acquire(length).map_err(|e| self.unless_closed(e))?;
         if taken.is_none() && self.peers.forget_dead() > 0 {
-            taken = self.acquire(length)?;
+            taken = self.acquire(length).map_err(|e| self.unless_closed(e))?;
         }
         if self.slab.bytes() != before {
             self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
@@ -94,6 +94,11 @@ impl Publisher {
             safe: &mut self.safe,
         };
         self.slab.acquire(length, reclaim)
+    }
+
+    /// Where another thread has closed the domain meanwhile, its directory may be gone: that is the reason then.
+    fn unless_closed(&self, error: Error) -> Error {
+        if self.domain.is_closed() { self.closed() } else { error.of("topic", &self.topic) }
     }
 
     fn never_at_once(&self) -> Error {
