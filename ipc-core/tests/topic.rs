@@ -511,3 +511,26 @@ fn a_schema_holds_both_ends() {
     assert_eq!(missed + passed, 100_000);
     assert_eq!(subscriber.missed(), missed);
 }
+
+/// What a retaining publisher leaves is bounded by its budget, not by what others keep for late joiners.
+#[test]
+fn a_retaining_publisher_keeps_as_many_large_messages_as_its_budget_holds() {
+    let place = Place::new();
+    let domain = place.open();
+    for (retain, kept) in [(true, 12), (false, 0)] {
+        let topic = if retain { "kept" } else { "gone" };
+        let options = PublisherOptions { retain, ..Default::default() };
+        let mut publisher = domain.publisher(topic, &options).unwrap();
+        (0..12u8).for_each(|n| publisher.publish(&vec![n; 1 << 20]).unwrap());
+        drop(publisher);
+        let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+        let mut subscriber = domain.subscriber(topic, &oldest).unwrap();
+        let mut got = 0;
+        while let Some(message) = subscriber.try_receive().unwrap() {
+            assert!(message.data().len() == 1 << 20 && message.data()[0] == got);
+            got += 1;
+        }
+        assert_eq!(got, kept);
+    }
+    domain.unlink(Noun::Topic, "kept").unwrap();
+}

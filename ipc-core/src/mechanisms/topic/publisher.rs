@@ -137,7 +137,11 @@ impl Publisher {
         let mut publisher = Publisher {
             writer: Writer::new(shared.map.clone(), options.overflow == Overflow::DropOldest),
             safe: 0,
-            slab: Slab::new(Lender::new(domain.clone(), id, shared.map.clone()), options.max_bytes),
+            slab: Slab::new(
+                Lender::new(domain.clone(), id, shared.map.clone()),
+                options.max_bytes,
+                options.retain,
+            ),
             peers: Peers::new(&domain, id, topic.clone()),
             options: options.clone(),
             waiter,
