@@ -1,11 +1,20 @@
 //! Rates between two processes: messages per second, none lost, copied in and out.
 
-use crate::effort::Effort;
+use crate::effort::{Effort, Stream};
 use crate::measure::receive;
 use crate::process::{meet, pair, shared, word};
 use crate::report::Report;
 use crate::topic::{SUBJECT, domain_options, open, publisher, subscriber};
 use axonic::*;
+
+/// The rate at which messages of a subscriber are received and copied out.
+fn receive_copies(stream: Stream, input: &mut Subscriber, size: usize) -> f64 {
+    let mut to = vec![0u8; size];
+    receive(stream, || {
+        to.copy_from_slice(input.receive(None).expect("data").data());
+        std::hint::black_box(&to);
+    })
+}
 
 /// Through a topic that blocks when its ring is full.
 pub fn topic(effort: &Effort, report: &mut Report) {
@@ -29,11 +38,7 @@ pub fn topic(effort: &Effort, report: &mut Report) {
             let domain = open(&options);
             let mut input = subscriber(&domain, "data", Wait::Spin);
             meet(start, 2);
-            let mut to = vec![0u8; size];
-            let rate = receive(stream, || {
-                to.copy_from_slice(input.receive(None).expect("data").data());
-                std::hint::black_box(&to);
-            });
+            let rate = receive_copies(stream, &mut input, size);
             meet(end, 2);
             rate
         });
@@ -103,11 +108,7 @@ pub fn many_topics(effort: &Effort, report: &mut Report) {
             let domain = open(&options);
             let mut input = subscriber(&domain, "t.>", Wait::Spin);
             meet(start, 2);
-            let mut to = vec![0u8; size];
-            let rate = receive(stream, || {
-                to.copy_from_slice(input.receive(None).expect("data").data());
-                std::hint::black_box(&to);
-            });
+            let rate = receive_copies(stream, &mut input, size);
             meet(end, 2);
             rate
         });

@@ -2,8 +2,8 @@
 //!
 //! The core tells it with `tracing`, on its cold paths and with no lock held, so a listener may use the library.
 //! A Rust program listens with a `tracing` subscriber of its choice. This module is for the skins, whose languages
-//! have loggers of their own: it makes records of the core's events, and keeps them until the call that caused
-//! them is over and its thread may run foreign code.
+//! have loggers of their own: it makes records of the core's events, and for those that may not run foreign code
+//! in the middle of a call it keeps them until that is over ([`keep`], [`tell`]).
 
 use crate::error::{Error, ErrorKind, Result};
 use std::cell::RefCell;

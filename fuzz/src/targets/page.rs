@@ -37,9 +37,7 @@ impl Target for Page {
     fn run(&mut self, data: &[u8]) {
         let mut input = Input::new(data);
         let choice = input.byte();
-        let mut content = self.file.content.clone();
-        input.damage(&mut content);
-        self.scene.put(&self.file.path, &content);
+        let content = self.scene.damage(&self.file, &mut input);
         let overflow = [Overflow::DropOldest, Overflow::Block, Overflow::Reject];
         let options = PublisherOptions {
             overflow: overflow[usize::from(choice & 3) % 3],

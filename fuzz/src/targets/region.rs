@@ -24,9 +24,7 @@ impl Target for Regions {
     fn run(&mut self, data: &[u8]) {
         let mut input = Input::new(data);
         let choice = input.byte();
-        let mut content = self.file.content.clone();
-        input.damage(&mut content);
-        self.scene.put(&self.file.path, &content);
+        self.scene.damage(&self.file, &mut input);
         let options = RegionOptions { size: None, create: Create::Open };
         if let Some(region) = fair(self.scene.domain.region("m", &options)) {
             let mut bytes = vec![0; region.len()];

@@ -1,6 +1,7 @@
 //! A private domain and its files, to be damaged and put right again.
 
 use super::fair;
+use super::input::Input;
 use axonic::{Domain, DomainOptions, doctor, snapshot};
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -57,6 +58,14 @@ impl Scene {
         let new = self.directory.path().join("new");
         fs::write(&new, content).unwrap();
         fs::rename(&new, path).unwrap();
+    }
+
+    /// Gives a file what the fuzzer's next bytes make of its content, which it returns.
+    pub fn damage(&self, file: &File, input: &mut Input<'_>) -> Vec<u8> {
+        let mut content = file.content.clone();
+        input.damage(&mut content);
+        self.put(&file.path, &content);
+        content
     }
 
     /// The domain as seen from outside.
