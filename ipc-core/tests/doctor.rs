@@ -3,7 +3,7 @@
 mod common;
 
 use axonic::*;
-use common::{Place, child, options_in};
+use common::{Place, child, expect, options_in};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -229,16 +229,48 @@ fn finished_publishers_near_their_limit() {
     assert!(of_kind(&place, "orphans").is_empty());
 }
 
+/// Behind a subscriber that never reads more finished publishers leave a remnant than it can be told of.
+#[test]
+fn remnants_up_to_their_limit() {
+    const RINGS: usize = 64;
+    const REMNANTS: usize = 1024;
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let finish = || domain.publisher("t", &small(Overflow::DropOldest)).map(|mut p| p.publish(b"x").unwrap());
+    (0..RINGS + REMNANTS - 1).for_each(|_| finish().unwrap());
+    let words = ["64 of at most 64", "1023 of at most 1024", "'t' of", &me(), "lose their messages"];
+    one(&place, "orphans", Severity::Warning, &words);
+    finish().unwrap();
+    expect(finish(), ErrorKind::LimitReached, &["topic 't'", "1024", "axonic stat", "unlink topic t"]);
+    let words =
+        ["64 of at most 64", "1024 of at most 1024", &me(), "LimitReached", "let the subscriber read"];
+    one(&place, "orphans", Severity::Problem, &words);
+    let seen = snapshot(&place.options()).unwrap();
+    let topic = &seen.topics[0];
+    assert_eq!((topic.publishers, topic.orphans, topic.remnants), (0, RINGS, REMNANTS));
+    // What it says helps: the first thing, and the other.
+    while subscriber.try_receive().unwrap().is_some() {}
+    assert_eq!(subscriber.missed(), REMNANTS as u64);
+    assert!(of_kind(&place, "orphans").is_empty());
+    (0..RINGS + 1).for_each(|_| finish().unwrap());
+    one(&place, "orphans", Severity::Warning, &["64 of at most 64", "1 of at most 1024", "unlink topic t"]);
+    domain.unlink(Noun::Topic, "t").unwrap();
+    assert!(of_kind(&place, "orphans").is_empty());
+    finish().unwrap();
+}
+
 #[test]
 fn few_descriptors() {
     const NAME: &str = "few_descriptors";
-    if child::role().is_some() {
+    if let Some(role) = child::role() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         let set = |soft| setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
         set(100);
         let _domain = Domain::open_with(options_in(&child::directory())).unwrap();
-        let _held: Vec<_> = (0..76).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let count = if role == "few" { 76 } else { 0 };
+        let _held: Vec<_> = (0..count).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
         child::ready_until_told();
     }
     let place = Place::new();
@@ -247,6 +279,10 @@ fn few_descriptors() {
     one(&place, "descriptors", Severity::Warning, &["of 100 descriptors", "ulimit -n", "LimitNOFILE"]);
     peer.kill();
     assert!(of_kind(&place, "descriptors").is_empty());
+    // A low limit is worth a note while there are enough.
+    let peer = child::Running::start(NAME, "low", place.path());
+    one(&place, "descriptors", Severity::Note, &["of 100 descriptors", "ulimit -n", "LimitNOFILE"]);
+    peer.kill();
 }
 
 /// Writes another layout version into the header of a file.
