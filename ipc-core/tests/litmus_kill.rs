@@ -78,10 +78,10 @@ fn publisher_killed(overflow: &str, size: usize, time: Duration) {
         let first = publisher.counted().unwrap();
         let ring = Ring::only(&domain);
         let (received, arrivals) = mpsc::channel();
-        let delay = random.below(4000);
+        let (delay, mut pausing) = (random.below(4000), Random(random.next()));
         let elsewhere = domain.clone();
         let killing = std::thread::spawn(move || {
-            Random::new().pause(delay);
+            pausing.pause(delay);
             publisher.kill();
             let killed = Instant::now();
             let committed = publisher.last_count().max(first).max(ring.records());
@@ -193,10 +193,10 @@ fn subscriber_killed(doing: &str, size: usize, before: bool, time: Duration) {
         }
         let mut dying = victim.take().unwrap();
         publisher.wait_for_subscribers(2, PATIENCE).unwrap();
-        let delay = random.below(6000);
+        let (delay, mut pausing) = (random.below(6000), Random(random.next()));
         let (told, killed) = mpsc::channel();
         let killing = std::thread::spawn(move || {
-            Random::new().pause(delay);
+            pausing.pause(delay);
             dying.kill();
             told.send(Instant::now()).unwrap();
         });
@@ -325,9 +325,9 @@ fn producer_killed(time: Duration) {
     let count = rounds(time, |round| {
         let mut producer = start("produce", place.directory.path(), "");
         let first = producer.counted().unwrap();
-        let delay = random.below(3000);
+        let (delay, mut pausing) = (random.below(3000), Random(random.next()));
         let killing = std::thread::spawn(move || {
-            Random::new().pause(delay);
+            pausing.pause(delay);
             producer.kill();
             (Instant::now(), producer.last_count().max(first))
         });
