@@ -5,6 +5,7 @@ mod litmus;
 
 use axonic::*;
 use common::Place;
+use common::flat::stays_flat;
 use litmus::{PATIENCE, Parent, Process, Random, SOON, long, number_of, payload, rounds, start};
 use nix::libc;
 use std::collections::{HashMap, VecDeque};
@@ -506,15 +507,14 @@ fn a_process_killed_while_it_opens_or_closes_harms_nobody() {
 #[ignore = "long: part of `make chaos`"]
 fn kills_for_long() {
     for (overflow, size) in [("block", 100), ("block", 5000), ("drop_oldest", 100), ("drop_oldest", 5000)] {
-        publisher_killed(overflow, size, long(32));
+        stays_flat(long(32), |time| publisher_killed(overflow, size, time));
     }
     for (doing, size, before) in
         [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)]
     {
-        subscriber_killed(doing, size, before, long(32));
+        stays_flat(long(32), |time| subscriber_killed(doing, size, before, time));
     }
-    restarts(long(32));
-    producer_killed(long(32));
-    consumer_killed(long(32));
-    killed_on_the_way(long(32));
+    for work in [restarts, producer_killed, consumer_killed, killed_on_the_way] {
+        stays_flat(long(32), work);
+    }
 }

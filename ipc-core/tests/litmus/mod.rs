@@ -2,6 +2,8 @@
 //! running tests. They talk through pipes, so that nobody has to guess when the other is ready.
 #![allow(dead_code)]
 
+pub mod survivor;
+
 use axonic::Domain;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
