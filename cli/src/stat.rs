@@ -1,6 +1,9 @@
 //! `axonic stat`: every counter of a domain, and what deserves a look.
 
+use std::collections::BTreeMap;
 use std::io::Write;
+
+use axonic::PublisherInfo;
 
 use crate::human::{bytes, plural, since};
 use crate::openmetrics;
@@ -267,19 +270,29 @@ fn blocked_for(since_unix_ms: u64) -> String {
 /// What deserves a look, in sentences.
 fn notes(view: &View) -> Vec<String> {
     let mut notes = Vec::new();
-    for p in &view.snapshot.publishers {
-        let (topic, who) = (&p.topic, view.who(&p.participant));
-        if p.remnant {
-            notes.push(format!("{topic}: {who} ended and its messages were dropped; those who were owed them are still to be told"));
-        } else if p.orphan {
-            notes
-                .push(format!("{topic}: {who} ended, its messages stay for those who have yet to read them"));
-        } else if p.waiting {
-            notes.push(format!(
-                "{topic}: {who} waits for a subscriber to make room{}",
-                blocked_for(p.blocked_since_unix_ms)
-            ));
-        }
+    // Behind a subscriber that never reads there may be a thousand.
+    let mut ended: BTreeMap<(&str, bool), Vec<&PublisherInfo>> = BTreeMap::new();
+    for p in view.snapshot.publishers.iter().filter(|p| p.orphan) {
+        ended.entry((&p.topic, p.remnant)).or_default().push(p);
+    }
+    for ((topic, remnant), publishers) in ended {
+        let (who, whose) = match &publishers[..] {
+            [one] => (view.who(&one.participant), "its"),
+            all => (format!("{} publishers", all.len()), "their"),
+        };
+        notes.push(if remnant {
+            format!("{topic}: {who} ended and {whose} messages were dropped; those who were owed them are still to be told")
+        } else {
+            format!("{topic}: {who} ended, {whose} messages stay for those who have yet to read them")
+        });
+    }
+    for p in view.snapshot.publishers.iter().filter(|p| p.waiting && !p.orphan) {
+        notes.push(format!(
+            "{}: {} waits for a subscriber to make room{}",
+            p.topic,
+            view.who(&p.participant),
+            blocked_for(p.blocked_since_unix_ms)
+        ));
     }
     for s in view.snapshot.subscribers.iter().filter(|s| s.alive && s.missed > 0) {
         let missed = s.missed;

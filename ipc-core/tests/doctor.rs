@@ -229,16 +229,37 @@ fn finished_publishers_near_their_limit() {
     assert!(of_kind(&place, "orphans").is_empty());
 }
 
+/// More of them behind a subscriber that never reads leave remnants (`lifetime` goes to the limit of those too).
+#[test]
+fn remnants_and_what_helps() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let finish = || domain.publisher("t", &small(Overflow::DropOldest)).unwrap().publish(b"x").unwrap();
+    (0..66).for_each(|_| finish());
+    let words = ["64 of at most 64", "2 of at most 1024", "'t' of", &me(), "lose their messages"];
+    let found = one(&place, "orphans", Severity::Warning, &words);
+    assert!(found.remedy.contains("let the subscriber read") && found.remedy.contains("unlink topic t"));
+    while subscriber.try_receive().unwrap().is_some() {}
+    assert_eq!(subscriber.missed(), 2);
+    assert!(of_kind(&place, "orphans").is_empty());
+    (0..65).for_each(|_| finish());
+    one(&place, "orphans", Severity::Warning, &["64 of at most 64", "1 of at most 1024"]);
+    domain.unlink(Noun::Topic, "t").unwrap();
+    assert!(of_kind(&place, "orphans").is_empty());
+}
+
 #[test]
 fn few_descriptors() {
     const NAME: &str = "few_descriptors";
-    if child::role().is_some() {
+    if let Some(role) = child::role() {
         use nix::sys::resource::{Resource, getrlimit, setrlimit};
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
         let set = |soft| setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
         set(100);
         let _domain = Domain::open_with(options_in(&child::directory())).unwrap();
-        let _held: Vec<_> = (0..76).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let count = if role == "few" { 76 } else { 0 };
+        let _held: Vec<_> = (0..count).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
         child::ready_until_told();
     }
     let place = Place::new();
@@ -247,6 +268,10 @@ fn few_descriptors() {
     one(&place, "descriptors", Severity::Warning, &["of 100 descriptors", "ulimit -n", "LimitNOFILE"]);
     peer.kill();
     assert!(of_kind(&place, "descriptors").is_empty());
+    // A low limit is worth a note while there are enough.
+    let peer = child::Running::start(NAME, "low", place.path());
+    one(&place, "descriptors", Severity::Note, &["of 100 descriptors", "ulimit -n", "LimitNOFILE"]);
+    peer.kill();
 }
 
 /// Writes another layout version into the header of a file.

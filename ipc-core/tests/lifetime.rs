@@ -258,7 +258,8 @@ fn what_was_dropped_behind_a_sleeping_subscriber_is_counted() {
     assert_eq!(left(&place), Vec::<String>::new());
 }
 
-/// There is an end to how many dropped rings are remembered, and it is told before anything is lost.
+/// There is an end to how many dropped rings are remembered, and it is told before anything is lost: by the error, and
+/// by the doctor to who only looks.
 #[test]
 fn there_is_an_end_to_what_a_sleeper_can_be_told() {
     const MOST: usize = 64 + 1024;
@@ -267,8 +268,23 @@ fn there_is_an_end_to_what_a_sleeper_can_be_told() {
     let mut sleeping = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
     let dropping = PublisherOptions { overflow: Overflow::DropOldest, ..block() };
     let once = || domain.publisher("t", &dropping).map(|mut p| p.publish(b"x").unwrap());
-    (0..MOST).for_each(|_| once().unwrap());
-    expect(once(), ErrorKind::LimitReached, &["topic 't'", "1024 finished publishers", "never looks"]);
+    let told = || doctor(&place.options(), false).unwrap().into_iter().find(|f| f.kind == "orphans").unwrap();
+    (1..MOST).for_each(|_| once().unwrap());
+    assert_eq!(told().severity, Severity::Warning);
+    once().unwrap();
+    let words =
+        ["topic 't'", "1024 finished publishers", "never looks", "axonic stat", "axonic unlink topic t"];
+    expect(once(), ErrorKind::LimitReached, &words);
+    let found = told();
+    assert_eq!(found.severity, Severity::Problem);
+    let all = format!("{} {} {}", found.what, found.why, found.remedy);
+    let who = format!("(pid {})", std::process::id());
+    for words in ["64 of at most 64", "1024 of at most 1024", &who, "LimitReached", "let the subscriber read"]
+    {
+        assert!(all.contains(words), "'{words}' is not in: {all}");
+    }
+    let topic = &snapshot(&place.options()).unwrap().topics[0];
+    assert_eq!((topic.publishers, topic.orphans, topic.remnants), (0, 64, 1024));
     let mut read = 0;
     while sleeping.try_receive().unwrap().is_some() {
         read += 1;

@@ -6,6 +6,7 @@ mod litmus;
 
 use axonic::*;
 use common::Place;
+use common::flat::stays_flat;
 use litmus::{PATIENCE, Parent, Random, long, number_of, payload, pin_to_core, start};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
@@ -285,7 +286,7 @@ fn who_joins_at_the_oldest_finds_payloads() {
 #[ignore = "long: part of `make chaos`"]
 fn attaching_for_long() {
     for overflow in ["block", "drop_oldest"] {
-        appearing(overflow, long(24));
-        joining(overflow, long(24));
+        stays_flat(long(24), |time| appearing(overflow, time));
+        stays_flat(long(24), |time| joining(overflow, time));
     }
 }

@@ -5,6 +5,7 @@ mod litmus;
 
 use axonic::*;
 use common::Place;
+use common::flat::stays_flat;
 use litmus::{PATIENCE, Parent, Process, Random, long, number_of, payload, start};
 use std::time::{Duration, Instant};
 
@@ -122,7 +123,7 @@ fn the_ends_of_a_ring_come_and_go_without_an_error() {
 #[test]
 #[ignore = "long: part of `make chaos`"]
 fn coming_and_going_for_long() {
-    last_ones_out(long(24), false);
-    last_ones_out(long(24), true);
-    ends_of_one_ring(long(24));
+    stays_flat(long(24), |time| last_ones_out(time, false));
+    stays_flat(long(24), |time| last_ones_out(time, true));
+    stays_flat(long(24), ends_of_one_ring);
 }

@@ -5,6 +5,7 @@ mod litmus;
 
 use axonic::*;
 use common::Place;
+use common::flat::stays_flat;
 use litmus::{PATIENCE, Parent, Process, Random, SOON, long, number_of, payload, rounds, start};
 use nix::libc;
 use std::collections::{HashMap, VecDeque};
@@ -78,10 +79,10 @@ fn publisher_killed(overflow: &str, size: usize, time: Duration) {
         let first = publisher.counted().unwrap();
         let ring = Ring::only(&domain);
         let (received, arrivals) = mpsc::channel();
-        let delay = random.below(4000);
+        let (delay, mut pausing) = (random.below(4000), Random(random.next()));
         let elsewhere = domain.clone();
         let killing = std::thread::spawn(move || {
-            Random::new().pause(delay);
+            pausing.pause(delay);
             publisher.kill();
             let killed = Instant::now();
             let committed = publisher.last_count().max(first).max(ring.records());
@@ -193,10 +194,10 @@ fn subscriber_killed(doing: &str, size: usize, before: bool, time: Duration) {
         }
         let mut dying = victim.take().unwrap();
         publisher.wait_for_subscribers(2, PATIENCE).unwrap();
-        let delay = random.below(6000);
+        let (delay, mut pausing) = (random.below(6000), Random(random.next()));
         let (told, killed) = mpsc::channel();
         let killing = std::thread::spawn(move || {
-            Random::new().pause(delay);
+            pausing.pause(delay);
             dying.kill();
             told.send(Instant::now()).unwrap();
         });
@@ -325,9 +326,9 @@ fn producer_killed(time: Duration) {
     let count = rounds(time, |round| {
         let mut producer = start("produce", place.directory.path(), "");
         let first = producer.counted().unwrap();
-        let delay = random.below(3000);
+        let (delay, mut pausing) = (random.below(3000), Random(random.next()));
         let killing = std::thread::spawn(move || {
-            Random::new().pause(delay);
+            pausing.pause(delay);
             producer.kill();
             (Instant::now(), producer.last_count().max(first))
         });
@@ -506,15 +507,14 @@ fn a_process_killed_while_it_opens_or_closes_harms_nobody() {
 #[ignore = "long: part of `make chaos`"]
 fn kills_for_long() {
     for (overflow, size) in [("block", 100), ("block", 5000), ("drop_oldest", 100), ("drop_oldest", 5000)] {
-        publisher_killed(overflow, size, long(32));
+        stays_flat(long(32), |time| publisher_killed(overflow, size, time));
     }
     for (doing, size, before) in
         [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)]
     {
-        subscriber_killed(doing, size, before, long(32));
+        stays_flat(long(32), |time| subscriber_killed(doing, size, before, time));
     }
-    restarts(long(32));
-    producer_killed(long(32));
-    consumer_killed(long(32));
-    killed_on_the_way(long(32));
+    for work in [restarts, producer_killed, consumer_killed, killed_on_the_way] {
+        stays_flat(long(32), work);
+    }
 }

@@ -5,6 +5,7 @@ mod litmus;
 
 use axonic::*;
 use common::Place;
+use litmus::survivor::{asleep, block, clone_that_waits};
 use litmus::{PATIENCE, Parent, Process, SOON, Stray, number_of, payload, start, start_with};
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
@@ -15,19 +16,6 @@ use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 roles!(listen, talk, clone_and_wait, inside, deaf, neighbours, hold);
-
-fn block() -> PublisherOptions {
-    PublisherOptions {
-        overflow: Overflow::Block,
-        wait: Wait::Block,
-        capacity: 64 << 10,
-        ..Default::default()
-    }
-}
-
-fn asleep() -> SubscriberOptions {
-    SubscriberOptions { wait: Wait::Block, ..Default::default() }
-}
 
 /// What `axonic ls` would say of a participant by its pid.
 fn seen(place: &Place, pid: Pid) -> ParticipantInfo {
@@ -128,15 +116,7 @@ fn clone_and_wait(parent: &mut Parent) {
     let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
     producer.try_push(&payload(0, 100)).unwrap();
     publisher.publish(&payload(0, 100)).unwrap();
-    // SAFETY: as fork, without libc's knowledge: the child makes system calls only.
-    let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) };
-    if child == 0 {
-        loop {
-            // SAFETY: sleeps.
-            unsafe { libc::pause() };
-        }
-    }
-    parent.say(child);
+    parent.say(clone_that_waits());
     parent.wait_for_end();
 }
 

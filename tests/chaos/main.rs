@@ -1,9 +1,13 @@
 //! `kill -9` at random moments, in every language: who lives on has everything that was committed, whole and in
 //! order, and waits for nobody. The seed is printed; `AXONIC_CHAOS_SEED` plays the same delays again.
 
+#[path = "../../ipc-core/tests/common/mod.rs"]
+mod common;
+mod containers;
 #[path = "../conformance/peers.rs"]
 #[allow(dead_code)]
 mod peers;
+mod soak;
 #[path = "../conformance/table.rs"]
 #[allow(dead_code)]
 mod table;
@@ -87,8 +91,7 @@ fn options(directory: &Path) -> DomainOptions {
 }
 
 /// A publisher in some language is killed: its messages up to one are there, whole and in order, and no more come.
-fn publisher_dies(peer: &Peer, mode: &str, random: &mut Random) -> usize {
-    let place = Place::new();
+fn publisher_dies(place: &Place, peer: &Peer, mode: &str, random: &mut Random) -> usize {
     let mut subscriber = place.domain.subscriber("t", &SubscriberOptions::default()).unwrap();
     let victim = place.start(peer, ["send", mode]);
     let mut k = 0;
@@ -114,14 +117,11 @@ fn publisher_dies(peer: &Peer, mode: &str, random: &mut Random) -> usize {
     successor.publish(b"on").unwrap();
     assert_eq!(subscriber.receive(Some(SOON)).unwrap().data(), b"on");
     assert!(killed.elapsed() < SOON);
-    drop((subscriber, successor));
-    place.end();
     k
 }
 
 /// A subscriber in some language is killed while a `block` publisher sends to it and to another, which misses nothing.
-fn subscriber_dies(peer: &Peer, mode: &str, random: &mut Random) -> usize {
-    let place = Place::new();
+fn subscriber_dies(place: &Place, peer: &Peer, mode: &str, random: &mut Random) -> usize {
     let block = PublisherOptions { overflow: Overflow::Block, ..Default::default() };
     let mut publisher = place.domain.publisher("t", &block).unwrap();
     let mut witness = place.domain.subscriber("t", &SubscriberOptions::default()).unwrap();
@@ -146,9 +146,18 @@ fn subscriber_dies(peer: &Peer, mode: &str, random: &mut Random) -> usize {
     drop(victim);
     (0..500).for_each(|_| exchange(&mut publisher));
     assert_eq!(publisher.subscribers(), 1);
-    drop((publisher, witness));
-    place.end();
     k
+}
+
+/// One of many deaths, in each language and of each kind in turn; how many messages there were.
+fn one_dies(place: &Place, peers: &[Peer], count: usize, random: &mut Random) -> usize {
+    let peer = &peers[count / 2 % peers.len()];
+    match (count % 2, random.below(2)) {
+        (0, 0) => publisher_dies(place, peer, "copy", random),
+        (0, _) => publisher_dies(place, peer, "loan", random),
+        (_, 0) => subscriber_dies(place, peer, "copy", random),
+        _ => subscriber_dies(place, peer, "borrow", random),
+    }
 }
 
 fn kills(time: Duration) {
@@ -156,13 +165,9 @@ fn kills(time: Duration) {
     let peers = Peer::all();
     let (started, mut count, mut messages) = (Instant::now(), 0, 0);
     while count < 2 * peers.len() || started.elapsed() < time {
-        let peer = &peers[count / 2 % peers.len()];
-        messages += match (count % 2, random.below(2)) {
-            (0, 0) => publisher_dies(peer, "copy", &mut random),
-            (0, _) => publisher_dies(peer, "loan", &mut random),
-            (_, 0) => subscriber_dies(peer, "copy", &mut random),
-            _ => subscriber_dies(peer, "borrow", &mut random),
-        };
+        let place = Place::new();
+        messages += one_dies(&place, &peers, count, &mut random);
+        place.end();
         count += 1;
     }
     println!("{count} kills in {} languages, {messages} messages", peers.len());
@@ -176,6 +181,13 @@ fn some_are_killed() {
 #[test]
 #[ignore = "make chaos"]
 fn many_are_killed() {
+    kills(long(90, 8));
+}
+
+/// So many seconds, or this part of the hours.
+fn long(seconds: u64, part: u32) -> Duration {
     let hours = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse::<f64>().ok());
-    kills(hours.map_or(Duration::from_secs(90), |hours| Duration::from_secs_f64(hours * 3600.0 / 4.0)));
+    hours.map_or(Duration::from_secs(seconds), |hours| {
+        Duration::from_secs_f64(hours * 3600.0 / f64::from(part))
+    })
 }

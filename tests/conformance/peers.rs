@@ -39,14 +39,22 @@ impl Peer {
 
     /// Starts it with a runtime directory of its own.
     pub fn start(&self, runtime: &Path, arguments: &[&str]) -> Running {
+        self.start_with(runtime, arguments, |_| {})
+    }
+
+    /// The same, with a last word on how it is started.
+    pub fn start_with(
+        &self,
+        runtime: &Path,
+        arguments: &[&str],
+        adapt: impl FnOnce(&mut Command),
+    ) -> Running {
         let mut command = Command::new(&self.command[0]);
         command.args(&self.command[1..]).args(arguments).env("AXONIC_RUNTIME_DIR", runtime);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|e| panic!("{}: {e}", self.language));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        adapt(&mut command);
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.language));
         let output = BufReader::new(child.stdout.take().expect("its output is piped"));
         Running { child, output }
     }
@@ -81,7 +89,7 @@ fn compile(language: &str, compiler: &str, standard: &str, source: &Path) -> Pat
 
 /// A peer at work; it is killed if it is dropped before it ended.
 pub struct Running {
-    child: Child,
+    pub child: Child,
     output: BufReader<ChildStdout>,
 }
 

@@ -1,6 +1,6 @@
-//! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random points (the
-//! ignored tests of the core's `litmus_*` and of `tests/chaos`), death and stop at every step of every operation
-//! (`crash`), and hostile memory ([`hostile`]).
+//! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random points, pass
+//! pids and slots of the dead on to others, and put peers into containers (the ignored tests of the core's `litmus_*`
+//! and of `tests/chaos`), death and stop at every step of every operation (`crash`), and hostile memory ([`hostile`]).
 
 mod hostile;
 

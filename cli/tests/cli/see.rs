@@ -141,6 +141,26 @@ fn stat_names_the_publisher_that_ended_before_all_was_read() {
     assert_eq!(subscriber.receive(Some(Duration::from_secs(5))).unwrap().data(), b"left behind");
 }
 
+/// However many they are, they are told of in two lines, and the doctor says what helps.
+#[test]
+fn stat_and_doctor_count_the_publishers_that_ended_behind_a_sleeper() {
+    let place = Place::new();
+    let domain = place.open("default");
+    let _sleeper = domain.subscriber("news", &SubscriberOptions::default()).unwrap();
+    let small = PublisherOptions { capacity: 64 << 10, ..PublisherOptions::default() };
+    (0..100).for_each(|_| domain.publisher("news", &small).unwrap().publish(b"x").unwrap());
+    let stat = place.ok(["stat"]);
+    let notes: Vec<&str> = stat.lines().filter(|line| line.starts_with("! news")).collect();
+    assert_eq!(notes.len(), 2, "{stat}");
+    assert!(notes[0].contains("64 publishers ended, their messages stay"), "{}", notes[0]);
+    assert!(notes[1].contains("36 publishers ended and their messages were dropped"), "{}", notes[1]);
+    let doctor = place.run(["doctor"]);
+    assert_eq!(doctor.code, 1);
+    for words in ["64 of at most 64", "36 of at most 1024", "let the subscriber read", "unlink topic news"] {
+        assert!(doctor.out.contains(words), "'{words}' is not in {}", doctor.out);
+    }
+}
+
 #[test]
 fn top_once_measures_rates() {
     let place = Place::new();

@@ -2,6 +2,8 @@
 #![allow(dead_code)]
 
 pub mod child;
+pub mod container;
+pub mod flat;
 pub mod random;
 
 use axonic::{Domain, DomainOptions};

@@ -2,17 +2,21 @@
 //! running tests. They talk through pipes, so that nobody has to guess when the other is ready.
 #![allow(dead_code)]
 
+pub mod survivor;
+
 use axonic::Domain;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const ROLE: &str = "AXONIC_LITMUS_ROLE";
 const ARGUMENTS: &str = "AXONIC_LITMUS_ARGUMENTS";
@@ -116,6 +120,7 @@ pub fn start_with(role: &str, place: &Path, arguments: &str, adapt: impl FnOnce(
         .env(ARGUMENTS, arguments)
         .env("AXONIC_RUNTIME_DIR", place)
         .env("AXONIC_DOMAIN", "test")
+        .env(SEED, draw(false).to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     // SAFETY: both calls are async-signal-safe.
@@ -254,7 +259,7 @@ pub fn rounds(time: Duration, mut round: impl FnMut(u64)) -> u64 {
     count
 }
 
-/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or 20 seconds.
+/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or a minute.
 pub fn long(share: u32) -> Duration {
     let hours: f64 = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse().ok()).unwrap_or(0.0);
     if hours > 0.0 {
@@ -264,14 +269,31 @@ pub fn long(share: u32) -> Duration {
     }
 }
 
-/// Random numbers that differ from run to run: the schedules they meet would anyway.
-pub struct Random(u64);
+/// Random numbers. A test prints the seed of its own and its roles'; `AXONIC_CHAOS_SEED` draws the same again, though
+/// the scheduler makes of it what it likes.
+pub struct Random(pub u64);
+
+const SEED: &str = "AXONIC_CHAOS_SEED";
+
+/// The next number drawn from the seed of this process, in the order of this thread, that is of this test.
+fn draw(tell: bool) -> u64 {
+    static GIVEN: OnceLock<u64> = OnceLock::new();
+    thread_local!(static DRAWN: Cell<u64> = const { Cell::new(0) });
+    let seed = *GIVEN.get_or_init(|| {
+        let given = std::env::var(SEED).ok().map(|seed| seed.parse().expect("a seed"));
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        given.unwrap_or_else(now)
+    });
+    if tell && std::env::var_os(ROLE).is_none() {
+        println!("{SEED}={seed}");
+    }
+    let drawn = DRAWN.replace(DRAWN.get() + 1);
+    (seed ^ drawn.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1
+}
 
 impl Random {
     pub fn new() -> Random {
-        let seed =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
-        Random(seed ^ u64::from(std::process::id()) << 32)
+        Random(draw(true))
     }
 
     pub fn next(&mut self) -> u64 {

@@ -55,8 +55,7 @@ def total(view: memoryview) -> int:
 
 
 def messages(sizes: str, count: str) -> Iterator[tuple[int, int]]:
-    lengths = [int(size) for size in sizes.split(",") for _ in range(int(count))]
-    return iter(enumerate(lengths))
+    return enumerate(int(size) for size in sizes.split(",") for _ in range(int(count)))
 
 
 def send(domain: str, topic: str, mode: str, sizes: str, count: str) -> int:

@@ -116,5 +116,23 @@ fn counted(ws: &Workspace, outcome: &Outcome) -> Tally {
     });
     let failures =
         sections(&outcome.output, |line| line == "failures:", |line| line.starts_with("test result:"));
-    judge(ws, outcome, sum, &failures)
+    let mut tally = judge(ws, outcome, sum, &failures);
+    for what in skipped(&outcome.output) {
+        tally.skip(what);
+    }
+    tally
+}
+
+/// What tests that passed say they could not try on this machine (`SKIPPED what: why`, past the harness's capture).
+fn skipped(output: &str) -> impl Iterator<Item = &str> {
+    output.lines().filter_map(|line| Some(line.split_once("SKIPPED ")?.1))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_could_not_be_tried_is_told() {
+        let output = "running 2 tests\ntest a ... SKIPPED namespaces: not allowed\nok\ntest b ... ok\n";
+        assert_eq!(super::skipped(output).collect::<Vec<_>>(), ["namespaces: not allowed"]);
+    }
 }

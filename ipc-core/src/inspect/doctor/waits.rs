@@ -207,8 +207,10 @@ fn orphans(seen: &Snapshot, findings: &mut Vec<Finding>) {
             .map(|s| format!("'{}' of {}", s.pattern, name_of(seen, &s.participant)))
             .collect();
         let silent = if silent.is_empty() { "nobody".into() } else { silent.join(", ") };
+        // Unless the subscriber comes round, nobody can open a publisher any more.
+        let full = t.orphans >= MAX_ORPHANS && t.remnants >= MAX_REMNANTS;
         findings.push(finding(
-            Severity::Warning,
+            if full { Severity::Problem } else { Severity::Warning },
             "orphans",
             format!(
                 "topic '{}': {} of at most {MAX_ORPHANS} finished publishers wait for a reader, and {} of at most {MAX_REMNANTS} remnants; subscribed: {silent}",
