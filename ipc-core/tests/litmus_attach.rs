@@ -285,7 +285,7 @@ fn who_joins_at_the_oldest_finds_payloads() {
 #[ignore = "long: part of `make chaos`"]
 fn attaching_for_long() {
     for overflow in ["block", "drop_oldest"] {
-        appearing(overflow, long(24));
-        joining(overflow, long(24));
+        appearing(overflow, long(32));
+        joining(overflow, long(32));
     }
 }

@@ -1,15 +1,19 @@
 //! `kill -9` at random moments, in every language: who lives on has everything that was committed, whole and in
-//! order, and waits for nobody. The seed is printed; `AXONIC_CHAOS_SEED` plays the same delays again.
+//! order, and waits for nobody. Each kill has a seed, printed when it fails; `AXONIC_CHAOS_SEED` plays that kill again.
 
 #[path = "../conformance/peers.rs"]
 #[allow(dead_code)]
 mod peers;
+#[path = "../../ipc-core/tests/common/random.rs"]
+#[allow(dead_code)]
+mod random;
 #[path = "../conformance/table.rs"]
 #[allow(dead_code)]
 mod table;
 
 use axonic::*;
 use peers::{Peer, Running};
+use random::Random;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,23 +24,14 @@ const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
 const SIZES: &str = "64,2000,5000";
 const EACH: usize = 20_000;
 
-/// xorshift, so that a seed tells all.
-struct Random(u64);
+/// Says which kill it was that failed.
+struct Telltale(u64);
 
-impl Random {
-    fn new() -> Random {
-        let given = std::env::var("AXONIC_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let seed = given.unwrap_or(now.as_nanos() as u64 | 1);
-        println!("AXONIC_CHAOS_SEED={seed}");
-        Random(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
+impl Drop for Telltale {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("AXONIC_CHAOS_SEED={} plays this kill again", self.0);
+        }
     }
 }
 
@@ -151,18 +146,29 @@ fn subscriber_dies(peer: &Peer, mode: &str, random: &mut Random) -> usize {
     k
 }
 
+/// The seed tells who is killed, at what and when; as many seeds in a row as there are peers and roles have them all.
+fn kill(peers: &[Peer], seed: u64) -> usize {
+    let _telltale = Telltale(seed);
+    let random = &mut Random(seed);
+    let peer = &peers[(seed / 2) as usize % peers.len()];
+    match (seed % 2, random.below(2)) {
+        (0, 0) => publisher_dies(peer, "copy", random),
+        (0, _) => publisher_dies(peer, "loan", random),
+        (_, 0) => subscriber_dies(peer, "copy", random),
+        _ => subscriber_dies(peer, "borrow", random),
+    }
+}
+
 fn kills(time: Duration) {
-    let mut random = Random::new();
     let peers = Peer::all();
+    if let Ok(seed) = std::env::var("AXONIC_CHAOS_SEED") {
+        kill(&peers, seed.parse().expect("a number"));
+        return;
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let (started, mut count, mut messages) = (Instant::now(), 0, 0);
-    while count < 2 * peers.len() || started.elapsed() < time {
-        let peer = &peers[count / 2 % peers.len()];
-        messages += match (count % 2, random.below(2)) {
-            (0, 0) => publisher_dies(peer, "copy", &mut random),
-            (0, _) => publisher_dies(peer, "loan", &mut random),
-            (_, 0) => subscriber_dies(peer, "copy", &mut random),
-            _ => subscriber_dies(peer, "borrow", &mut random),
-        };
+    while count < 2 * peers.len() as u64 || started.elapsed() < time {
+        messages += kill(&peers, now.as_nanos() as u64 + count);
         count += 1;
     }
     println!("{count} kills in {} languages, {messages} messages", peers.len());

@@ -12,10 +12,13 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const ROLE: &str = "AXONIC_LITMUS_ROLE";
 const ARGUMENTS: &str = "AXONIC_LITMUS_ARGUMENTS";
+const SEED: &str = "AXONIC_CHAOS_SEED";
 
 /// How long anything may take that must not hang.
 pub const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
@@ -114,6 +117,7 @@ pub fn start_with(role: &str, place: &Path, arguments: &str, adapt: impl FnOnce(
     command
         .env(ROLE, role)
         .env(ARGUMENTS, arguments)
+        .env(SEED, Random::new().next().to_string())
         .env("AXONIC_RUNTIME_DIR", place)
         .env("AXONIC_DOMAIN", "test")
         .stdin(Stdio::piped())
@@ -254,7 +258,8 @@ pub fn rounds(time: Duration, mut round: impl FnMut(u64)) -> u64 {
     count
 }
 
-/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or 20 seconds.
+/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or a minute. All that there
+/// are, those of `tests/chaos` included, share one whole.
 pub fn long(share: u32) -> Duration {
     let hours: f64 = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse().ok()).unwrap_or(0.0);
     if hours > 0.0 {
@@ -264,14 +269,31 @@ pub fn long(share: u32) -> Duration {
     }
 }
 
-/// Random numbers that differ from run to run: the schedules they meet would anyway.
+/// What this process draws from: the time, which is printed, unless `AXONIC_CHAOS_SEED` names it. The same test run
+/// alone then makes the same choices and pauses again; the schedules they meet are the machine's.
+fn seed() -> u64 {
+    static CHOSEN: OnceLock<u64> = OnceLock::new();
+    *CHOSEN.get_or_init(|| {
+        if let Ok(given) = std::env::var(SEED) {
+            return given.parse().expect("a number");
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let seed = now.as_nanos() as u64;
+        // Not `println!`: that would be kept with one test, and any may fail.
+        writeln!(std::io::stderr(), "{SEED}={seed}").expect("standard error");
+        seed
+    })
+}
+
+/// Random numbers, others at each call of `new`.
 pub struct Random(u64);
 
 impl Random {
     pub fn new() -> Random {
-        let seed =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
-        Random(seed ^ u64::from(std::process::id()) << 32)
+        static CALLS: AtomicU64 = AtomicU64::new(1);
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        // An odd factor: no two calls begin alike.
+        Random(seed().wrapping_add(call.wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1)
     }
 
     pub fn next(&mut self) -> u64 {
