@@ -81,11 +81,15 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* The least that so many of a thousand do not exceed; as in src/samples.rs. */
+static double percentile(const double *sorted, size_t count, size_t of_thousand) {
+    return sorted[(count * of_thousand + 999) / 1000 - 1];
+}
+
 void tell(size_t size, const char *metric, const char *unit, double *values, size_t count) {
     qsort(values, count, sizeof *values, ascending);
-    double last = (double)(count - 1);
     printf("{\"size\": %zu, \"metric\": \"%s\", \"unit\": \"%s\", \"p50\": %.3f, \"p99\": %.3f, \"p999\": %.3f}\n", size,
-           metric, unit, values[(size_t)(last * 0.5)], values[(size_t)(last * 0.99)], values[(size_t)(last * 0.999)]);
+           metric, unit, percentile(values, count, 500), percentile(values, count, 990), percentile(values, count, 999));
     fflush(stdout);
 }
 

@@ -36,7 +36,7 @@ const now = () => performance.now() * 1e6
 
 export function tell (size, metric, unit, values) {
   const sorted = Float64Array.from(values).sort()
-  const at = (part) => sorted[Math.floor((sorted.length - 1) * part)]
+  const at = (part) => sorted[Math.ceil(sorted.length * part) - 1]
   console.log(JSON.stringify({ size, metric, unit, p50: at(0.5), p99: at(0.99), p999: at(0.999) }))
 }
 

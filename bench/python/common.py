@@ -7,6 +7,7 @@ of them to warm up, rates timed by the receiver in the middle of a longer stream
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import sys
@@ -66,7 +67,7 @@ def folder() -> str:
 def tell(size: int, metric: str, unit: str, values: list[float]) -> None:
     """One result: percentiles of latencies, or one rate."""
     values = sorted(values)
-    p50, p99, p999 = (values[int((len(values) - 1) * part)] for part in (0.5, 0.99, 0.999))
+    p50, p99, p999 = (values[math.ceil(len(values) * part) - 1] for part in (0.5, 0.99, 0.999))
     result = {"size": size, "metric": metric, "unit": unit, "p50": p50, "p99": p99, "p999": p999}
     print(json.dumps(result), flush=True)
 
@@ -125,31 +126,36 @@ def warm(n: int) -> int:
 def exchanges(
     n: int, message: bytes, send: Callable[[bytes], object], take: Callable[[], object]
 ) -> list[float]:
-    """Nanoseconds of each of `n` exchanges."""
+    """Nanoseconds of each of `n` exchanges. `take` answers `None` when there is nothing yet."""
     for _ in range(warm(n)):
         send(message)
-        take()
+        while take() is None:
+            pass
     nanos: list[float] = []
     for _ in range(n):
         started = clock()
         send(message)
-        take()
+        while take() is None:
+            pass
         nanos.append(clock() - started)
     return nanos
 
 
-def answers(n: int, send: Callable[[bytes], object], take: Callable[[], bytes]) -> None:
+def answers(n: int, send: Callable[[bytes], object], take: Callable[[], bytes | None]) -> None:
     """What the other side does for `exchanges`."""
     for _ in range(warm(n) + n):
-        send(take())
+        while (message := take()) is None:
+            pass
+        send(message)
 
 
 def receive(stream: Stream, take: Callable[[], object]) -> float:
-    """Messages per second of a stream that `take` receives one by one."""
+    """Messages per second of a stream that `take` receives one by one; it answers `None` when there is none yet."""
 
     def part(count: int) -> None:
         for _ in range(count):
-            take()
+            while take() is None:
+                pass
 
     return receive_parts(stream, stream.all, part)
 
@@ -168,6 +174,7 @@ def receive_parts(stream: Stream, total: int, take: Callable[[int], None]) -> fl
 
 
 def produce(stream: Stream, message: bytes, send: Callable[[bytes], object]) -> None:
-    """What the other side does for `receive`."""
+    """What the other side does for `receive`. `send` answers `False` when there is no room."""
     for _ in range(stream.all):
-        send(message)
+        while send(message) is False:
+            pass

@@ -49,13 +49,7 @@ class Cloudtoid:
         """A queue keeps what is sent before anybody receives."""
 
     def send(self, sender: Any) -> Any:
-        try_send = sender.try_send
-
-        def send(message: bytes) -> None:
-            while not try_send(message):
-                pass
-
-        return send
+        return sender.try_send
 
     def send_many(self, sender: Any) -> Any:
         def send_many(messages: list[bytes]) -> None:
@@ -66,17 +60,7 @@ class Cloudtoid:
         return send_many
 
     def take(self, receiver: Any, spin: bool) -> Any:
-        if not spin:
-            return receiver.receive
-        try_receive = receiver.try_receive
-
-        def take() -> bytes:
-            while True:
-                message = try_receive()
-                if message is not None:
-                    return message
-
-        return take
+        return receiver.try_receive if spin else receiver.receive
 
 
 class Mmbus:
@@ -126,17 +110,7 @@ class Mmbus:
     send_many = None
 
     def take(self, receiver: Any, spin: bool) -> Any:
-        if not spin:
-            return receiver.recv
-        try_recv = receiver.try_recv
-
-        def take() -> bytes:
-            while True:
-                message = try_recv()
-                if message is not None:
-                    return message
-
-        return take
+        return receiver.try_recv if spin else receiver.recv
 
 
 class Iceoryx2:
@@ -182,14 +156,14 @@ class Iceoryx2:
     send_many = None
 
     def take(self, receiver: Any, spin: bool) -> Any:
-        def take() -> bytes:
-            while True:
-                sample = receiver.receive()
-                if sample is not None:
-                    payload = sample.payload()
-                    data = ctypes.string_at(payload.as_ptr(), payload.number_of_elements)
-                    sample.delete()
-                    return data
+        def take() -> bytes | None:
+            sample = receiver.receive()
+            if sample is None:
+                return None
+            payload = sample.payload()
+            data = ctypes.string_at(payload.as_ptr(), payload.number_of_elements)
+            sample.delete()
+            return data
 
         return take
 

@@ -1,21 +1,25 @@
-//! Subjects that are programs of their own: they are started once per case and round as `program [subject] case
-//! exchanges messages`, fork or start their other half themselves, and print one JSON line per result:
-//! `{"size", "metric", "unit", "p50", "p99", "p999"}`, or `{"skipped": why}`.
+//! Every subject is measured by a program that is started once per case and round as `program [subject] case exchanges
+//! messages`, forks or starts its other half itself, and prints one JSON line per result: `{"size", "metric", "unit",
+//! "p50", "p99", "p999"}`, or `{"skipped": why}`. For some subjects that program is this one (`own`).
 
 use crate::effort::Effort;
 use crate::report::Report;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Deserialize;
 use std::collections::HashSet;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longer than this, something waits for what never comes.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// How a subject's program is found.
 enum Program {
+    /// This one, once more.
+    Own,
     /// Built from `bench/c`.
     C,
     /// A script in `bench/python`, given the subject's name.
@@ -137,13 +141,15 @@ impl Programs {
 
     /// Runs this case of every subject that has it. One that fails is noted in the report and not tried again.
     pub fn run(&mut self, case: &str, effort: &Effort, report: &mut Report) {
-        for subject in SUBJECTS.iter().filter(|subject| subject.cases.contains(&case)) {
-            let key = (subject.name, case.to_owned());
+        let own = crate::own::subjects(case).map(|name| (name, &Program::Own));
+        let others = SUBJECTS.iter().filter(|s| s.cases.contains(&case)).map(|s| (s.name, &s.program));
+        for (name, program) in own.chain(others) {
+            let key = (name, case.to_owned());
             if self.given_up.contains(&key) {
                 continue;
             }
-            if let Err(why) = self.measure(subject, case, effort, report) {
-                report.skip(subject.name, case, &why);
+            if let Err(why) = self.measure(name, program, case, effort, report) {
+                report.skip(name, case, &why);
                 self.given_up.insert(key);
             }
         }
@@ -151,12 +157,14 @@ impl Programs {
 
     fn measure(
         &self,
-        subject: &Subject,
+        subject: &str,
+        program: &Program,
         case: &str,
         effort: &Effort,
         report: &mut Report,
     ) -> Result<(), String> {
-        let (mut command, native) = match subject.program {
+        let (mut command, native) = match *program {
+            Program::Own => (own(subject)?, true),
             Program::C => (Command::new(self.built.join("c/axonic")), true),
             Program::Peer(name) => (Command::new(self.built.join("peers/release").join(name)), true),
             Program::Python(script) => (self.script(&self.python, "python", script, subject), false),
@@ -171,16 +179,23 @@ impl Programs {
                 return Err(why);
             }
             let values = [line.p50, line.p99, line.p999];
-            report.add(case, subject.name, line.size, &line.metric, &line.unit, values);
+            report.add(case, subject, line.size, &line.metric, &line.unit, values);
         }
         Ok(())
     }
 
-    fn script(&self, program: &PathBuf, folder: &str, script: &str, subject: &Subject) -> Command {
+    fn script(&self, program: &PathBuf, folder: &str, script: &str, subject: &str) -> Command {
         let mut command = Command::new(program);
-        command.arg(self.bench.join(folder).join(script)).arg(subject.name);
+        command.arg(self.bench.join(folder).join(script)).arg(subject);
         command
     }
+}
+
+fn own(subject: &str) -> Result<Command, String> {
+    let program = std::env::current_exe().map_err(|e| format!("finding this program: {e}"))?;
+    let mut command = Command::new(program);
+    command.args(["--own", subject]);
+    Ok(command)
 }
 
 /// What the program printed; an error when it failed or had to be stopped, with its last words.
@@ -199,7 +214,9 @@ fn run(mut command: Command) -> Result<String, String> {
         nix::sys::signal::killpg(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::SIGKILL);
     let _ = child.wait();
     let said = std::fs::read_to_string(&err).unwrap_or_default();
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    // A panic of Rust ends with a hint that says nothing of it.
+    let telling = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: run with");
+    let last = said.lines().rev().find(telling).unwrap_or("it said nothing");
     match ended {
         Some(true) => std::fs::read_to_string(&out).map_err(|e| e.to_string()),
         Some(false) => Err(format!("failed: {last}")),
@@ -207,14 +224,14 @@ fn run(mut command: Command) -> Result<String, String> {
     }
 }
 
-/// Whether it succeeded; nothing when its time is over.
+/// Whether it succeeded; nothing when its time is over. Looking again and again would disturb what is measured.
 fn wait(child: &mut Child) -> Option<bool> {
-    let started = Instant::now();
-    while started.elapsed() < LIMIT {
-        if let Ok(Some(status)) = child.try_wait() {
-            return Some(status.success());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    None
+    // SAFETY: opens a descriptor of a child that was not waited for yet, or fails.
+    let fd = unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, child.id(), 0) };
+    assert!(fd >= 0, "pidfd_open: {}", std::io::Error::last_os_error());
+    // SAFETY: nobody else has it.
+    let ended = unsafe { OwnedFd::from_raw_fd(fd as i32) };
+    let limit = PollTimeout::try_from(LIMIT).expect("some seconds");
+    let over = poll(&mut [PollFd::new(ended.as_fd(), PollFlags::POLLIN)], limit) == Ok(0);
+    if over { None } else { child.wait().ok().map(|status| status.success()) }
 }

@@ -7,6 +7,10 @@ use crate::report::Report;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::unix::net::UnixStream;
 
+pub const PIPE: &str = "pipe";
+pub const SOCKET: &str = "unix-socket";
+const SIZES: [usize; 2] = [64, 65536];
+
 /// The two directions of a connection, for one process or the other.
 struct Connection<R, W> {
     read: R,
@@ -44,10 +48,14 @@ fn round_trips<R: Read, W: Write>(n: usize, size: usize, (mut here, mut there): 
     })
 }
 
-pub fn round_trip_blocking(effort: &Effort, report: &mut Report) {
-    let n = effort.sleeping();
-    report.latencies("round_trip_blocking", "pipe", 64, round_trips(n, 64, pipes()));
-    report.latencies("round_trip_blocking", "unix-socket", 64, round_trips(n, 64, sockets()));
+pub fn pipe_round_trip(effort: &Effort, report: &mut Report) {
+    let nanos = round_trips(effort.sleeping(), 64, pipes());
+    report.latencies("round_trip_blocking", PIPE, 64, nanos);
+}
+
+pub fn socket_round_trip(effort: &Effort, report: &mut Report) {
+    let nanos = round_trips(effort.sleeping(), 64, sockets());
+    report.latencies("round_trip_blocking", SOCKET, 64, nanos);
 }
 
 /// One system call to write a message and one to read it.
@@ -65,9 +73,10 @@ fn rate<R: Read, W: Write>(effort: &Effort, size: usize, (mut here, mut there): 
     })
 }
 
-pub fn throughput(effort: &Effort, report: &mut Report) {
-    for size in [64, 65536] {
-        report.rates("throughput", "pipe", size, rate(effort, size, pipes()));
-        report.rates("throughput", "unix-socket", size, rate(effort, size, sockets()));
-    }
+pub fn pipe_throughput(effort: &Effort, report: &mut Report) {
+    SIZES.iter().for_each(|size| report.rates("throughput", PIPE, *size, rate(effort, *size, pipes())));
+}
+
+pub fn socket_throughput(effort: &Effort, report: &mut Report) {
+    SIZES.iter().for_each(|size| report.rates("throughput", SOCKET, *size, rate(effort, *size, sockets())));
 }

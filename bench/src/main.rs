@@ -10,6 +10,7 @@ mod kernel;
 mod markdown;
 mod measure;
 mod opening;
+mod own;
 mod plot;
 mod process;
 mod report;
@@ -43,32 +44,37 @@ struct Arguments {
     /// Where report.json, report.md and the pictures go.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
+    /// Measures one subject here, for the driver: subject, case, exchanges, messages.
+    #[arg(long, hide = true, num_args = 4)]
+    own: Vec<String>,
 }
 
-type Part = fn(&Effort, &mut Report);
-
-/// The cases, and what of each this program measures itself; `external` knows the rest.
-const CASES: &[(&str, &[Part])] = &[
-    ("floor_ping_pong", &[floor::ping_pong]),
-    ("one_way_spin", &[topic::one_way_spin]),
-    ("round_trip_spin", &[topic::round_trip_spin]),
-    ("round_trip_adaptive", &[topic::round_trip_adaptive]),
-    ("floor_futex", &[floor::futex]),
-    ("round_trip_blocking", &[topic::round_trip_blocking, kernel::round_trip_blocking]),
-    ("round_trip_event_loop", &[]),
-    ("floor_copy", &[floor::copy]),
-    ("throughput", &[throughput::topic, kernel::throughput]),
-    ("ring", &[throughput::ring]),
-    ("loan_borrow", &[topic::loan_borrow]),
-    ("fan_out", &[fan_out::run]),
-    ("many_topics", &[throughput::many_topics]),
-    ("open_and_first_publish", &[opening::open_and_first_publish]),
-    ("memory", &[opening::memory]),
-    ("binding_call", &[calls::run]),
+/// The cases, in the order of a round; `own` and `external` know their subjects.
+const CASES: &[&str] = &[
+    "floor_ping_pong",
+    "one_way_spin",
+    "round_trip_spin",
+    "round_trip_adaptive",
+    "floor_futex",
+    "round_trip_blocking",
+    "round_trip_event_loop",
+    "floor_copy",
+    "throughput",
+    "ring",
+    "loan_borrow",
+    "fan_out",
+    "many_topics",
+    "open_and_first_publish",
+    "memory",
+    "binding_call",
 ];
 
 fn main() {
-    if let Err(error) = run(&Arguments::parse()) {
+    let arguments = Arguments::parse();
+    if let [subject, case, exchanges, messages] = &arguments.own[..] {
+        return own::measure(subject, case, exchanges, messages);
+    }
+    if let Err(error) = run(&arguments) {
         eprintln!("bench: {error}");
         std::process::exit(1);
     }
@@ -101,16 +107,15 @@ const QUICK_SECONDS: f64 = 200.0;
 
 fn measure(only: &str, mut effort: Effort, limit: Option<f64>, report: &mut Report) -> std::io::Result<()> {
     let _scratch = scratch::Scratch::new()?;
+    // Programs that do not pin their half of a pair themselves, which are Node's, stay where this process is.
+    process::pin(0);
     let mut programs = external::Programs::find();
     let all_began = Instant::now();
     for round in 0..effort.rounds {
         let began = Instant::now();
         let mut longest = (Duration::ZERO, "");
-        for (name, parts) in CASES.iter().filter(|(name, _)| name.contains(only)) {
+        for name in CASES.iter().filter(|name| name.contains(only)) {
             let started = Instant::now();
-            for part in *parts {
-                part(&effort, report);
-            }
             programs.run(name, &effort, report);
             longest = longest.max((started.elapsed(), name));
         }

@@ -4,8 +4,8 @@ use crate::report::{Report, Row};
 use std::fmt::Write;
 
 const METHOD: &str = "\
-Two processes pinned to two cores (crossbeam-channel: two threads), payload written and read, all subjects of a \
-case one after the other in every round; each figure is the median of the rounds' percentiles. One way is half a \
+Two processes pinned to two cores, with whatever threads a library adds (crossbeam-channel: two threads), payload \
+written and read, all subjects of a case one after the other in every round; each figure is the median of the rounds' percentiles. One way is half a \
 round trip. A rate is timed by the receiver in the middle of a longer stream in which nothing is lost, as the median \
 of many parts; scripts send a quarter of the messages. `rate` uses the calls that are fastest, `rate_singly` one \
 call per message where those take many, `rate_many` the reverse. In `round_trip_event_loop`, `unix-socket` is \

@@ -2,7 +2,8 @@
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,8 +30,24 @@ pub fn word(memory: *mut u8, line: usize) -> &'static AtomicU64 {
     unsafe { &*memory.add(line * 128).cast::<AtomicU64>() }
 }
 
+/// Ends this process when the other half has failed: whoever waits for it, perhaps spinning, would wait for ever.
+extern "C" fn child_ended(_: nix::libc::c_int) {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let said: &[u8] = match waitid(Id::All, look) {
+        Ok(WaitStatus::Signaled(..)) => b"the other process was killed\n",
+        // It has said why.
+        Ok(WaitStatus::Exited(_, code)) if code != 0 => b"",
+        _ => return,
+    };
+    let _ = nix::unistd::write(std::io::stderr(), said);
+    // SAFETY: ends the process from within a signal handler, without running anything else.
+    unsafe { nix::libc::_exit(1) }
+}
+
 /// Runs `child` in another process on core 1 and `parent` here on core 0; the parent's result counts.
 pub fn pair<T>(child: impl FnOnce(), parent: impl FnOnce() -> T) -> T {
+    // SAFETY: the handler makes system calls only, and leaves when it has no reason to end the process.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::Handler(child_ended)) }.expect("a handler");
     // SAFETY: the bench is single-threaded, so the child may do anything.
     match unsafe { fork() }.expect("fork") {
         ForkResult::Child => {

@@ -12,7 +12,7 @@ pub const SUBJECT: &str = "axonic-rust";
 /// A domain of one measurement alone, in which parent and child meet.
 pub fn domain_options() -> DomainOptions {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let name = format!("bench-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let name = format!("bench-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     DomainOptions { name: Some(name), ..Default::default() }
 }
 

@@ -30,7 +30,8 @@ fn forked() {
     gate::forked();
 }
 
-#[pymodule]
+// Handles have locks of their own (`gate`), and classes are frozen: free-threaded interpreters need no global one.
+#[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     error::register(module)?;

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as older_families
 
 import axonic
 
@@ -65,7 +66,10 @@ def test_openmetrics_is_what_others_parse(ax: axonic.Domain) -> None:
         [pinned] = families["axonic_subscriber_pinned"].samples
         assert (pinned.value, pinned.labels["pattern"]) == (1, topic)
         assert families["axonic_domain_bytes"].unit == "bytes"
-        assert families["axonic_participant"].type == "info"
+        assert {family.type for family in families.values()} == {"counter", "gauge"}
+        # What node_exporter's textfile collector reads is Prometheus' older format.
+        older = [str(sample) for family in older_families(text) for sample in family.samples]
+        assert older == [str(sample) for family in families.values() for sample in family.samples]
 
 
 def test_bench_starts_itself_again() -> None:

@@ -1,4 +1,6 @@
-//! What `axonic stat --openmetrics` prints: OpenMetrics text format 1.0, for Prometheus and its kin.
+//! What `axonic stat --openmetrics` prints: OpenMetrics text format 1.0, for Prometheus and its kin. Only counters and
+//! gauges, and no quotes in help texts: then readers of Prometheus' older format, node_exporter's textfile collector
+//! among them, read it too. They know neither `info` nor `stateset`.
 
 use std::fmt::Write;
 
@@ -14,8 +16,6 @@ enum Kind {
     Counter,
     /// Now.
     Gauge,
-    /// Text in labels; its samples end in `_info`.
-    Info,
 }
 
 /// One family: its name (which ends in its unit), what it is, and its samples, as labels and value.
@@ -54,7 +54,6 @@ fn write(text: &mut String, family: &Family) {
     let (word, suffix) = match kind {
         Kind::Counter => ("counter", "_total"),
         Kind::Gauge => ("gauge", ""),
-        Kind::Info => ("info", "_info"),
     };
     let _ = writeln!(text, "# TYPE {name} {word}");
     if !unit.is_empty() {
@@ -136,10 +135,10 @@ fn of_participants(domains: &[Snapshot]) -> Vec<Family> {
             infos.push((labels(&pairs), 1));
         }
     }
-    let family = |name, kind, help, samples| Family { name, kind, unit: "", help, samples };
+    let family = |name, help, samples| Family { name, kind: Gauge, unit: "", help, samples };
     vec![
-        family("axonic_participants", Gauge, "Participants by state: running, stopped, dead.", counts),
-        family("axonic_participant", Kind::Info, "Who takes part.", infos),
+        family("axonic_participants", "Participants by state: running, stopped, dead.", counts),
+        family("axonic_participant_info", "1 for each that takes part.", infos),
     ]
 }
 

@@ -18,7 +18,7 @@ Examples:
   axonic stat                                      counters, and who lags, waits or pins memory
   axonic stat --domain demo --json | jq .publishers
   axonic stat --json | jq '.subscribers[] | select(.missed > 0) | .pattern'
-  axonic stat --openmetrics > /var/lib/node_exporter/axonic.prom   all domains, for Prometheus";
+  axonic stat --openmetrics | sponge /var/lib/node_exporter/axonic.prom   all domains, for Prometheus";
 
 /// Show all counters: who lags, who waits, who pins memory, what was orphaned
 #[derive(clap::Args)]

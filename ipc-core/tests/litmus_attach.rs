@@ -286,7 +286,7 @@ fn who_joins_at_the_oldest_finds_payloads() {
 #[ignore = "long: part of `make chaos`"]
 fn attaching_for_long() {
     for overflow in ["block", "drop_oldest"] {
-        stays_flat(long(24), |time| appearing(overflow, time));
-        stays_flat(long(24), |time| joining(overflow, time));
+        stays_flat(long(32), |time| appearing(overflow, time));
+        stays_flat(long(32), |time| joining(overflow, time));
     }
 }

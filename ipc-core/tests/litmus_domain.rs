@@ -123,7 +123,7 @@ fn the_ends_of_a_ring_come_and_go_without_an_error() {
 #[test]
 #[ignore = "long: part of `make chaos`"]
 fn coming_and_going_for_long() {
-    stays_flat(long(24), |time| last_ones_out(time, false));
-    stays_flat(long(24), |time| last_ones_out(time, true));
-    stays_flat(long(24), ends_of_one_ring);
+    stays_flat(long(32), |time| last_ones_out(time, false));
+    stays_flat(long(32), |time| last_ones_out(time, true));
+    stays_flat(long(32), ends_of_one_ring);
 }

@@ -507,14 +507,14 @@ fn a_process_killed_while_it_opens_or_closes_harms_nobody() {
 #[ignore = "long: part of `make chaos`"]
 fn kills_for_long() {
     for (overflow, size) in [("block", 100), ("block", 5000), ("drop_oldest", 100), ("drop_oldest", 5000)] {
-        stays_flat(long(32), |time| publisher_killed(overflow, size, time));
+        stays_flat(long(40), |time| publisher_killed(overflow, size, time));
     }
     for (doing, size, before) in
         [("sit", 1000, false), ("sit", 5000, true), ("read", 1000, true), ("borrow", 5000, false)]
     {
-        stays_flat(long(32), |time| subscriber_killed(doing, size, before, time));
+        stays_flat(long(40), |time| subscriber_killed(doing, size, before, time));
     }
     for work in [restarts, producer_killed, consumer_killed, killed_on_the_way] {
-        stays_flat(long(32), work);
+        stays_flat(long(40), work);
     }
 }

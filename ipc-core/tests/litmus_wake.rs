@@ -233,10 +233,10 @@ fn both_ends_of_a_ring_are_woken() {
 fn no_wake_up_is_lost_for_long() {
     for (left, right) in [("registered", "registered"), ("fence", "fence"), ("registered", "fence")] {
         for how in ["receive", "poll"] {
-            exchange(left, right, how, long(48));
+            exchange(left, right, how, long(96));
         }
         for noun in ["topic", "ring"] {
-            through_a_full_ring(left, right, noun, long(48));
+            through_a_full_ring(left, right, noun, long(96));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! `kill -9` at random moments, in every language: who lives on has everything that was committed, whole and in
-//! order, and waits for nobody. The seed is printed; `AXONIC_CHAOS_SEED` plays the same delays again.
+//! order, and waits for nobody. Each kill has a seed, printed when it fails; `AXONIC_CHAOS_SEED` plays that kill again.
 
 #[path = "../../ipc-core/tests/common/mod.rs"]
 mod common;
@@ -13,6 +13,7 @@ mod soak;
 mod table;
 
 use axonic::*;
+use common::random::Random;
 use peers::{Peer, Running};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,23 +25,14 @@ const PATIENCE: Option<Duration> = Some(Duration::from_secs(30));
 const SIZES: &str = "64,2000,5000";
 const EACH: usize = 20_000;
 
-/// xorshift, so that a seed tells all.
-struct Random(u64);
+/// Says which kill it was that failed.
+struct Telltale(u64);
 
-impl Random {
-    fn new() -> Random {
-        let given = std::env::var("AXONIC_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok());
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        let seed = given.unwrap_or(now.as_nanos() as u64 | 1);
-        println!("AXONIC_CHAOS_SEED={seed}");
-        Random(seed)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
+impl Drop for Telltale {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("AXONIC_CHAOS_SEED={} plays this kill again", self.0);
+        }
     }
 }
 
@@ -149,10 +141,12 @@ fn subscriber_dies(place: &Place, peer: &Peer, mode: &str, random: &mut Random) 
     k
 }
 
-/// One of many deaths, in each language and of each kind in turn; how many messages there were.
-fn one_dies(place: &Place, peers: &[Peer], count: usize, random: &mut Random) -> usize {
-    let peer = &peers[count / 2 % peers.len()];
-    match (count % 2, random.below(2)) {
+/// The seed tells who is killed, at what and when; as many seeds in a row as there are peers and roles have them all.
+fn kill(place: &Place, peers: &[Peer], seed: u64) -> usize {
+    let _telltale = Telltale(seed);
+    let random = &mut Random(seed);
+    let peer = &peers[(seed / 2) as usize % peers.len()];
+    match (seed % 2, random.below(2)) {
         (0, 0) => publisher_dies(place, peer, "copy", random),
         (0, _) => publisher_dies(place, peer, "loan", random),
         (_, 0) => subscriber_dies(place, peer, "copy", random),
@@ -160,13 +154,24 @@ fn one_dies(place: &Place, peers: &[Peer], count: usize, random: &mut Random) ->
     }
 }
 
+/// Another each time.
+fn seed_of_now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_nanos() as u64
+}
+
 fn kills(time: Duration) {
-    let mut random = Random::new();
     let peers = Peer::all();
-    let (started, mut count, mut messages) = (Instant::now(), 0, 0);
-    while count < 2 * peers.len() || started.elapsed() < time {
+    if let Ok(seed) = std::env::var("AXONIC_CHAOS_SEED") {
         let place = Place::new();
-        messages += one_dies(&place, &peers, count, &mut random);
+        kill(&place, &peers, seed.parse().expect("a number"));
+        return place.end();
+    }
+    let (first, started) = (seed_of_now(), Instant::now());
+    let (mut count, mut messages) = (0, 0);
+    while count < 2 * peers.len() as u64 || started.elapsed() < time {
+        let place = Place::new();
+        messages += kill(&place, &peers, first + count);
         place.end();
         count += 1;
     }

@@ -2,8 +2,9 @@
 //! gap, and what they hold does not grow; nor does what this process and the domain hold.
 
 use crate::common::flat::{Flat, Held};
+use crate::common::random::Random;
 use crate::peers::{Peer, Running};
-use crate::{PATIENCE, Place, Random, byte, long, one_dies};
+use crate::{PATIENCE, Place, byte, kill, long, seed_of_now};
 use axonic::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -82,7 +83,7 @@ fn visit(place: &Place, meanwhile: impl FnOnce()) {
 }
 
 fn soak(time: Duration) {
-    let mut random = Random::new();
+    let mut random = Random(seed_of_now());
     let peers = Peer::all();
     let place = Place::new();
     let mut subscriber = place.domain.subscriber("from.*", &SubscriberOptions::default()).unwrap();
@@ -95,7 +96,7 @@ fn soak(time: Duration) {
     while started.elapsed() < time {
         succeed(&place, &mut sent);
         match random.below(3) {
-            0 => drop(one_dies(&place, &peers, count, &mut random)),
+            0 => drop(kill(&place, &peers, random.next())),
             _ => visit(&place, || read(&mut subscriber, &mut next)),
         }
         read(&mut subscriber, &mut next);
@@ -127,5 +128,5 @@ fn what_peers_hold_does_not_grow() {
 #[test]
 #[ignore = "make chaos"]
 fn what_peers_hold_does_not_grow_for_long() {
-    soak(long(60, 8));
+    soak(long(60, 10));
 }

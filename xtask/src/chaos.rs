@@ -9,6 +9,7 @@ use crate::run::Run;
 use crate::test::{targets, with_crash_points};
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
+use std::time::Duration;
 
 /// A stage by its name, the seconds it takes unless HOURS says otherwise, and what it does with these.
 type Stage = (&'static str, f64, fn(&Workspace, f64) -> Result<()>);
@@ -31,7 +32,7 @@ pub fn run(ws: &Workspace, stages: &[String], hours: Option<&str>) -> Result<()>
     }
     let wanted = |name: &str| stages.is_empty() || stages.iter().any(|stage| stage == name);
     if wanted("kills") {
-        kills(ws, half.map(|hours| hours.to_string()).as_deref())?;
+        kills(ws, half)?;
     }
     let usual: f64 = HOSTILE.iter().map(|stage| stage.1).sum();
     for (name, seconds, stage) in HOSTILE.iter().filter(|stage| wanted(stage.0)) {
@@ -41,11 +42,17 @@ pub fn run(ws: &Workspace, stages: &[String], hours: Option<&str>) -> Result<()>
     Ok(())
 }
 
-/// `hours` reaches the tests as `AXONIC_CHAOS_HOURS`.
-fn kills(ws: &Workspace, hours: Option<&str>) -> Result<()> {
+/// How long a stage that goes on for `hours` may take with its build before it hangs.
+fn limit(hours: f64) -> Duration {
+    Duration::from_secs_f64((hours + 1.0) * 3600.0)
+}
+
+/// `hours` reaches the tests as `AXONIC_CHAOS_HOURS`, and is divided among all but death at every step.
+fn kills(ws: &Workspace, hours: Option<f64>) -> Result<()> {
     let litmus = targets(ws, "axonic")?.into_iter().filter(|name| name.starts_with("litmus")).collect();
     ignored_tests(ws, "axonic", litmus, hours)?;
-    with_crash_points(ws).args(["--", "--ignored", "--nocapture", "--test-threads=1"]).shown()?;
+    let steps = with_crash_points(ws).args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
+    steps.limit(limit(0.0)).shown()?;
     let mixed: Vec<String> =
         targets(ws, "axonic-tests")?.into_iter().filter(|name| name == "chaos").collect();
     if !mixed.is_empty() {
@@ -55,7 +62,7 @@ fn kills(ws: &Workspace, hours: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn ignored_tests(ws: &Workspace, package: &str, tests: Vec<String>, hours: Option<&str>) -> Result<()> {
+fn ignored_tests(ws: &Workspace, package: &str, tests: Vec<String>, hours: Option<f64>) -> Result<()> {
     if tests.is_empty() {
         bail!("package {package} has no tests for chaos");
     }
@@ -68,7 +75,7 @@ fn ignored_tests(ws: &Workspace, package: &str, tests: Vec<String>, hours: Optio
         run = run.env(name, path);
     }
     if let Some(hours) = hours {
-        run = run.env("AXONIC_CHAOS_HOURS", hours);
+        run = run.env("AXONIC_CHAOS_HOURS", hours.to_string());
     }
-    run.shown()
+    run.limit(limit(hours.unwrap_or(0.0))).shown()
 }

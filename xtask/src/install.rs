@@ -8,8 +8,9 @@ use crate::workspace::{VERSION, Workspace, copy_if_changed, write_if_changed};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
-/// What a program linked with the static library needs besides it.
-const STATIC_LIBS: &[&str] = &["gcc_s", "util", "rt", "pthread", "m", "dl", "c"];
+/// What a program linked with the static library needs besides it. Compilers add their unwinder themselves: gcc_s, or
+/// what stands for it in a program that is wholly static.
+const STATIC_LIBS: &[&str] = &["util", "rt", "pthread", "m", "dl", "c"];
 
 pub const PC: &str = include_str!("../templates/axonic.pc.in");
 const CMAKE: &str = include_str!("../templates/AxonicConfig.cmake.in");

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 const HEARTBEAT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(20);
+const LONGEST_POLL: Duration = Duration::from_millis(500);
 
 /// A program about to be run.
 pub struct Run {
@@ -90,11 +91,12 @@ impl Run {
 
     /// Runs it on this terminal; an unsuccessful end is an error.
     pub fn shown(mut self) -> Result<()> {
-        let status = self.command.status().with_context(|| format!("starting {}", self.shown))?;
-        if !status.success() {
-            bail!("`{}` failed: {status}", self.shown);
+        let mut child = self.command.spawn().with_context(|| format!("starting {}", self.shown))?;
+        match wait(&mut child, self.limit, || {})? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => bail!("`{}` failed: {status}", self.shown),
+            None => bail!("`{}` was stopped after its limit of {} s", self.shown, self.limit.as_secs()),
         }
-        Ok(())
     }
 
     /// Runs it with standard output and error going, in order, to the log `name`.
@@ -151,7 +153,8 @@ fn wait(child: &mut Child, limit: Duration, mut alive: impl FnMut()) -> Result<O
             alive();
             next += HEARTBEAT;
         }
-        std::thread::sleep(POLL);
+        // Who runs for long is not in a hurry, and may be measuring what this takes from it.
+        std::thread::sleep((elapsed / 100).clamp(POLL, LONGEST_POLL));
     }
 }
 
@@ -207,6 +210,12 @@ mod tests {
             assert!(Instant::now() < deadline, "still there: {}", state());
             std::thread::sleep(POLL);
         }
+    }
+
+    #[test]
+    fn what_is_shown_has_a_limit_too() {
+        let run = Run::new("sleep").arg("347").limit(Duration::from_millis(100));
+        assert!(run.shown().unwrap_err().to_string().contains("its limit"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Two processes on two cores, the domain in which they meet, and a page between them.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,6 +16,9 @@ use crate::stop::Stop;
 
 /// Long enough for the other side to start on a loaded machine.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the domains of measurements are called, before the process and the time.
+const PREFIX: &str = "bench-";
 
 /// The memory between the two: words first, then room to copy through.
 const MEMORY: &str = "bench";
@@ -135,6 +138,19 @@ fn memory(domain: &Domain) -> Result<Region, Stop> {
     Ok(domain.region(MEMORY, &options)?)
 }
 
+/// Removes the domains of runs that were killed: their process is gone here, and nobody takes part in them.
+fn sweep(place: &Place) -> Result<(), Stop> {
+    for name in place.domains()? {
+        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+        let gone = pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        let empty = |seen: axonic::Snapshot| !seen.participants.iter().any(|participant| participant.alive);
+        if gone && axonic::snapshot(&place.with_domain(&name).options("bench")).is_ok_and(empty) {
+            let _ = std::fs::remove_dir_all(place.directory()?.join(&name));
+        }
+    }
+    Ok(())
+}
+
 /// The side that measures. Dropping it ends the other side and removes the domain.
 pub(super) struct Ours<'a> {
     // Fields are dropped in order: the thread goes back to its cores last.
@@ -161,8 +177,9 @@ impl<'a> Ours<'a> {
                 "bench has to start itself again and is not told how here: run it as a command of its own, `axonic bench`",
             ));
         };
+        sweep(place)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-        let place = place.with_domain(&format!("bench-{}-{now:08x}", std::process::id()));
+        let place = place.with_domain(&format!("{PREFIX}{}-{now:08x}", std::process::id()));
         let domain = place.open("bench")?;
         let path = domain.path().to_owned();
         let token = format!("{}:{}:{}", std::process::id(), cores.here, cores.there);

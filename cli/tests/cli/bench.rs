@@ -124,7 +124,13 @@ fn the_other_side_of_bench_does_not_outlive_it() {
         let stat = std::fs::read_to_string(format!("/proc/{other}/stat")).unwrap_or_default();
         stat.is_empty() || stat.contains(") Z ")
     });
-    // What a killed one leaves is for the doctor and for `unlink`, as always.
+    // What it left goes with the next; what looks alike and is in use stays.
+    let alike = format!("bench-{other}-00000000");
+    let used = place.open(&alike);
+    place.ok(["bench", "--json", "--seconds", "0.2"]);
+    assert_eq!(axonic::domains_in(place.path()), [alike]);
+    drop(used);
+    assert_nothing_is_left(&place);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! A runtime directory per test, and child processes that cannot outlive it or hang it.
 
 use std::ffi::OsStr;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use axonic::{Domain, DomainOptions, ErrorKind, Snapshot, snapshot};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// Long enough for a loaded machine, short enough for a person.
@@ -68,7 +69,8 @@ impl Place {
     /// `sh -c script` with `axonic` on the PATH, in this place.
     pub fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", script]);
+        // A group of its own, so that all it starts ends with it.
+        command.args(["-c", script]).process_group(0);
         self.prepare(command)
     }
 
@@ -175,6 +177,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
+            // A shell's group; others lead none.
+            let _ = killpg(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGKILL);
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -32,6 +32,8 @@ fn a_message_goes_through_a_pipeline_at_once() {
     // The filter is still running: nothing waited in a buffer for its end.
     assert_eq!(sink.finish().ok(), "now\n");
     assert!(filter.child().try_wait().unwrap().is_none());
+    drop(filter);
+    until("the whole filter has ended", || place.listeners() == 0);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const ROLE: &str = "AXONIC_LITMUS_ROLE";
 const ARGUMENTS: &str = "AXONIC_LITMUS_ARGUMENTS";
+const SEED: &str = "AXONIC_CHAOS_SEED";
 
 /// How long anything may take that must not hang.
 pub const PATIENCE: Option<Duration> = Some(Duration::from_secs(20));
@@ -259,7 +260,8 @@ pub fn rounds(time: Duration, mut round: impl FnMut(u64)) -> u64 {
     count
 }
 
-/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or a minute.
+/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or a minute. All that there
+/// are, those of `tests/chaos` included, share one whole.
 pub fn long(share: u32) -> Duration {
     let hours: f64 = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse().ok()).unwrap_or(0.0);
     if hours > 0.0 {
@@ -272,8 +274,6 @@ pub fn long(share: u32) -> Duration {
 /// Random numbers. A test prints the seed of its own and its roles'; `AXONIC_CHAOS_SEED` draws the same again, though
 /// the scheduler makes of it what it likes.
 pub struct Random(pub u64);
-
-const SEED: &str = "AXONIC_CHAOS_SEED";
 
 /// The next number drawn from the seed of this process, in the order of this thread, that is of this test.
 fn draw(tell: bool) -> u64 {

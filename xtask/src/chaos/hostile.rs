@@ -58,11 +58,8 @@ fn platform() -> Result<String> {
 /// A cargo whose output has these flags and goes to the target folder `name`.
 fn instrumented(ws: &Workspace, name: &str, flags: &str) -> (Run, PathBuf) {
     let target = ws.target.join(name);
-    let run = Run::cargo(ws)
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", flags)
-        .env("CARGO_TARGET_DIR", &target)
-        .limit(Duration::from_secs(3600));
+    let run =
+        Run::cargo(ws).env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", flags).env("CARGO_TARGET_DIR", &target);
     (run, target)
 }
 
@@ -74,6 +71,7 @@ pub fn fuzz(ws: &Workspace, seconds: f64) -> Result<()> {
     let (build, target) = instrumented(ws, "fuzz", &format!("--cfg fuzzing {ADDRESS}"));
     let covered = COVERED.map(|name| format!("profile.release.package.{name}.rustflags={COVERAGE:?}"));
     build
+        .limit(super::limit(0.0))
         .arg("-Zprofile-rustflags")
         .args(covered.iter().flat_map(|setting| ["--config", setting]))
         .args(["build", "--release", "--locked", "--target", &platform])
@@ -154,7 +152,7 @@ pub fn live(ws: &Workspace, seconds: f64) -> Result<()> {
     for (name, path) in artifacts::environment(ws) {
         run = run.env(name, path);
     }
-    run.shown()
+    run.limit(super::limit(seconds / 3600.0)).shown()
 }
 
 /// The core's tests that touch memory others wrote, and those that share handles between threads.
@@ -192,6 +190,7 @@ pub fn sanitizers(ws: &Workspace, seconds: f64) -> Result<()> {
             .args(COUNTING.iter().flat_map(|test| ["--skip", test]))
             .env(variable, options)
             .env("AXONIC_CHAOS_SECONDS", (seconds / 2.0).to_string())
+            .limit(super::limit(seconds / 2.0 / 3600.0))
             .quiet(ws, &format!("chaos-{name}"))?;
         let passed = outcome.output.lines().filter(|line| line.ends_with("... ok")).count();
         if passed == 0 {

@@ -12,8 +12,8 @@ use crate::workspace::files_below;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// Interpreters without the global lock that a machine may have.
-const FREE_THREADED: [&str; 3] = ["python3.13t", "python3.14t", "python3.15t"];
+/// Interpreters without the global lock that a machine may have; the first that PyO3 serves is 3.14's.
+const FREE_THREADED: [&str; 2] = ["python3.14t", "python3.15t"];
 
 const DEVELOPMENT: &str = "bindings-python/requirements-dev.txt";
 
