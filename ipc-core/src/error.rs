@@ -158,7 +158,10 @@ impl fmt::Display for ErrorKind {
 
 /// An error: what to branch on, and one sentence that says what happened to which object, names
 /// the limit or setting, and what to do about it.
-pub struct Error {
+pub struct Error(Box<Told>);
+
+/// Behind a pointer, so that a result without an error travels in a register.
+struct Told {
     kind: ErrorKind,
     message: Box<str>,
 }
@@ -169,44 +172,44 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Makes an error of `kind` with a sentence for a person.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into().into_boxed_str() }
+        Error(Box::new(Told { kind, message: message.into().into_boxed_str() }))
     }
 
     /// What to branch on.
     pub fn kind(&self) -> ErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// The same error, naming the object it happened to if it does not yet.
     #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn of(self, noun: &str, name: &str) -> Error {
-        if self.message.contains(&format!("'{name}'")) {
+        if self.0.message.contains(&format!("'{name}'")) {
             return self;
         }
-        Error::new(self.kind, format!("{noun} '{name}': {}", self.message))
+        Error::new(self.0.kind, format!("{noun} '{name}': {}", self.0.message))
     }
 
     /// Whether it tells of memory that cannot be believed, rather than of something that may pass.
     #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn is_damage(&self) -> bool {
-        matches!(self.kind, Corrupt | LayoutMismatch)
+        matches!(self.0.kind, Corrupt | LayoutMismatch)
     }
 
     /// The sentence, without the kind.
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&self.0.message)
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind, self.message)
+        write!(f, "{}: {}", self.0.kind, self.0.message)
     }
 }
 

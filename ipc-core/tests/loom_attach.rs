@@ -10,7 +10,7 @@ use axonic::sys::atomic::{AtomicU64, Ordering, dies_after, without_fences};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use model::check;
-use model::ring::{Follower, LINE, ring, write};
+use model::ring::{Follower, RECORD, ring, write};
 
 const RING: u64 = 7;
 const SUBSCRIBER: u64 = 9;
@@ -109,7 +109,7 @@ impl Publisher {
     /// Publishes a record if there is room.
     fn try_publish(&mut self) -> bool {
         self.refresh(false);
-        let needed = self.writer.needed_claim(LINE);
+        let needed = self.writer.needed_claim(RECORD);
         if needed > self.safe {
             let slowest = self.slowest();
             let mut writer = std::mem::replace(&mut self.writer, Writer::new(self.world.map.clone(), false));

@@ -7,7 +7,7 @@ use axonic::mechanisms::record::{From, Next, Reader, Shape, Writer};
 use axonic::sys::atomic::{AtomicU64, Ordering, dies_after, without_fences};
 use loom::thread;
 use model::check;
-use model::ring::{Follower, LINE, ONE_LINE, overwrite, payload, ring, write};
+use model::ring::{Follower, RECORD, SINGLE, overwrite, payload, ring, write};
 use std::sync::Arc;
 
 /// R2: the writer laps a reader that copies. Two lines hold one record.
@@ -59,23 +59,23 @@ fn without_the_readers_fence_a_lapped_copy_is_believed() {
 }
 
 /// R1: a payload that looks like the header of a record to come stands where a later lap will put one.
-const FORGED: [u64; 10] = {
-    let mut body = [0; 10];
-    // The second line of a record at 0 begins at word 6 of its body: ready word of number 3, and its shape.
-    body[6] = 4;
-    body[7] = 16;
+const FORGED: [u64; 6] = {
+    let mut body = [0; 6];
+    // The second half of a record at 0 begins at word 2 of its body: ready word of number 3, and its shape.
+    body[2] = 4;
+    body[3] = 16;
     body
 };
 
-/// A record whose second line begins with the forgery, and one of a line, in a ring of four.
+/// A record of double size whose second half begins with the forgery, and a single one, in a ring of four.
 fn forge(writer: &mut Writer) {
     let body: Vec<u8> = FORGED.iter().flat_map(|word| word.to_le_bytes()).collect();
-    writer.write(TWO_LINES, &body, &[]);
+    writer.write(DOUBLE, &body, &[]);
     write(writer);
 }
 
 /// The third record goes around the end of the ring and ends where the forgery lies.
-const TWO_LINES: Shape = Shape { body: 80, ..ONE_LINE };
+const DOUBLE: Shape = Shape::new(48, 0, 0, 0);
 
 /// Reads what is there, in order, and lets the writer go on behind it.
 fn follow(reader: &mut Reader, cursor: &AtomicU64, read: &mut u64) {
@@ -96,10 +96,10 @@ fn what_an_earlier_lap_left_is_no_record() {
         let (mut writer, passed) = (Writer::new(map.clone(), false), cursor.clone());
         let writing = thread::spawn(move || {
             forge(&mut writer);
-            writer.claim_to(writer.needed_claim(2 * LINE), passed.load(Ordering::Acquire));
-            let room = writer.has_room(2 * LINE);
+            writer.claim_to(writer.needed_claim(2 * RECORD), passed.load(Ordering::Acquire));
+            let room = writer.has_room(2 * RECORD);
             if room {
-                writer.write(TWO_LINES, &[0; 80], &[]);
+                writer.write(DOUBLE, &[0; 48], &[]);
             }
             2 + u64::from(room)
         });
@@ -124,8 +124,8 @@ fn without_the_cleared_header_a_payload_is_a_record() {
         while let Ok(Next::Record(found)) = reader.peek() {
             reader.advance(&found);
         }
-        map.shape(3 * LINE).store(TWO_LINES.pack(), Ordering::Relaxed);
-        map.ready(3 * LINE).store(3, Ordering::Release);
+        map.shape(3 * RECORD).store(DOUBLE.pack(), Ordering::Relaxed);
+        map.ready(3 * RECORD).store(3, Ordering::Release);
         follow(&mut reader, &AtomicU64::new(0), &mut 2);
     });
 }
@@ -180,7 +180,7 @@ fn a_batch_is_all_or_nothing() {
             let told = told.clone();
             let writing = thread::spawn(move || {
                 let bodies = [payload(1), payload(2)];
-                let records = bodies.iter().map(|body| (ONE_LINE, body.as_slice(), [].as_slice()));
+                let records = bodies.iter().map(|body| (SINGLE, body.as_slice(), [].as_slice()));
                 let done = dies_after(stores, || writer.write_many(records)).is_some();
                 told.store(done, std::sync::atomic::Ordering::Relaxed);
             });

@@ -4,7 +4,8 @@
 mod model;
 
 use axonic::Result;
-use axonic::domain::waiter::{committed, is_armed, rearm, turn};
+use axonic::domain::steps::{Generation, Seen};
+use axonic::domain::waiter::{Arming, committed, is_armed, rearm, turn};
 use axonic::sys::atomic::{AtomicU64, Ordering, without_fences};
 use axonic::sys::fence;
 use loom::sync::Arc;
@@ -14,6 +15,7 @@ use model::{Bell, check};
 /// What a sleeper and those who wake it share; each ringer commits to a word of its own.
 struct Shared {
     armed: AtomicU64,
+    armings: Generation,
     committed: [AtomicU64; 2],
     bell: Bell,
 }
@@ -22,6 +24,7 @@ impl Shared {
     fn new() -> Arc<Shared> {
         Arc::new(Shared {
             armed: AtomicU64::new(0),
+            armings: Generation::new(),
             committed: [AtomicU64::new(0), AtomicU64::new(0)],
             bell: Bell::new(),
         })
@@ -42,6 +45,23 @@ impl Shared {
         is_armed(&self.armed, last_rung)
     }
 
+    /// The same of one who has many to wake: it looks at them only if the count of armings moved.
+    fn publish_to_many(&self, heard: &mut Seen, last_rung: &mut u64) {
+        let number = self.committed[0].load(Ordering::Relaxed);
+        self.committed[0].store(number + 1, Ordering::Release);
+        fence::light(false);
+        heard.look(&self.armings, || {
+            if let Some(value) = is_armed(&self.armed, *last_rung) {
+                *last_rung = value;
+                self.bell.ring();
+            }
+        });
+    }
+
+    fn arming(&self) -> Arming<'_> {
+        Arming { armed: &self.armed, count: &self.armings }
+    }
+
     fn sum(&self) -> u64 {
         self.committed.iter().map(|word| word.load(Ordering::Acquire)).sum()
     }
@@ -56,7 +76,7 @@ fn wait_for(shared: &Shared, wanted: u64, mut died: impl FnMut()) {
             Ok((sum > seen).then_some(sum))
         };
         let mut sleeper = shared;
-        let (looked, slept) = turn(&mut sleeper, |s| &s.armed, false, look, |s| Ok(s.bell.sleep()));
+        let (looked, slept) = turn(&mut sleeper, |s| s.arming(), false, look, |s| Ok(s.bell.sleep()));
         if let Some(sum) = looked.unwrap() {
             seen = sum;
         }
@@ -78,6 +98,34 @@ fn a_sleeper_hears_every_commit() {
         });
         wait_for(&shared, 2, || {});
     });
+}
+
+/// Who counts armings; `fences` or not.
+fn counting(fences: bool) {
+    check(4, move || {
+        let shared = Shared::new();
+        let ringer = shared.clone();
+        thread::spawn(move || {
+            if !fences {
+                without_fences();
+            }
+            let (mut heard, mut last_rung) = (Seen::default(), 0);
+            ringer.publish_to_many(&mut heard, &mut last_rung);
+            ringer.publish_to_many(&mut heard, &mut last_rung);
+        });
+        wait_for(&shared, 2, || {});
+    });
+}
+
+#[test]
+fn a_sleeper_hears_who_counts_armings() {
+    counting(true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_the_fence_who_counts_armings_leaves_a_sleeper() {
+    counting(false);
 }
 
 #[test]
@@ -165,6 +213,42 @@ fn without_the_ringers_fence_the_model_fails() {
     });
 }
 
+/// A sleeper comes while a ringer that counts armings, and looked who is there before, is about to commit: it may look
+/// and go to sleep before the commit, so the ringer that finds an arming has to look who is there after that.
+fn coming_to_many(looks_again: bool) {
+    check(4, move || {
+        let shared = Shared::new();
+        let who = Arc::new(Generation::new());
+        let (ringer, there) = (shared.clone(), who.clone());
+        thread::spawn(move || {
+            let mut known = there.now();
+            ringer.committed[0].store(1, Ordering::Release);
+            fence::light(false);
+            Seen::default().look(&ringer.armings, || {
+                if looks_again {
+                    known = there.now();
+                }
+                if known != 0 && is_armed(&ringer.armed, 0).is_some() {
+                    ringer.bell.ring();
+                }
+            });
+        });
+        who.raise();
+        wait_for(&shared, 1, || {});
+    });
+}
+
+#[test]
+fn who_comes_to_one_that_counts_armings_is_woken() {
+    coming_to_many(true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn who_counts_armings_and_does_not_ask_who_came_leaves_him_asleep() {
+    coming_to_many(false);
+}
+
 /// A sleeper comes while a ringer, which looked who is there before, is about to commit: it may look and go
 /// to sleep before the commit, so the ringer has to look who is there after it.
 fn coming(looks_again: bool) {
@@ -243,7 +327,7 @@ fn attempt(shared: &Shared, seen: &mut u64, taken: &mut bool) {
         *taken = true;
         return;
     }
-    let rearmed = rearm(&shared.armed, false, taken, || Ok((shared.bell.silence(), false))).unwrap();
+    let rearmed = rearm(shared.arming(), false, taken, || Ok((shared.bell.silence(), false))).unwrap();
     if rearmed.is_some() && shared.sum() > *seen {
         *seen += 1;
         *taken = true;

@@ -47,6 +47,12 @@ impl Seen {
         now
     }
 
+    /// Whether the generation moved since the last time.
+    #[inline(always)]
+    pub fn is_due(&self, generation: &Generation) -> bool {
+        self.0 != Some(generation.now())
+    }
+
     /// Looks around if the generation moved since the last time. The number is read before the look:
     /// what appears during it raises the number once more and causes another (D1). A look that failed is due again.
     pub fn try_look<E>(

@@ -2,23 +2,36 @@
 //!
 //! A sleeper owns a waiter: a word `armed` in its own shared page, a FIFO (its bell), and an epoll
 //! set over the bell and the pidfds of its peers. Odd values of `armed` mean asleep or about to be;
-//! each arming has a new value, so a ringer rings once per arming.
+//! each arming has a new value, so a ringer rings once per arming. The domain counts armings: who has many to wake
+//! looks at one word and goes round only when it moved.
 //!
 //! Pairs, by name (see docs/protocol.md):
-//! - **W1** sleeper: say who it is, `armed = odd`, heavy fence, look again — ringer: commit, light fence, read who
-//!   is there, read `armed`. At least one sees the other, so no wake-up is lost.
+//! - **W1** sleeper: say who it is, `armed = odd`, count the arming, heavy fence, look again — ringer: commit, light
+//!   fence, read the count of armings; if it moved, or where there is only one to wake: read who is there, read
+//!   `armed`. At least one sees the other, so no wake-up is lost.
 //! - Only the sleeper changes `armed`. A ringer killed between reading it and ringing leaves a
 //!   sleeper whose epoll set still holds the ringer's pidfd: the death wakes it and it looks again.
 
+use crate::domain::steps::Generation;
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::fence;
 
-/// Arms and fences; the caller must look for work once more before sleeping. Pairs with [`is_armed`] (W1).
-pub fn arm(armed: &AtomicU64, registered_peers: bool) {
-    let value = armed.load(Ordering::Relaxed);
-    armed.store(value | 1, Ordering::Relaxed);
-    fence::heavy(registered_peers);
+/// Where a sleeper says that it sleeps: in its own page, and to all who count armings.
+#[derive(Clone, Copy)]
+pub struct Arming<'a> {
+    pub armed: &'a AtomicU64,
+    pub count: &'a Generation,
+}
+
+impl Arming<'_> {
+    /// Arms and fences; the caller must look for work once more before sleeping. Pairs with [`is_armed`] (W1).
+    fn arm(self, registered_peers: bool) {
+        let value = self.armed.load(Ordering::Relaxed);
+        self.armed.store(value | 1, Ordering::Relaxed);
+        self.count.raise();
+        fence::heavy(registered_peers);
+    }
 }
 
 /// Back awake: the next arming has another value.
@@ -48,18 +61,18 @@ pub fn committed(light: bool, stranger: impl FnOnce() -> bool) -> bool {
 /// One turn of waiting (W1): arms, looks again, sleeps only if there is nothing, disarms.
 pub fn turn<S, T, D: Default>(
     sleeper: &mut S,
-    armed: fn(&S) -> &AtomicU64,
+    arming: fn(&S) -> Arming<'_>,
     registered_peers: bool,
     look: &mut dyn FnMut(&mut S) -> Result<Option<T>>,
     sleep: impl FnOnce(&mut S) -> Result<D>,
 ) -> (Result<Option<T>>, Result<D>) {
-    arm(armed(sleeper), registered_peers);
+    arming(sleeper).arm(registered_peers);
     let looked = look(sleeper);
     let slept = match looked {
         Ok(None) => sleep(sleeper),
         _ => Ok(D::default()),
     };
-    disarm(armed(sleeper));
+    disarm(arming(sleeper).armed);
     (looked, slept)
 }
 
@@ -67,18 +80,18 @@ pub fn turn<S, T, D: Default>(
 /// or something was `taken` since it was armed; the caller looks once more after that. `silence` tells whether it was
 /// rung, and whether peers died or may have. `None`: armed and silent as before; otherwise the latter.
 pub fn rearm(
-    armed: &AtomicU64,
+    arming: Arming<'_>,
     registered_peers: bool,
     taken: &mut bool,
     silence: impl FnOnce() -> Result<(bool, bool)>,
 ) -> Result<Option<bool>> {
-    let was_armed = armed.load(Ordering::Relaxed) & 1 == 1;
+    let was_armed = arming.armed.load(Ordering::Relaxed) & 1 == 1;
     let (rung, deaths) = silence()?;
     if was_armed && !rung && !deaths && !*taken {
         return Ok(None);
     }
-    disarm(armed);
-    arm(armed, registered_peers);
+    disarm(arming.armed);
+    arming.arm(registered_peers);
     *taken = false;
     Ok(Some(deaths))
 }
@@ -260,10 +273,10 @@ mod sleep {
         /// An attempt found nothing and the descriptor is watched. `None`: armed and silent as before.
         /// Otherwise armed anew, and whether peers died or may have: then the caller tidies up after them. It looks
         /// once more in any case.
-        pub fn settle(&mut self, armed: &AtomicU64) -> Result<Option<bool>> {
+        pub fn settle(&mut self, arming: Arming<'_>) -> Result<Option<bool>> {
             let mut taken = self.taken;
             let rearmed =
-                rearm(armed, self.registered_peers, &mut taken, || self.look(Some(Duration::ZERO)))?;
+                rearm(arming, self.registered_peers, &mut taken, || self.look(Some(Duration::ZERO)))?;
             self.taken = taken;
             Ok(rearmed)
         }
@@ -310,7 +323,7 @@ mod sleep {
         /// A peer may leave without exiting, by `exec`, and no pidfd tells: whoever would wait for it in vain
         /// looks at its lock once a second.
         const LOOKS_AT_LOCKS: bool = false;
-        fn armed(&self) -> &AtomicU64;
+        fn arming(&self) -> Arming<'_>;
         fn waiter(&mut self) -> &mut Waiter;
         /// A peer died, or may have.
         fn tidy(&mut self) -> Result<()>;
@@ -350,7 +363,7 @@ mod sleep {
                 return if sleeper.waiter().is_evented() { settled(sleeper, attempt) } else { Ok(None) };
             }
             let registered_peers = sleeper.waiter().registered_peers;
-            let (looked, slept) = turn(sleeper, S::armed, registered_peers, attempt, |s| {
+            let (looked, slept) = turn(sleeper, S::arming, registered_peers, attempt, |s| {
                 let remaining = deadline.remaining();
                 let limit = if S::LOOKS_AT_LOCKS {
                     Some(remaining.map_or(LOCK_CHECK, |t| t.min(LOCK_CHECK)))

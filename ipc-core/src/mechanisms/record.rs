@@ -4,7 +4,7 @@
 //! back, so that every record is contiguous. A position counts bytes from the beginning of time;
 //! the place of a position is its remainder by the capacity, a power of two.
 //!
-//! A record is a 16-byte header and a body, rounded up to whole cache lines. The header's `ready`
+//! A record is a 16-byte header and a body, rounded up to 16 bytes: small messages share cache lines. The header's `ready`
 //! word is the record's sequence number plus one, or zero while there is no record: readers wait on
 //! the very line that carries the message, one transfer between cores instead of two.
 //!
@@ -25,26 +25,27 @@ mod map;
 #[path = "record/model.rs"]
 mod map;
 
-use crate::domain::layout::LINE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{Ordering, fence, spin_loop};
 pub use map::*;
 
 /// Bytes of a record's header; the body follows.
 pub const RECORD_HEADER: usize = 16;
+/// Records begin at multiples of this, so that a header lies within one line.
+pub const GRAIN: usize = 16;
+
+/// Where the grain begins that a position lies in: what was damaged may lie anywhere.
+#[inline(always)]
+pub fn on_grain(position: u64) -> u64 {
+    position & !(GRAIN as u64 - 1)
+}
+
 /// How often a reader looks for a place to begin before it takes what it has.
 const ATTEMPTS: usize = if cfg!(loom) { 3 } else { 1000 };
 
 /// The second header word: `body 32 | meta 16 | content 8 | flags 8`, low bits first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// Bytes of payload (or descriptor) in the body.
-    pub body: u32,
-    /// Bytes of metadata, after the payload rounded up to 8.
-    pub meta: u16,
-    pub content: u8,
-    pub flags: u8,
-}
+pub struct Shape(u64);
 
 /// The body is a descriptor of a slab slot.
 pub const FLAG_SLAB: u8 = 1;
@@ -54,37 +55,61 @@ pub const FLAG_TENSOR: u8 = 2;
 pub const FLAG_ATTRIBUTES: u8 = 4;
 
 impl Shape {
-    pub fn pack(self) -> u64 {
-        u64::from(self.body)
-            | u64::from(self.meta) << 32
-            | u64::from(self.content) << 48
-            | u64::from(self.flags) << 56
+    pub const fn new(body: usize, meta: u16, content: u8, flags: u8) -> Shape {
+        Shape(body as u32 as u64 | (meta as u64) << 32 | (content as u64) << 48 | (flags as u64) << 56)
     }
 
+    /// As it stands in a record.
+    pub fn pack(self) -> u64 {
+        self.0
+    }
+
+    /// As a record says, which may be anything.
     pub fn unpack(word: u64) -> Shape {
-        Shape {
-            body: word as u32,
-            meta: (word >> 32) as u16,
-            content: (word >> 48) as u8,
-            flags: (word >> 56) as u8,
-        }
+        Shape(word)
+    }
+
+    /// Bytes of payload (or descriptor) in the body.
+    pub fn body(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    /// Bytes of metadata, after the payload rounded up to 8.
+    pub fn meta(self) -> usize {
+        (self.0 >> 32) as u16 as usize
+    }
+
+    pub fn content(self) -> u8 {
+        (self.0 >> 48) as u8
+    }
+
+    pub fn flags(self) -> u8 {
+        (self.0 >> 56) as u8
     }
 
     /// Where the metadata begins in the body.
     pub fn meta_offset(self) -> usize {
-        (self.body as usize).next_multiple_of(8)
+        self.body().next_multiple_of(8)
     }
 
     /// Bytes of the body, payload and metadata.
     pub fn body_bytes(self) -> usize {
-        if self.meta == 0 { self.body as usize } else { self.meta_offset() + self.meta as usize }
+        if self.meta() == 0 { self.body() } else { self.meta_offset() + self.meta() }
     }
 
-    /// Bytes of the record in the ring, header included, in whole lines.
+    /// Bytes of the record in the ring, header included, in whole grains.
     #[inline(always)]
     pub fn record_bytes(self) -> u64 {
-        (RECORD_HEADER + self.body_bytes()).next_multiple_of(LINE) as u64
+        (RECORD_HEADER + self.body_bytes()).next_multiple_of(GRAIN) as u64
     }
+}
+
+/// Lets the other end get ahead by some messages, for about a microsecond. A reader that has caught up with a stream and
+/// asks at once takes the line from the writer in the middle of its writing, and both go at the pace of that line
+/// from then on.
+pub fn linger() {
+    const PAUSES: u32 = if cfg!(loom) { 1 } else { 64 };
+    (0..PAUSES).for_each(|_| spin_loop());
 }
 
 /// The writing end. Belongs to the one process that made the ring.
@@ -115,7 +140,7 @@ impl Writer {
             );
             Error::new(ErrorKind::Corrupt, text)
         };
-        let aligned = (head | claim).is_multiple_of(LINE as u64) && (head | seq) >> 62 == 0;
+        let aligned = (head | claim).is_multiple_of(GRAIN as u64) && (head | seq) >> 62 == 0;
         if !aligned || head.checked_sub(claim).is_none_or(|bytes| bytes > map.capacity()) {
             return Err(impossible());
         }
@@ -150,11 +175,11 @@ impl Writer {
         self.map.head()
     }
 
-    /// How far `claim` must be before `bytes` of records can be written. A spare line stays between
-    /// the newest record and the oldest, for the cleared `ready` word (R1).
+    /// How far `claim` must be before `bytes` of records can be written. A spare grain stays
+    /// between the newest record and the oldest, for the cleared `ready` word (R1).
     #[inline(always)]
     pub fn needed_claim(&self, bytes: u64) -> u64 {
-        (self.head + bytes + LINE as u64).saturating_sub(self.map.capacity())
+        (self.head + bytes + GRAIN as u64).saturating_sub(self.map.capacity())
     }
 
     #[inline(always)]
@@ -164,21 +189,20 @@ impl Writer {
 
     /// Whether `bytes` of records fit an empty ring.
     pub fn can_ever_fit(&self, bytes: u64) -> bool {
-        bytes + LINE as u64 <= self.map.capacity()
+        bytes + GRAIN as u64 <= self.map.capacity()
     }
 
     /// A ring is full: gives its slowest reader up to about ten microseconds to free `wanted` rather than
     /// one record, looking seldom. A writer that looked at the cursor for every record would pass its
     /// cache line back and forth with the reader and slow both down. Returns the slowest position.
-    pub fn linger(wanted: u64, mut slowest: impl FnMut() -> u64) -> u64 {
-        const LOOKS: u32 = 8;
-        const PAUSES: u32 = 32;
+    pub fn await_room(wanted: u64, mut slowest: impl FnMut() -> u64) -> u64 {
+        const LOOKS: u32 = 4;
         let mut position = slowest();
         for _ in 0..LOOKS {
             if position >= wanted {
                 break;
             }
-            (0..PAUSES).for_each(|_| spin_loop());
+            linger();
             position = slowest();
         }
         position
@@ -318,7 +342,7 @@ impl Reader {
 
     /// A reader that continues at a known place of a ring that never overwrites the unread.
     pub fn resume(map: std::sync::Arc<RingMap>, position: u64) -> Reader {
-        let position = position & !(LINE as u64 - 1);
+        let position = on_grain(position);
         let mut reader = Reader { map, position, expected: 0, racy: false };
         for _ in 0..ATTEMPTS {
             if let Some(number) = reader.number_here() {
@@ -334,7 +358,7 @@ impl Reader {
     fn number_here(&self) -> Option<u64> {
         let words = self.map.head();
         // R3: `head`, then `seq`, then `ready`.
-        let head = words.head.load(Ordering::Acquire) & !(LINE as u64 - 1);
+        let head = on_grain(words.head.load(Ordering::Acquire));
         let seq = words.seq.load(Ordering::Acquire);
         match self.map.ready(self.position).load(Ordering::Acquire) {
             0 if head == self.position => Some(seq),
@@ -346,7 +370,7 @@ impl Reader {
                 // What was damaged may say anything.
                 let end = head.wrapping_add(bytes);
                 fence(Ordering::Acquire);
-                let unmoved = words.head.load(Ordering::Relaxed) & !(LINE as u64 - 1) == head;
+                let unmoved = on_grain(words.head.load(Ordering::Relaxed)) == head;
                 (ready != 0 && end == self.position && unmoved).then_some(ready)
             }
             ready => Some(ready - 1),
@@ -373,7 +397,7 @@ impl Reader {
         let head = self.map.head();
         for _ in 0..ATTEMPTS {
             // R3: `head`, then `seq`, then `ready` at head.
-            let at = head.head.load(Ordering::Acquire) & !(LINE as u64 - 1);
+            let at = on_grain(head.head.load(Ordering::Acquire));
             let seq = head.seq.load(Ordering::Acquire);
             let ready = self.map.ready(at).load(Ordering::Acquire);
             self.position = at;
@@ -388,7 +412,7 @@ impl Reader {
     fn go_to_oldest(&mut self) {
         let words = self.map.head();
         for _ in 0..ATTEMPTS {
-            let claim = words.claim.load(Ordering::Acquire) & !(LINE as u64 - 1);
+            let claim = on_grain(words.claim.load(Ordering::Acquire));
             // R3, for the case that nothing lies between claim and head.
             let head = words.head.load(Ordering::Acquire);
             let seq = words.seq.load(Ordering::Acquire);
@@ -406,13 +430,13 @@ impl Reader {
 
     /// After being lapped: continues at the oldest record there is. What was missed is counted once, when
     /// the next record arrives. A ring that claims to have overwritten what was never written is damaged, and so
-    /// is one whose claim lies within a line: no position would ever be beyond it.
+    /// is one whose claim is between two grains: no position would ever be beyond it.
     pub fn resynchronise(&mut self) -> Result<()> {
         let expected = self.expected;
         self.go_to_oldest();
         self.expected = expected;
         let claim = self.map.head().claim.load(Ordering::Acquire);
-        let why = if !claim.is_multiple_of(LINE as u64) {
+        let why = if !claim.is_multiple_of(GRAIN as u64) {
             "where no record can begin"
         } else if claim > self.position && claim > self.map.head().head.load(Ordering::Acquire) {
             "which was never written"
@@ -432,7 +456,7 @@ impl Reader {
         let wanted = self.expected.saturating_add(1);
         if ready == wanted || (ready > wanted && self.racy && self.is_plausible(ready)) {
             let shape = Shape::unpack(self.map.shape(self.position).load(Ordering::Relaxed));
-            if RECORD_HEADER + shape.body_bytes() + LINE <= self.map.capacity() as usize {
+            if RECORD_HEADER + shape.body_bytes() + GRAIN <= self.map.capacity() as usize {
                 return Ok(Next::Record(Found { seq: ready - 1, shape }));
             }
         }
@@ -442,7 +466,7 @@ impl Reader {
     /// Whether a record after a gap can be: the count of records lags behind them by one batch at most.
     #[cold]
     fn is_plausible(&self, ready: u64) -> bool {
-        let batch = self.map.capacity() / LINE as u64;
+        let batch = self.map.capacity() / GRAIN as u64;
         ready.saturating_sub(batch) <= self.map.head().seq.load(Ordering::Acquire)
     }
 
@@ -487,7 +511,7 @@ impl Reader {
     pub fn body(&self, found: &Found) -> &[u8] {
         debug_assert!(!self.racy);
         // SAFETY: within the mirror (checked by `peek`); the writer leaves it alone until the cursor passed.
-        unsafe { std::slice::from_raw_parts(self.map.body(self.position), found.shape.body as usize) }
+        unsafe { std::slice::from_raw_parts(self.map.body(self.position), found.shape.body()) }
     }
 
     /// Takes the record: the next expected is the one after it. Returns how many were missed before it.

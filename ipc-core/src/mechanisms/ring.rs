@@ -128,7 +128,7 @@ impl Domain {
         let end = End::open(self.current()?, name, options, Role::Consumer)?;
         let position = end.position().map_err(|e| end.refuse(e))?;
         let reader = Reader::resume(end.data.clone(), position);
-        let mut consumer = RingConsumer { end, reader, taken: None };
+        let mut consumer = RingConsumer { end, reader, taken: None, streaming: false };
         consumer.end.announce();
         Ok(consumer)
     }

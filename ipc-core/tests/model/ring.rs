@@ -4,14 +4,15 @@ use axonic::mechanisms::record::{From, Next, Reader, RingMap, Shape, Writer};
 use axonic::sys::atomic::spin_loop;
 use std::sync::Arc;
 
-pub const LINE: u64 = 64;
+/// Bytes of a record with two words of payload.
+pub const RECORD: u64 = 32;
 
-/// A ring of a few lines, every record one line: two words of payload.
-pub fn ring(lines: usize) -> Arc<RingMap> {
-    Arc::new(RingMap::new(lines * LINE as usize))
+/// A ring with the room of a few such records.
+pub fn ring(records: usize) -> Arc<RingMap> {
+    Arc::new(RingMap::new(records * RECORD as usize))
 }
 
-pub const ONE_LINE: Shape = Shape { body: 16, meta: 0, content: 0, flags: 0 };
+pub const SINGLE: Shape = Shape::new(16, 0, 0, 0);
 
 /// The payload of record `seq`.
 pub fn payload(seq: u64) -> [u8; 16] {
@@ -24,12 +25,12 @@ pub fn payload(seq: u64) -> [u8; 16] {
 /// Writes the next record; there must be room.
 pub fn write(writer: &mut Writer) {
     let seq = writer.seq();
-    writer.write(ONE_LINE, &payload(seq), &[]);
+    writer.write(SINGLE, &payload(seq), &[]);
 }
 
 /// What a `drop_oldest` publisher does: claims what it needs, then overwrites.
 pub fn overwrite(writer: &mut Writer) {
-    writer.claim_to(writer.needed_claim(LINE), u64::MAX);
+    writer.claim_to(writer.needed_claim(RECORD), u64::MAX);
     write(writer);
 }
 
@@ -69,7 +70,7 @@ impl Follower {
                 Next::Record(found) => found,
             };
             let mut body = [0u64; 2];
-            if found.shape != ONE_LINE {
+            if found.shape != SINGLE {
                 assert!(self.reader.racy() && self.reader.is_lapped(), "a header that never was: {found:?}");
                 self.resynchronise();
                 continue;

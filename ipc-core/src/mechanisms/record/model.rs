@@ -1,8 +1,7 @@
 //! The memory of a ring as the models see it: every eight bytes are one atomic of loom's, a payload
 //! word that a later lap turns into a header included.
 
-use super::{RECORD_HEADER, Shape};
-use crate::domain::layout::LINE;
+use super::{GRAIN, RECORD_HEADER, Shape};
 use crate::sys::atomic::{AtomicU64, Ordering};
 
 /// The words of a ring's head that the protocols use; their meaning is told in `map.rs`.
@@ -17,7 +16,7 @@ pub struct RingHead {
     pub expected: [AtomicU64; 1],
 }
 
-/// A ring of a few lines.
+/// A ring of a few grains.
 pub struct RingMap {
     head: RingHead,
     words: Vec<AtomicU64>,
@@ -25,9 +24,9 @@ pub struct RingMap {
 }
 
 impl RingMap {
-    /// `capacity` in bytes: a power of two, at least two lines.
+    /// `capacity` in bytes: a power of two, at least two grains.
     pub fn new(capacity: usize) -> RingMap {
-        assert!(capacity.is_power_of_two() && capacity >= 2 * LINE);
+        assert!(capacity.is_power_of_two() && capacity >= 2 * GRAIN);
         let word = || AtomicU64::new(0);
         let head = RingHead {
             claim: word(),

@@ -2,10 +2,11 @@
 
 use super::RingStats;
 use super::end::End;
-use crate::domain::waiter::{Sleeper, Waiter, wait_for};
+use crate::domain::Wait;
+use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{self, Next, Reader};
-use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -16,6 +17,8 @@ pub struct RingConsumer {
     pub(super) end: End,
     pub(super) reader: Reader,
     pub(super) taken: Option<record::Found>,
+    /// The last message was there when it was asked for.
+    pub(super) streaming: bool,
 }
 
 impl RingConsumer {
@@ -40,7 +43,9 @@ impl RingConsumer {
     #[inline]
     pub fn pop(&mut self, timeout: Option<Duration>) -> Result<&[u8]> {
         self.release()?;
-        if !self.look()? {
+        if self.look()? {
+            self.streaming = true;
+        } else {
             self.wait_for_message(timeout)?;
         }
         match &self.taken {
@@ -105,6 +110,9 @@ impl RingConsumer {
     fn wait_for_message(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.check_producer()?;
         let (wait, deadline) = (self.end.options.wait, Deadline::after(timeout));
+        if std::mem::take(&mut self.streaming) && wait != Wait::Block {
+            record::linger();
+        }
         let attempt = &mut |consumer: &mut RingConsumer| {
             consumer.end.enter()?;
             if !consumer.look()? && consumer.end.data.head().closed.load(Ordering::Acquire) != 0 {
@@ -142,8 +150,8 @@ impl RingConsumer {
 }
 
 impl Sleeper for RingConsumer {
-    fn armed(&self) -> &AtomicU64 {
-        self.end.own_words().0
+    fn arming(&self) -> Arming<'_> {
+        self.end.arming()
     }
 
     fn waiter(&mut self) -> &mut Waiter {

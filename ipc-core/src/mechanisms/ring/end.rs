@@ -3,9 +3,9 @@
 use super::{
     CursorHead, RingOptions, RingStats, Role, TAKING_AWAY, is_spent, lock_all, paths, remove_if_spent,
 };
-use crate::domain::layout::{Kind, LINE, ObjectId, map_checked};
+use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::participants::Death;
-use crate::domain::waiter::{Ringer, Waiter, committed};
+use crate::domain::waiter::{Arming, Ringer, Waiter, committed, is_armed};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{self, RingMap};
@@ -170,7 +170,7 @@ impl End {
             self.cursor_head().position.load(Ordering::Acquire),
             self.data.head().head.load(Ordering::Acquire),
         );
-        if position.is_multiple_of(LINE as u64) && position.abs_diff(head) <= self.data.capacity() {
+        if position.is_multiple_of(record::GRAIN as u64) && position.abs_diff(head) <= self.data.capacity() {
             return Ok(position);
         }
         let text = format!(
@@ -185,6 +185,10 @@ impl End {
         error.of("ring", &self.name)
     }
 
+    pub(super) fn arming(&self) -> Arming<'_> {
+        Arming { armed: self.own_words().0, count: &self.domain.inner().participants.board().armings }
+    }
+
     /// Our own sleeping word and the word that names our bell.
     pub(super) fn own_words(&self) -> (&AtomicU64, &AtomicU64) {
         match self.role {
@@ -194,10 +198,12 @@ impl End {
     }
 
     pub(super) fn settle(&mut self) -> Result<Option<bool>> {
-        match self.role {
-            Role::Producer => self.waiter.settle(&self.data.head().armed),
-            Role::Consumer => self.waiter.settle(&self.cursor.at::<CursorHead>(0).armed),
-        }
+        let armed = match self.role {
+            Role::Producer => &self.data.head().armed,
+            Role::Consumer => &self.cursor.at::<CursorHead>(0).armed,
+        };
+        let count = &self.domain.inner().participants.board().armings;
+        self.waiter.settle(Arming { armed, count })
     }
 
     pub(super) fn peer_words(&self) -> (&AtomicU64, &AtomicU64) {
@@ -260,12 +266,8 @@ impl End {
     #[inline(always)]
     pub(super) fn tell_peer(&mut self) -> bool {
         let (armed, who) = self.peer_words();
-        if committed(self.light, || who.load(Ordering::Acquire) != self.known.0) {
-            return self.tell_stranger();
-        }
-        let armed: *const AtomicU64 = armed;
-        // SAFETY: the word is in a mapping of this end, which outlives the call.
-        self.peer.as_mut().is_some_and(|ringer| ringer.ring_if_armed(unsafe { &*armed }))
+        let stranger = committed(self.light, || who.load(Ordering::Acquire) != self.known.0);
+        (stranger || is_armed(armed, 0).is_some()) && self.tell_sleeper(stranger)
     }
 
     /// The producer rang for a message; its counter, in its own page.
@@ -275,20 +277,25 @@ impl End {
         word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// The other end is one that came since the call began, or one that went and took its bell along.
+    /// The other end sleeps, or it is a stranger: one that came since the call began, or went and took its bell along.
     #[cold]
-    pub(super) fn tell_stranger(&mut self) -> bool {
-        let (armed, who) = self.peer_words();
-        let (armed, id): (*const AtomicU64, _) = (armed, ObjectId(who.load(Ordering::Acquire)));
-        match self.meet() {
-            // SAFETY: the word is in a mapping of this end, which outlives the call.
-            Ok(()) => self.peer.as_mut().is_some_and(|ringer| ringer.ring_if_armed(unsafe { &*armed })),
+    #[inline(never)]
+    fn tell_sleeper(&mut self, stranger: bool) -> bool {
+        let id = ObjectId(self.peer_words().1.load(Ordering::Acquire));
+        if stranger && self.meet().is_err() {
             // Why it cannot be met is told by the next call; it is woken all the same.
-            Err(_) => {
-                ring_at(&self.domain.inner().directory(Directory::Bells).join(id.to_string()));
-                true
-            }
+            ring_at(&self.domain.inner().directory(Directory::Bells).join(id.to_string()));
+            return true;
         }
+        let armed: *const AtomicU64 = self.peer_words().0;
+        // SAFETY: the word is in a mapping of this end, which outlives the call.
+        self.peer.as_mut().is_some_and(|ringer| ringer.ring_if_armed(unsafe { &*armed }))
+    }
+
+    /// Whether [`End::enter`] has nothing to do: not closed, not a forked copy, the other end still the one we know.
+    #[inline(always)]
+    pub(super) fn is_settled(&self) -> bool {
+        self.domain.usable() && self.peer_words().1.load(Ordering::Acquire) == self.known.0
     }
 
     #[inline(always)]
@@ -358,7 +365,7 @@ impl End {
 
     /// Largest message.
     pub(super) fn limit(&self) -> usize {
-        self.data.capacity() as usize - record::RECORD_HEADER - 2 * LINE
+        self.data.capacity() as usize - record::RECORD_HEADER - 2 * record::GRAIN
     }
 
     /// The last one out of an empty ring takes it away.

@@ -2,10 +2,10 @@
 
 use super::RingStats;
 use super::end::End;
-use crate::domain::waiter::{Sleeper, Waiter, wait_for};
+use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{Shape, Writer};
-use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::mechanisms::record::{self, Shape, Writer};
+use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, unix_millis};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -36,23 +36,39 @@ impl RingProducer {
         let shape = self.shape(data.len())?;
         self.end.enter()?;
         if self.room(shape)? || self.room_armed(shape)? {
-            self.reserved = None;
-            self.writer.write(shape, data, &[]);
-            self.tell_consumer();
+            self.put(shape, data);
             return Ok(());
         }
         Err(self.full(ErrorKind::WouldBlock))
     }
 
     /// Writes a message, waiting for room up to `timeout` (`None`: for ever).
-    #[inline]
+    // Inlined for the same reason as `Publisher::publish`.
+    #[inline(always)]
     pub fn push(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<()> {
+        let shape = Shape::new(data.len(), 0, 0, 0);
+        // The common case first.
+        if data.len() <= record::SMALL && self.end.is_settled() && self.writer.has_room(shape.record_bytes())
+        {
+            self.put(shape, data);
+            return Ok(());
+        }
+        self.push_slowly(data, timeout)
+    }
+
+    #[inline(never)]
+    fn push_slowly(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<()> {
         let shape = self.shape(data.len())?;
         self.wait_for_room(shape, timeout)?;
+        self.put(shape, data);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn put(&mut self, shape: Shape, data: &[u8]) {
         self.reserved = None;
         self.writer.write(shape, data, &[]);
         self.tell_consumer();
-        Ok(())
     }
 
     /// The place of a message of up to `length` bytes, to be written in place and then published with
@@ -113,7 +129,7 @@ impl RingProducer {
             );
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
-        Ok(Shape { body: length as u32, meta: 0, content: 0, flags: 0 })
+        Ok(Shape::new(length, 0, 0, 0))
     }
 
     #[inline(always)]
@@ -125,7 +141,7 @@ impl RingProducer {
     fn claim(&mut self, shape: Shape) -> bool {
         let needed = self.writer.needed_claim(shape.record_bytes());
         let wanted = needed + self.end.data.capacity() / 16;
-        let limit = Writer::linger(wanted, || self.end.cursor_head().position.load(Ordering::Acquire));
+        let limit = Writer::await_room(wanted, || self.end.cursor_head().position.load(Ordering::Acquire));
         self.writer.claim_to(wanted, limit);
         needed <= self.writer.claim()
     }
@@ -171,8 +187,8 @@ impl RingProducer {
 }
 
 impl Sleeper for RingProducer {
-    fn armed(&self) -> &AtomicU64 {
-        self.end.own_words().0
+    fn arming(&self) -> Arming<'_> {
+        self.end.arming()
     }
 
     fn waiter(&mut self) -> &mut Waiter {

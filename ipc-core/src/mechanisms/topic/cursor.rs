@@ -7,6 +7,7 @@ use super::lifetime;
 pub use super::steps::Cursor;
 use super::steps::announce;
 use crate::domain::layout::{Header, Kind, LINE, ObjectId, SharedName};
+use crate::domain::waiter::Arming;
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::Pattern;
@@ -135,6 +136,10 @@ impl SubscriberShared {
 
     pub fn domain(&self) -> &Domain {
         &self.domain
+    }
+
+    pub fn arming(&self) -> Arming<'_> {
+        Arming { armed: &self.head().armed, count: &self.domain.inner().participants.board().armings }
     }
 
     /// Whether this is a copy in a forked child.

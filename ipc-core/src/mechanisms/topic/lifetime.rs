@@ -12,7 +12,7 @@ use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::participants::Participants;
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{Reader, RingHead, RingMap, open_head};
+use crate::mechanisms::record::{Reader, RingHead, RingMap, on_grain, open_head};
 use crate::mechanisms::ring;
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
@@ -298,7 +298,7 @@ fn owes(
             (&head.cursors, &head.cursors_high, &head.seen),
             (id.0, ring),
             subscriber.0,
-            |position| position == NOWHERE || is_at_end(position & !63),
+            |position| position == NOWHERE || is_at_end(on_grain(position)),
         )
 }
 

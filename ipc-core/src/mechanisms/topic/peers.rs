@@ -4,11 +4,13 @@ use super::cursor::{NOWHERE, SubscriberHead, pin_word, pins_of};
 use super::slab::Slot;
 use super::steps::{find_cursor, is_announced};
 use crate::domain::layout::{Kind, ObjectId, map_checked};
-use crate::domain::waiter::{Ringer, Waiter, committed};
+use crate::domain::steps::Seen;
+use crate::domain::waiter::{Ringer, Waiter};
 use crate::domain::{Directory, Domain, ParticipantId};
 use crate::error::{ErrorKind, Result};
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
+use crate::sys::fence;
 use crate::sys::file;
 use crate::sys::mapping::Head;
 use std::collections::HashSet;
@@ -59,6 +61,8 @@ pub struct Peers {
     /// Subscribers whose pages cannot be believed.
     passed_over: Vec<ObjectId>,
     seen: Option<u64>,
+    /// As of which count of armings everybody who slept was rung.
+    pub heard: Seen,
     /// Our writes need no fence: this process registered for membarrier and every peer can issue one (W1).
     pub light: bool,
     registered: bool,
@@ -74,6 +78,7 @@ impl Peers {
             list: Vec::new(),
             passed_over: Vec::new(),
             seen: None,
+            heard: Seen::default(),
             light: registered,
             registered,
         }
@@ -219,21 +224,18 @@ impl Peers {
         pins.flatten().collect::<HashSet<u64>>().len()
     }
 
-    /// After a commit, before [`Peers::wake`]: whether somebody came whom we do not know (W1, D1).
+    /// After a commit: fences, and tells whether anybody armed since everybody was rung (W1). Who came meanwhile and
+    /// sleeps has armed too.
     #[inline(always)]
     pub fn committed(&self) -> bool {
-        committed(self.light, || self.changed())
+        fence::light(self.light);
+        self.heard.is_due(&self.domain.inner().participants.board().armings)
     }
 
     /// Wakes those known who sleep. Returns how many bells were rung.
-    #[inline(always)]
     pub fn wake(&mut self) -> u64 {
-        let mut rung = 0;
-        for peer in &mut self.list {
-            let head = &peer.head;
-            rung += u64::from(peer.ringer.ring_if_armed(&head.armed));
-        }
-        rung
+        let ring = |peer: &mut Peer| u64::from(peer.ringer.ring_if_armed(&peer.head.armed));
+        self.list.iter_mut().map(ring).sum()
     }
 
     /// Forgets subscribers whose participant died; returns how many.

@@ -7,11 +7,11 @@ use super::cursor::SubscriberShared;
 use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
 use super::{INLINE_MAX, SubscriberOptions, lifetime, orphans};
 use crate::domain::layout::ObjectId;
-use crate::domain::waiter::{Ringer, Sleeper, Waiter, wait_for};
-use crate::domain::{Attached, Directory, Domain, closed};
+use crate::domain::waiter::{Arming, Ringer, Sleeper, Waiter, wait_for};
+use crate::domain::{Attached, Directory, Domain, Wait, closed};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::linger;
 use crate::name::Pattern;
-use crate::sys::atomic::AtomicU64;
 use crate::sys::clock::Deadline;
 use crate::sys::file;
 use crate::value::MAX_META;
@@ -49,6 +49,8 @@ pub struct Subscriber {
     burst: u32,
     /// Some publisher ended and its last messages are still to be taken.
     finishing: bool,
+    /// The last message was there when it was asked for.
+    streaming: bool,
     generation: Option<u64>,
     /// There was a ring for which no cursor was free.
     crowded: bool,
@@ -59,7 +61,8 @@ pub struct Subscriber {
     bulk: Scratch,
     /// The payload just borrowed, on its way into a sample.
     pinned: Option<Pinned>,
-    /// What the message just taken says besides its bytes, and its topic.
+    /// Where the bytes of the message just taken are, what it says besides them, and its topic.
+    taken: Taken,
     envelope: Envelope,
     topic: Arc<str>,
     received: u64,
@@ -91,7 +94,8 @@ enum Take {
     Borrow,
 }
 
-/// Where the bytes of the message just taken are, and how many. Kept small: it travels through every call.
+/// Where the bytes of a message are, and how many. It waits in the subscriber while the calls that took it return
+/// no more than that they did: moving it through them cost half of what receiving a small message costs.
 #[derive(Clone, Copy)]
 enum Taken {
     Record(usize),
@@ -143,12 +147,14 @@ impl Subscriber {
             next: 0,
             burst: 0,
             finishing: false,
+            streaming: false,
             generation: None,
             crowded: false,
             light: inner.participants.is_registered(inner.me()),
             record: Scratch::of(MAX_BODY),
             bulk: Scratch::default(),
             pinned: None,
+            taken: Taken::Record(0),
             envelope: Envelope::default(),
             topic: "".into(),
             received: 0,
@@ -194,39 +200,38 @@ impl Subscriber {
     /// Takes the next message if there is one, as a copy.
     #[inline]
     pub fn try_receive(&mut self) -> Result<Option<Message<'_>>> {
-        match self.try_take(Take::Copy)? {
-            Some(taken) => Ok(Some(self.message(taken))),
-            None => Ok(None),
-        }
+        if self.try_take(Take::Copy)? { Ok(Some(self.message())) } else { Ok(None) }
     }
 
     /// Waits for the next message up to `timeout` (`None`: for ever) and takes it as a copy.
     #[inline]
     pub fn receive(&mut self, timeout: Option<Duration>) -> Result<Message<'_>> {
-        let taken = self.wait(timeout, Take::Copy)?;
-        Ok(self.message(taken))
+        self.wait(timeout, Take::Copy)?;
+        Ok(self.message())
     }
 
     /// Takes the next message if there is one, in place.
     pub fn try_borrow(&mut self) -> Result<Option<Sample>> {
-        Ok(self.try_take(Take::Borrow)?.map(|taken| self.sample(taken)))
+        if self.try_take(Take::Borrow)? { Ok(Some(self.sample())) } else { Ok(None) }
     }
 
     /// Takes the next message if there is one, as it comes cheapest: a small one as a copy, a large one
     /// in place. For who copies every message into memory of his own, and so copies it once.
     #[inline]
     pub fn try_next(&mut self) -> Result<Option<Arrival<'_>>> {
-        Ok(match self.try_take(Take::Borrow)? {
-            None => None,
-            Some(taken @ Taken::Pinned(_)) => Some(Arrival::Large(self.sample(taken))),
-            Some(taken) => Some(Arrival::Small(self.message(taken))),
-        })
+        if !self.try_take(Take::Borrow)? {
+            return Ok(None);
+        }
+        Ok(Some(match self.taken {
+            Taken::Pinned(_) => Arrival::Large(self.sample()),
+            _ => Arrival::Small(self.message()),
+        }))
     }
 
     /// Waits for the next message up to `timeout` (`None`: for ever) and takes it in place.
     pub fn borrow(&mut self, timeout: Option<Duration>) -> Result<Sample> {
-        let taken = self.wait(timeout, Take::Borrow)?;
-        Ok(self.sample(taken))
+        self.wait(timeout, Take::Borrow)?;
+        Ok(self.sample())
     }
 
     /// The pollable descriptor: readable until a `try_` call has returned `None`. Works with epoll,
@@ -289,17 +294,13 @@ impl Subscriber {
     }
 
     #[inline(always)]
-    fn try_take(&mut self, take: Take) -> Result<Option<Taken>> {
-        let taken = self.poll(take)?;
-        if taken.is_none() && self.waiter.is_evented() {
-            return self.poll_armed(take);
-        }
-        Ok(taken)
+    fn try_take(&mut self, take: Take) -> Result<bool> {
+        Ok(self.poll(take)? || self.waiter.is_evented() && self.poll_armed(take)?)
     }
 
-    /// Looks once at every ring, in turn.
+    /// Looks once at every ring, in turn; whether a message was taken.
     #[inline(always)]
-    fn poll(&mut self, take: Take) -> Result<Option<Taken>> {
+    fn poll(&mut self, take: Take) -> Result<bool> {
         self.enter()?;
         if self.finishing {
             // What the first to finish said comes before what others say now.
@@ -309,14 +310,14 @@ impl Subscriber {
             if self.next >= self.sources.len() {
                 self.next = 0;
             }
-            if let Some(taken) = self.take_from(self.next, take)? {
+            if self.take_from(self.next, take)? {
                 self.waiter.note_taken();
                 self.burst += 1;
                 if self.burst >= BURST {
                     self.burst = 0;
                     self.next += 1;
                 }
-                return Ok(Some(taken));
+                return Ok(true);
             }
             self.burst = 0;
             self.next += 1;
@@ -324,44 +325,47 @@ impl Subscriber {
         if self.finishing {
             self.let_go_of_finished();
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Nothing there, and somebody watches the descriptor: leaves it armed and silent, or readable.
     #[cold]
-    fn poll_armed(&mut self, take: Take) -> Result<Option<Taken>> {
-        let Some(deaths) = self.settle()? else { return Ok(None) };
+    fn poll_armed(&mut self, take: Take) -> Result<bool> {
+        let Some(deaths) = self.settle()? else { return Ok(false) };
         if deaths {
             self.tidy()?;
         }
         let taken = self.poll(take);
-        if !matches!(taken, Ok(None)) {
+        if !matches!(taken, Ok(false)) {
             self.waiter.stay_readable();
         }
         taken
     }
 
     #[inline(always)]
-    fn wait(&mut self, timeout: Option<Duration>, take: Take) -> Result<Taken> {
-        match self.poll(take)? {
-            Some(taken) => Ok(taken),
-            None => self.wait_slowly(timeout, take),
+    fn wait(&mut self, timeout: Option<Duration>, take: Take) -> Result<()> {
+        if self.poll(take)? {
+            self.streaming = true;
+            return Ok(());
         }
+        self.wait_slowly(timeout, take)
     }
 
     #[cold]
-    fn wait_slowly(&mut self, timeout: Option<Duration>, take: Take) -> Result<Taken> {
-        let deadline = Deadline::after(timeout);
-        let wait = self.options.wait;
-        wait_for(self, wait, &deadline, &mut |subscriber| subscriber.poll(take))?.ok_or_else(|| {
+    fn wait_slowly(&mut self, timeout: Option<Duration>, take: Take) -> Result<()> {
+        let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
+        if std::mem::take(&mut self.streaming) && wait != Wait::Block {
+            linger();
+        }
+        wait_for(self, wait, &deadline, &mut |subscriber| Ok(subscriber.poll(take)?.then_some(())))?.ok_or_else(|| {
             let text = format!("subscriber '{}': no message within {:?}; give it more time, or see with `axonic stat` whether somebody publishes", self.pattern(), timeout.unwrap_or_default());
             Error::new(ErrorKind::Timeout, text)
         })
     }
 
     #[inline(always)]
-    fn message(&self, taken: Taken) -> Message<'_> {
-        let data = match taken {
+    fn message(&self) -> Message<'_> {
+        let data = match self.taken {
             // SAFETY: as many bytes were copied there.
             Taken::Record(length) => unsafe { self.record.bytes(0, length) },
             // SAFETY: as above.
@@ -371,19 +375,19 @@ impl Subscriber {
         Message { topic: &self.topic, envelope: &self.envelope, data }
     }
 
-    fn sample(&mut self, taken: Taken) -> Sample {
-        let pinned = if matches!(taken, Taken::Pinned(_)) { self.pinned.take() } else { None };
+    fn sample(&mut self) -> Sample {
+        let pinned = if matches!(self.taken, Taken::Pinned(_)) { self.pinned.take() } else { None };
         let bytes = match pinned {
             Some(pinned) => Bytes::Pinned(pinned),
-            None => Bytes::own(&self.topic, self.message(taken).data()),
+            None => Bytes::own(&self.topic, self.message().data()),
         };
         Sample { envelope: std::mem::take(&mut self.envelope), bytes }
     }
 }
 
 impl Sleeper for Subscriber {
-    fn armed(&self) -> &AtomicU64 {
-        &self.shared.head().armed
+    fn arming(&self) -> Arming<'_> {
+        self.shared.arming()
     }
 
     fn waiter(&mut self) -> &mut Waiter {
@@ -397,7 +401,7 @@ impl Sleeper for Subscriber {
     }
 
     fn settle(&mut self) -> Result<Option<bool>> {
-        self.waiter.settle(&self.shared.head().armed)
+        self.waiter.settle(self.shared.arming())
     }
 }
 

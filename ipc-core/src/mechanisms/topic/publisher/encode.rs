@@ -18,16 +18,11 @@ pub(super) struct Encoded<'a> {
 
 impl Encoded<'_> {
     pub(super) fn shape(&self, length: usize) -> Shape {
-        Shape {
-            body: length as u32,
-            meta: self.meta.len() as u16,
-            content: self.content as u8,
-            flags: self.flags,
-        }
+        Shape::new(length, self.meta.len() as u16, self.content as u8, self.flags)
     }
 
     pub(super) fn slab_shape(&self) -> Shape {
-        Shape { flags: self.flags | FLAG_SLAB, ..self.shape(DESCRIPTOR) }
+        Shape::new(DESCRIPTOR, self.meta.len() as u16, self.content as u8, self.flags | FLAG_SLAB)
     }
 
     pub(super) fn any_shape(&self) -> Shape {

@@ -1,13 +1,13 @@
 //! Making room: in the ring and in the slab, at once or by waiting.
 
 use super::Publisher;
-use crate::domain::waiter::{Sleeper, Waiter, wait_for};
+use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::Writer;
 use crate::mechanisms::topic::Overflow;
 use crate::mechanisms::topic::slab::{Reclaim, Slot};
 use crate::mechanisms::topic::steps::claim_unread;
-use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, unix_millis};
 use crate::sys::process;
 use tracing::debug;
@@ -38,7 +38,7 @@ impl Publisher {
             self.safe = self.writer.claim();
             return Ok(true);
         }
-        let slowest = Writer::linger(wanted, || self.peers.slowest());
+        let slowest = Writer::await_room(wanted, || self.peers.slowest());
         let watcher = (self.options.overflow == Overflow::Block).then_some(&mut self.waiter);
         if claim_unread(&mut self.writer, wanted, slowest, || Ok(self.peers.refreshed(watcher)?.slowest()))? {
             self.safe = self.writer.claim();
@@ -184,8 +184,8 @@ impl Publisher {
 impl Sleeper for Publisher {
     const LOOKS_AT_LOCKS: bool = true;
 
-    fn armed(&self) -> &AtomicU64 {
-        &self.shared.map.head().armed
+    fn arming(&self) -> Arming<'_> {
+        self.shared.arming()
     }
 
     fn waiter(&mut self) -> &mut Waiter {
@@ -200,6 +200,6 @@ impl Sleeper for Publisher {
     }
 
     fn settle(&mut self) -> Result<Option<bool>> {
-        self.waiter.settle(&self.shared.map.head().armed)
+        self.waiter.settle(self.shared.arming())
     }
 }

@@ -14,14 +14,14 @@ use crate::value::Content;
 use std::sync::Arc;
 
 impl Subscriber {
-    /// Takes the next record of one ring.
+    /// Takes the next record of one ring, if there is one.
     #[inline(always)]
-    pub(super) fn take_from(&mut self, index: usize, take: Take) -> Result<Option<Taken>> {
+    pub(super) fn take_from(&mut self, index: usize, take: Take) -> Result<bool> {
         loop {
             let source = &mut self.sources[index];
             let found = match source.reader.peek() {
                 Ok(Next::Record(found)) => found,
-                Ok(Next::Empty) => return Ok(None),
+                Ok(Next::Empty) => return Ok(false),
                 Ok(Next::Lapped) => {
                     self.resynchronise(index)?;
                     continue;
@@ -49,8 +49,9 @@ impl Subscriber {
                 self.resynchronise(index)?;
                 continue;
             }
-            let taken = if found.shape.flags & FLAG_SLAB == 0 {
-                Some(Taken::Record(found.shape.body as usize))
+            let arrived = if found.shape.flags() & FLAG_SLAB == 0 {
+                self.taken = Taken::Record(found.shape.body());
+                true
             } else {
                 match self.take_slab(index, &found, take) {
                     Err(e) if e.is_damage() || e.kind() == ErrorKind::NotFound => {
@@ -59,15 +60,16 @@ impl Subscriber {
                     other => other?,
                 }
             };
-            self.advance(index, &found, taken.is_some());
-            if let Some(taken) = taken {
-                return self.admit(index, &found, taken).map(Some);
+            self.advance(index, &found, arrived);
+            if arrived {
+                self.admit(index, &found)?;
+                return Ok(true);
             }
         }
     }
 
-    /// A large payload: pinned, then copied or kept. `None`: its slot was reused meanwhile.
-    pub(super) fn take_slab(&mut self, index: usize, found: &Found, take: Take) -> Result<Option<Taken>> {
+    /// A large payload: pinned, then copied or kept. `false`: its slot was reused meanwhile.
+    pub(super) fn take_slab(&mut self, index: usize, found: &Found, take: Take) -> Result<bool> {
         let source = &mut self.sources[index];
         let topic = &source.origin.topic;
         let corrupt = |why: &str| {
@@ -76,7 +78,7 @@ impl Subscriber {
                 format!("topic '{topic}': {why}; its publisher's memory was damaged, restart it"),
             )
         };
-        if (found.shape.body as usize) < DESCRIPTOR {
+        if (found.shape.body()) < DESCRIPTOR {
             return Err(corrupt("a descriptor is too short"));
         }
         // SAFETY: the body, at least this long, was just copied there.
@@ -93,7 +95,7 @@ impl Subscriber {
                         source.segments.entry(descriptor.segment).or_insert(theirs)
                     }
                     // Given up by its publisher after we saw the record.
-                    Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(None),
+                    Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(false),
                     Err(e) => return Err(e.of("topic", topic)),
                 }
             }
@@ -107,7 +109,7 @@ impl Subscriber {
         if !has_slot(segment.withdrawn(), found.seq) {
             self.shared.unpin(place);
             return if source.reader.racy() {
-                Ok(None)
+                Ok(false)
             } else {
                 Err(corrupt("a record lost its slot before it was read"))
             };
@@ -115,12 +117,14 @@ impl Subscriber {
         let pinned = Pinned { theirs: theirs.clone(), slot, place, length };
         if take == Take::Borrow {
             self.pinned = Some(pinned);
-            return Ok(Some(Taken::Pinned(length)));
+            self.taken = Taken::Pinned(length);
+            return Ok(true);
         }
         let room = self.bulk.room(length);
         // SAFETY: the room has `length` bytes, the slot too; the pin keeps it still.
         unsafe { std::ptr::copy_nonoverlapping(pinned.data().as_ptr(), room, length) };
-        Ok(Some(Taken::Bulk(length)))
+        self.taken = Taken::Bulk(length);
+        Ok(true)
     }
 
     /// Moves past a record and lets the publisher know.
@@ -138,17 +142,17 @@ impl Subscriber {
 
     /// Fills the envelope of the message just taken and counts it.
     #[inline(always)]
-    pub(super) fn admit(&mut self, index: usize, found: &Found, taken: Taken) -> Result<Taken> {
+    pub(super) fn admit(&mut self, index: usize, found: &Found) -> Result<()> {
         let source = &mut self.sources[index];
         let shape = found.shape;
-        let (Taken::Record(length) | Taken::Bulk(length) | Taken::Pinned(length)) = taken;
+        let (Taken::Record(length) | Taken::Bulk(length) | Taken::Pinned(length)) = self.taken;
         let missed = std::mem::take(&mut source.lost);
         let envelope = &mut self.envelope;
         if !Arc::ptr_eq(&self.topic, &source.origin.topic) {
             self.topic = source.origin.topic.clone();
         }
-        envelope.content = Content::from_number(shape.content).unwrap_or_default();
-        envelope.flags = shape.flags;
+        envelope.content = Content::from_number(shape.content()).unwrap_or_default();
+        envelope.flags = shape.flags();
         envelope.sequence = found.seq;
         envelope.missed = missed;
         envelope.publisher = source.id;
@@ -159,21 +163,21 @@ impl Subscriber {
         head.received.store(self.received, Ordering::Relaxed);
         head.missed.store(self.missed, Ordering::Relaxed);
         head.bytes.store(self.bytes, Ordering::Relaxed);
-        if shape.meta != 0 || envelope.tensor.is_some() || !envelope.meta.is_empty() {
+        if shape.meta() != 0 || envelope.tensor.is_some() || !envelope.meta.is_empty() {
             // SAFETY: the whole body was copied, the metadata is its end.
-            envelope.meta = unsafe { self.record.bytes(shape.meta_offset(), shape.meta as usize) }.into();
+            envelope.meta = unsafe { self.record.bytes(shape.meta_offset(), shape.meta()) }.into();
             envelope.tensor = None;
             envelope.decode(length).map_err(|e| e.of("topic", &self.topic))?;
         }
-        if self.options.schema.is_some() { self.check_schema(index, taken) } else { Ok(taken) }
+        if self.options.schema.is_some() { self.check_schema(index) } else { Ok(()) }
     }
 
     /// A message that does not satisfy the schema is passed over; the next one tells what was missed before it.
     #[cold]
-    fn check_schema(&mut self, index: usize, taken: Taken) -> Result<Taken> {
-        let message = self.message(taken);
+    fn check_schema(&mut self, index: usize) -> Result<()> {
+        let message = self.message();
         let checked = self.options.schema.as_ref().map(|s| s.check(message.content(), message.data()));
-        let Some(Err(e)) = checked else { return Ok(taken) };
+        let Some(Err(e)) = checked else { return Ok(()) };
         let (topic, sequence, missed) = (message.topic().to_string(), message.sequence(), message.missed());
         self.pinned = None;
         self.sources[index].lost = missed;
