@@ -55,7 +55,7 @@ impl Publisher {
             return Err(self.never_at_once());
         }
         if self.options.overflow == Overflow::DropOldest {
-            return Err(self.all_pinned());
+            return Err(self.unless_closed(self.all_pinned()));
         }
         self.check_own(patience, |publisher, own| publisher.slab.is_withheld(own))?;
         let mut taken = None;
