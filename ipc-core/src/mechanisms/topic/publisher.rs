@@ -305,6 +305,11 @@ impl Publisher {
 
     /// A slot for every message that needs one, or none taken.
     fn take_slots(&mut self, encoded: &[Encoded<'_>], patience: &Patience) -> Result<Vec<Option<Slot>>> {
+        // What can never be published must not drop what was published before.
+        let large = encoded.iter().map(|e| e.data.len()).filter(|length| *length > INLINE_MAX);
+        if !self.slab.can_ever_fit(large) {
+            return Err(self.never_at_once());
+        }
         let mut slots = Vec::with_capacity(encoded.len());
         for e in encoded {
             if e.data.len() <= INLINE_MAX {

@@ -101,7 +101,7 @@ impl Publisher {
         if self.domain.is_closed() { self.closed() } else { error.of("topic", &self.topic) }
     }
 
-    fn never_at_once(&self) -> Error {
+    pub(super) fn never_at_once(&self) -> Error {
         let text = format!(
             "topic '{}': the large messages of the batch can never be in its slab at once, max_bytes is {}; raise it or send fewer at once",
             self.topic, self.options.max_bytes
