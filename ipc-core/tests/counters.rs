@@ -137,6 +137,21 @@ fn who_is_blocked_says_since_when() {
 }
 
 #[test]
+fn what_was_missed_at_the_end_is_seen_from_outside_too() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { max_bytes: 100_000, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    publisher.publish(&[1; 100_000]).unwrap();
+    // A loan takes the only slot, whatever becomes of it.
+    drop(publisher.loan(100_000, SECOND).unwrap());
+    drop(publisher);
+    assert!(subscriber.try_receive().unwrap().is_none());
+    assert_eq!((subscriber.missed(), seen(&place).subscribers[0].missed), (1, 1));
+}
+
+#[test]
 fn rings_count_wakes_and_what_is_pending() {
     let place = Place::new();
     let domain = place.open();
