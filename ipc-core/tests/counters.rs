@@ -136,6 +136,40 @@ fn who_is_blocked_says_since_when() {
     }
 }
 
+/// Python waits in slices, between which it looks after signals.
+#[test]
+fn a_wait_in_slices_counts_once() {
+    let place = Place::new();
+    let domain = place.open();
+    let _subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    while publisher.try_send(&Payload::raw(&[0; 1000])).is_ok() {}
+    let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
+    while producer.try_push(&[0; 1000]).is_ok() {}
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            for _ in 0..10 {
+                publisher.send(&Payload::raw(&[0; 1000]), Some(Duration::from_millis(20))).unwrap_err();
+            }
+            for _ in 0..10 {
+                producer.push(&[0; 1000], Some(Duration::from_millis(20))).unwrap_err();
+            }
+        });
+        let since = until(|| seen(&place).publishers[0].blocked_since_unix_ms);
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(until(|| seen(&place).publishers[0].blocked_since_unix_ms), since);
+        waiting.join().unwrap();
+    });
+    assert_eq!((publisher.stats().blocked, producer.stats().blocked), (1, 1));
+    // Another wait, later.
+    std::thread::sleep(Duration::from_millis(100));
+    publisher.send(&Payload::raw(&[0; 1000]), Some(Duration::from_millis(5))).unwrap_err();
+    assert_eq!(publisher.stats().blocked, 2);
+    drop(producer);
+    domain.unlink(Noun::Ring, "r").unwrap();
+}
+
 #[test]
 fn what_was_missed_at_the_end_is_seen_from_outside_too() {
     let place = Place::new();

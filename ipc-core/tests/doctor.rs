@@ -71,6 +71,27 @@ fn a_blocked_publisher_and_who_holds_it_up() {
 }
 
 #[test]
+fn a_ring_whose_producer_died_while_it_waited() {
+    let place = Place::new();
+    let options = RingOptions { capacity: 10_000, ..RingOptions::default() };
+    if child::role().is_some() {
+        let domain = Domain::open_with(options_in(&child::directory())).unwrap();
+        let mut producer = domain.ring_producer("r", &options).unwrap();
+        std::thread::spawn(move || while producer.push(&[0; 1000], None).is_ok() {});
+        child::ready_until_told();
+    }
+    let domain = place.open();
+    let mut consumer = domain.ring_consumer("r", &options).unwrap();
+    let peer = child::Running::start("a_ring_whose_producer_died_while_it_waited", "producer", place.path());
+    until("it blocks", || !of_kind(&place, "ring_blocked").is_empty());
+    peer.kill();
+    assert!(of_kind(&place, "ring_blocked").is_empty());
+    let _successor = domain.ring_producer("r", &options).unwrap();
+    assert!(of_kind(&place, "ring_blocked").is_empty(), "the successor waits for nothing");
+    while consumer.try_pop().unwrap().is_some() {}
+}
+
+#[test]
 fn a_subscriber_that_is_about_to_miss_messages() {
     let place = Place::new();
     let domain = place.open();

@@ -219,6 +219,8 @@ impl End {
         crate::domain::waiter::disarm(armed);
         word.store(own.map_or(0, |id| id.0), Ordering::Release);
         if self.role == Role::Producer {
+            // It may have died while it waited, too.
+            self.data.head().blocked_since.store(0, Ordering::Relaxed);
             self.data.head().closed.store(0, Ordering::Release);
         }
         fence::heavy(true);

@@ -12,7 +12,7 @@ use crate::domain::layout::{Kind, ObjectId};
 use crate::domain::waiter::{Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{self, MAX_EXPECTED, RingMap, Shape, Writer};
+use crate::mechanisms::record::{self, Blocked, MAX_EXPECTED, RingMap, Shape, Writer};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
@@ -42,6 +42,7 @@ pub struct Publisher {
     slab: Slab,
     peers: Peers,
     waiter: Waiter,
+    blocked: Blocked,
 }
 
 /// Counters of a publisher since it was opened.
@@ -145,6 +146,7 @@ impl Publisher {
             peers: Peers::new(&domain, id, topic.clone()),
             options: options.clone(),
             waiter,
+            blocked: Blocked::default(),
             topic,
             shared,
             domain: domain.clone(),

@@ -141,9 +141,9 @@ impl Publisher {
             }
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
         };
-        self.shared.map.head().note_blocked(unix_millis());
+        self.blocked.begin(self.shared.map.head(), unix_millis());
         let waited = wait_for(self, self.options.wait, deadline, attempt);
-        self.shared.map.head().blocked_since.store(0, Ordering::Relaxed);
+        self.blocked.end(self.shared.map.head(), unix_millis());
         waited?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
