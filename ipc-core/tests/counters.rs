@@ -170,6 +170,22 @@ fn a_wait_in_slices_counts_once() {
     domain.unlink(Noun::Ring, "r").unwrap();
 }
 
+/// Whose descriptor is watched stays armed when it got room, and is armed while it waits for subscribers.
+#[test]
+fn who_got_room_waits_no_more() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    publisher.fd().unwrap();
+    while publisher.try_send(&Payload::raw(&[0; 1000])).is_ok() {}
+    assert!(seen(&place).publishers[0].waiting);
+    while subscriber.try_receive().unwrap().is_some() {}
+    publisher.try_send(&Payload::raw(&[0; 1000])).unwrap();
+    assert!(!seen(&place).publishers[0].waiting);
+}
+
 #[test]
 fn what_was_missed_at_the_end_is_seen_from_outside_too() {
     let place = Place::new();
@@ -183,6 +199,26 @@ fn what_was_missed_at_the_end_is_seen_from_outside_too() {
     drop(publisher);
     assert!(subscriber.try_receive().unwrap().is_none());
     assert_eq!((subscriber.missed(), seen(&place).subscribers[0].missed), (1, 1));
+}
+
+#[test]
+fn a_closed_subscriber_whose_samples_are_held_counts_no_more() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    publisher.publish(&[1; 10_000]).unwrap();
+    let held = subscriber.borrow(SECOND).unwrap();
+    assert!(!seen(&place).subscribers[0].closed);
+    drop(subscriber);
+    let mut later = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    later.publish(b"for nobody").unwrap();
+    let outside = seen(&place);
+    assert_eq!((later.subscribers(), outside.topics[0].subscribers), (0, 0));
+    let closed = &outside.subscribers[0];
+    assert!(closed.closed && closed.lag.is_empty() && closed.pinned == 1, "{closed:?}");
+    drop(held);
+    assert!(seen(&place).subscribers.is_empty());
 }
 
 #[test]
