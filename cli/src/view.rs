@@ -71,6 +71,7 @@ pub(crate) fn publisher_state(view: &View, publisher: &PublisherInfo) -> &'stati
 pub(crate) fn subscriber_state(view: &View, subscriber: &SubscriberInfo) -> &'static str {
     match subscriber {
         s if !s.alive => "dead",
+        s if s.closed => "closed",
         s if view.is_stopped(&s.participant) => "stopped",
         s if s.waiting => "waits",
         _ => "live",

@@ -52,6 +52,9 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
         bytes +=
             file::names(&directory)?.iter().map(|name| file::allocated(&directory.join(name))).sum::<u64>();
     }
+    for publisher in publishers.iter_mut().filter(|p| p.waiting && p.blocked_since_unix_ms == 0) {
+        publisher.waiting = may_lack_room(publisher, &subscribers);
+    }
     let (regions, rings) = (regions(&place)?, rings(&place)?);
     let (filesystem_free_bytes, filesystem_bytes) = file::filesystem_space(&place.path).unwrap_or_default();
     Ok(Snapshot {
@@ -132,6 +135,18 @@ fn describe_publisher(path: PathBuf, id: ObjectId, alive: bool) -> Option<Publis
     })
 }
 
+/// Whether a publisher that is armed, but not in a call that waits for room, may wait for it by its descriptor. It
+/// stays armed after it got room, and is so while it waits for subscribers to come.
+fn may_lack_room(publisher: &PublisherInfo, subscribers: &[SubscriberInfo]) -> bool {
+    let is_much = |part: u64, whole: u64| part.saturating_mul(2) >= whole;
+    let of_ours =
+        |s: &SubscriberInfo| s.lag.iter().find(|lag| lag.publisher == publisher.id).map(|l| l.bytes);
+    let behind = subscribers.iter().filter(|s| s.alive).filter_map(of_ours).max();
+    let held = behind.is_some() || publisher.pinned > 0;
+    behind.is_some_and(|bytes| is_much(bytes, publisher.capacity))
+        || held && is_much(publisher.slab_bytes, publisher.max_bytes)
+}
+
 /// The slots of each publisher that somebody alive has pinned, with their bytes; by segment and slot, since
 /// several may have pinned the same.
 type Pinned = BTreeMap<u64, BTreeMap<u64, u64>>;
@@ -154,8 +169,11 @@ fn topics_of(publishers: &[PublisherInfo], subscribers: &[SubscriberInfo]) -> Ve
         ];
         sums.into_iter().for_each(|(sum, more)| *sum = sum.saturating_add(more));
     }
-    let patterns: Vec<Pattern> =
-        subscribers.iter().filter(|s| s.alive).filter_map(|s| Pattern::new(&s.pattern).ok()).collect();
+    let patterns: Vec<Pattern> = subscribers
+        .iter()
+        .filter(|s| s.alive && !s.closed)
+        .filter_map(|s| Pattern::new(&s.pattern).ok())
+        .collect();
     let described = topics.into_iter().map(|(name, topic)| TopicInfo {
         topic: name.into(),
         subscribers: patterns.iter().filter(|pattern| pattern.matches(name)).count(),
@@ -215,6 +233,7 @@ fn describe_subscriber(
 ) -> Option<SubscriberInfo> {
     let map = open_page(&path).ok()?;
     let head: &SubscriberHead = map.at(0);
+    let closed = read(&head.closed) != 0;
     let seen = head.seen.load(Ordering::Acquire);
     let cursors: Vec<(u64, u64)> = head.cursors.iter().map(|c| (read(&c.ring), read(&c.position))).collect();
     let followed = |publisher: &&u64| cursors.iter().any(|(ring, _)| ring == *publisher);
@@ -237,6 +256,7 @@ fn describe_subscriber(
         participant: id.owner().to_string(),
         pattern: head.pattern.read(),
         alive,
+        closed,
         received: read(&head.received),
         missed: read(&head.missed),
         bytes: read(&head.bytes),
@@ -247,6 +267,7 @@ fn describe_subscriber(
         waiting: read(&head.armed) & 1 == 1,
         lag: rings
             .iter()
+            .filter(|_| !closed)
             .filter_map(|(publisher, (ring, _))| lag(id, seen, &cursors, *publisher, ring))
             .collect(),
         pins: pins.into_values().collect(),

@@ -107,6 +107,26 @@ fn two_participants_leave_nothing_in_whatever_order_they_end() {
 }
 
 #[test]
+fn ring_ends_that_sleep_hear_of_the_end_of_their_domain() {
+    let place = Place::new();
+    let domain = place.open();
+    let options = RingOptions { capacity: 10_000, wait: Wait::Block };
+    let mut consumer = domain.ring_consumer("empty", &options).unwrap();
+    let mut producer = domain.ring_producer("full", &options).unwrap();
+    while producer.try_push(&[0; 1000]).is_ok() {}
+    std::thread::scope(|scope| {
+        let soon = Some(Duration::from_secs(20));
+        let popping = scope.spawn(move || consumer.pop(soon).map(drop).unwrap_err().kind());
+        let pushing = scope.spawn(move || producer.push(&[0; 1000], soon).unwrap_err().kind());
+        std::thread::sleep(Duration::from_millis(100));
+        domain.close();
+        assert_eq!(popping.join().unwrap(), ErrorKind::Closed);
+        assert_eq!(pushing.join().unwrap(), ErrorKind::Closed);
+    });
+    place.open().unlink(Noun::Ring, "full").unwrap();
+}
+
+#[test]
 fn a_ring_that_was_read_leaves_nothing_in_whatever_order_it_is_dropped() {
     let ring = |path: &Path| {
         let (one, two) =

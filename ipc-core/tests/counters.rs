@@ -136,6 +136,91 @@ fn who_is_blocked_says_since_when() {
     }
 }
 
+/// Python waits in slices, between which it looks after signals.
+#[test]
+fn a_wait_in_slices_counts_once() {
+    let place = Place::new();
+    let domain = place.open();
+    let _subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    while publisher.try_send(&Payload::raw(&[0; 1000])).is_ok() {}
+    let mut producer = domain.ring_producer("r", &RingOptions::default()).unwrap();
+    while producer.try_push(&[0; 1000]).is_ok() {}
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            for _ in 0..10 {
+                publisher.send(&Payload::raw(&[0; 1000]), Some(Duration::from_millis(20))).unwrap_err();
+            }
+            for _ in 0..10 {
+                producer.push(&[0; 1000], Some(Duration::from_millis(20))).unwrap_err();
+            }
+        });
+        let since = until(|| seen(&place).publishers[0].blocked_since_unix_ms);
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(until(|| seen(&place).publishers[0].blocked_since_unix_ms), since);
+        waiting.join().unwrap();
+    });
+    assert_eq!((publisher.stats().blocked, producer.stats().blocked), (1, 1));
+    // Another wait, later.
+    std::thread::sleep(Duration::from_millis(100));
+    publisher.send(&Payload::raw(&[0; 1000]), Some(Duration::from_millis(5))).unwrap_err();
+    assert_eq!(publisher.stats().blocked, 2);
+    drop(producer);
+    domain.unlink(Noun::Ring, "r").unwrap();
+}
+
+/// Whose descriptor is watched stays armed when it got room, and is armed while it waits for subscribers.
+#[test]
+fn who_got_room_waits_no_more() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { overflow: Overflow::Block, capacity: 64 << 10, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    publisher.fd().unwrap();
+    while publisher.try_send(&Payload::raw(&[0; 1000])).is_ok() {}
+    assert!(seen(&place).publishers[0].waiting);
+    while subscriber.try_receive().unwrap().is_some() {}
+    publisher.try_send(&Payload::raw(&[0; 1000])).unwrap();
+    assert!(!seen(&place).publishers[0].waiting);
+}
+
+#[test]
+fn what_was_missed_at_the_end_is_seen_from_outside_too() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { max_bytes: 100_000, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    publisher.publish(&[1; 100_000]).unwrap();
+    // A loan takes the only slot, whatever becomes of it.
+    drop(publisher.loan(100_000, SECOND).unwrap());
+    drop(publisher);
+    assert!(subscriber.try_receive().unwrap().is_none());
+    assert_eq!((subscriber.missed(), seen(&place).subscribers[0].missed), (1, 1));
+}
+
+#[test]
+fn a_closed_subscriber_whose_samples_are_held_counts_no_more() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    publisher.publish(&[1; 10_000]).unwrap();
+    let held = subscriber.borrow(SECOND).unwrap();
+    assert!(!seen(&place).subscribers[0].closed);
+    drop(subscriber);
+    let mut later = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    later.publish(b"for nobody").unwrap();
+    let outside = seen(&place);
+    assert_eq!((later.subscribers(), outside.topics[0].subscribers), (0, 0));
+    let closed = &outside.subscribers[0];
+    assert!(closed.closed && closed.lag.is_empty() && closed.pinned == 1, "{closed:?}");
+    drop(held);
+    assert!(seen(&place).subscribers.is_empty());
+}
+
 #[test]
 fn rings_count_wakes_and_what_is_pending() {
     let place = Place::new();

@@ -71,7 +71,7 @@ const OPERATIONS: &[Operation] = &[
         reads: 80,
         ..sending("publish_with_room_to_make", |stage| stage.publish(small(), 2000, 100, 3), 100, 3)
     },
-    sending("publish_dropping", |stage| stage.publish(dropping(), 100, 100, 3), 100, 3),
+    sending("publish_dropping", |stage| stage.publish(dropping(), 1500, 100, 3), 100, 3),
     sending("publish_large", |stage| stage.publish(small(), 5000, 2, 3), 2, 3),
     Operation {
         reads: 17,
@@ -82,6 +82,7 @@ const OPERATIONS: &[Operation] = &[
             3,
         )
     },
+    sending("publish_large_dropping", |stage| stage.publish(dropping(), 20_000, 20, 3), 20, 3),
     Operation { at_once: true, ..sending("publish_many", publish_many, 5, 4) },
     sending("loan_and_commit", loan_and_commit, 2, 1),
     sending("loan_and_give_up", loan_and_give_up, 2, 0),
@@ -201,7 +202,7 @@ fn small() -> PublisherOptions {
 }
 
 fn dropping() -> PublisherOptions {
-    PublisherOptions { overflow: Overflow::DropOldest, capacity: 8192, ..small() }
+    PublisherOptions { overflow: Overflow::DropOldest, ..small() }
 }
 
 fn asleep() -> SubscriberOptions {
@@ -251,7 +252,8 @@ impl Stage<'_> {
     fn armed<T>(&mut self, operation: impl FnOnce() -> T) -> T {
         crash::arm(self.after, self.signal);
         let result = operation();
-        self.parent.say(format!("steps {}", self.after - crash::disarm()));
+        // Nothing is left of one that stopped on the way.
+        self.parent.say(format!("steps {}", self.after.saturating_sub(crash::disarm())));
         result
     }
 
@@ -387,14 +389,11 @@ impl Survivors {
             popped += 1;
         }
         let (got, all) = (self.received.max(popped), operation.before + operation.sends);
-        if operation.name == "publish_dropping" {
-            assert!(got + self.subscriber.missed() >= operation.before);
-            return;
-        }
         assert!((operation.before..=all).contains(&got), "{got} of {} to {all}", operation.before);
         assert!(!complete || got == all, "{got} of {all}");
         assert!(!operation.at_once || got == operation.before || got == all, "{got}: a part of them");
-        assert_eq!(self.subscriber.missed(), 0);
+        // There is no room for all of them.
+        assert_eq!(self.subscriber.missed() > 0, operation.name.ends_with("_dropping"));
     }
 
     /// Who comes now finds everything working.

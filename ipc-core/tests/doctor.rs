@@ -71,6 +71,66 @@ fn a_blocked_publisher_and_who_holds_it_up() {
 }
 
 #[test]
+fn only_who_holds_a_publisher_up_is_told_of() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut slow = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut fast = domain.subscriber("*", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { wait: Wait::Block, ..small(Overflow::Block) };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    let mut sent = 0;
+    while publisher.try_send(&Payload::raw(&[0; 1000])).is_ok() {
+        sent += 1;
+    }
+    (0..sent - 1).for_each(|_| assert!(fast.try_receive().unwrap().is_some()));
+    std::thread::scope(|scope| {
+        scope.spawn(|| publisher.publish(&[0; 1000]).unwrap());
+        until("it blocks", || !of_kind(&place, "blocked").is_empty());
+        one(&place, "blocked", Severity::Warning, &["subscriber 't'", "messages behind"]);
+        while slow.try_receive().unwrap().is_some() {}
+    });
+    // To wait for subscribers is not to wait for room.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| publisher.wait_for_subscribers(3, Some(Duration::from_millis(300))));
+        while !waiting.is_finished() {
+            assert!(of_kind(&place, "blocked").is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_retained_ring_stays_until_it_is_unlinked() {
+    let place = Place::new();
+    let domain = place.open();
+    let retained = PublisherOptions { retain: true, ..small(Overflow::DropOldest) };
+    domain.publisher("t", &retained).unwrap().publish(b"kept").unwrap();
+    let found = one(&place, "orphan", Severity::Note, &["readers still to come", "unlink topic t"]);
+    assert!(!found.remedy.contains("goes when"), "{found:?}");
+    domain.unlink(Noun::Topic, "t").unwrap();
+}
+
+#[test]
+fn a_ring_whose_producer_died_while_it_waited() {
+    let place = Place::new();
+    let options = RingOptions { capacity: 10_000, ..RingOptions::default() };
+    if child::role().is_some() {
+        let domain = Domain::open_with(options_in(&child::directory())).unwrap();
+        let mut producer = domain.ring_producer("r", &options).unwrap();
+        std::thread::spawn(move || while producer.push(&[0; 1000], None).is_ok() {});
+        child::ready_until_told();
+    }
+    let domain = place.open();
+    let mut consumer = domain.ring_consumer("r", &options).unwrap();
+    let peer = child::Running::start("a_ring_whose_producer_died_while_it_waited", "producer", place.path());
+    until("it blocks", || !of_kind(&place, "ring_blocked").is_empty());
+    peer.kill();
+    assert!(of_kind(&place, "ring_blocked").is_empty());
+    let _successor = domain.ring_producer("r", &options).unwrap();
+    assert!(of_kind(&place, "ring_blocked").is_empty(), "the successor waits for nothing");
+    while consumer.try_pop().unwrap().is_some() {}
+}
+
+#[test]
 fn a_subscriber_that_is_about_to_miss_messages() {
     let place = Place::new();
     let domain = place.open();

@@ -541,3 +541,22 @@ fn a_publisher_whose_old_records_were_damaged_goes_on() {
         assert_eq!(subscriber.receive(SECOND).unwrap().data(), [2; 2000]);
     }
 }
+
+/// A message that cannot be given out is passed over, and with it goes its pin.
+#[test]
+fn a_borrowed_tensor_with_a_damaged_shape_holds_no_slot() {
+    let place = Place::new();
+    let domain = place.open();
+    let options = SubscriberOptions { max_borrowed: 1, ..Default::default() };
+    let mut subscriber = domain.subscriber("t", &options).unwrap();
+    let mut publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    let tensor = Tensor::new(Dtype::U8, [5000]);
+    let payload = Payload { tensor: Some(&tensor), content: Content::Tensor, ..Payload::raw(&[1; 5000]) };
+    publisher.send(&payload, SECOND).unwrap();
+    publisher.send(&payload, SECOND).unwrap();
+    // Behind header, descriptor, type and number of dimensions of the first record.
+    poke(&only(&place, "publishers"), 12288 + 16 + 16 + 8, 4999);
+    expect(subscriber.borrow(SECOND), ErrorKind::Corrupt, &["topic 't'", "shape"]);
+    assert_eq!((subscriber.stats().pinned, publisher.stats().pinned), (0, 0));
+    assert_eq!(subscriber.borrow(SECOND).unwrap().data(), [1; 5000]);
+}

@@ -11,8 +11,9 @@ use loom::sync::Arc;
 use loom::thread;
 use model::check;
 
-/// What the pins call the one slot.
+/// What the pins call the one slot, and some other.
 const SLOT: u64 = 5;
+const OTHER: u64 = 6;
 
 /// A slot, and the pins of a subscriber.
 struct World {
@@ -83,7 +84,7 @@ fn reading_against_reuse(publisher_fences: bool, reader_fences: bool) {
             if !reader_fences {
                 without_fences();
             }
-            // Two in turn: the second goes by the place the first left.
+            // Two in turn, from two places.
             reading.read(0, 0);
             reading.read(1, 1);
         });
@@ -112,6 +113,21 @@ fn without_the_publishers_fence_a_slot_is_reused_under_its_reader() {
 #[should_panic(expected = "Causality violation")]
 fn without_the_readers_fence_a_slot_is_reused_under_its_reader() {
     reading_against_reuse(true, false);
+}
+
+/// Who finds another slot announced where this one was knows that this one was read.
+#[test]
+fn a_place_that_names_another_slot_was_left_before() {
+    check(4, || {
+        let world = World::new();
+        let reading = world.clone();
+        let reader = thread::spawn(move || {
+            reading.read(0, 0);
+            announce(&reading.pins, &reading.high, 0, OTHER);
+        });
+        world.reuse(1, &mut true);
+        reader.join().unwrap();
+    });
 }
 
 /// The reader came after the publisher last looked who is there.

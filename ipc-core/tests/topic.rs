@@ -3,7 +3,7 @@
 mod common;
 
 use axonic::*;
-use common::Place;
+use common::{Place, expect};
 use std::time::Duration;
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
@@ -251,6 +251,24 @@ fn attributes_ride_along_and_are_completed() {
     }
     publisher.publish(b"plain").unwrap();
     assert!(subscriber.receive(SECOND).unwrap().attributes().unwrap().is_empty());
+}
+
+/// It drops nothing on the way to its error.
+#[test]
+fn a_batch_that_can_never_fit_the_slab_leaves_what_was_there() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions { max_bytes: 400 << 10, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    let large = vec![7; 96 << 10];
+    (0..4).for_each(|_| publisher.publish(&large).unwrap());
+    let batch = [(); 5].map(|()| Payload::raw(&large));
+    expect(publisher.publish_many(&batch, SECOND), ErrorKind::TooLarge, &["max_bytes"]);
+    for sequence in 0..4 {
+        let message = subscriber.receive(SECOND).unwrap();
+        assert_eq!((message.sequence(), message.missed()), (sequence, 0));
+    }
 }
 
 #[test]

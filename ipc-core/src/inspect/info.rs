@@ -118,6 +118,8 @@ pub struct SubscriberInfo {
     pub participant: String,
     pub pattern: String,
     pub alive: bool,
+    /// It reads no more; samples it borrowed are still held.
+    pub closed: bool,
     pub received: u64,
     pub missed: u64,
     pub bytes: u64,

@@ -9,7 +9,7 @@ mod consumer;
 mod end;
 mod producer;
 
-use super::record::{Reader, RingMap, Writer};
+use super::record::{Blocked, Reader, RingMap, Writer};
 use crate::domain::layout::{Header, Kind, SharedName, map_checked};
 use crate::domain::{Directory, Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
@@ -117,7 +117,7 @@ impl Domain {
     pub fn ring_producer(&self, name: &str, options: &RingOptions) -> Result<RingProducer> {
         let end = End::open(self.current()?, name, options, Role::Producer)?;
         let writer = Writer::resume(end.data.clone()).map_err(|e| end.refuse(e))?;
-        let mut producer = RingProducer { end, writer, reserved: None };
+        let mut producer = RingProducer { end, writer, reserved: None, blocked: Blocked::default() };
         producer.end.announce();
         Ok(producer)
     }

@@ -13,7 +13,10 @@ pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
             let Some(publisher) = seen.publishers.iter().find(|p| p.id == lag.publisher) else { continue };
             findings.extend(lagging(seen, (subscriber, reader), publisher, lag));
         }
-        if subscriber.max_borrowed > 0 && subscriber.pinned as u64 >= subscriber.max_borrowed {
+        if !subscriber.closed
+            && subscriber.max_borrowed > 0
+            && subscriber.pinned as u64 >= subscriber.max_borrowed
+        {
             findings.push(all_borrowed(subscriber, reader));
         }
     }
@@ -51,7 +54,14 @@ fn lagging(
     let far = format!("{} messages behind", lag.messages);
     let of = format!("subscriber '{}' of {}", subscriber.pattern, who(reader));
     let continue_it = format!("continue that process (kill -CONT {}) or end it", reader.pid);
-    if publisher.waiting && publisher.overflow == "block" {
+    let nearly_lapped = lag.bytes.saturating_mul(4) >= publisher.capacity.saturating_mul(3);
+    // Whoever else is a little behind does not hold it up.
+    let messages =
+        |s: &SubscriberInfo| s.lag.iter().find(|l| l.publisher == publisher.id).map(|l| l.messages);
+    let is_slowest = || {
+        seen.subscribers.iter().filter(|s| s.alive).filter_map(messages).all(|behind| behind <= lag.messages)
+    };
+    if publisher.waiting && publisher.overflow == "block" && (nearly_lapped || is_slowest()) {
         return Some(finding(
             Severity::Warning,
             "blocked",
@@ -70,7 +80,6 @@ fn lagging(
         ));
     }
     // What was owed by one that ended is told with its ring.
-    let nearly_lapped = lag.bytes.saturating_mul(4) >= publisher.capacity.saturating_mul(3);
     if publisher.orphan || !nearly_lapped {
         return None;
     }
@@ -182,7 +191,18 @@ fn orphans(seen: &Snapshot, findings: &mut Vec<Finding>) {
         }
         let how = if p.closed { "ended" } else { "died" };
         let held = p.capacity.saturating_add(p.slab_bytes);
-        let whom = if debtors.is_empty() { "readers still to come".into() } else { debtors.join(", ") };
+        let drop = format!("`axonic unlink topic {}` drops it", p.topic);
+        let (whom, until, remedy) = if debtors.is_empty() {
+            ("readers still to come".into(), "retained messages are kept without end", drop)
+        } else {
+            let until =
+                "what was published before its end is still read, exactly once; until then it takes memory";
+            (
+                debtors.join(", "),
+                until,
+                format!("it goes when they have read it, unless it is retained; {drop}"),
+            )
+        };
         findings.push(finding(
             Severity::Note,
             "orphan",
@@ -191,8 +211,8 @@ fn orphans(seen: &Snapshot, findings: &mut Vec<Finding>) {
                 p.topic,
                 name_of(seen, &p.participant)
             ),
-            "what was published before its end is still read, exactly once; until then it takes memory",
-            &format!("it goes when they have read it; `axonic unlink topic {}` drops it", p.topic),
+            until,
+            &remedy,
         ));
     }
     for t in &seen.topics {
@@ -203,7 +223,7 @@ fn orphans(seen: &Snapshot, findings: &mut Vec<Finding>) {
         let silent: Vec<String> = seen
             .subscribers
             .iter()
-            .filter(|s| s.alive && Pattern::new(&s.pattern).is_ok_and(|p| p.matches(&t.topic)))
+            .filter(|s| s.alive && !s.closed && Pattern::new(&s.pattern).is_ok_and(|p| p.matches(&t.topic)))
             .map(|s| format!("'{}' of {}", s.pattern, name_of(seen, &s.participant)))
             .collect();
         let silent = if silent.is_empty() { "nobody".into() } else { silent.join(", ") };

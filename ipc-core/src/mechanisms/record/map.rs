@@ -79,11 +79,34 @@ unsafe impl Shared for RingHead {}
 const _: () = assert!(offset_of!(RingHead, claim) == 512 && offset_of!(RingHead, seq) == 640);
 const _: () = assert!(offset_of!(RingHead, armed) == 768 && offset_of!(RingHead, expected) == 1024);
 
-impl RingHead {
+/// A writer's waits for room, as onlookers are told of them.
+#[derive(Default)]
+pub struct Blocked {
+    /// The number of the record that the last wait was for; since when and until when it was, in milliseconds.
+    seq: u64,
+    since: u64,
+    until: u64,
+}
+
+/// A wait that is taken up again within so many milliseconds goes on: whoever looks after signals waits in slices.
+const SAME_WAIT: u64 = 50;
+
+impl Blocked {
     /// The writer begins to wait for room. Should it die there, whoever looks sees that it is not alive.
-    pub fn note_blocked(&self, now: u64) {
-        self.blocked.store(self.blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        self.blocked_since.store(now, Ordering::Relaxed);
+    pub fn begin(&mut self, head: &RingHead, now: u64) {
+        let seq = head.seq.load(Ordering::Relaxed);
+        let goes_on = self.since != 0 && self.seq == seq && now.saturating_sub(self.until) <= SAME_WAIT;
+        if !goes_on {
+            (self.seq, self.since) = (seq, now);
+            head.blocked.store(head.blocked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        }
+        head.blocked_since.store(self.since, Ordering::Relaxed);
+    }
+
+    /// The writer waits no more.
+    pub fn end(&mut self, head: &RingHead, now: u64) {
+        self.until = now;
+        head.blocked_since.store(0, Ordering::Relaxed);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::sys::fork::LockFd;
 use crate::sys::mapping::{Mapping, page_size};
 use crate::sys::{fence, lock, os_error};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tracing::{debug, info};
@@ -50,10 +50,14 @@ pub(super) struct End {
     _held: Arc<Held>,
 }
 
-struct Held;
+struct Held {
+    bell: PathBuf,
+}
 
 impl Attached for Held {
     fn detach(&self) -> bool {
+        // It may be asleep in another thread; awake, it finds its domain closed.
+        ring_at(&self.bell);
         false
     }
 }
@@ -139,7 +143,7 @@ impl End {
         let mut waiter = Waiter::new(&inner.directory(Directory::Bells), inner.new_id(), inner.access())?;
         let light = inner.participants.is_registered(inner.me());
         waiter.registered_peers = light;
-        let held = Arc::new(Held);
+        let held = Arc::new(Held { bell: waiter.path().into() });
         let attached: Weak<dyn Attached> = Arc::<Held>::downgrade(&held);
         inner.attach(attached);
         Ok(End {
@@ -221,6 +225,8 @@ impl End {
         crate::domain::waiter::disarm(armed);
         word.store(own.map_or(0, |id| id.0), Ordering::Release);
         if self.role == Role::Producer {
+            // It may have died while it waited, too.
+            self.data.head().blocked_since.store(0, Ordering::Relaxed);
             self.data.head().closed.store(0, Ordering::Release);
         }
         fence::heavy(true);

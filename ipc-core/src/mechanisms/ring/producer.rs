@@ -4,7 +4,7 @@ use super::RingStats;
 use super::end::End;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{self, Shape, Writer};
+use crate::mechanisms::record::{self, Blocked, Shape, Writer};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, unix_millis};
 use std::fmt;
@@ -17,6 +17,7 @@ pub struct RingProducer {
     pub(super) writer: Writer,
     /// What `commit` may publish; anything else that is written takes its place.
     pub(super) reserved: Option<usize>,
+    pub(super) blocked: Blocked,
 }
 
 impl RingProducer {
@@ -162,14 +163,14 @@ impl RingProducer {
         if self.room(shape)? {
             return Ok(());
         }
-        self.end.data.head().note_blocked(unix_millis());
+        self.blocked.begin(self.end.data.head(), unix_millis());
         let (wait, deadline) = (self.end.options.wait, Deadline::after(timeout));
         let attempt = &mut |producer: &mut RingProducer| {
             producer.end.enter()?;
             Ok(producer.room(shape)?.then_some(()))
         };
         let waited = wait_for(self, wait, &deadline, attempt);
-        self.end.data.head().blocked_since.store(0, Ordering::Relaxed);
+        self.blocked.end(self.end.data.head(), unix_millis());
         waited?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 

@@ -208,10 +208,14 @@ impl Peers {
     }
 
     /// Whether somebody has announced that it reads this slot (H1). The caller has withdrawn it and fenced.
+    ///
+    /// Should our domain be closed in the middle of a call, by another thread or by a listener, readers find us
+    /// finished and give up their cursors, by which their pins go, but not their samples: then nobody knows. Whoever
+    /// does not see the cursor sees that the domain is closed, since the reader gave it up after seeing that.
     pub fn is_pinned(&mut self, slot: Slot) -> bool {
-        let ring = self.ring;
+        let (ring, domain) = (self.ring, &self.domain);
         self.list.iter_mut().any(|peer| {
-            let Some(index) = peer.find_cursor(ring) else { return false };
+            let Some(index) = peer.find_cursor(ring) else { return domain.is_closed() };
             is_announced(&peer.head.pins, &peer.head.pins_high, pin_word(index, slot.segment, slot.slot))
         })
     }

@@ -12,7 +12,7 @@ use crate::domain::layout::{Kind, ObjectId};
 use crate::domain::waiter::{Arming, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{self, MAX_EXPECTED, RingMap, Shape, Writer};
+use crate::mechanisms::record::{self, Blocked, MAX_EXPECTED, RingMap, Shape, Writer};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
@@ -42,6 +42,7 @@ pub struct Publisher {
     slab: Slab,
     peers: Peers,
     waiter: Waiter,
+    blocked: Blocked,
 }
 
 /// Counters of a publisher since it was opened.
@@ -151,6 +152,7 @@ impl Publisher {
             peers: Peers::new(&domain, id, topic.clone()),
             options: options.clone(),
             waiter,
+            blocked: Blocked::default(),
             topic,
             shared,
             domain: domain.clone(),
@@ -319,6 +321,11 @@ impl Publisher {
 
     /// A slot for every message that needs one, or none taken.
     fn take_slots(&mut self, encoded: &[Encoded<'_>], patience: &Patience) -> Result<Vec<Option<Slot>>> {
+        // What can never be published must not drop what was published before.
+        let large = encoded.iter().map(|e| e.data.len()).filter(|length| *length > INLINE_MAX);
+        if !self.slab.can_ever_fit(large) {
+            return Err(self.never_at_once());
+        }
         let mut slots = Vec::with_capacity(encoded.len());
         for e in encoded {
             if e.data.len() <= INLINE_MAX {

@@ -143,6 +143,12 @@ impl Slab {
         length.max(1).next_multiple_of(step).min(self.max_bytes.next_multiple_of(page))
     }
 
+    /// Whether payloads of these lengths can ever be in it at once.
+    pub fn can_ever_fit(&self, lengths: impl Iterator<Item = usize>) -> bool {
+        lengths.map(|length| self.class_of(length)).sum::<usize>()
+            <= self.max_bytes.next_multiple_of(page_size())
+    }
+
     /// The segment of a slot in use.
     pub fn segment(&self, slot: Slot) -> &Arc<Own> {
         &self.segments.get(&slot.segment).expect("a slot in use keeps its segment").own

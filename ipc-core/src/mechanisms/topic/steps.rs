@@ -118,7 +118,8 @@ pub fn claim_unread(
 /// **H1** reader: pin, full fence, withdrawn — publisher: withdrawn, full fence, pins. At least one
 /// sees the other, so a slot is never overwritten under a reader that believes in it.
 pub fn announce(pins: &[AtomicU64], high: &AtomicU64, place: usize, word: u64) {
-    pins[place].store(word, Ordering::Relaxed);
+    // Release: who sees this pin in place of an earlier one sees that one's reading over.
+    pins[place].store(word, Ordering::Release);
     if high.load(Ordering::Relaxed) <= place as u64 {
         high.store(place as u64 + 1, Ordering::Relaxed);
     }

@@ -55,7 +55,7 @@ impl Publisher {
             return Err(self.never_at_once());
         }
         if self.options.overflow == Overflow::DropOldest {
-            return Err(self.all_pinned());
+            return Err(self.unless_closed(self.all_pinned()));
         }
         self.check_own(patience, |publisher, own| publisher.slab.is_withheld(own))?;
         let mut taken = None;
@@ -101,7 +101,7 @@ impl Publisher {
         if self.domain.is_closed() { self.closed() } else { error.of("topic", &self.topic) }
     }
 
-    fn never_at_once(&self) -> Error {
+    pub(super) fn never_at_once(&self) -> Error {
         let text = format!(
             "topic '{}': the large messages of the batch can never be in its slab at once, max_bytes is {}; raise it or send fewer at once",
             self.topic, self.options.max_bytes
@@ -141,9 +141,9 @@ impl Publisher {
             }
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
         };
-        self.shared.map.head().note_blocked(unix_millis());
+        self.blocked.begin(self.shared.map.head(), unix_millis());
         let waited = wait_for(self, self.options.wait, deadline, attempt);
-        self.shared.map.head().blocked_since.store(0, Ordering::Relaxed);
+        self.blocked.end(self.shared.map.head(), unix_millis());
         waited?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 

@@ -202,8 +202,7 @@ impl Subscriber {
         self.passed_over.insert(id);
         if standing(head, true, self.shared.id.0).1 {
             let missed = head.seq.load(Ordering::Relaxed);
-            self.missed = self.missed.saturating_add(missed);
-            self.shared.head().missed.store(self.missed, Ordering::Relaxed);
+            self.note_missed(missed);
             self.done.push((id, head.born.load(Ordering::Relaxed)));
             let (pattern, topic) = (self.pattern(), head.name.read());
             warn!(
@@ -211,6 +210,13 @@ impl Subscriber {
             );
         }
         Ok(())
+    }
+
+    /// Counts messages that were missed, for itself and for onlookers.
+    #[cold]
+    pub(super) fn note_missed(&mut self, messages: u64) {
+        self.missed = self.missed.saturating_add(messages);
+        self.shared.head().missed.store(self.missed, Ordering::Relaxed);
     }
 
     /// A place in the table of cursors; rather one that no sample still borrowed goes by (`pin_word`).
@@ -262,7 +268,7 @@ impl Subscriber {
             let source = self.sources.remove(i);
             self.passed_over.insert(source.id);
             // What was lost at its very end is told by no further message.
-            self.missed = self.missed.saturating_add(source.lost);
+            self.note_missed(source.lost);
             self.release_cursor(source.cursor);
             self.done.push((source.id, source.reader.map.head().born.load(Ordering::Relaxed)));
             let sources = &self.sources;

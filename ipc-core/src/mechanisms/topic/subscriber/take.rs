@@ -146,7 +146,7 @@ impl Subscriber {
         let source = &mut self.sources[index];
         let shape = found.shape;
         let (Taken::Record(length) | Taken::Bulk(length) | Taken::Pinned(length)) = self.taken;
-        let missed = std::mem::take(&mut source.lost);
+        let missed = source.lost;
         let envelope = &mut self.envelope;
         if !Arc::ptr_eq(&self.topic, &source.origin.topic) {
             self.topic = source.origin.topic.clone();
@@ -157,35 +157,42 @@ impl Subscriber {
         envelope.missed = missed;
         envelope.publisher = source.id;
         self.received += 1;
-        self.missed = self.missed.saturating_add(missed);
         self.bytes += length as u64;
         let head = self.shared.head();
         head.received.store(self.received, Ordering::Relaxed);
-        head.missed.store(self.missed, Ordering::Relaxed);
         head.bytes.store(self.bytes, Ordering::Relaxed);
         if shape.meta() != 0 || envelope.tensor.is_some() || !envelope.meta.is_empty() {
             // SAFETY: the whole body was copied, the metadata is its end.
             envelope.meta = unsafe { self.record.bytes(shape.meta_offset(), shape.meta()) }.into();
             envelope.tensor = None;
-            envelope.decode(length).map_err(|e| e.of("topic", &self.topic))?;
+            if let Err(e) = envelope.decode(length) {
+                self.pinned = None;
+                return Err(e.of("topic", &self.topic));
+            }
         }
-        if self.options.schema.is_some() { self.check_schema(index) } else { Ok(()) }
+        if self.options.schema.is_some() {
+            self.check_schema()?;
+        }
+        if missed != 0 {
+            // Told now. A message that was passed over leaves it to the next.
+            self.sources[index].lost = 0;
+            self.note_missed(missed);
+        }
+        Ok(())
     }
 
     /// A message that does not satisfy the schema is passed over; the next one tells what was missed before it.
     #[cold]
-    fn check_schema(&mut self, index: usize) -> Result<()> {
+    fn check_schema(&mut self) -> Result<()> {
         let message = self.message();
         let checked = self.options.schema.as_ref().map(|s| s.check(message.content(), message.data()));
         let Some(Err(e)) = checked else { return Ok(()) };
-        let (topic, sequence, missed) = (message.topic().to_string(), message.sequence(), message.missed());
-        self.pinned = None;
-        self.sources[index].lost = missed;
-        self.missed = self.missed.saturating_sub(missed);
-        self.shared.head().missed.store(self.missed, Ordering::Relaxed);
         let text = format!(
-            "message {sequence} of topic '{topic}' was passed over: {e}; publish it with the same schema"
+            "message {} of topic '{}' was passed over: {e}; publish it with the same schema",
+            message.sequence(),
+            message.topic()
         );
+        self.pinned = None;
         Err(Error::new(ErrorKind::Decode, text))
     }
 
@@ -200,6 +207,7 @@ impl Subscriber {
     pub(super) fn abandon(&mut self, index: usize, error: Error) -> Error {
         let source = self.sources.swap_remove(index);
         self.passed_over.insert(source.id);
+        self.note_missed(source.lost);
         self.shared.head().cursors[source.cursor].position.store(NOWHERE, Ordering::Release);
         self.abandoned.push((source.id, source.cursor));
         error.of("topic", source.topic())
