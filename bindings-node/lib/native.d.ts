@@ -99,8 +99,8 @@ export class Poll {
   start(): void
   /** Stops the calls. */
   stop(): void
-  /** While held, the process stays alive and the callback is not collected. */
-  hold(hold: boolean): void
+  /** `(hold)`: while held, the process stays alive and the callback is not collected. */
+  bindHold(): (hold: 0 | 1) => undefined
   /** Stops for good. */
   close(): void
 }

@@ -39,6 +39,8 @@ class Waiters {
   #handle
   /** @type {native.Poll | null} */
   #poll = null
+  /** @type {((hold: 0 | 1) => undefined) | null} */
+  #hold = null
   #started = false
   #queue = new Set()
   #busy
@@ -104,18 +106,19 @@ class Waiters {
       }
     }
     this.#poll?.close()
-    this.#poll = null
+    this.#poll = this.#hold = null
     this.#started = false
   }
 
   #watch () {
     this.#poll = new native.Poll(this.#handle.fd(), this.#onReadable)
+    this.#hold = this.#poll.bindHold()
   }
 
   #enqueue (entry) {
     const { timeout, signal } = entry
     if (this.#queue.size === 0) {
-      this.#poll?.hold(true)
+      this.#hold?.(1)
       this.#busy.add(this)
     }
     this.#queue.add(entry)
@@ -143,7 +146,7 @@ class Waiters {
     if (entry.timer !== undefined) clearTimeout(entry.timer)
     if (entry.onAbort !== undefined) entry.signal.removeEventListener('abort', entry.onAbort)
     if (this.#queue.size === 0) {
-      this.#poll?.hold(false)
+      this.#hold?.(0)
       this.#busy.delete(this)
     }
   }
@@ -156,9 +159,9 @@ class Waiters {
       this.#started = false
       return
     }
-    const stuck = new Set()
+    const stuck = []
     for (const entry of this.#queue) {
-      if (stuck.has(entry.line)) continue
+      if (stuck.includes(entry.line)) continue
       let result
       try {
         result = entry.attempt()
@@ -168,7 +171,7 @@ class Waiters {
         continue
       }
       if (result === AGAIN) {
-        stuck.add(entry.line)
+        stuck.push(entry.line)
         continue
       }
       this.#leave(entry)

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
+use crate::call::{Answer, Call, bind};
 use crate::error::{OrThrow, invalid};
 
 /// `uv_poll_t` and `uv_loop_t`: their layout is libuv's business.
@@ -274,10 +275,13 @@ impl Poll {
         self.watch.stop();
     }
 
-    /// While held, the process stays alive and the callback is not collected.
-    #[napi]
-    pub fn hold(&self, hold: bool) {
-        self.watch.hold(hold);
+    /// `(hold)`: while held, the process stays alive and the callback is not collected.
+    #[napi(ts_return_type = "(hold: 0 | 1) => undefined")]
+    pub fn bind_hold<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        bind(env, c"hold", &self.watch, |watch: &Watch, call: &Call| {
+            watch.hold(call.int(0) != 0);
+            Ok(Answer::Nothing)
+        })
     }
 
     /// Stops for good.

@@ -13,8 +13,9 @@
 //! Code that runs under the lock while attached creates no garbage-collected Python object: a
 //! collection could run arbitrary code, which could ask for this very handle again.
 
-use std::sync::atomic::{AtomicU32, Ordering, fence};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axonic::{Error, ErrorKind};
@@ -70,29 +71,86 @@ impl Patience {
     }
 }
 
-/// A core handle shared by the threads of one interpreter; `None` inside once closed.
-pub struct Handle<T> {
-    /// What the handle is, for messages: noun and name.
-    what: String,
-    value: Mutex<Option<T>>,
-    /// [`GENERATION`] at the last successful lock; meaningful only while `value` is locked.
-    holder: AtomicU32,
-    /// Threads blocked in [`Handle::wait_for_turn`].
-    waiting: AtomicU32,
+/// Nobody is inside.
+const FREE: u8 = 0;
+/// A thread is inside.
+const TAKEN: u8 = 1;
+/// The same, and another one sleeps until it is out.
+const WANTED: u8 = 2;
+
+/// Whose turn it is: a lock that is tried, never waited for while attached. (Beside std's mutex, which cannot be
+/// waited for with a limit, every call would pay a fence to see whether somebody waits.)
+struct Turn {
+    state: AtomicU8,
     /// Guards nothing but the sleep on `freed`.
     queue: Mutex<()>,
     freed: Condvar,
 }
 
+/// A turn that was taken, given back when this is dropped.
+struct Taken<'a>(&'a Turn);
+
+impl Turn {
+    fn take(&self) -> Option<Taken<'_>> {
+        match self.state.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Some(Taken(self)),
+            Err(_) => None,
+        }
+    }
+
+    fn sleepers(&self) -> MutexGuard<'_, ()> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps until the turn may be free or `slice` has passed.
+    fn wait(&self, slice: Duration) {
+        let queue = self.sleepers();
+        // Whoever gives the turn back after this finds it wanted, and can tell only once we sleep and `queue` is free.
+        let found = self.state.compare_exchange(TAKEN, WANTED, Ordering::Relaxed, Ordering::Relaxed);
+        if found != Err(FREE) {
+            drop(self.freed.wait_timeout(queue, slice));
+        }
+    }
+
+    #[cold]
+    fn tell(&self) {
+        drop(self.sleepers());
+        self.freed.notify_all();
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.0.state.swap(FREE, Ordering::Release) == WANTED {
+            self.0.tell();
+        }
+    }
+}
+
+/// A core handle shared by the threads of one interpreter; `None` inside once closed.
+pub struct Handle<T> {
+    /// What the handle is, for messages: noun and name.
+    what: String,
+    turn: Turn,
+    /// Belongs to whoever has the turn.
+    value: UnsafeCell<Option<T>>,
+    /// [`GENERATION`] when the turn was taken last; meaningful only while it is taken.
+    holder: AtomicU32,
+    /// Threads blocked in [`Handle::wait_for_turn`].
+    waiting: AtomicU32,
+}
+
+// SAFETY: one thread at a time is given the value, and it may be any (`T: Send`); the rest may be shared.
+unsafe impl<T: Send> Sync for Handle<T> {}
+
 impl<T: Send> Handle<T> {
     pub fn new(what: String, value: T) -> Handle<T> {
         Handle {
             what,
-            value: Mutex::new(Some(value)),
+            turn: Turn { state: AtomicU8::new(FREE), queue: Mutex::new(()), freed: Condvar::new() },
+            value: UnsafeCell::new(Some(value)),
             holder: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
-            queue: Mutex::new(()),
-            freed: Condvar::new(),
         }
     }
 
@@ -102,39 +160,19 @@ impl<T: Send> Handle<T> {
     }
 
     /// Runs `f` on the handle if no other thread has it now; `None` otherwise. Never blocks.
+    #[inline]
     fn attempt<R>(&self, f: impl FnOnce(&mut Option<T>) -> R) -> Option<R> {
-        let mut value = match self.value.try_lock() {
-            Ok(value) => value,
-            // A panic inside the core has already surfaced as an exception; the handle itself is
-            // still what the core left behind, and closing it must stay possible.
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        // A panic in `f` surfaces as an exception. The turn is given back then too: closing must stay possible.
+        let _taken = self.turn.take()?;
         self.holder.store(GENERATION.load(Ordering::Relaxed), Ordering::Relaxed);
-        let result = f(&mut value);
-        drop(value);
-        // Pairs with the fence in `wait_for_turn`: either this thread sees the waiting one, or that
-        // one finds the lock free.
-        fence(Ordering::SeqCst);
-        if self.waiting.load(Ordering::Relaxed) > 0 {
-            drop(self.sleepers());
-            self.freed.notify_all();
-        }
-        Some(result)
-    }
-
-    fn sleepers(&self) -> MutexGuard<'_, ()> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        // SAFETY: the turn is ours until `_taken` is dropped, and with it the only reference to the value.
+        Some(f(unsafe { &mut *self.value.get() }))
     }
 
     /// Sleeps, detached, until the handle may be free or `slice` has passed.
     fn wait_for_turn(&self, slice: Duration) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        let queue = self.sleepers();
-        fence(Ordering::SeqCst);
-        if matches!(self.value.try_lock(), Err(TryLockError::WouldBlock)) {
-            drop(self.freed.wait_timeout(queue, slice));
-        }
+        self.turn.wait(slice);
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axonic::{ErrorKind, LoanMeta, Payload, PublisherOptions, Schema, Tensor};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMapping, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyMapping, PyTuple};
 
 use crate::buffer::dtype_argument;
 use crate::domain::{Home, leave, wait_name};
@@ -111,6 +111,10 @@ impl PyPublisher {
         content: Option<&str>,
     ) -> PyResult<()> {
         let patience = Patience::new(py, timeout)?;
+        if let (Ok(bytes), None, None) = (value.cast::<PyBytes>(), content, attributes) {
+            // The common case first: bytes as they are.
+            return self.send(py, &Payload::raw(bytes.as_bytes()), patience);
+        }
         let outgoing = value::encode(value, self.manner(py, content, attributes)?)?;
         self.send(py, &outgoing.payload(), patience)
     }

@@ -1,9 +1,11 @@
 //! The receiving end of topics.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
-use axonic::{Arrival, Error, ErrorKind, Message, Sample, Schema, SubscriberOptions};
+use axonic::{Arrival, ErrorKind, Message, Sample, Schema, SubscriberOptions, Wait};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
@@ -15,6 +17,10 @@ use crate::message::{Facts, PyMessage, PySample, lock};
 use crate::views::Views;
 
 const NOTHING: &str = "no message arrived";
+
+/// How long a call that may spin looks for a message before it lets go of the interpreter: longer than letting go and
+/// coming back costs, and nothing beside the 5 ms for which a thread keeps the interpreter anyway.
+const ATTACHED: Duration = Duration::from_micros(3);
 
 /// Publishers whose topic string is remembered; one past that starts over.
 const TOPICS: usize = 1024;
@@ -35,7 +41,12 @@ pub struct PySubscriber {
     topics: Mutex<Topics>,
     /// The error that ended the last `receive_many`, which had messages to return.
     owed: Mutex<Option<PyErr>>,
+    /// Whether there may be one, so that calls need not lock to see that there is none.
+    owes: AtomicBool,
 }
+
+/// Messages taken at a time of many; between them the lock is free, and they become Python's objects.
+const AT_ONCE: usize = 64;
 
 /// Topic strings by publisher, so that a message costs a reference and not a new string.
 #[derive(Default)]
@@ -81,7 +92,8 @@ macro_rules! facts {
 /// A message on its way out of the lock.
 enum Taken {
     Copy(PyMessage),
-    Large(Sample),
+    /// Boxed: it is several times as large as a message, which would be moved as slowly.
+    Large(Box<Sample>),
 }
 
 impl PySubscriber {
@@ -102,6 +114,7 @@ impl PySubscriber {
             views: Views::below(&home.views),
             topics: Mutex::default(),
             owed: Mutex::default(),
+            owes: AtomicBool::new(false),
         }
     }
 
@@ -110,41 +123,73 @@ impl PySubscriber {
     }
 
     /// Raises what `receive_many` kept for this call.
+    #[inline]
     fn raise_owed(&self) -> PyResult<()> {
+        if !self.owes.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.owes.store(false, Ordering::Relaxed);
         lock(&self.owed).take().map_or(Ok(()), Err)
     }
 
     /// Takes a message that is there already; runs under the lock, attached. A small one is copied on
-    /// the spot, a large one comes out pinned and is copied when the lock has been given back.
+    /// the spot, a large one comes out pinned and is copied when the lock has been given back. It goes `out` here, and
+    /// not as the result, which would be moved several times. Whether there was one.
+    #[inline]
     fn take(
         &self,
         py: Python<'_>,
         core: &mut axonic::Subscriber,
-        topics: &mut Topics,
-    ) -> axonic::Result<Option<Taken>> {
+        out: &mut impl FnMut(Taken),
+    ) -> axonic::Result<bool> {
         match core.try_next() {
-            Ok(None) => Ok(None),
-            Ok(Some(Arrival::Small(message))) => self.copy(py, &message, topics).map(Some),
-            Ok(Some(Arrival::Large(sample))) => Ok(Some(Taken::Large(sample))),
+            Ok(None) => return Ok(false),
+            Ok(Some(Arrival::Small(message))) => out(self.copy(py, &message)?),
+            Ok(Some(Arrival::Large(sample))) => out(Taken::Large(Box::new(sample))),
             // Every sample that may be borrowed is; a copy needs no place to borrow.
             Err(error) if error.kind() == ErrorKind::LimitReached => match core.try_receive()? {
-                Some(message) => self.copy(py, &message, topics).map(Some),
-                None => Ok(None),
+                Some(message) => out(self.copy(py, &message)?),
+                None => return Ok(false),
             },
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         }
+        Ok(true)
     }
 
-    fn copy(&self, py: Python<'_>, message: &Message<'_>, topics: &mut Topics) -> axonic::Result<Taken> {
-        let facts = facts!(self, topics, py, message);
+    /// The same, for a call that may wait: it spins, if it may, for as long as that is cheaper than letting go of the
+    /// interpreter.
+    fn take_soon(
+        &self,
+        py: Python<'_>,
+        core: &mut axonic::Subscriber,
+        out: &mut impl FnMut(Taken),
+    ) -> axonic::Result<bool> {
+        if self.take(py, core, out)? {
+            return Ok(true);
+        }
+        if self.options.wait == Wait::Block {
+            return Ok(false);
+        }
+        let end = Instant::now() + ATTACHED;
+        while Instant::now() < end {
+            if self.take(py, core, out)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    #[inline]
+    fn copy(&self, py: Python<'_>, message: &Message<'_>) -> axonic::Result<Taken> {
+        let facts = facts!(self, self.topics(), py, message);
         Ok(Taken::Copy(PyMessage::new(PyBytes::new(py, message.data()), facts)))
     }
 
     /// Ends a take outside the lock.
-    fn settle(&self, py: Python<'_>, taken: Taken) -> PyResult<PyMessage> {
+    fn settle(&self, py: Python<'_>, taken: Taken) -> PyResult<Py<PyMessage>> {
         match taken {
-            Taken::Copy(message) => Ok(message),
-            Taken::Large(sample) => self.own(py, sample),
+            Taken::Copy(message) => message.hand_out(py),
+            Taken::Large(sample) => self.own(py, *sample),
         }
     }
 
@@ -160,9 +205,9 @@ impl PySubscriber {
     }
 
     /// The message in a sample: its bytes are copied once, straight out of shared memory.
-    fn own(&self, py: Python<'_>, sample: Sample) -> PyResult<PyMessage> {
+    fn own(&self, py: Python<'_>, sample: Sample) -> PyResult<Py<PyMessage>> {
         let facts = (|| Ok(facts!(self, self.topics(), py, &sample)))().or_raise(py)?;
-        Ok(PyMessage::new(buffer::to_bytes(py, sample.try_data().or_raise(py)?)?, facts))
+        PyMessage::new(buffer::to_bytes(py, sample.try_data().or_raise(py)?)?, facts).hand_out(py)
     }
 
     fn lend(&self, py: Python<'_>, sample: Sample) -> PyResult<PySample> {
@@ -170,38 +215,42 @@ impl PySubscriber {
         Ok(PySample::new(sample, facts, &self.views))
     }
 
-    /// Adds messages that are there already, until there are `room`.
+    /// Adds messages that are there already, until there are `room`. An error loses none of the others.
     fn drain(&self, py: Python<'_>, into: &mut Vec<Py<PyMessage>>, room: usize) -> PyResult<()> {
         loop {
-            let taken = self.handle.quick(py, |core| self.drain_small(py, core, into, room));
-            // Taken or closed: whoever asked finds out by waiting.
-            let Some(taken) = taken else { return Ok(()) };
-            match taken.or_raise(py)? {
-                Some(large) => into.push(Py::new(py, self.settle(py, large)?)?),
-                None => return Ok(()),
+            let mut taken = Vec::new();
+            let left = (room - into.len()).min(AT_ONCE);
+            let drained = self.handle.quick(py, |core| self.drain_some(py, core, &mut taken, left));
+            let mut failed = None;
+            for one in taken {
+                match self.settle(py, one) {
+                    Ok(message) => into.push(message),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            failed.map_or(Ok(()), Err)?;
+            match drained.transpose().or_raise(py)? {
+                Some(true) if into.len() < room => {}
+                // Taken or closed: whoever asked finds out by waiting.
+                _ => return Ok(()),
             }
         }
     }
 
-    /// The part of `drain` under the lock: stops at a large message and hands it out.
-    fn drain_small(
+    /// The part of `drain` under the lock: stops behind a large message, which is pinned. Whether there may be more.
+    fn drain_some(
         &self,
         py: Python<'_>,
         core: &mut axonic::Subscriber,
-        into: &mut Vec<Py<PyMessage>>,
+        into: &mut Vec<Taken>,
         room: usize,
-    ) -> axonic::Result<Option<Taken>> {
-        let topics = &mut *self.topics();
-        while into.len() < room {
-            match self.take(py, core, topics)? {
-                Some(Taken::Copy(message)) => match Py::new(py, message) {
-                    Ok(message) => into.push(message),
-                    Err(_) => return Err(Error::new(ErrorKind::NoSpace, "no memory for another message")),
-                },
-                other => return Ok(other),
+    ) -> axonic::Result<bool> {
+        while into.len() < room && !matches!(into.last(), Some(Taken::Large(_))) {
+            if !self.take(py, core, &mut |taken| into.push(taken))? {
+                return Ok(false);
             }
         }
-        Ok(None)
+        Ok(true)
     }
 }
 
@@ -230,25 +279,23 @@ impl PySubscriber {
     /// `timeout` in seconds: None waits without end; TimeoutError when nothing came in time. Ctrl-C
     /// interrupts the wait.
     #[pyo3(signature = (timeout = None))]
-    fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyMessage> {
+    fn receive(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyMessage>> {
         let patience = Patience::new(py, timeout)?;
         self.raise_owed()?;
-        let taken = match self
-            .handle
-            .quick(py, |core| self.take(py, core, &mut self.topics()))
-            .transpose()
-            .or_raise(py)?
-        {
-            Some(Some(taken)) => taken,
-            _ => Taken::Large(self.wait(py, patience)?),
-        };
-        self.settle(py, taken)
+        let mut taken = None;
+        let tried = self.handle.quick(py, |core| self.take_soon(py, core, &mut |one| taken = Some(one)));
+        tried.transpose().or_raise(py)?;
+        match taken {
+            Some(taken) => self.settle(py, taken),
+            None => self.own(py, self.wait(py, patience)?),
+        }
     }
 
     /// The next message if one is there, else None; never waits.
-    fn try_receive(&self, py: Python<'_>) -> PyResult<Option<PyMessage>> {
+    fn try_receive(&self, py: Python<'_>) -> PyResult<Option<Py<PyMessage>>> {
         self.raise_owed()?;
-        let taken = self.handle.call(py, |core| self.take(py, core, &mut self.topics()))?;
+        let mut taken = None;
+        self.handle.call(py, |core| self.take(py, core, &mut |one| taken = Some(one)))?;
         taken.map(|taken| self.settle(py, taken)).transpose()
     }
 
@@ -272,11 +319,12 @@ impl PySubscriber {
         if messages.is_empty() {
             drained?;
             let first = self.wait(py, patience)?;
-            messages.push(Py::new(py, self.own(py, first)?)?);
+            messages.push(self.own(py, first)?);
             drained = self.drain(py, &mut messages, max);
         }
         if let Err(error) = drained {
             *lock(&self.owed) = Some(error);
+            self.owes.store(true, Ordering::Release);
         }
         PyList::new(py, messages)
     }
@@ -360,7 +408,7 @@ impl PySubscriber {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<PyMessage> {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyMessage>> {
         self.receive(py, None)
     }
 

@@ -280,6 +280,32 @@ def test_closing_ends_a_wait_in_another_thread(ax: axonic.Domain) -> None:
     assert len(raised) == 1
 
 
+def test_a_finalizer_may_use_a_handle_that_is_being_read(ax: axonic.Domain) -> None:
+    """The collector may run whenever a message is made, and finds the handle free."""
+    sub, pub = ax.subscriber("t"), ax.publisher("t")
+    taken: list[object] = []
+
+    class Cycle:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            taken.append(sub.try_receive())
+
+    pub.publish_many([b"x"] * 100)
+    thresholds = gc.get_threshold()
+    gc.collect()
+    Cycle()
+    gc.set_threshold(1)
+    try:
+        messages = sub.receive_many(50)
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    assert len(messages) == 50
+    assert len(taken) == 1
+
+
 INTERRUPTED = """
     import os, signal, sys, time, axonic
     ax = axonic.open("test")
