@@ -150,7 +150,7 @@ def answers(n: int, send: Callable[[bytes], object], take: Callable[[], bytes | 
 
 
 def receive(stream: Stream, take: Callable[[], object]) -> float:
-    """Messages per second of a stream that `take` receives one by one; it answers `None` when there is none yet."""
+    """Messages per second of a stream that `take` receives one by one, or `None` when there is none yet."""
 
     def part(count: int) -> None:
         for _ in range(count):
