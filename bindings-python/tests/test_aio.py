@@ -59,7 +59,7 @@ def test_iteration_and_waiting() -> None:
         assert (pub.stats().published, sub.stats().received, sub.stats().missed) == (300, 300, 0)
         async with ax.ring_producer("r") as producer, ax.ring_consumer("r") as consumer:
             await producer.push(b"x")
-            assert (producer.stats().messages, consumer.stats().pending_bytes) == (1, 64)
+            assert (producer.stats().messages, consumer.stats().pending_bytes) == (1, 32)
             assert await consumer.pop() == b"x"
 
     run(main)

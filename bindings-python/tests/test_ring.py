@@ -39,7 +39,7 @@ def test_both_ends_tell_the_same_counters(ends: Any) -> None:
     producer.push(b"one")
     producer.push(b"two")
     assert producer.stats().messages == 2
-    assert producer.stats().pending_bytes == consumer.stats().pending_bytes == 128
+    assert producer.stats().pending_bytes == consumer.stats().pending_bytes == 64
     assert producer.stats().pending_messages == consumer.stats().pending_messages == 2
     assert (consumer.stats().wakes_sent, consumer.stats().wakes_elided) == (0, 2)
     assert consumer.pop() == b"one"
