@@ -4,16 +4,13 @@ use crate::effort::{Effort, Stream};
 use crate::measure::receive;
 use crate::process::{meet, pair, shared, word};
 use crate::report::Report;
-use crate::topic::{SUBJECT, domain_options, open, publisher, subscriber};
+use crate::topic::{SUBJECT, domain_options, open, publisher, subscriber, take};
 use axonic::*;
 
 /// The rate at which messages of a subscriber are received and copied out.
 fn receive_copies(stream: Stream, input: &mut Subscriber, size: usize) -> f64 {
     let mut to = vec![0u8; size];
-    receive(stream, || {
-        to.copy_from_slice(input.receive(None).expect("data").data());
-        std::hint::black_box(&to);
-    })
+    receive(stream, || take(input, &mut to))
 }
 
 /// Through a topic that blocks when its ring is full.

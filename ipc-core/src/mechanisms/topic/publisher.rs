@@ -272,6 +272,7 @@ impl Publisher {
         self.copy_to_slot(slot, payload.data);
         let descriptor = self.bind(slot, payload.data.len(), self.writer.seq(), self.writer.head());
         self.write(shape, &descriptor, &encoded.meta, payload.data.len());
+        self.look_ahead(slot);
         Ok(())
     }
 
@@ -407,6 +408,7 @@ impl Publisher {
             given.spent();
         }
         self.write(shape, &descriptor, &meta, length);
+        self.look_ahead(slot);
         Ok(())
     }
 

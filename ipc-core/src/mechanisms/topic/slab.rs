@@ -12,12 +12,13 @@ use super::steps::{claim_unread, withdraw};
 use crate::domain::Directory;
 use crate::domain::waiter::Waiter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::Writer;
+use crate::mechanisms::record::{Writer, linger};
 use crate::sys::file;
 use crate::sys::mapping::page_size;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A segment of small slots has about this many bytes.
 const SEGMENT_BYTES: usize = 256 << 10;
@@ -26,6 +27,9 @@ const SEGMENT_BYTES: usize = 256 << 10;
 /// history. Beyond, memory that is warm in the caches is preferred: 8 MiB instead made a megabyte's way more than
 /// twice as long. A publisher that retains keeps all its budget holds.
 const HISTORY_BYTES: usize = 2 << 20;
+
+/// About what the first touch of a shared page costs.
+const FIRST_TOUCH: Duration = Duration::from_micros(2);
 
 /// A slot of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,6 +172,7 @@ impl Slab {
         self.release_unpinned(size, reclaim)?;
         if self.bytes >= self.history {
             self.recycle(size, reclaim, false)?;
+            self.linger(size, reclaim)?;
         }
         let mut lack = None;
         if self.classes.entry(size).or_default().free.is_empty() && !self.try_grow(size, &mut lack)? {
@@ -186,6 +191,28 @@ impl Slab {
             (None, Some(lack)) => Err(lack),
             (slot, _) => Ok(slot),
         }
+    }
+
+    /// Takes slots of this one's class back if none is free and the slab has grown enough.
+    pub fn look_ahead(&mut self, slot: Slot, reclaim: &mut Reclaim<'_>) -> Result<()> {
+        let size = self.segment(slot).segment.slot_size;
+        let none_free = self.classes.get(&size).is_some_and(|class| class.free.is_empty());
+        if none_free && self.bytes >= self.history { self.recycle(size, reclaim, false) } else { Ok(()) }
+    }
+
+    /// Readers that must get everything are given the time that memory would take which was never touched: a slot they
+    /// let go of is warm, and a stream does not spread over more memory than the caches hold.
+    fn linger(&mut self, size: usize, reclaim: &mut Reclaim<'_>) -> Result<()> {
+        let slots = self.slots_to_add(size);
+        if reclaim.drop_oldest || slots == 0 {
+            return Ok(());
+        }
+        let end = Instant::now() + FIRST_TOUCH * (size * slots / page_size()) as u32;
+        while self.classes.get(&size).is_some_and(|class| class.free.is_empty()) && Instant::now() < end {
+            linger();
+            self.recycle(size, reclaim, false)?;
+        }
+        Ok(())
     }
 
     /// Grows unless the filesystem is full or descriptors are lacking, which is told only if no slot that is
@@ -274,11 +301,15 @@ impl Slab {
         any
     }
 
+    /// How many slots a new segment of this class would have; none when the budget does not allow one.
+    fn slots_to_add(&self, size: usize) -> usize {
+        let left = self.max_bytes.next_multiple_of(page_size()) - self.bytes.min(self.max_bytes);
+        (SEGMENT_BYTES / size).clamp(1, MAX_SLOTS).min(left / size)
+    }
+
     /// Adds a segment of this class if the budget allows; `false` when it does not.
     fn grow(&mut self, size: usize) -> Result<bool> {
-        let slots = (SEGMENT_BYTES / size)
-            .clamp(1, MAX_SLOTS)
-            .min((self.max_bytes.next_multiple_of(page_size()) - self.bytes.min(self.max_bytes)) / size);
+        let slots = self.slots_to_add(size);
         if slots == 0 {
             return Ok(false);
         }

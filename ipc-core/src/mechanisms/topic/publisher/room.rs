@@ -5,7 +5,7 @@ use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::Writer;
 use crate::mechanisms::topic::Overflow;
-use crate::mechanisms::topic::slab::{Reclaim, Slot};
+use crate::mechanisms::topic::slab::{Reclaim, Slab, Slot};
 use crate::mechanisms::topic::steps::claim_unread;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, unix_millis};
@@ -86,6 +86,17 @@ impl Publisher {
     }
 
     pub(super) fn acquire(&mut self, length: usize) -> Result<Option<Slot>> {
+        self.with_slab(|slab, reclaim| slab.acquire(length, reclaim))
+    }
+
+    /// A message of this slot's size is out: while its readers are busy with it, a slot is looked for that the next
+    /// one can have.
+    pub(super) fn look_ahead(&mut self, slot: Slot) {
+        // What is wrong is told by the next call, which looks again.
+        let _ = self.with_slab(|slab, reclaim| slab.look_ahead(slot, reclaim));
+    }
+
+    fn with_slab<T>(&mut self, f: impl FnOnce(&mut Slab, &mut Reclaim<'_>) -> Result<T>) -> Result<T> {
         let reclaim = &mut Reclaim {
             watcher: (self.options.overflow == Overflow::Block).then_some(&mut self.waiter),
             drop_oldest: self.options.overflow == Overflow::DropOldest,
@@ -93,7 +104,7 @@ impl Publisher {
             writer: &mut self.writer,
             safe: &mut self.safe,
         };
-        self.slab.acquire(length, reclaim)
+        f(&mut self.slab, reclaim)
     }
 
     /// Where another thread has closed the domain meanwhile, its directory may be gone: that is the reason then.
