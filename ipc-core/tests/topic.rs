@@ -313,6 +313,63 @@ fn late_joiners_begin_where_they_ask() {
     }
 }
 
+/// Large payloads that lost their slots before it came are no more missed than records that were overwritten; those that
+/// lost them afterwards are, and all of them by one that was there first.
+#[test]
+fn who_begins_at_the_oldest_missed_nothing_before_it() {
+    let place = Place::new();
+    let domain = place.open();
+    let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+    // Of one size; or of two, of which the second takes the whole budget, so that whole segments were given up.
+    for (topic, first, then) in [("same", 100_000, 100_000), ("other", 100_000, 2_000_000)] {
+        let mut expected = domain.subscriber(topic, &oldest).unwrap();
+        let options = PublisherOptions { max_bytes: 2 << 20, ..Default::default() };
+        let mut publisher = domain.publisher(topic, &options).unwrap();
+        let mut publish = |count: usize, size| {
+            (0..count).for_each(|_| publisher.publish(&vec![7; size]).unwrap());
+        };
+        publish(30, first);
+        publish(30, then);
+        let mut late = [(); 3].map(|()| domain.subscriber(topic, &oldest).unwrap());
+        let message = late[0].receive(SECOND).unwrap();
+        let begin = message.sequence();
+        assert!((30..60).contains(&begin) && message.missed() == 0, "{message:?}");
+        for sequence in begin + 1..60 {
+            let message = late[0].receive(SECOND).unwrap();
+            assert_eq!((message.sequence(), message.missed()), (sequence, 0));
+        }
+        assert_eq!((late[0].missed(), late[0].stats().received), (0, 60 - begin));
+
+        let message = expected.receive(SECOND).unwrap();
+        assert_eq!((message.sequence(), message.missed()), (begin, begin));
+
+        publish(3, then);
+        let message = late[1].receive(SECOND).unwrap();
+        assert_eq!((message.sequence(), message.missed()), (begin + 3, 3));
+        // Those included that were published since.
+        publish(60, then);
+        let message = late[2].receive(SECOND).unwrap();
+        assert_eq!((message.sequence(), message.missed()), (begin + 63, 63));
+    }
+}
+
+#[test]
+fn who_comes_when_all_is_gone_missed_nothing() {
+    let place = Place::new();
+    let domain = place.open();
+    let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+    let options = PublisherOptions { max_bytes: 100_000, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    publisher.publish(&[1; 100_000]).unwrap();
+    // A loan takes the only slot, whatever becomes of it.
+    drop(publisher.loan(100_000, SECOND).unwrap());
+    let mut late = domain.subscriber("t", &oldest).unwrap();
+    assert!(late.try_receive().unwrap().is_none());
+    publisher.publish(b"next").unwrap();
+    let message = late.receive(SECOND).unwrap();
+    assert_eq!((message.sequence(), message.missed()), (1, 0));
+}
+
 #[test]
 fn the_last_words_of_a_publisher_are_heard() {
     let place = Place::new();
