@@ -510,6 +510,50 @@ fn a_wait_that_times_out_leaves_the_descriptors_listening() {
     }
 }
 
+/// Whoever got room is rung no more by those that let samples go; who still waits for other room hears that it is
+/// worth trying, and is armed again by the attempt that fails.
+#[test]
+fn a_publisher_that_got_room_is_armed_no_more() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions {
+        overflow: Overflow::Block,
+        capacity: 64 << 10,
+        max_bytes: 100_000,
+        ..Default::default()
+    };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    let room = publisher.fd().unwrap();
+    let ring = place.files().into_iter().find(|file| file.parent().unwrap().ends_with("publishers")).unwrap();
+    let is_armed = || std::fs::read(&ring).unwrap()[768] & 1 == 1;
+    let (large, small) = (vec![1; 100_000], vec![2; 2000]);
+    for _ in 0..3 {
+        // Once round the ring and all read, so that there is room, which has to be claimed.
+        for _ in 0..40 {
+            publisher.try_send(&Payload::raw(&small)).unwrap();
+            subscriber.try_receive().unwrap().unwrap();
+        }
+        publisher.try_send(&Payload::raw(&large)).unwrap();
+        let blocked = |publisher: &mut Publisher| {
+            assert!(!is_armed());
+            expect(publisher.try_send(&Payload::raw(&large)), ErrorKind::WouldBlock, &["'t'"]);
+            assert!(is_armed() && !common::readable(room));
+        };
+        blocked(&mut publisher);
+        while is_armed() {
+            publisher.try_send(&Payload::raw(&small)).unwrap();
+        }
+        assert!(common::readable(room));
+        blocked(&mut publisher);
+        drop(subscriber.borrow(SECOND).unwrap());
+        assert!(common::readable(room));
+        publisher.try_send(&Payload::raw(&large)).unwrap();
+        assert!(!is_armed());
+        while subscriber.try_borrow().unwrap().is_some() {}
+    }
+}
+
 #[test]
 fn wait_for_subscribers_waits_until_they_would_hear() {
     let place = Place::new();
