@@ -170,7 +170,7 @@ fn a_wait_in_slices_counts_once() {
     domain.unlink(Noun::Ring, "r").unwrap();
 }
 
-/// Whose descriptor is watched stays armed when it got room, and is armed while it waits for subscribers.
+/// Whose descriptor is watched is armed while it waits for subscribers too.
 #[test]
 fn who_got_room_waits_no_more() {
     let place = Place::new();

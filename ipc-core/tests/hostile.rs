@@ -160,14 +160,13 @@ fn a_damaged_subscriber_is_told_of_once_and_hinders_nobody() {
 
 #[test]
 fn a_damaged_segment_loses_its_publisher_and_no_other() {
+    [Overflow::Block, Overflow::DropOldest].into_iter().for_each(damaged_segment);
+}
+
+fn damaged_segment(overflow: Overflow) {
     let place = Place::new();
     let domain = place.open();
-    let options = PublisherOptions {
-        overflow: Overflow::Block,
-        capacity: 64 << 10,
-        retain: true,
-        ..Default::default()
-    };
+    let options = PublisherOptions { overflow, capacity: 64 << 10, retain: true, ..Default::default() };
     let mut publisher = domain.publisher("t", &options).unwrap();
     let (large, oldest) =
         (vec![5; 100_000], SubscriberOptions { start: Start::Oldest, ..Default::default() });

@@ -5,7 +5,7 @@ mod common;
 
 use axonic::*;
 use common::Place;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, scope};
 use std::time::Duration;
@@ -180,4 +180,53 @@ fn a_domain_is_closed_while_other_threads_use_it() {
         }
     });
     assert!(rounds.load(Ordering::Relaxed) > 0, "{rounds:?}");
+}
+
+/// Late joiners at the oldest message of a publisher that is faster than they look round: where they begin is neither
+/// before what was gone when they came nor after what it published for them, and every number from there on is counted.
+#[test]
+fn who_joins_a_fast_publisher_counts_from_what_was_there() {
+    const SLOTS: u64 = 4;
+    const JOINS: usize = 300;
+    let place = Place::new();
+    let domain = place.open();
+    let options =
+        PublisherOptions { capacity: 64 << 10, max_bytes: SLOTS as usize * 4096, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    let (published, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+    // Who joins now, and from which number on it would hear everything, as its publisher says.
+    let (joining, heard) = (AtomicUsize::new(0), [const { AtomicU64::new(u64::MAX) }; JOINS]);
+    let join = |number: usize| {
+        let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+        joining.store(number, Ordering::SeqCst);
+        let before = published.load(Ordering::SeqCst);
+        let mut late = domain.subscriber("t", &oldest).unwrap();
+        let first = late.receive(Some(Duration::from_secs(10))).unwrap();
+        let begin = first.sequence() - first.missed();
+        let mut next = first.sequence() + 1;
+        for _ in 0..5 {
+            let message = late.receive(Some(Duration::from_secs(10))).unwrap();
+            assert_eq!(message.sequence() - message.missed(), next);
+            next = message.sequence() + 1;
+        }
+        let heard = heard[number].load(Ordering::SeqCst);
+        assert!(begin + SLOTS >= before && begin <= heard, "{before}, {begin}, {heard}");
+    };
+    scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                let heard = &heard[joining.load(Ordering::SeqCst)];
+                if heard.load(Ordering::SeqCst) == u64::MAX
+                    && publisher.wait_for_subscribers(1, Some(Duration::ZERO)).is_ok()
+                {
+                    heard.store(publisher.stats().published, Ordering::SeqCst);
+                }
+                publisher.publish(&[1; 4096]).unwrap();
+                published.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let joined = scope.spawn(|| (0..JOINS).for_each(join)).join();
+        stop.store(true, Ordering::Relaxed);
+        joined.unwrap();
+    });
 }

@@ -313,6 +313,63 @@ fn late_joiners_begin_where_they_ask() {
     }
 }
 
+/// Large payloads that lost their slots before it came are no more missed than records that were overwritten; those that
+/// lost them afterwards are, and all of them by one that was there first.
+#[test]
+fn who_begins_at_the_oldest_missed_nothing_before_it() {
+    let place = Place::new();
+    let domain = place.open();
+    let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+    // Of one size; or of two, of which the second takes the whole budget, so that whole segments were given up.
+    for (topic, first, then) in [("same", 100_000, 100_000), ("other", 100_000, 2_000_000)] {
+        let mut expected = domain.subscriber(topic, &oldest).unwrap();
+        let options = PublisherOptions { max_bytes: 2 << 20, ..Default::default() };
+        let mut publisher = domain.publisher(topic, &options).unwrap();
+        let mut publish = |count: usize, size| {
+            (0..count).for_each(|_| publisher.publish(&vec![7; size]).unwrap());
+        };
+        publish(30, first);
+        publish(30, then);
+        let mut late = [(); 3].map(|()| domain.subscriber(topic, &oldest).unwrap());
+        let message = late[0].receive(SECOND).unwrap();
+        let begin = message.sequence();
+        assert!((30..60).contains(&begin) && message.missed() == 0, "{message:?}");
+        for sequence in begin + 1..60 {
+            let message = late[0].receive(SECOND).unwrap();
+            assert_eq!((message.sequence(), message.missed()), (sequence, 0));
+        }
+        assert_eq!((late[0].missed(), late[0].stats().received), (0, 60 - begin));
+
+        let message = expected.receive(SECOND).unwrap();
+        assert_eq!((message.sequence(), message.missed()), (begin, begin));
+
+        publish(3, then);
+        let message = late[1].receive(SECOND).unwrap();
+        assert_eq!((message.sequence(), message.missed()), (begin + 3, 3));
+        // Those included that were published since.
+        publish(60, then);
+        let message = late[2].receive(SECOND).unwrap();
+        assert_eq!((message.sequence(), message.missed()), (begin + 63, 63));
+    }
+}
+
+#[test]
+fn who_comes_when_all_is_gone_missed_nothing() {
+    let place = Place::new();
+    let domain = place.open();
+    let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+    let options = PublisherOptions { max_bytes: 100_000, ..Default::default() };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    publisher.publish(&[1; 100_000]).unwrap();
+    // A loan takes the only slot, whatever becomes of it.
+    drop(publisher.loan(100_000, SECOND).unwrap());
+    let mut late = domain.subscriber("t", &oldest).unwrap();
+    assert!(late.try_receive().unwrap().is_none());
+    publisher.publish(b"next").unwrap();
+    let message = late.receive(SECOND).unwrap();
+    assert_eq!((message.sequence(), message.missed()), (1, 0));
+}
+
 #[test]
 fn the_last_words_of_a_publisher_are_heard() {
     let place = Place::new();
@@ -450,6 +507,50 @@ fn a_wait_that_times_out_leaves_the_descriptors_listening() {
         assert!(common::readable(messages) && !common::readable(room));
         while subscriber.try_receive().unwrap().is_some() {}
         assert!(common::readable(room));
+    }
+}
+
+/// Whoever got room is rung no more by those that let samples go; who still waits for other room hears that it is
+/// worth trying, and is armed again by the attempt that fails.
+#[test]
+fn a_publisher_that_got_room_is_armed_no_more() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let options = PublisherOptions {
+        overflow: Overflow::Block,
+        capacity: 64 << 10,
+        max_bytes: 100_000,
+        ..Default::default()
+    };
+    let mut publisher = domain.publisher("t", &options).unwrap();
+    let room = publisher.fd().unwrap();
+    let ring = place.files().into_iter().find(|file| file.parent().unwrap().ends_with("publishers")).unwrap();
+    let is_armed = || std::fs::read(&ring).unwrap()[768] & 1 == 1;
+    let (large, small) = (vec![1; 100_000], vec![2; 2000]);
+    for _ in 0..3 {
+        // Once round the ring and all read, so that there is room, which has to be claimed.
+        for _ in 0..40 {
+            publisher.try_send(&Payload::raw(&small)).unwrap();
+            subscriber.try_receive().unwrap().unwrap();
+        }
+        publisher.try_send(&Payload::raw(&large)).unwrap();
+        let blocked = |publisher: &mut Publisher| {
+            assert!(!is_armed());
+            expect(publisher.try_send(&Payload::raw(&large)), ErrorKind::WouldBlock, &["'t'"]);
+            assert!(is_armed() && !common::readable(room));
+        };
+        blocked(&mut publisher);
+        while is_armed() {
+            publisher.try_send(&Payload::raw(&small)).unwrap();
+        }
+        assert!(common::readable(room));
+        blocked(&mut publisher);
+        drop(subscriber.borrow(SECOND).unwrap());
+        assert!(common::readable(room));
+        publisher.try_send(&Payload::raw(&large)).unwrap();
+        assert!(!is_armed());
+        while subscriber.try_borrow().unwrap().is_some() {}
     }
 }
 

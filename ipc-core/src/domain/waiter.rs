@@ -270,6 +270,15 @@ mod sleep {
             }
         }
 
+        /// An attempt succeeded: whoever was left armed by one that did not needs no ring any more. The descriptor becomes
+        /// readable instead, for somebody who still waits by it for something else.
+        pub fn satisfied(&mut self, armed: &AtomicU64) {
+            if self.evented && armed.load(Ordering::Relaxed) & 1 == 1 {
+                disarm(armed);
+                self.stay_readable();
+            }
+        }
+
         /// An attempt found nothing and the descriptor is watched. `None`: armed and silent as before.
         /// Otherwise armed anew, and whether peers died or may have: then the caller tidies up after them. It looks
         /// once more in any case.

@@ -428,6 +428,11 @@ impl Reader {
         self.go_to_latest();
     }
 
+    /// The next record is the first that is expected, or one with a number from this on: what lies before is not missed.
+    pub fn expect_from(&mut self, number: u64) {
+        self.expected = self.expected.max(number);
+    }
+
     /// After being lapped: continues at the oldest record there is. What was missed is counted once, when
     /// the next record arrives. A ring that claims to have overwritten what was never written is damaged, and so
     /// is one whose claim is between two grains: no position would ever be beyond it.

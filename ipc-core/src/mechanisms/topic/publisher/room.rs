@@ -43,6 +43,9 @@ impl Publisher {
         if claim_unread(&mut self.writer, wanted, slowest, || Ok(self.peers.refreshed(watcher)?.slowest()))? {
             self.safe = self.writer.claim();
         }
+        if needed <= self.safe {
+            self.waiter.satisfied(&self.shared.map.head().armed);
+        }
         Ok(needed <= self.safe)
     }
 
@@ -81,6 +84,9 @@ impl Publisher {
         if self.slab.most_bytes() > most {
             let (topic, id, bytes) = (&self.topic, self.shared.id, self.slab.bytes());
             debug!("topic '{topic}': the slab of publisher {id} grew to {bytes} bytes");
+        }
+        if taken.is_some() {
+            self.waiter.satisfied(&self.shared.map.head().armed);
         }
         Ok(taken)
     }

@@ -1,13 +1,14 @@
 //! Following publishers: attaching to rings that appear, letting go of those that are finished.
 
 use super::Subscriber;
-use crate::domain::Directory;
 use crate::domain::layout::{Kind, ObjectId, ParticipantId};
 use crate::domain::waiter::{Ringer, Sleeper};
+use crate::domain::{Directory, Domain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{From, Reader, RingHead, RingMap, open_head};
 use crate::mechanisms::topic::cursor::{MAX_RINGS, NOWHERE};
 use crate::mechanisms::topic::message::{Origin, Theirs};
+use crate::mechanisms::topic::segment::Segment;
 use crate::mechanisms::topic::steps::{begin, standing};
 use crate::mechanisms::topic::{Overflow, Start, lifetime};
 use crate::name::Pattern;
@@ -47,6 +48,24 @@ impl Source {
 
     fn said_goodbye(&self) -> bool {
         self.reader.map.head().closed.load(Ordering::Acquire) != 0
+    }
+
+    /// A segment of its slab, mapped when it is first asked for. `None`: given up by its publisher after the record
+    /// that names it was found.
+    pub(super) fn segment(&mut self, domain: &Domain, number: u32) -> Result<Option<Arc<Theirs>>> {
+        if !self.segments.contains_key(&number) {
+            self.segments.retain(|_, theirs| !theirs.segment.is_retired());
+            let directory = domain.inner().directory(Directory::Segments);
+            match Segment::open(&directory, self.id, number) {
+                Ok(segment) => {
+                    let theirs = Arc::new(Theirs { segment, origin: self.origin.clone() });
+                    self.segments.insert(number, theirs);
+                }
+                Err(e) if e.kind() == ErrorKind::NotFound && self.reader.racy() => return Ok(None),
+                Err(e) => return Err(e.of("topic", self.topic())),
+            }
+        }
+        Ok(self.segments.get(&number).cloned())
     }
 
     fn mourn(&self, pattern: &Pattern) {
@@ -154,6 +173,8 @@ impl Subscriber {
         let head = map.head();
         let owner = id.owner();
         let dead = !inner.is_alive(owner);
+        // Before we ask whether we are expected: where there was a record by then, that answer is final (D1).
+        let written = head.seq.load(Ordering::Acquire);
         let (finished, expected) = standing(head, dead, self.shared.id.0);
         let kept = head.retain.load(Ordering::Relaxed) != 0 && self.options.start == Start::Oldest;
         if finished && !expected && !kept {
@@ -185,6 +206,16 @@ impl Subscriber {
         let origin = Origin { shared: self.shared.clone(), topic: topic.into(), publisher: id, waiting };
         let (origin, segments) = (Arc::new(origin), HashMap::default());
         let mut source = Source { id, origin, reader, cursor, ringer, segments, lost: 0, dead };
+        if racy && from == From::Oldest {
+            match self.skip_gone(&mut source, written) {
+                Err(e) if !e.is_damage() => {
+                    self.release_cursor(cursor);
+                    return Err(e);
+                }
+                // What is damaged is told of when it is taken.
+                _ => {}
+            }
+        }
         source.tell_publisher(self.light);
         self.sources.push(source);
         debug!("subscriber '{}': follows publisher {id} of topic '{topic}'", self.pattern());

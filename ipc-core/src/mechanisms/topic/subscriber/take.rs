@@ -1,17 +1,23 @@
 //! Taking one record out of a ring, and its payload out of the slab.
 
 use super::Subscriber;
+use super::follow::Source;
 use super::{MAX_BODY, Take, Taken};
-use crate::domain::Directory;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{FLAG_SLAB, Found, Next};
+use crate::mechanisms::record::{FLAG_SLAB, Found, GRAIN, Next};
 use crate::mechanisms::topic::cursor::{NOWHERE, pin_word};
-use crate::mechanisms::topic::message::{Pinned, Theirs};
-use crate::mechanisms::topic::segment::{DESCRIPTOR, Descriptor, Segment};
+use crate::mechanisms::topic::message::Pinned;
+use crate::mechanisms::topic::segment::{DESCRIPTOR, Descriptor};
 use crate::mechanisms::topic::steps::has_slot;
 use crate::sys::atomic::Ordering;
 use crate::value::Content;
 use std::sync::Arc;
+
+fn corrupt(source: &Source, why: &str) -> Error {
+    let topic = source.topic();
+    let text = format!("topic '{topic}': {why}; its publisher's memory was damaged, restart it");
+    Error::new(ErrorKind::Corrupt, text)
+}
 
 impl Subscriber {
     /// Takes the next record of one ring, if there is one.
@@ -70,39 +76,13 @@ impl Subscriber {
 
     /// A large payload: pinned, then copied or kept. `false`: its slot was reused meanwhile.
     pub(super) fn take_slab(&mut self, index: usize, found: &Found, take: Take) -> Result<bool> {
+        let descriptor = self.descriptor(found);
         let source = &mut self.sources[index];
-        let topic = &source.origin.topic;
-        let corrupt = |why: &str| {
-            Error::new(
-                ErrorKind::Corrupt,
-                format!("topic '{topic}': {why}; its publisher's memory was damaged, restart it"),
-            )
-        };
-        if (found.shape.body()) < DESCRIPTOR {
-            return Err(corrupt("a descriptor is too short"));
-        }
-        // SAFETY: the body, at least this long, was just copied there.
-        let bytes = unsafe { self.record.bytes(0, DESCRIPTOR) };
-        let descriptor = Descriptor::decode(bytes.try_into().unwrap_or(&[0; DESCRIPTOR]));
-        let theirs = match source.segments.get(&descriptor.segment) {
-            Some(theirs) => theirs,
-            None => {
-                source.segments.retain(|_, theirs| !theirs.segment.is_retired());
-                let directory = self.domain.inner().directory(Directory::Segments);
-                match Segment::open(&directory, source.id, descriptor.segment) {
-                    Ok(segment) => {
-                        let theirs = Arc::new(Theirs { segment, origin: source.origin.clone() });
-                        source.segments.entry(descriptor.segment).or_insert(theirs)
-                    }
-                    // Given up by its publisher after we saw the record.
-                    Err(e) if e.kind() == ErrorKind::NotFound && source.reader.racy() => return Ok(false),
-                    Err(e) => return Err(e.of("topic", topic)),
-                }
-            }
-        };
+        let Some(descriptor) = descriptor else { return Err(corrupt(source, "a descriptor is too short")) };
+        let Some(theirs) = source.segment(&self.domain, descriptor.segment)? else { return Ok(false) };
         let (segment, slot, length) = (&theirs.segment, descriptor.slot, descriptor.length as usize);
         if slot as usize >= segment.slots || length > segment.slot_size {
-            return Err(corrupt("a descriptor points outside its segment"));
+            return Err(corrupt(source, "a descriptor points outside its segment"));
         }
         let word = pin_word(source.cursor, descriptor.segment, slot);
         let place = self.shared.pin(word, take == Take::Copy)?;
@@ -111,10 +91,10 @@ impl Subscriber {
             return if source.reader.racy() {
                 Ok(false)
             } else {
-                Err(corrupt("a record lost its slot before it was read"))
+                Err(corrupt(source, "a record lost its slot before it was read"))
             };
         }
-        let pinned = Pinned { theirs: theirs.clone(), slot, place, length };
+        let pinned = Pinned { theirs, slot, place, length };
         if take == Take::Borrow {
             self.pinned = Some(pinned);
             self.taken = Taken::Pinned(length);
@@ -125,6 +105,60 @@ impl Subscriber {
         unsafe { std::ptr::copy_nonoverlapping(pinned.data().as_ptr(), room, length) };
         self.taken = Taken::Bulk(length);
         Ok(true)
+    }
+
+    /// Moves one that begins at the oldest record to the first that still has its payload, by now: what was gone before
+    /// it came was not missed. What bears a number from `written` on is younger than its coming and counts.
+    pub(super) fn skip_gone(&mut self, source: &mut Source, written: u64) -> Result<()> {
+        // A ring holds no more records, whatever its memory says and however fast its publisher is.
+        for _ in 0..source.reader.map.capacity() / GRAIN as u64 {
+            let next = source.reader.peek()?;
+            let gone = match &next {
+                Next::Record(found) => found.seq < written && self.is_gone(source, found)?,
+                _ => false,
+            };
+            if source.reader.is_lapped() {
+                source.reader.resynchronise()?;
+                continue;
+            }
+            let Next::Record(found) = next else {
+                source.reader.expect_from(written);
+                break;
+            };
+            source.reader.expect_from(found.seq.min(written));
+            if !gone {
+                break;
+            }
+            source.reader.advance(&found);
+        }
+        let position = source.reader.position();
+        self.shared.head().cursors[source.cursor].position.store(position, Ordering::Release);
+        Ok(())
+    }
+
+    /// Where the payload of the record just copied is, if that is long enough to say it.
+    fn descriptor(&self, found: &Found) -> Option<Descriptor> {
+        if found.shape.body() < DESCRIPTOR {
+            return None;
+        }
+        // SAFETY: the body, at least this long, was just copied there.
+        let bytes = unsafe { self.record.bytes(0, DESCRIPTOR) };
+        bytes.try_into().ok().map(Descriptor::decode)
+    }
+
+    /// Whether a record, if it was not overwritten meanwhile, has lost its slot, which it never gets back (H1).
+    fn is_gone(&mut self, source: &mut Source, found: &Found) -> Result<bool> {
+        if found.shape.flags() & FLAG_SLAB == 0 || found.shape.body() < DESCRIPTOR {
+            return Ok(false);
+        }
+        let room = self.record.start();
+        // SAFETY: the record holds a descriptor (`peek` checked that its body fits the ring), the room is larger.
+        if !unsafe { source.reader.copy(DESCRIPTOR, room) } {
+            return Ok(false);
+        }
+        let Some(descriptor) = self.descriptor(found) else { return Ok(false) };
+        let segment = source.segment(&self.domain, descriptor.segment)?;
+        Ok(segment.is_none_or(|theirs| !has_slot(theirs.segment.withdrawn(), found.seq)))
     }
 
     /// Moves past a record and lets the publisher know.
