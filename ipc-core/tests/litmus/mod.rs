@@ -260,14 +260,14 @@ pub fn rounds(time: Duration, mut round: impl FnMut(u64)) -> u64 {
     count
 }
 
-/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or a minute. All that there
+/// How long the long variants go on: `AXONIC_CHAOS_HOURS` divided among them by `share`, or ten seconds. All that there
 /// are, those of `tests/chaos` included, share one whole.
 pub fn long(share: u32) -> Duration {
     let hours: f64 = std::env::var("AXONIC_CHAOS_HOURS").ok().and_then(|h| h.parse().ok()).unwrap_or(0.0);
     if hours > 0.0 {
         Duration::from_secs_f64(hours * 3600.0 / f64::from(share))
     } else {
-        Duration::from_secs(60)
+        Duration::from_secs(10)
     }
 }
 

@@ -75,7 +75,8 @@ impl Survivor {
         let ring = RingOptions { wait: Wait::Block, ..Default::default() };
         Survivor {
             subscriber: domain.subscriber("t", &asleep()).unwrap(),
-            publisher: domain.publisher("u", &block()).unwrap(),
+            // A slab that has soon grown as much as it may: what it holds is to stay flat.
+            publisher: domain.publisher("u", &PublisherOptions { max_bytes: 256 << 10, ..block() }).unwrap(),
             consumer: domain.ring_consumer("r", &ring).unwrap(),
             sent: 0,
             domain,
