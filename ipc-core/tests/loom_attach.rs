@@ -31,7 +31,7 @@ struct World {
 }
 
 impl World {
-    fn new(lines: usize) -> Arc<World> {
+    fn new(records: usize) -> Arc<World> {
         let word = || AtomicU64::new(0);
         Arc::new(World {
             publishers: Generation::new(),
@@ -40,7 +40,7 @@ impl World {
             page_linked: Mutex::new(false),
             cursors: [Cursor { ring: word(), position: AtomicU64::new(NOWHERE) }],
             high: word(),
-            map: ring(lines),
+            map: ring(records),
             open: word(),
         })
     }

@@ -10,7 +10,7 @@ use model::check;
 use model::ring::{Follower, RECORD, SINGLE, overwrite, payload, ring, write};
 use std::sync::Arc;
 
-/// R2: the writer laps a reader that copies. Two lines hold one record.
+/// R2: the writer laps a reader that copies. A ring of two has room for one.
 fn lapping(writer_fences: bool, reader_fences: bool) {
     check(2, move || {
         let map = ring(2);
@@ -61,21 +61,23 @@ fn without_the_readers_fence_a_lapped_copy_is_believed() {
 /// R1: a payload that looks like the header of a record to come stands where a later lap will put one.
 const FORGED: [u64; 6] = {
     let mut body = [0; 6];
-    // The second half of a record at 0 begins at word 2 of its body: ready word of number 3, and its shape.
-    body[2] = 4;
-    body[3] = 16;
+    // Word 4 of the body of a record at 0 is where the third will end: ready word of number 3, and its shape.
+    body[4] = 4;
+    body[5] = 16;
     body
 };
 
-/// A record of double size whose second half begins with the forgery, and a single one, in a ring of four.
+/// A record of double size that ends with the forgery, and a single one, in a ring of four.
 fn forge(writer: &mut Writer) {
     let body: Vec<u8> = FORGED.iter().flat_map(|word| word.to_le_bytes()).collect();
     writer.write(DOUBLE, &body, &[]);
     write(writer);
 }
 
-/// The third record goes around the end of the ring and ends where the forgery lies.
 const DOUBLE: Shape = Shape::new(48, 0, 0, 0);
+/// The third record goes around the end of the ring, ends where the forgery lies, and needs every byte of the first but
+/// the spare 16.
+const LAST: Shape = Shape::new(64, 0, 0, 0);
 
 /// Reads what is there, in order, and lets the writer go on behind it.
 fn follow(reader: &mut Reader, cursor: &AtomicU64, read: &mut u64) {
@@ -96,10 +98,10 @@ fn what_an_earlier_lap_left_is_no_record() {
         let (mut writer, passed) = (Writer::new(map.clone(), false), cursor.clone());
         let writing = thread::spawn(move || {
             forge(&mut writer);
-            writer.claim_to(writer.needed_claim(2 * RECORD), passed.load(Ordering::Acquire));
-            let room = writer.has_room(2 * RECORD);
+            writer.claim_to(writer.needed_claim(LAST.record_bytes()), passed.load(Ordering::Acquire));
+            let room = writer.has_room(LAST.record_bytes());
             if room {
-                writer.write(DOUBLE, &[0; 48], &[]);
+                writer.write(LAST, &[0; 64], &[]);
             }
             2 + u64::from(room)
         });
@@ -124,16 +126,16 @@ fn without_the_cleared_header_a_payload_is_a_record() {
         while let Ok(Next::Record(found)) = reader.peek() {
             reader.advance(&found);
         }
-        map.shape(3 * RECORD).store(DOUBLE.pack(), Ordering::Relaxed);
+        map.shape(3 * RECORD).store(LAST.pack(), Ordering::Relaxed);
         map.ready(3 * RECORD).store(3, Ordering::Release);
         follow(&mut reader, &AtomicU64::new(0), &mut 2);
     });
 }
 
 /// R3: who attaches at the newest record knows the number of the next.
-fn attaching(lines: usize, racy: bool, from: From) {
+fn attaching(records: usize, racy: bool, from: From) {
     check(3, move || {
-        let map = ring(lines);
+        let map = ring(records);
         let mut writer = Writer::new(map.clone(), racy);
         let writing = thread::spawn(move || {
             for _ in 0..2 {
@@ -149,7 +151,7 @@ fn attaching(lines: usize, racy: bool, from: From) {
         assert!(reader.take(), "what comes after attaching is received");
         assert_eq!(reader.got.last(), Some(&2));
         // In a ring with room for all nothing is overwritten, so nothing can have been missed.
-        assert!(lines < 8 || reader.missed == 0, "missed {}", reader.missed);
+        assert!(records < 8 || reader.missed == 0, "missed {}", reader.missed);
     });
 }
 

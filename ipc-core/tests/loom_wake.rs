@@ -5,7 +5,7 @@ mod model;
 
 use axonic::Result;
 use axonic::domain::steps::{Generation, Seen};
-use axonic::domain::waiter::{Arming, committed, is_armed, rearm, turn};
+use axonic::domain::waiter::{Arming, is_armed, rearm, turn};
 use axonic::sys::atomic::{AtomicU64, Ordering, without_fences};
 use axonic::sys::fence;
 use loom::sync::Arc;
@@ -59,7 +59,7 @@ impl Shared {
     }
 
     fn arming(&self) -> Arming<'_> {
-        Arming { armed: &self.armed, count: &self.armings }
+        Arming { armed: &self.armed, count: Some(&self.armings) }
     }
 
     fn sum(&self) -> u64 {
@@ -259,7 +259,8 @@ fn coming(looks_again: bool) {
         thread::spawn(move || {
             let mut known = there.load(Ordering::Acquire);
             ringer.committed[0].store(1, Ordering::Release);
-            if committed(false, || looks_again && there.load(Ordering::Acquire) != known) {
+            fence::light(false);
+            if looks_again {
                 known = there.load(Ordering::Acquire);
             }
             if known != 0 && is_armed(&ringer.armed, 0).is_some() {

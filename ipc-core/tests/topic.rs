@@ -353,6 +353,22 @@ fn who_begins_at_the_oldest_missed_nothing_before_it() {
     }
 }
 
+/// The newest message keeps its slot until the next one comes, however large it is and whoever reads.
+#[test]
+fn who_comes_late_finds_the_newest_message() {
+    let place = Place::new();
+    let domain = place.open();
+    let oldest = SubscriberOptions { start: Start::Oldest, ..Default::default() };
+    for overflow in [Overflow::DropOldest, Overflow::Block, Overflow::Reject] {
+        let options = PublisherOptions { overflow, ..Default::default() };
+        let mut publisher = domain.publisher("t", &options).unwrap();
+        (0..3).for_each(|_| publisher.publish(&vec![7; 3 << 20]).unwrap());
+        let mut late = domain.subscriber("t", &oldest).unwrap();
+        let newest = late.receive(SECOND).unwrap();
+        assert_eq!((newest.sequence(), newest.missed()), (2, 0), "{overflow:?}");
+    }
+}
+
 #[test]
 fn who_comes_when_all_is_gone_missed_nothing() {
     let place = Place::new();

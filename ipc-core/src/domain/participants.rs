@@ -45,7 +45,7 @@ pub struct Board {
     pub publishers: Generation,
     /// Raised whenever a subscriber appears or leaves; publishers compare it (D1).
     pub subscribers: Generation,
-    /// Raised whenever somebody is about to sleep; publishers compare it after each commit (W1).
+    /// Raised whenever a subscriber is about to sleep; publishers compare it after each commit (W1).
     pub armings: Generation,
 }
 

@@ -2,12 +2,12 @@
 //!
 //! A sleeper owns a waiter: a word `armed` in its own shared page, a FIFO (its bell), and an epoll
 //! set over the bell and the pidfds of its peers. Odd values of `armed` mean asleep or about to be;
-//! each arming has a new value, so a ringer rings once per arming. The domain counts armings: who has many to wake
-//! looks at one word and goes round only when it moved.
+//! each arming has a new value, so a ringer rings once per arming. The domain counts the armings of subscribers:
+//! a publisher, which may have many to wake, looks at one word and goes round only when it moved.
 //!
 //! Pairs, by name (see docs/protocol.md):
-//! - **W1** sleeper: say who it is, `armed = odd`, count the arming, heavy fence, look again — ringer: commit, light
-//!   fence, read the count of armings; if it moved, or where there is only one to wake: read who is there, read
+//! - **W1** sleeper: say who it is, `armed = odd`, a subscriber: count the arming, heavy fence, look again — ringer:
+//!   commit, light fence, a publisher: read the count of armings and go on only if it moved; read who is there, read
 //!   `armed`. At least one sees the other, so no wake-up is lost.
 //! - Only the sleeper changes `armed`. A ringer killed between reading it and ringing leaves a
 //!   sleeper whose epoll set still holds the ringer's pidfd: the death wakes it and it looks again.
@@ -17,11 +17,11 @@ use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::fence;
 
-/// Where a sleeper says that it sleeps: in its own page, and to all who count armings.
+/// Where a sleeper says that it sleeps: in its own page, and, where those who wake it count armings, there.
 #[derive(Clone, Copy)]
 pub struct Arming<'a> {
     pub armed: &'a AtomicU64,
-    pub count: &'a Generation,
+    pub count: Option<&'a Generation>,
 }
 
 impl Arming<'_> {
@@ -29,7 +29,7 @@ impl Arming<'_> {
     fn arm(self, registered_peers: bool) {
         let value = self.armed.load(Ordering::Relaxed);
         self.armed.store(value | 1, Ordering::Relaxed);
-        self.count.raise();
+        self.count.map(Generation::raise);
         fence::heavy(registered_peers);
     }
 }
@@ -47,15 +47,6 @@ pub fn disarm(armed: &AtomicU64) {
 pub fn is_armed(armed: &AtomicU64, last_rung: u64) -> Option<u64> {
     let value = armed.load(Ordering::Relaxed);
     if value & 1 == 1 && value != last_rung { Some(value) } else { None }
-}
-
-/// After a commit: fences for the looks at `armed` that follow (W1). The first look is whether there is a
-/// `stranger`, somebody who came since the ringer last looked who is there: it may be asleep already, having
-/// looked before the commit, and the ringer that knows only the others would leave it so.
-#[inline(always)]
-pub fn committed(light: bool, stranger: impl FnOnce() -> bool) -> bool {
-    fence::light(light);
-    stranger()
 }
 
 /// One turn of waiting (W1): arms, looks again, sleeps only if there is nothing, disarms.

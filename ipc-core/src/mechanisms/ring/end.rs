@@ -5,7 +5,7 @@ use super::{
 };
 use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::participants::Death;
-use crate::domain::waiter::{Arming, Ringer, Waiter, committed, is_armed};
+use crate::domain::waiter::{Arming, Ringer, Waiter, is_armed};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{self, RingMap};
@@ -65,9 +65,11 @@ impl Attached for Held {
 impl End {
     pub(super) fn open(domain: Domain, name: &str, options: &RingOptions, role: Role) -> Result<End> {
         check_name("ring", name)?;
-        let capacity =
-            record::round_capacity(options.capacity.saturating_add(record::RECORD_HEADER + 128), "capacity")
-                .map_err(|e| e.of("ring", name))?;
+        let capacity = record::round_capacity(
+            options.capacity.saturating_add(record::RECORD_HEADER + record::GRAIN),
+            "capacity",
+        )
+        .map_err(|e| e.of("ring", name))?;
         lifetime::arrive(&domain);
         let (data, _) = paths(&domain, name);
         End::enter_ring(domain, name, options, role, capacity).map_err(|e| {
@@ -190,31 +192,21 @@ impl End {
     }
 
     pub(super) fn arming(&self) -> Arming<'_> {
-        Arming { armed: self.own_words().0, count: &self.domain.inner().participants.board().armings }
+        Arming { armed: self.own_words().0, count: None }
     }
 
     /// Our own sleeping word and the word that names our bell.
     pub(super) fn own_words(&self) -> (&AtomicU64, &AtomicU64) {
-        match self.role {
-            Role::Producer => (&self.data.head().armed, &self.data.head().writer),
-            Role::Consumer => (&self.cursor_head().armed, &self.cursor_head().reader),
-        }
+        words(self.role, &self.data, &self.cursor)
     }
 
     pub(super) fn settle(&mut self) -> Result<Option<bool>> {
-        let armed = match self.role {
-            Role::Producer => &self.data.head().armed,
-            Role::Consumer => &self.cursor.at::<CursorHead>(0).armed,
-        };
-        let count = &self.domain.inner().participants.board().armings;
-        self.waiter.settle(Arming { armed, count })
+        let (armed, _) = words(self.role, &self.data, &self.cursor);
+        self.waiter.settle(Arming { armed, count: None })
     }
 
     pub(super) fn peer_words(&self) -> (&AtomicU64, &AtomicU64) {
-        match self.role {
-            Role::Producer => (&self.cursor_head().armed, &self.cursor_head().reader),
-            Role::Consumer => (&self.data.head().armed, &self.data.head().writer),
-        }
+        words(self.role.other(), &self.data, &self.cursor)
     }
 
     /// Names our bell, then rings the other end, which may be asleep waiting for somebody to come.
@@ -272,7 +264,9 @@ impl End {
     #[inline(always)]
     pub(super) fn tell_peer(&mut self) -> bool {
         let (armed, who) = self.peer_words();
-        let stranger = committed(self.light, || who.load(Ordering::Acquire) != self.known.0);
+        fence::light(self.light);
+        // One that came meanwhile may be asleep already, having looked before the commit.
+        let stranger = who.load(Ordering::Acquire) != self.known.0;
         (stranger || is_armed(armed, 0).is_some()) && self.tell_sleeper(stranger)
     }
 
@@ -293,9 +287,8 @@ impl End {
             ring_at(&self.domain.inner().directory(Directory::Bells).join(id.to_string()));
             return true;
         }
-        let armed: *const AtomicU64 = self.peer_words().0;
-        // SAFETY: the word is in a mapping of this end, which outlives the call.
-        self.peer.as_mut().is_some_and(|ringer| ringer.ring_if_armed(unsafe { &*armed }))
+        let (armed, _) = words(self.role.other(), &self.data, &self.cursor);
+        self.peer.as_mut().is_some_and(|ringer| ringer.ring_if_armed(armed))
     }
 
     /// Whether [`End::enter`] has nothing to do: not closed, not a forked copy, the other end still the one we know.
@@ -326,7 +319,6 @@ impl End {
         )
     }
 
-    /// A child made by raw clone keeps the lock of its dead parent, so the lock alone does not tell.
     /// Watches the other end no more once it is gone; its successor is watched when it is met.
     pub(super) fn forget_gone(&mut self) {
         if !self.peer_is_there() {
@@ -343,6 +335,7 @@ impl End {
         }
     }
 
+    /// A child made by raw clone keeps the lock of its dead parent, so the lock alone does not tell.
     pub(super) fn peer_is_there(&self) -> bool {
         lock::is_locked(self.lock.as_fd(), self.role.other() as u64)
             && !self.peer_death.as_ref().is_some_and(|death| death.came())
@@ -371,7 +364,7 @@ impl End {
 
     /// Largest message.
     pub(super) fn limit(&self) -> usize {
-        self.data.capacity() as usize - record::RECORD_HEADER - 2 * record::GRAIN
+        self.data.capacity() as usize - record::RECORD_HEADER - record::GRAIN
     }
 
     /// The last one out of an empty ring takes it away.
@@ -412,6 +405,15 @@ impl End {
             file::unlink(&cursor);
         }
         true
+    }
+}
+
+/// The sleeping word of an end, and the word that names its bell.
+fn words<'a>(role: Role, data: &'a RingMap, cursor: &'a Mapping) -> (&'a AtomicU64, &'a AtomicU64) {
+    let reading: &CursorHead = cursor.at(0);
+    match role {
+        Role::Producer => (&data.head().armed, &data.head().writer),
+        Role::Consumer => (&reading.armed, &reading.reader),
     }
 }
 

@@ -139,7 +139,7 @@ impl SubscriberShared {
     }
 
     pub fn arming(&self) -> Arming<'_> {
-        Arming { armed: &self.head().armed, count: &self.domain.inner().participants.board().armings }
+        Arming { armed: &self.head().armed, count: Some(&self.domain.inner().participants.board().armings) }
     }
 
     /// Whether this is a copy in a forked child.

@@ -81,7 +81,7 @@ struct PublisherShared {
 
 impl PublisherShared {
     fn arming(&self) -> Arming<'_> {
-        Arming { armed: &self.map.head().armed, count: &self.domain.inner().participants.board().armings }
+        Arming { armed: &self.map.head().armed, count: None }
     }
 }
 

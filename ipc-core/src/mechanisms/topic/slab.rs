@@ -28,8 +28,8 @@ const SEGMENT_BYTES: usize = 256 << 10;
 /// twice as long. A publisher that retains keeps all its budget holds.
 const HISTORY_BYTES: usize = 2 << 20;
 
-/// About what the first touch of a shared page costs.
-const FIRST_TOUCH: Duration = Duration::from_micros(2);
+/// How long a slab waits for a reader rather than grow: less than the first touch of a megabyte.
+const PATIENCE: Duration = Duration::from_micros(500);
 
 /// A slot of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +90,8 @@ pub struct Reclaim<'a> {
     pub safe: &'a mut u64,
     /// Whether unread records may be dropped.
     pub drop_oldest: bool,
+    /// Whether the caller would wait for a slot.
+    pub waits: bool,
 }
 
 impl Reclaim<'_> {
@@ -172,7 +174,9 @@ impl Slab {
         self.release_unpinned(size, reclaim)?;
         if self.bytes >= self.history {
             self.recycle(size, reclaim, false)?;
-            self.linger(size, reclaim)?;
+            if reclaim.waits {
+                self.linger(size, reclaim)?;
+            }
         }
         let mut lack = None;
         if self.classes.entry(size).or_default().free.is_empty() && !self.try_grow(size, &mut lack)? {
@@ -193,24 +197,31 @@ impl Slab {
         }
     }
 
-    /// Takes slots of this one's class back if none is free and the slab has grown enough.
+    /// Takes slots of this one's class back if none is free and the slab has grown enough. The newest message, which
+    /// late joiners may begin with, keeps its own.
     pub fn look_ahead(&mut self, slot: Slot, reclaim: &mut Reclaim<'_>) -> Result<()> {
         let size = self.segment(slot).segment.slot_size;
-        let none_free = self.classes.get(&size).is_some_and(|class| class.free.is_empty());
-        if none_free && self.bytes >= self.history { self.recycle(size, reclaim, false) } else { Ok(()) }
+        let is_due = |class: &Class| class.free.is_empty() && class.used.len() > 1;
+        if self.bytes >= self.history && self.classes.get(&size).is_some_and(is_due) {
+            self.recycle(size, reclaim, false)?;
+        }
+        Ok(())
     }
 
-    /// Readers that must get everything are given the time that memory would take which was never touched: a slot they
-    /// let go of is warm, and a stream does not spread over more memory than the caches hold.
+    /// Gives readers that are busy with this class a moment before the slab grows: a slot they let go of is warm, while
+    /// memory that was never touched costs some microseconds a page, and a stream that spreads over more memory than
+    /// the caches hold stays slow.
     fn linger(&mut self, size: usize, reclaim: &mut Reclaim<'_>) -> Result<()> {
-        let slots = self.slots_to_add(size);
-        if reclaim.drop_oldest || slots == 0 {
-            return Ok(());
-        }
-        let end = Instant::now() + FIRST_TOUCH * (size * slots / page_size()) as u32;
-        while self.classes.get(&size).is_some_and(|class| class.free.is_empty()) && Instant::now() < end {
+        let is_busy =
+            |class: &Class| class.free.is_empty() && !(class.used.is_empty() && class.pinned.is_empty());
+        let end = Instant::now() + PATIENCE;
+        while self.slots_to_add(size) > 0
+            && self.classes.get(&size).is_some_and(is_busy)
+            && Instant::now() < end
+        {
             linger();
             self.recycle(size, reclaim, false)?;
+            self.release_unpinned(size, reclaim)?;
         }
         Ok(())
     }
@@ -287,10 +298,13 @@ impl Slab {
         let segments = oldest.filter_map(|used| Some((withdrawn(used)?, used.seq + 1)));
         withdraw(segments.map(|(own, below)| (own.segment.withdrawn(), below)));
         // Nobody knows: then they count as pinned until somebody does.
-        let mut peers = reclaim.peers().ok();
+        let known = reclaim.peers().is_ok();
+        if !known {
+            reclaim.peers.tell_again();
+        }
         let mut any = false;
         for Used { slot, .. } in class.used.drain(..count) {
-            if peers.as_mut().is_none_or(|peers| peers.is_pinned(slot)) {
+            if !known || reclaim.peers.is_pinned(slot) {
                 class.pinned.push(slot);
             } else {
                 class.free.push(slot);

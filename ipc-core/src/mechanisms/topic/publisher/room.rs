@@ -51,7 +51,8 @@ impl Publisher {
 
     /// Takes a slot; the caller has taken `mine` for the same batch, which do not come back while it waits.
     pub(super) fn take_slot(&mut self, length: usize, patience: &Patience, mine: usize) -> Result<Slot> {
-        if let Some(slot) = self.try_slot(length)? {
+        let waits = self.options.overflow == Overflow::Block && matches!(patience, Patience::Until(_));
+        if let Some(slot) = self.try_slot(length, waits)? {
             return Ok(slot);
         }
         if mine > 0 && self.slab.is_hopeless(mine) {
@@ -63,7 +64,7 @@ impl Publisher {
         self.check_own(patience, |publisher, own| publisher.slab.is_withheld(own))?;
         let mut taken = None;
         self.wait_for_room(patience, &mut |publisher| {
-            taken = publisher.try_slot(length)?;
+            taken = publisher.try_slot(length, false)?;
             if taken.is_none() && mine > 0 && publisher.slab.is_hopeless(mine) {
                 return Err(publisher.never_at_once());
             }
@@ -72,11 +73,12 @@ impl Publisher {
         taken.ok_or_else(|| self.all_pinned())
     }
 
-    pub(super) fn try_slot(&mut self, length: usize) -> Result<Option<Slot>> {
+    /// `waits`: rather than grow, the slab may wait for a reader for a moment.
+    pub(super) fn try_slot(&mut self, length: usize, waits: bool) -> Result<Option<Slot>> {
         let (before, most) = (self.slab.bytes(), self.slab.most_bytes());
-        let mut taken = self.acquire(length).map_err(|e| self.unless_closed(e))?;
+        let mut taken = self.acquire(length, waits).map_err(|e| self.unless_closed(e))?;
         if taken.is_none() && self.peers.forget_dead() > 0 {
-            taken = self.acquire(length).map_err(|e| self.unless_closed(e))?;
+            taken = self.acquire(length, waits).map_err(|e| self.unless_closed(e))?;
         }
         if self.slab.bytes() != before {
             self.control().slab_bytes.store(self.slab.bytes() as u64, Ordering::Relaxed);
@@ -91,19 +93,26 @@ impl Publisher {
         Ok(taken)
     }
 
-    pub(super) fn acquire(&mut self, length: usize) -> Result<Option<Slot>> {
-        self.with_slab(|slab, reclaim| slab.acquire(length, reclaim))
+    pub(super) fn acquire(&mut self, length: usize, waits: bool) -> Result<Option<Slot>> {
+        self.with_slab(waits, |slab, reclaim| slab.acquire(length, reclaim))
     }
 
     /// A message of this slot's size is out: while its readers are busy with it, a slot is looked for that the next
     /// one can have.
     pub(super) fn look_ahead(&mut self, slot: Slot) {
-        // What is wrong is told by the next call, which looks again.
-        let _ = self.with_slab(|slab, reclaim| slab.look_ahead(slot, reclaim));
+        if self.with_slab(false, |slab, reclaim| slab.look_ahead(slot, reclaim)).is_err() {
+            // This message is out; the next call tells what is wrong.
+            self.peers.tell_again();
+        }
     }
 
-    fn with_slab<T>(&mut self, f: impl FnOnce(&mut Slab, &mut Reclaim<'_>) -> Result<T>) -> Result<T> {
+    fn with_slab<T>(
+        &mut self,
+        waits: bool,
+        f: impl FnOnce(&mut Slab, &mut Reclaim<'_>) -> Result<T>,
+    ) -> Result<T> {
         let reclaim = &mut Reclaim {
+            waits,
             watcher: (self.options.overflow == Overflow::Block).then_some(&mut self.waiter),
             drop_oldest: self.options.overflow == Overflow::DropOldest,
             peers: &mut self.peers,
