@@ -219,6 +219,12 @@ impl Domain {
         self.inner.reopened.get_or_init(|| fresh).current()
     }
 
+    /// Why something could not be opened here. Where another thread has closed the domain meanwhile, its directory may be
+    /// gone, whatever the call stumbled over: that is the reason then.
+    pub(crate) fn not_opened(&self, noun: &str, name: &str, error: Error) -> Error {
+        if self.is_closed() { closed(&format!("domain '{}'", self.name())) } else { error.of(noun, name) }
+    }
+
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
     }

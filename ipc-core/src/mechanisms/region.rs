@@ -52,7 +52,8 @@ impl Domain {
         check_name("region", name)?;
         let domain = self.current()?;
         lifetime::arrive(&domain);
-        let region = open_or_create(&domain, name, options).map_err(|e| e.of("region", name))?;
+        let region =
+            open_or_create(&domain, name, options).map_err(|e| domain.not_opened("region", name, e))?;
         let how = if region.created { "made" } else { "opened" };
         debug!("region '{name}': {how} it, {} bytes", region.length);
         Ok(region)

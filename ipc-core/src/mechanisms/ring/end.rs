@@ -72,10 +72,10 @@ impl End {
         .map_err(|e| e.of("ring", name))?;
         lifetime::arrive(&domain);
         let (data, _) = paths(&domain, name);
-        End::enter_ring(domain, name, options, role, capacity).map_err(|e| {
+        End::enter_ring(domain.clone(), name, options, role, capacity).map_err(|e| {
             // Nothing half-made stays: one file of two, or a ring that nobody has.
             remove_if_spent(&data);
-            e.of("ring", name)
+            domain.not_opened("ring", name, e)
         })
     }
 

@@ -117,7 +117,8 @@ impl Drop for PublisherShared {
 impl Publisher {
     pub(super) fn open(domain: Domain, topic: &str, options: &PublisherOptions) -> Result<Publisher> {
         check_name("topic", topic)?;
-        Publisher::open_checked(domain, topic, options).map_err(|e| e.of("topic", topic))
+        Publisher::open_checked(domain.clone(), topic, options)
+            .map_err(|e| domain.not_opened("topic", topic, e))
     }
 
     fn open_checked(domain: Domain, topic: &str, options: &PublisherOptions) -> Result<Publisher> {

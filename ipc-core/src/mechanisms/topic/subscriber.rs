@@ -108,7 +108,8 @@ impl Subscriber {
     pub(super) fn open(domain: Domain, pattern: &str, options: &SubscriberOptions) -> Result<Subscriber> {
         let pattern = Pattern::new(pattern)?;
         let name = pattern.as_str().to_string();
-        Subscriber::open_checked(domain, pattern, options).map_err(|e| e.of("subscriber", &name))
+        Subscriber::open_checked(domain.clone(), pattern, options)
+            .map_err(|e| domain.not_opened("subscriber", &name, e))
     }
 
     fn open_checked(domain: Domain, pattern: Pattern, options: &SubscriberOptions) -> Result<Subscriber> {
