@@ -317,8 +317,13 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        let was_closed = self.state.load(Ordering::Relaxed) == CLOSED;
         self.close();
         self.leave();
+        if was_closed && !self.forked() {
+            // Another thread may have been about to make something when we left.
+            open::tidy(&self.place, &self.participants, self.collector.get().copied());
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::Subscriber;
 use super::follow::Source;
 use super::{MAX_BODY, Take, Taken};
+use crate::domain::Directory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{FLAG_SLAB, Found, GRAIN, Next};
 use crate::mechanisms::topic::cursor::{NOWHERE, pin_word};
@@ -10,6 +11,7 @@ use crate::mechanisms::topic::message::Pinned;
 use crate::mechanisms::topic::segment::{DESCRIPTOR, Descriptor};
 use crate::mechanisms::topic::steps::has_slot;
 use crate::sys::atomic::Ordering;
+use crate::sys::file;
 use crate::value::Content;
 use std::sync::Arc;
 
@@ -60,6 +62,10 @@ impl Subscriber {
                 true
             } else {
                 match self.take_slab(index, &found, take) {
+                    Err(e) if e.kind() == ErrorKind::NotFound && self.was_taken_away(index) => {
+                        drop(self.abandon(index, e));
+                        return Ok(false);
+                    }
                     Err(e) if e.is_damage() || e.kind() == ErrorKind::NotFound => {
                         return Err(self.abandon(index, e));
                     }
@@ -105,6 +111,15 @@ impl Subscriber {
         unsafe { std::ptr::copy_nonoverlapping(pinned.data().as_ptr(), room, length) };
         self.taken = Taken::Bulk(length);
         Ok(true)
+    }
+
+    /// Whether a ring has lost its name though nobody unlinked it: it was finished and nobody was owed anything of it
+    /// when we came and began to read. A retained one only goes when it is unlinked, which is told.
+    fn was_taken_away(&self, index: usize) -> bool {
+        let source = &self.sources[index];
+        let publishers = self.domain.inner().directory(Directory::Publishers);
+        source.reader.map.head().retain.load(Ordering::Relaxed) == 0
+            && !file::exists(&publishers.join(source.id.to_string()))
     }
 
     /// Moves one that begins at the oldest record to the first that still has its payload, by now: what was gone before
