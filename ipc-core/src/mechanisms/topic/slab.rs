@@ -30,6 +30,8 @@ const HISTORY_BYTES: usize = 2 << 20;
 
 /// How long a slab waits for a reader rather than grow: less than the first touch of a megabyte.
 const PATIENCE: Duration = Duration::from_micros(500);
+/// With fewer slots of a size it grows at once: writer and readers would be in each other's way.
+const FEW: usize = 4;
 
 /// A slot of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -212,8 +214,7 @@ impl Slab {
     /// memory that was never touched costs some microseconds a page, and a stream that spreads over more memory than
     /// the caches hold stays slow.
     fn linger(&mut self, size: usize, reclaim: &mut Reclaim<'_>) -> Result<()> {
-        let is_busy =
-            |class: &Class| class.free.is_empty() && !(class.used.is_empty() && class.pinned.is_empty());
+        let is_busy = |class: &Class| class.free.is_empty() && class.used.len() + class.pinned.len() >= FEW;
         let end = Instant::now() + PATIENCE;
         while self.slots_to_add(size) > 0
             && self.classes.get(&size).is_some_and(is_busy)
