@@ -322,7 +322,7 @@ impl Drop for Inner {
         self.leave();
         if was_closed && !self.forked() {
             // Another thread may have been about to make something when we left.
-            open::tidy(&self.place, &self.participants, self.collector.get().copied());
+            open::take_away(&self.place, &self.participants, None, self.collector.get().copied());
         }
     }
 }

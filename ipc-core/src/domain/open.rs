@@ -338,14 +338,9 @@ pub(crate) fn leave(
     }
 }
 
-/// Takes away what was made here after this participant left, if nobody else is in.
-pub(crate) fn tidy(place: &Place, participants: &Participants, collect: Option<Collector>) {
-    take_away(place, participants, None, collect);
-}
-
 /// If nobody else is in: collects, and removes a domain without objects. Holding every slot's lock proves that
 /// nobody is in, and keeps everybody out until the table has lost its name. Our own slot is given back with them.
-fn take_away(
+pub(crate) fn take_away(
     place: &Place,
     participants: &Participants,
     me: Option<ParticipantId>,
