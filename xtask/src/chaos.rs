@@ -6,6 +6,7 @@ mod hostile;
 
 use crate::artifacts;
 use crate::run::Run;
+use crate::setup;
 use crate::test::{targets, with_crash_points};
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -56,10 +57,18 @@ fn kills(ws: &Workspace, hours: Option<f64>) -> Result<()> {
     let mixed: Vec<String> =
         targets(ws, "axonic-tests")?.into_iter().filter(|name| name == "chaos").collect();
     if !mixed.is_empty() {
-        artifacts::build(ws, artifacts::EVERY)?;
+        ready_peers(ws)?;
         ignored_tests(ws, "axonic-tests", mixed, hours)?;
     }
     Ok(())
+}
+
+/// What the peers in every language load and run on.
+fn ready_peers(ws: &Workspace) -> Result<()> {
+    setup::require(setup::ALL)?;
+    setup::python(ws)?;
+    setup::node(ws)?;
+    artifacts::build(ws, artifacts::EVERY)
 }
 
 fn ignored_tests(ws: &Workspace, package: &str, tests: Vec<String>, hours: Option<f64>) -> Result<()> {

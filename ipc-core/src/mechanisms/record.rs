@@ -74,7 +74,7 @@ impl Shape {
         self.0 as u32 as usize
     }
 
-    /// Bytes of metadata, after the payload rounded up to 8.
+    /// Bytes of metadata, after the payload rounded up to a grain.
     pub fn meta(self) -> usize {
         (self.0 >> 32) as u16 as usize
     }
@@ -89,7 +89,7 @@ impl Shape {
 
     /// Where the metadata begins in the body.
     pub fn meta_offset(self) -> usize {
-        self.body().next_multiple_of(8)
+        self.body().next_multiple_of(GRAIN)
     }
 
     /// Bytes of the body, payload and metadata.
@@ -234,8 +234,9 @@ impl Writer {
     pub fn write(&mut self, shape: Shape, body: &[u8], meta: &[u8]) {
         let next = self.head + shape.record_bytes();
         self.map.ready(next).store(0, Ordering::Relaxed);
-        self.fill(self.head, shape, body, meta);
-        self.map.ready(self.head).store(self.seq + 1, Ordering::Release);
+        // SAFETY: there is room for the record, and this is the writer.
+        unsafe { self.map.store_body(self.head, shape, body, meta, self.racy) }
+        self.map.commit(self.head, self.seq + 1, shape);
         self.publish_progress(next, 1);
     }
 
@@ -248,16 +249,17 @@ impl Writer {
             if at != self.head {
                 self.map.ready(at).store(0, Ordering::Relaxed);
             }
-            self.fill(at, shape, body, meta);
-            places.push(at);
+            // SAFETY: there is room for the record, and this is the writer.
+            unsafe { self.map.store_body(at, shape, body, meta, self.racy) }
+            places.push((at, shape));
             at += shape.record_bytes();
         }
         if places.is_empty() {
             return;
         }
         self.map.ready(at).store(0, Ordering::Relaxed);
-        for (i, place) in places.iter().enumerate().rev() {
-            self.map.ready(*place).store(self.seq + i as u64 + 1, Ordering::Release);
+        for (i, (place, shape)) in places.iter().enumerate().rev() {
+            self.map.commit(*place, self.seq + i as u64 + 1, *shape);
         }
         self.publish_progress(at, places.len() as u64);
     }
@@ -266,16 +268,7 @@ impl Writer {
     fn publish_progress(&mut self, head: u64, records: u64) {
         self.head = head;
         self.seq += records;
-        let control = self.map.head();
-        control.seq.store(self.seq, Ordering::Release);
-        control.head.store(head, Ordering::Release);
-    }
-
-    #[inline(always)]
-    fn fill(&self, at: u64, shape: Shape, body: &[u8], meta: &[u8]) {
-        self.map.shape(at).store(shape.pack(), Ordering::Relaxed);
-        // SAFETY: room for the record was checked by the caller, and this is the writer.
-        unsafe { self.map.store_body(at, shape, body, meta, self.racy) }
+        self.map.note(self.seq, head);
     }
 
     /// The memory of a record of up to `body` bytes at the head, to be filled in place. There must be room.
@@ -289,8 +282,7 @@ impl Writer {
     pub fn write_reserved(&mut self, shape: Shape) {
         let next = self.head + shape.record_bytes();
         self.map.ready(next).store(0, Ordering::Relaxed);
-        self.map.shape(self.head).store(shape.pack(), Ordering::Relaxed);
-        self.map.ready(self.head).store(self.seq + 1, Ordering::Release);
+        self.map.commit(self.head, self.seq + 1, shape);
         self.publish_progress(next, 1);
     }
 }

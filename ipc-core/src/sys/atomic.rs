@@ -9,8 +9,63 @@ pub use std::{
     sync::atomic::{Ordering, compiler_fence, fence},
 };
 
+#[cfg(not(loom))]
+pub use pair::{pairs_at_once, store_pair};
+
 #[cfg(all(crash_points, not(loom)))]
 pub use mortal::{AtomicU32, AtomicU64};
+
+/// Two neighbouring words by one store: a core has a few dozen stores under way, however wide they are.
+#[cfg(all(target_arch = "x86_64", not(any(loom, crash_points, plain_stores))))]
+mod pair {
+    use super::AtomicU64;
+    use std::arch::{asm, x86_64::_mm_set_epi64x};
+
+    /// Whether others see both words of a pair at once, and after all that was stored before (release). Processors with
+    /// AVX promise it of aligned stores of 16 bytes, as Intel's and AMD's manuals say.
+    pub fn pairs_at_once() -> bool {
+        std::arch::is_x86_feature_detected!("avx")
+    }
+
+    /// Stores the lower word of `pair` at `to` and the higher after it, each at least as by a relaxed store.
+    ///
+    /// # Safety
+    /// `to` is aligned to 16, and it and the word after it are writable.
+    #[inline(always)]
+    pub unsafe fn store_pair(to: *const AtomicU64, pair: u128) {
+        // SAFETY: by the caller. In assembly, since Rust has no atomic of 16 bytes.
+        unsafe {
+            let both = _mm_set_epi64x((pair >> 64) as i64, pair as i64);
+            asm!(
+                "movdqa xmmword ptr [{to}], {both}",
+                to = in(reg) to,
+                both = in(xmm_reg) both,
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+}
+
+/// The same by two stores.
+#[cfg(all(not(loom), any(not(target_arch = "x86_64"), crash_points, plain_stores)))]
+mod pair {
+    use super::{AtomicU64, Ordering};
+
+    pub fn pairs_at_once() -> bool {
+        false
+    }
+
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn store_pair(to: *const AtomicU64, pair: u128) {
+        // SAFETY: by the caller.
+        unsafe {
+            (*to).store(pair as u64, Ordering::Relaxed);
+            (*to.add(1)).store((pair >> 64) as u64, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The standard atomics, of which each store is a crash point.
 #[cfg(all(crash_points, not(loom)))]

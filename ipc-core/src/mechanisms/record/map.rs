@@ -1,10 +1,10 @@
 //! The memory of a ring: its head, and its data mapped twice back to back so that every record is contiguous.
 
-use super::{Next, RECORD_HEADER, Reader, Shape, on_grain};
+use super::{GRAIN, Next, RECORD_HEADER, Reader, Shape, on_grain};
 use crate::domain::layout::{Header, Kind, SharedName, map_head};
 use crate::domain::{Directory, Inner};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::atomic::{AtomicU64, Ordering, pairs_at_once, store_pair};
 use crate::sys::file;
 use crate::sys::mapping::{Head, Mapping, Mirror, Shared, page_size};
 use std::mem::offset_of;
@@ -130,6 +130,7 @@ pub struct RingMap {
     control: Head<RingHead>,
     data: Mirror,
     capacity: u64,
+    pairs_at_once: bool,
 }
 
 impl RingMap {
@@ -144,7 +145,12 @@ impl RingMap {
         let fd = domain.create_file(directory, offset + capacity)?;
         let control = Mapping::new(fd.as_fd(), offset, true)?;
         let data = Mirror::new(fd.as_fd(), offset, capacity, true)?;
-        let map = RingMap { control: Head::new(control), data, capacity: capacity as u64 };
+        let map = RingMap {
+            control: Head::new(control),
+            data,
+            capacity: capacity as u64,
+            pairs_at_once: pairs_at_once(),
+        };
         map.head().capacity.store(capacity as u64, Ordering::Relaxed);
         map.head().data_offset.store(offset as u64, Ordering::Relaxed);
         Ok((fd, map))
@@ -199,6 +205,7 @@ impl RingMap {
             control: Head::new(control),
             data: Mirror::new(fd, offset, capacity as usize, writable)?,
             capacity,
+            pairs_at_once: pairs_at_once(),
         })
     }
 
@@ -272,24 +279,47 @@ impl RingMap {
         unsafe { self.place(position).add(RECORD_HEADER) }
     }
 
-    /// Stores a body. `racy`: somebody may copy what is being overwritten, so by atomic words.
+    /// Makes the record at `position` visible: its header, and all that was stored before (R1).
+    #[inline(always)]
+    pub fn commit(&self, position: u64, ready: u64, shape: Shape) {
+        if self.pairs_at_once {
+            // SAFETY: a header is a whole grain, and records lie on grains.
+            unsafe { store_pair(self.ready(position), pair(ready, shape.pack())) }
+        } else {
+            self.shape(position).store(shape.pack(), Ordering::Relaxed);
+            self.ready(position).store(ready, Ordering::Release);
+        }
+    }
+
+    /// Takes note of the number of the next record and of its position (R3).
+    #[inline(always)]
+    pub fn note(&self, seq: u64, head: u64) {
+        let words = self.head();
+        if self.pairs_at_once {
+            // SAFETY: `seq` begins a line, and `head` follows it.
+            unsafe { store_pair(&raw const words.seq, pair(seq, head)) }
+        } else {
+            words.seq.store(seq, Ordering::Release);
+            words.head.store(head, Ordering::Release);
+        }
+    }
+
+    /// Fills the record at `position`, but for its header. `racy`: somebody may copy what is being overwritten.
     ///
     /// # Safety
     /// There is room for a record of this shape at `position`, and the caller is the writer.
     #[inline(always)]
     pub unsafe fn store_body(&self, position: u64, shape: Shape, body: &[u8], meta: &[u8], racy: bool) {
         let place = self.body(position);
-        // SAFETY: by the caller; records are rounded up to grains, so the last word is whole.
+        // SAFETY: by the caller; records are whole grains.
         unsafe {
-            if racy {
-                store_words(place, body);
-            } else if body.len() <= SMALL {
+            if racy || body.len() <= SMALL {
                 store_grains(place, body);
             } else {
                 std::ptr::copy_nonoverlapping(body.as_ptr(), place, body.len());
             }
             if !meta.is_empty() {
-                store_words(place.add(shape.meta_offset()), meta);
+                store_grains(place.add(shape.meta_offset()), meta);
             }
         }
     }
@@ -312,62 +342,56 @@ impl RingMap {
     }
 }
 
-/// Bodies to this size are stored by [`store_grains`].
+/// Bodies to this size are always stored by [`store_grains`].
 pub const SMALL: usize = 256;
 
-/// Stores bytes by 16, which never straddle a line as the wider stores of `memcpy` would: they halve the rate at which
-/// lines get to another core. By 8 it would be as many stores again, of which a core can have a few dozen under way.
+/// Stores bytes by grains. They never straddle a line as the wider stores of `memcpy` would, which halve the rate at which
+/// lines get to another core; by 8 bytes it would be as many stores again, of which a core can have a few dozen under way.
+/// A reader that copies at the same time gets garbage it will drop, not undefined behaviour.
 ///
 /// # Safety
-/// `to` is aligned to 16 and writable for the length rounded up to 8; nobody reads it meanwhile.
+/// `to` is aligned to a grain and writable for the length rounded up to a grain.
 #[inline(always)]
 unsafe fn store_grains(to: *mut u8, from: &[u8]) {
-    #[cfg(target_arch = "x86_64")]
-    let whole = from.len() & !15;
-    #[cfg(not(target_arch = "x86_64"))]
-    let whole = 0;
-    // SAFETY: indices stay below the length; `to` by the caller.
+    let (grains, tail) = from.as_chunks::<GRAIN>();
+    // SAFETY: as many grains as the length has; `to` by the caller.
     unsafe {
-        #[cfg(target_arch = "x86_64")]
-        for at in (0..whole).step_by(16) {
-            use std::arch::x86_64::{__m128i, _mm_loadu_si128};
-            // Volatile, or the compiler would make it a call of `memcpy` again.
-            to.add(at).cast::<__m128i>().write_volatile(_mm_loadu_si128(from.as_ptr().add(at).cast()));
+        for (i, grain) in grains.iter().enumerate() {
+            store_pair(to.add(i * GRAIN).cast(), u128::from_le_bytes(*grain));
         }
-        store_words(to.add(whole), &from[whole..]);
-    }
-}
-
-/// Stores bytes by relaxed 8-byte atomics: a reader that copies at the same time gets garbage it will
-/// drop, not undefined behaviour.
-///
-/// # Safety
-/// `to` is aligned to 8 and writable for the length rounded up to 8.
-#[inline(always)]
-unsafe fn store_words(to: *mut u8, from: &[u8]) {
-    let (whole, tail) = (from.len() / 8, from.len() % 8);
-    // SAFETY: indices stay below the length; `to` by the caller.
-    unsafe {
-        let words = to.cast::<AtomicU64>();
-        for i in 0..whole {
-            (*words.add(i)).store(from.as_ptr().cast::<u64>().add(i).read_unaligned(), Ordering::Relaxed);
-        }
-        if tail > 0 {
-            (*words.add(whole)).store(last_word(from, tail), Ordering::Relaxed);
+        if !tail.is_empty() {
+            store_pair(to.add(grains.len() * GRAIN).cast(), last_grain(from, tail));
         }
     }
 }
 
-/// The last `tail` bytes, fewer than a word, as a word that begins with them.
+/// The tail, the last bytes of `from`, as a grain that begins with it. By reads that overlap: a call would cost stores.
 #[inline(always)]
-fn last_word(from: &[u8], tail: usize) -> u64 {
+fn last_grain(from: &[u8], tail: &[u8]) -> u128 {
+    match tail.split_first_chunk::<8>() {
+        Some((first, rest)) if !rest.is_empty() => {
+            pair(u64::from_le_bytes(*first), last_word(from, rest.len()))
+        }
+        _ => pair(last_word(from, tail.len()), 0),
+    }
+}
+
+/// The last `count` bytes, one to eight of them, as a word that begins with them.
+#[inline(always)]
+fn last_word(from: &[u8], count: usize) -> u64 {
     if let Some(last) = from.last_chunk::<8>() {
-        return (u64::from_le_bytes(*last) >> (64 - 8 * tail)).to_le();
+        return u64::from_le_bytes(*last) >> (64 - 8 * count);
     }
-    from.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)).to_le()
+    from.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
 }
 
-/// The reader's side of [`store_words`].
+/// Two words as they lie in memory, the first at the lower address.
+#[inline(always)]
+fn pair(first: u64, second: u64) -> u128 {
+    u128::from(second) << 64 | u128::from(first)
+}
+
+/// Loads bytes by relaxed 8-byte atomics; see [`store_grains`].
 ///
 /// # Safety
 /// Both aligned to 8; `from` readable and `to` writable for `bytes` rounded up to 8.
@@ -378,6 +402,27 @@ unsafe fn load_words(from: *const u8, to: *mut u8, bytes: usize) {
         let (source, target) = (from.cast::<AtomicU64>(), to.cast::<u64>());
         for i in 0..bytes.div_ceil(8) {
             target.add(i).write((*source.add(i)).load(Ordering::Relaxed));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_any_length_are_stored_whole_and_end_in_zeros() {
+        let from: Vec<u8> = (1..=255).collect();
+        for length in 0..from.len() {
+            let mut grains = [u128::MAX; 17];
+            let to = grains.as_mut_ptr().cast::<u8>();
+            // SAFETY: aligned to a grain, and longer than any length.
+            unsafe { store_grains(to, &from[..length]) };
+            let stored: Vec<u8> = grains.iter().flat_map(|grain| grain.to_le_bytes()).collect();
+            let end = length.next_multiple_of(GRAIN);
+            assert_eq!(&stored[..length], &from[..length]);
+            assert!(stored[length..end].iter().all(|byte| *byte == 0), "after {length} bytes");
+            assert!(stored[end..].iter().all(|byte| *byte == 255), "{length} bytes reach too far");
         }
     }
 }

@@ -61,6 +61,16 @@ impl RingMap {
         self.word(position + 8)
     }
 
+    pub fn commit(&self, position: u64, ready: u64, shape: Shape) {
+        self.shape(position).store(shape.pack(), Ordering::Relaxed);
+        self.ready(position).store(ready, Ordering::Release);
+    }
+
+    pub fn note(&self, seq: u64, head: u64) {
+        self.head.seq.store(seq, Ordering::Release);
+        self.head.head.store(head, Ordering::Release);
+    }
+
     /// # Safety
     /// None is needed; the signature is that of the real memory.
     pub unsafe fn store_body(&self, position: u64, _: Shape, body: &[u8], _: &[u8], _racy: bool) {

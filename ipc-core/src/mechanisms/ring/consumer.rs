@@ -60,7 +60,7 @@ impl RingConsumer {
         self.end.enter()?;
         if let Some(found) = self.taken.take() {
             self.reader.advance(&found);
-            self.end.cursor_head().position.store(self.reader.position(), Ordering::Release);
+            self.end.cursor.position.store(self.reader.position(), Ordering::Release);
             self.end.tell_peer();
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::ring_at;
 use crate::sys::file::{self, FileErrno};
 use crate::sys::fork::LockFd;
-use crate::sys::mapping::{Mapping, page_size};
+use crate::sys::mapping::{Head, Mapping, page_size};
 use crate::sys::{fence, lock, os_error};
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ pub(super) struct End {
     pub(super) options: RingOptions,
     pub(super) role: Role,
     pub(super) data: Arc<RingMap>,
-    pub(super) cursor: Mapping,
+    pub(super) cursor: Head<CursorHead>,
     /// Open on the cursor file; holds the role's lock.
     pub(super) lock: LockFd,
     pub(super) waiter: Waiter,
@@ -154,7 +154,7 @@ impl End {
             options: options.clone(),
             role,
             data: Arc::new(data),
-            cursor,
+            cursor: Head::new(cursor),
             lock,
             waiter,
             peer: None,
@@ -166,16 +166,10 @@ impl End {
         })
     }
 
-    pub(super) fn cursor_head(&self) -> &CursorHead {
-        self.cursor.at(0)
-    }
-
     /// How far was read, if it can be true. The writer's note of its head may lag behind by a record.
     pub(super) fn position(&self) -> Result<u64> {
-        let (position, head) = (
-            self.cursor_head().position.load(Ordering::Acquire),
-            self.data.head().head.load(Ordering::Acquire),
-        );
+        let (position, head) =
+            (self.cursor.position.load(Ordering::Acquire), self.data.head().head.load(Ordering::Acquire));
         if position.is_multiple_of(record::GRAIN as u64) && position.abs_diff(head) <= self.data.capacity() {
             return Ok(position);
         }
@@ -205,6 +199,7 @@ impl End {
         self.waiter.settle(Arming { armed, count: None })
     }
 
+    #[inline(always)]
     pub(super) fn peer_words(&self) -> (&AtomicU64, &AtomicU64) {
         words(self.role.other(), &self.data, &self.cursor)
     }
@@ -349,7 +344,7 @@ impl End {
     pub(super) fn stats(&self) -> RingStats {
         let head = self.data.head();
         let written = head.head.load(Ordering::Acquire);
-        let position = self.cursor_head().position.load(Ordering::Acquire);
+        let position = self.cursor.position.load(Ordering::Acquire);
         let messages = head.seq.load(Ordering::Relaxed);
         let wakes_sent = head.wakes_sent.load(Ordering::Relaxed);
         RingStats {
@@ -398,7 +393,7 @@ impl End {
         }
         // A ring that has lost its name already may have given it to another.
         if !file::is_unlinked(self.lock.as_fd())
-            && is_spent(&self.data, self.cursor_head().position.load(Ordering::Acquire))
+            && is_spent(&self.data, self.cursor.position.load(Ordering::Acquire))
         {
             let (data, cursor) = paths(&self.domain, &self.name);
             file::unlink(&data);
@@ -409,11 +404,11 @@ impl End {
 }
 
 /// The sleeping word of an end, and the word that names its bell.
-fn words<'a>(role: Role, data: &'a RingMap, cursor: &'a Mapping) -> (&'a AtomicU64, &'a AtomicU64) {
-    let reading: &CursorHead = cursor.at(0);
+#[inline(always)]
+fn words<'a>(role: Role, data: &'a RingMap, cursor: &'a CursorHead) -> (&'a AtomicU64, &'a AtomicU64) {
     match role {
         Role::Producer => (&data.head().armed, &data.head().writer),
-        Role::Consumer => (&reading.armed, &reading.reader),
+        Role::Consumer => (&cursor.armed, &cursor.reader),
     }
 }
 

@@ -4,7 +4,7 @@ use super::RingStats;
 use super::end::End;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{self, Blocked, Shape, Writer};
+use crate::mechanisms::record::{self, Blocked, GRAIN, Shape, Writer};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, unix_millis};
 use std::fmt;
@@ -37,6 +37,7 @@ impl RingProducer {
         let shape = self.shape(data.len())?;
         self.end.enter()?;
         if self.room(shape)? || self.room_armed(shape)? {
+            self.reserved = None;
             self.put(shape, data);
             return Ok(());
         }
@@ -44,30 +45,45 @@ impl RingProducer {
     }
 
     /// Writes a message, waiting for room up to `timeout` (`None`: for ever).
-    // Inlined for the same reason as `Publisher::publish`.
-    #[inline(always)]
+    // In two functions for the same reason as `Publisher::publish`.
+    #[inline(never)]
     pub fn push(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<()> {
-        let shape = Shape::new(data.len(), 0, 0, 0);
-        // The common case first.
-        if data.len() <= record::SMALL && self.end.is_settled() && self.writer.has_room(shape.record_bytes())
-        {
-            self.put(shape, data);
-            return Ok(());
+        if !data.len().is_multiple_of(GRAIN) {
+            return self.push_uneven(data, timeout);
         }
-        self.push_slowly(data, timeout)
+        if self.push_quickly(data) { Ok(()) } else { self.push_slowly(data, timeout) }
+    }
+
+    #[inline(never)]
+    fn push_uneven(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<()> {
+        if self.push_quickly(data) { Ok(()) } else { self.push_slowly(data, timeout) }
+    }
+
+    /// The common case; `false`: it is not.
+    #[inline(always)]
+    fn push_quickly(&mut self, data: &[u8]) -> bool {
+        let shape = Shape::new(data.len(), 0, 0, 0);
+        let common = data.len() <= record::SMALL
+            && self.reserved.is_none()
+            && self.end.is_settled()
+            && self.writer.has_room(shape.record_bytes());
+        if common {
+            self.put(shape, data);
+        }
+        common
     }
 
     #[inline(never)]
     fn push_slowly(&mut self, data: &[u8], timeout: Option<Duration>) -> Result<()> {
         let shape = self.shape(data.len())?;
         self.wait_for_room(shape, timeout)?;
+        self.reserved = None;
         self.put(shape, data);
         Ok(())
     }
 
     #[inline(always)]
     fn put(&mut self, shape: Shape, data: &[u8]) {
-        self.reserved = None;
         self.writer.write(shape, data, &[]);
         self.tell_consumer();
     }
@@ -142,7 +158,7 @@ impl RingProducer {
     fn claim(&mut self, shape: Shape) -> bool {
         let needed = self.writer.needed_claim(shape.record_bytes());
         let wanted = needed + self.end.data.capacity() / 16;
-        let limit = Writer::await_room(wanted, || self.end.cursor_head().position.load(Ordering::Acquire));
+        let limit = Writer::await_room(wanted, || self.end.cursor.position.load(Ordering::Acquire));
         self.writer.claim_to(wanted, limit);
         needed <= self.writer.claim()
     }

@@ -12,7 +12,7 @@ use crate::domain::layout::{Kind, ObjectId};
 use crate::domain::waiter::{Arming, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::{self, Blocked, MAX_EXPECTED, RingMap, Shape, Writer};
+use crate::mechanisms::record::{self, Blocked, GRAIN, MAX_EXPECTED, RingMap, Shape, Writer};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::Deadline;
@@ -213,23 +213,35 @@ impl Publisher {
     }
 
     /// Publishes bytes; with [`Overflow::Block`] it waits for room without a deadline.
-    // Inlined, and without a call on its way, so that nothing is saved on the stack: where a store waits for its cache line,
-    // those behind it wait too, and a core takes only a few dozen; the fewer a message needs, the more messages are on
-    // their way to the other core.
-    #[inline(always)]
+    // Where a store waits for its cache line, those behind it wait too, and a core takes only a few dozen: the fewer a
+    // message needs, the more messages are on their way to the other core. So nothing may be saved on the stack. Whole
+    // grains have a function of their own, which without the care for a tail needs few registers.
+    #[inline(never)]
     pub fn publish(&mut self, data: &[u8]) -> Result<()> {
+        if !data.len().is_multiple_of(GRAIN) {
+            return self.publish_uneven(data);
+        }
+        if self.publish_quickly(data) { Ok(()) } else { self.publish_slowly(data) }
+    }
+
+    #[inline(never)]
+    fn publish_uneven(&mut self, data: &[u8]) -> Result<()> {
+        if self.publish_quickly(data) { Ok(()) } else { self.publish_slowly(data) }
+    }
+
+    /// The common case: a small message, room for it, nobody new. `false`: it is not.
+    #[inline(always)]
+    fn publish_quickly(&mut self, data: &[u8]) -> bool {
         let shape = Shape::new(data.len(), 0, 0, 0);
-        // The common case first: a small message, room for it, nobody new.
-        if data.len() <= record::SMALL
+        let common = data.len() <= record::SMALL
             && self.options.schema.is_none()
             && self.domain.usable()
             && !self.peers.changed()
-            && self.writer.needed_claim(shape.record_bytes()) <= self.safe
-        {
+            && self.writer.needed_claim(shape.record_bytes()) <= self.safe;
+        if common {
             self.write(shape, data, &[], data.len());
-            return Ok(());
         }
-        self.publish_slowly(data)
+        common
     }
 
     #[inline(never)]

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tracing::debug;
 
 /// Largest body of a record in a topic's ring.
-const MAX_BODY: usize = INLINE_MAX + MAX_META + 8;
+const MAX_BODY: usize = INLINE_MAX + MAX_META;
 
 /// Messages taken from one publisher before the next one has its turn.
 const BURST: u32 = 64;
