@@ -111,7 +111,6 @@ fn a_retained_ring_stays_until_it_is_unlinked() {
 
 #[test]
 fn a_ring_whose_producer_died_while_it_waited() {
-    let place = Place::new();
     let options = RingOptions { capacity: 10_000, ..RingOptions::default() };
     if child::role().is_some() {
         let domain = Domain::open_with(options_in(&child::directory())).unwrap();
@@ -119,6 +118,7 @@ fn a_ring_whose_producer_died_while_it_waited() {
         std::thread::spawn(move || while producer.push(&[0; 1000], None).is_ok() {});
         child::ready_until_told();
     }
+    let place = Place::new();
     let domain = place.open();
     let mut consumer = domain.ring_consumer("r", &options).unwrap();
     let peer = child::Running::start("a_ring_whose_producer_died_while_it_waited", "producer", place.path());

@@ -253,6 +253,29 @@ fn attributes_ride_along_and_are_completed() {
     assert!(subscriber.receive(SECOND).unwrap().attributes().unwrap().is_empty());
 }
 
+#[test]
+fn the_largest_payload_in_a_record_and_the_most_metadata_go_together() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
+    let mut publisher = domain.publisher("t", &PublisherOptions::default()).unwrap();
+    let data = [7; 2048];
+    let mut send = |filling: usize| {
+        let mut attributes = Attributes::new();
+        attributes.insert("filling", &"x".repeat(filling)).unwrap();
+        publisher.send(&Payload::raw(&data).with_attributes(&attributes), None)
+    };
+    // The other attributes take their part of the 4096 bytes.
+    let most = (0..4096).rev().find(|filling| match send(*filling) {
+        Ok(()) => true,
+        Err(e) if e.kind() == ErrorKind::TooLarge => false,
+        Err(e) => panic!("{e}"),
+    });
+    let message = subscriber.receive(SECOND).unwrap();
+    assert_eq!(message.attributes().unwrap().get("filling").map(str::len), most);
+    assert!(most.is_some_and(|most| most > 3800) && message.data() == data);
+}
+
 /// It drops nothing on the way to its error.
 #[test]
 fn a_batch_that_can_never_fit_the_slab_leaves_what_was_there() {

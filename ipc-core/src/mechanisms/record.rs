@@ -112,13 +112,30 @@ pub fn linger() {
     (0..PAUSES).for_each(|_| spin_loop());
 }
 
+/// What a writer makes visible, word by word. Where it can be done at once, others see no more than they may see here.
+impl RingMap {
+    /// See [`RingMap::commit`].
+    #[inline(always)]
+    fn commit_by_words(&self, position: u64, ready: u64, shape: Shape) {
+        self.shape(position).store(shape.pack(), Ordering::Relaxed);
+        self.ready(position).store(ready, Ordering::Release);
+    }
+
+    /// See [`RingMap::note`].
+    #[inline(always)]
+    fn note_by_words(&self, seq: u64, head: u64) {
+        self.head().seq.store(seq, Ordering::Release);
+        self.head().head.store(head, Ordering::Release);
+    }
+}
+
 /// The writing end. Belongs to the one process that made the ring.
 pub struct Writer {
     map: std::sync::Arc<RingMap>,
     head: u64,
     seq: u64,
     claim: u64,
-    /// Readers may copy what is being overwritten: write by atomic words.
+    /// Readers may copy what is being overwritten.
     racy: bool,
 }
 

@@ -27,7 +27,8 @@ mod pair {
         std::arch::is_x86_feature_detected!("avx")
     }
 
-    /// Stores the lower word of `pair` at `to` and the higher after it, each at least as by a relaxed store.
+    /// Stores the lower word of `pair` at `to` and the higher after it, each as by a relaxed store; both at once and with
+    /// release where [`pairs_at_once`] says so.
     ///
     /// # Safety
     /// `to` is aligned to 16, and it and the word after it are writable.

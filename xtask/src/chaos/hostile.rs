@@ -6,7 +6,6 @@
 
 use crate::artifacts;
 use crate::run::Run;
-use crate::setup::{self, Tool};
 use crate::workspace::{Workspace, files_in};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -67,7 +66,6 @@ fn instrumented(ws: &Workspace, name: &str, flags: &str) -> (Run, PathBuf) {
 /// Runs every fuzz target for its share of `seconds`, two at a time. Inputs that reach something new stay in
 /// `target/xtask/corpus`; one that breaks something goes to `fuzz/artifacts`.
 pub fn fuzz(ws: &Workspace, seconds: f64) -> Result<()> {
-    setup::require(&[Tool::Cxx])?;
     let platform = platform()?;
     let (build, target) = instrumented(ws, "fuzz", &format!("--cfg fuzzing {ADDRESS}"));
     let covered = COVERED.map(|name| format!("profile.release.package.{name}.rustflags={COVERAGE:?}"));

@@ -286,21 +286,18 @@ impl RingMap {
             // SAFETY: a header is a whole grain, and records lie on grains.
             unsafe { store_pair(self.ready(position), pair(ready, shape.pack())) }
         } else {
-            self.shape(position).store(shape.pack(), Ordering::Relaxed);
-            self.ready(position).store(ready, Ordering::Release);
+            self.commit_by_words(position, ready, shape);
         }
     }
 
     /// Takes note of the number of the next record and of its position (R3).
     #[inline(always)]
     pub fn note(&self, seq: u64, head: u64) {
-        let words = self.head();
         if self.pairs_at_once {
             // SAFETY: `seq` begins a line, and `head` follows it.
-            unsafe { store_pair(&raw const words.seq, pair(seq, head)) }
+            unsafe { store_pair(&raw const self.head().seq, pair(seq, head)) }
         } else {
-            words.seq.store(seq, Ordering::Release);
-            words.head.store(head, Ordering::Release);
+            self.note_by_words(seq, head);
         }
     }
 

@@ -62,13 +62,11 @@ impl RingMap {
     }
 
     pub fn commit(&self, position: u64, ready: u64, shape: Shape) {
-        self.shape(position).store(shape.pack(), Ordering::Relaxed);
-        self.ready(position).store(ready, Ordering::Release);
+        self.commit_by_words(position, ready, shape);
     }
 
     pub fn note(&self, seq: u64, head: u64) {
-        self.head.seq.store(seq, Ordering::Release);
-        self.head.head.store(head, Ordering::Release);
+        self.note_by_words(seq, head);
     }
 
     /// # Safety

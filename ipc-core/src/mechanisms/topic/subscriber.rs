@@ -10,7 +10,7 @@ use crate::domain::layout::ObjectId;
 use crate::domain::waiter::{Arming, Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, Wait, closed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::record::linger;
+use crate::mechanisms::record::{GRAIN, linger};
 use crate::name::Pattern;
 use crate::sys::clock::Deadline;
 use crate::sys::file;
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tracing::debug;
 
 /// Largest body of a record in a topic's ring.
-const MAX_BODY: usize = INLINE_MAX + MAX_META;
+const MAX_BODY: usize = INLINE_MAX.next_multiple_of(GRAIN) + MAX_META;
 
 /// Messages taken from one publisher before the next one has its turn.
 const BURST: u32 = 64;
