@@ -59,6 +59,7 @@ mod pair {
     /// # Safety
     /// As above.
     #[inline(always)]
+    #[cfg_attr(crash_points, track_caller)]
     pub unsafe fn store_pair(to: *const AtomicU64, pair: u128) {
         // SAFETY: by the caller.
         unsafe {
