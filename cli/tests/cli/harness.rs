@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use axonic::{Domain, DomainOptions, ErrorKind, Snapshot, snapshot};
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{SigHandler, Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// Long enough for a loaded machine, short enough for a person.
@@ -85,6 +85,16 @@ impl Place {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        let from_a_terminal = || {
+            for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+                // SAFETY: to the default action, of a process that runs nothing yet.
+                unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+            }
+            Ok(())
+        };
+        // What nohup or a background job ignores, its children would ignore too.
+        // SAFETY: sigaction is async-signal-safe.
+        unsafe { command.pre_exec(from_a_terminal) };
         command
     }
 
