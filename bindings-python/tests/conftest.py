@@ -6,6 +6,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,9 @@ from typing import Any, Protocol
 import pytest
 
 import axonic
+
+# A job in the background ignores Ctrl-C, and so would what it starts: tests that press it begin from here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def leftovers(directory: Path) -> list[str]:
