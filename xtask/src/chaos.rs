@@ -31,9 +31,12 @@ pub fn run(ws: &Workspace, stages: &[String], hours: Option<&str>) -> Result<()>
     {
         bail!("chaos has no stage {unknown:?}: kills, {}", HOSTILE.map(|stage| stage.0).join(", "));
     }
-    // Now, not after hours.
-    setup::require(setup::ALL)?;
     let wanted = |name: &str| stages.is_empty() || stages.iter().any(|stage| stage == name);
+    // What is missing is told now, not after hours.
+    setup::require(setup::ALL)?;
+    if wanted("kills") || wanted("live") {
+        ready_peers(ws)?;
+    }
     if wanted("kills") {
         kills(ws, half)?;
     }
@@ -56,7 +59,6 @@ fn kills(ws: &Workspace, hours: Option<f64>) -> Result<()> {
     ignored_tests(ws, "axonic", litmus, hours)?;
     let steps = with_crash_points(ws).args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
     steps.limit(limit(0.0)).shown()?;
-    ready_peers(ws)?;
     ignored_tests(ws, "axonic-tests", vec!["chaos".into()], hours)
 }
 

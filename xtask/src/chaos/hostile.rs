@@ -141,7 +141,6 @@ fn fuzz_one(ws: &Workspace, binary: &Path, name: &str, seconds: u64, place: &Pat
 
 /// Lets peers in every language use domains whose memory is overwritten meanwhile.
 pub fn live(ws: &Workspace, seconds: f64) -> Result<()> {
-    super::ready_peers(ws)?;
     let mut run = Run::cargo(ws)
         .args(["test", "--release", "--package", "axonic-tests", "--test", "hostile"])
         .args(["--", "--ignored", "--nocapture"])
