@@ -294,27 +294,6 @@ fn a_batch_that_can_never_fit_the_slab_leaves_what_was_there() {
     }
 }
 
-/// It cannot be sent, and takes nothing from those who have not read.
-#[test]
-fn a_message_for_which_every_slot_is_borrowed_leaves_what_was_there() {
-    let place = Place::new();
-    let domain = place.open();
-    let mut holder = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
-    let mut subscriber = domain.subscriber("t", &SubscriberOptions::default()).unwrap();
-    let options = PublisherOptions { max_bytes: 400 << 10, ..Default::default() };
-    let mut publisher = domain.publisher("t", &options).unwrap();
-    let large = vec![7; 96 << 10];
-    (0..4).for_each(|_| publisher.publish(&large).unwrap());
-    let held: Vec<Sample> = (0..4).map(|_| holder.borrow(SECOND).unwrap()).collect();
-    expect(publisher.publish(&large), ErrorKind::LimitReached, &["max_bytes", "pinned"]);
-    for sequence in 0..4 {
-        let message = subscriber.receive(SECOND).unwrap();
-        assert_eq!((message.sequence(), message.missed()), (sequence, 0));
-    }
-    drop(held);
-    publisher.publish(&large).unwrap();
-}
-
 #[test]
 fn publish_many_is_all_or_nothing() {
     let place = Place::new();

@@ -276,16 +276,8 @@ impl Slab {
         Ok(())
     }
 
-    /// Takes back the oldest slots of a class: some that are finished, or with `unread` the oldest of all, if that can
-    /// yield one: where all are pinned, nobody is to lose what he has not read.
+    /// Takes back the oldest slots of a class: some that are finished, or with `unread` the oldest of all.
     fn recycle(&mut self, size: usize, reclaim: &mut Reclaim<'_>, unread: bool) -> Result<()> {
-        if unread {
-            let peers = reclaim.peers()?;
-            let mut used = self.classes.get(&size).into_iter().flat_map(|class| &class.used);
-            if used.all(|used| peers.is_pinned(used.slot)) {
-                return Ok(());
-            }
-        }
         while let Some(class) = self.classes.get_mut(&size) {
             let most = if unread { 1 } else { (class.used.len() / SHARE).max(1) };
             let Some((first, last)) = class.used.front().zip(class.used.get(most - 1)) else { return Ok(()) };
