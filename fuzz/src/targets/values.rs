@@ -45,7 +45,7 @@ impl Values {
         let mut full = body.to_vec();
         full.resize(RECORD - HEADER, 0);
         self.publisher.publish(&full).unwrap();
-        // The record takes as many lines as before: payload, and metadata to the end.
+        // The record takes as many grains as before: payload, and metadata to the end.
         let meta = full.len() - payload.next_multiple_of(16).min(full.len());
         let payload = if meta == 0 { full.len() } else { payload };
         let shape = payload as u64 | (meta as u64) << 32 | u64::from(content) << 48 | u64::from(flags) << 56;

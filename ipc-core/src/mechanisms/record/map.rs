@@ -130,6 +130,7 @@ pub struct RingMap {
     control: Head<RingHead>,
     data: Mirror,
     capacity: u64,
+    /// What [`pairs_at_once`] says: asked for each record, it would cost its way more than it saves.
     pairs_at_once: bool,
 }
 
