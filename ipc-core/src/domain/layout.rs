@@ -35,6 +35,8 @@ pub enum Kind {
     Region = 5,
     RingLink = 6,
     RingData = 7,
+    Queue = 8,
+    Lock = 9,
 }
 
 impl Kind {
@@ -45,6 +47,8 @@ impl Kind {
             Kind::Publisher | Kind::Subscriber | Kind::Segment => "remove it with `axonic doctor --clean`",
             Kind::Region => "remove it with `axonic unlink region`",
             Kind::RingLink | Kind::RingData => "remove it with `axonic unlink ring`",
+            Kind::Queue => "remove it with `axonic unlink queue`",
+            Kind::Lock => "remove it with `axonic unlink lock`",
         }
     }
 }
@@ -166,8 +170,19 @@ impl Header {
 pub fn check_file(path: &Path, kind: Kind, minimum: usize) -> Result<()> {
     let fd = file::open_existing(path, false)?;
     let size = check_size(fd.as_fd(), kind, minimum, &path.display())?;
+    check_header(fd.as_fd(), kind, size, path)
+}
+
+/// The same of a file that is allocated only in part, of which `minimum` bytes must be.
+pub fn check_growing_file(path: &Path, kind: Kind, minimum: usize) -> Result<()> {
+    let fd = file::open_existing(path, false)?;
+    let size = check_part(fd.as_fd(), kind, minimum, &path.display())?;
+    check_header(fd.as_fd(), kind, size, path)
+}
+
+fn check_header(fd: BorrowedFd<'_>, kind: Kind, size: u64, path: &Path) -> Result<()> {
     let mut bytes = [0; size_of::<Header>()];
-    file::read_at(fd.as_fd(), &mut bytes, 0)?;
+    file::read_at(fd, &mut bytes, 0)?;
     Header::from_bytes(&bytes).check(kind, size, &path.display())
 }
 
@@ -299,6 +314,30 @@ fn map_part(
     let mapping = Mapping::new(fd, length, writable)?;
     mapping.at::<Header>(0).check(kind, size, what)?;
     Ok(mapping)
+}
+
+/// Maps a shared file whole that is allocated only in part, after checking that `minimum` bytes are and its header.
+#[allow(dead_code)]
+pub fn map_growing(
+    fd: BorrowedFd<'_>,
+    kind: Kind,
+    minimum: usize,
+    what: &dyn fmt::Display,
+) -> Result<Mapping> {
+    let size = check_part(fd, kind, minimum, what)?;
+    let mapping = Mapping::sparse(fd, size as usize)?;
+    mapping.at::<Header>(0).check(kind, size, what)?;
+    Ok(mapping)
+}
+
+/// The size of a file of which at least `minimum` bytes are allocated.
+fn check_part(fd: BorrowedFd<'_>, kind: Kind, minimum: usize, what: &dyn fmt::Display) -> Result<u64> {
+    let size = file::size(fd)?;
+    if size < minimum as u64 || !file::has_memory(fd, minimum as u64) {
+        let text = format!("{what}: it has {size} bytes, too few or without memory; {}", kind.remedy());
+        return Err(Error::new(ErrorKind::Corrupt, text));
+    }
+    Ok(size)
 }
 
 /// The size of a file that has at least `minimum` bytes, all of them allocated.

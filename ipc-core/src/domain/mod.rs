@@ -5,6 +5,8 @@
 
 pub mod catalogue;
 pub mod layout;
+#[allow(dead_code)]
+pub mod object;
 mod open;
 pub mod participants;
 pub mod quota;

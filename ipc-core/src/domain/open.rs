@@ -26,16 +26,20 @@ pub(crate) enum Directory {
     Bells,
     Regions,
     Rings,
+    Queues,
+    Locks,
 }
 
 impl Directory {
-    pub const ALL: [Directory; 6] = [
+    pub const ALL: [Directory; 8] = [
         Directory::Publishers,
         Directory::Subscribers,
         Directory::Segments,
         Directory::Bells,
         Directory::Regions,
         Directory::Rings,
+        Directory::Queues,
+        Directory::Locks,
     ];
 
     fn name(self) -> &'static str {
@@ -46,6 +50,8 @@ impl Directory {
             Directory::Bells => "bells",
             Directory::Regions => "regions",
             Directory::Rings => "rings",
+            Directory::Queues => "queues",
+            Directory::Locks => "locks",
         }
     }
 }

@@ -8,7 +8,8 @@ use super::layout::{Header, ObjectId, ParticipantId};
 use super::{Directory, Inner, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::file;
-use std::os::fd::{AsFd, OwnedFd};
+use std::fmt::Display;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// Limits in bytes; zero: none.
@@ -21,26 +22,49 @@ pub struct Quotas {
 impl Inner {
     /// Makes an unnamed file of `size` bytes for `directory`, within the quotas. Every object's memory comes from here.
     pub fn create_file(&self, directory: Directory, size: usize) -> Result<OwnedFd> {
+        self.create_growing(directory, size, size)
+    }
+
+    /// The same of which only the first `allocated` bytes are taken now; the others by [`Inner::grow_file`].
+    pub fn create_growing(&self, directory: Directory, size: usize, allocated: usize) -> Result<OwnedFd> {
+        self.check_quotas(allocated)?;
+        file::create_sparse(&self.directory(directory), size as u64, allocated as u64, self.access())
+    }
+
+    /// Takes memory for `length` bytes more of a file, within the quotas. What is taken already costs nothing.
+    pub fn grow_file(
+        &self,
+        fd: BorrowedFd<'_>,
+        offset: usize,
+        length: usize,
+        place: &dyn Display,
+    ) -> Result<()> {
+        self.check_quotas(length)?;
+        file::allocate_more(fd, offset as u64, length as u64, place)
+    }
+
+    fn check_quotas(&self, size: usize) -> Result<()> {
         let quotas = self.participants.quotas();
-        if quotas != Quotas::default() {
-            let (all, mine) = usage(&self.place, self.me())?;
-            let refuse = |used: u64, limit: u64, whose: &str, setting: &str| {
-                Err(Error::new(
-                    ErrorKind::NoSpace,
-                    format!(
-                        "domain '{}': {size} bytes more are over {whose}, {used} of {limit} bytes are used; close or unlink something, or make the domain with a larger {setting}",
-                        self.place.name
-                    ),
-                ))
-            };
-            if quotas.domain != 0 && all + size as u64 > quotas.domain {
-                return refuse(all, quotas.domain, "its quota", "quota");
-            }
-            if quotas.participant != 0 && mine + size as u64 > quotas.participant {
-                return refuse(mine, quotas.participant, "this participant's quota", "participant_quota");
-            }
+        if quotas == Quotas::default() {
+            return Ok(());
         }
-        file::create_unnamed(&self.directory(directory), size as u64, self.access())
+        let (all, mine) = usage(&self.place, self.me())?;
+        let refuse = |used: u64, limit: u64, whose: &str, setting: &str| {
+            Err(Error::new(
+                ErrorKind::NoSpace,
+                format!(
+                    "domain '{}': {size} bytes more are over {whose}, {used} of {limit} bytes are used; close or unlink something, or make the domain with a larger {setting}",
+                    self.place.name
+                ),
+            ))
+        };
+        if quotas.domain != 0 && all + size as u64 > quotas.domain {
+            return refuse(all, quotas.domain, "its quota", "quota");
+        }
+        if quotas.participant != 0 && mine + size as u64 > quotas.participant {
+            return refuse(mine, quotas.participant, "this participant's quota", "participant_quota");
+        }
+        Ok(())
     }
 }
 
@@ -63,7 +87,7 @@ fn usage(place: &Place, who: ParticipantId) -> Result<(u64, u64)> {
 
 /// Who made a file: its name says so, or its header where users choose the name (it may look like an id).
 fn maker(kind: Directory, name: &str, path: &Path) -> Option<ParticipantId> {
-    if !matches!(kind, Directory::Regions | Directory::Rings) {
+    if !matches!(kind, Directory::Regions | Directory::Rings | Directory::Queues | Directory::Locks) {
         return ObjectId::parse(name).map(ObjectId::owner);
     }
     let mut bytes = [0; size_of::<Header>()];

@@ -97,7 +97,7 @@ mod sleep {
     use crate::domain::layout::{ObjectId, ParticipantId};
     use crate::domain::participants::Death;
     use crate::sys::clock::Deadline;
-    use crate::sys::descriptor::{Epoll, Timer, make_bell, open_bell, ring, silence};
+    use crate::sys::descriptor::{Bell, Epoll, Timer, make_bell, open_bell, ring, silence};
     use crate::sys::file::{self, Access};
     use std::collections::HashMap;
     use std::os::fd::{AsFd, OwnedFd, RawFd};
@@ -105,9 +105,10 @@ mod sleep {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    /// Epoll tokens of the bell and the clock; peers use their packed participant id, which is never one of these.
+    /// Epoll tokens of the bell, the clock and the shared bell; peers use their packed participant id, which is never one of these.
     const BELL: u64 = u64::MAX;
     const CLOCK: u64 = u64::MAX - 1;
+    const SHARED: u64 = u64::MAX - 2;
 
     /// While spinning, this often somebody looks whether peers died.
     const HOUSEKEEPING: Duration = Duration::from_millis(10);
@@ -126,6 +127,8 @@ mod sleep {
         bell: OwnedFd,
         epoll: Epoll,
         path: PathBuf,
+        /// A bell of many sleepers, of whom one that really sleeps is woken by each ring.
+        shared: Option<Bell>,
         peers: HashMap<ParticipantId, Option<Arc<Death>>>,
         /// Some peer counts on heavy fences (it registered for membarrier).
         pub registered_peers: bool,
@@ -152,12 +155,25 @@ mod sleep {
                 bell,
                 epoll,
                 path,
+                shared: None,
                 peers: HashMap::new(),
                 registered_peers: false,
                 clock: None,
                 evented: false,
                 taken: true,
             })
+        }
+
+        /// Listens to a bell it shares with others, too.
+        pub fn share(&mut self, bell: Bell) -> Result<()> {
+            self.epoll.add_exclusively(bell.as_fd(), SHARED)?;
+            self.shared = Some(bell);
+            Ok(())
+        }
+
+        /// The bell it shares with others.
+        pub fn shared(&self) -> Option<&Bell> {
+            self.shared.as_ref()
         }
 
         /// Watches a peer's life. Idempotent.
@@ -216,20 +232,25 @@ mod sleep {
 
         /// Whether it was rung, and whether peers died or may have.
         fn look(&mut self, limit: Option<Duration>) -> Result<(bool, bool)> {
-            let (mut rung, mut ticked, mut dead) = (false, false, Vec::new());
+            let (mut rung, mut called, mut ticked, mut dead) = (false, false, false, Vec::new());
             self.epoll.wait(limit, |token| match token {
                 BELL => rung = true,
+                SHARED => called = true,
                 CLOCK => ticked = true,
                 peer => dead.push(ParticipantId::unpack(peer)),
             })?;
             if rung {
                 silence(self.bell.as_fd());
             }
+            if called {
+                // One ring, one sleeper: the others are left for the others.
+                self.shared.iter().for_each(Bell::take_one);
+            }
             if ticked {
                 self.clock.iter().for_each(Timer::take);
             }
             dead.iter().for_each(|peer| self.unwatch(*peer));
-            Ok((rung, ticked || !dead.is_empty()))
+            Ok((rung || called, ticked || !dead.is_empty()))
         }
 
         /// The pollable descriptor. The first call makes it readable, and from then on every attempt

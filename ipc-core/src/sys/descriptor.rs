@@ -31,8 +31,18 @@ impl Epoll {
 
     /// Watches `fd` for input under `token`, level-triggered.
     pub fn add(&self, fd: BorrowedFd<'_>, token: u64) -> Result<()> {
+        self.add_for(fd, EpollFlags::EPOLLIN, token)
+    }
+
+    /// The same of a descriptor that many sets watch: input wakes one of those who wait then. Who is stopped or busy
+    /// with something else does not wait, and sets that others watch in turn are told all.
+    pub fn add_exclusively(&self, fd: BorrowedFd<'_>, token: u64) -> Result<()> {
+        self.add_for(fd, EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE, token)
+    }
+
+    fn add_for(&self, fd: BorrowedFd<'_>, what: EpollFlags, token: u64) -> Result<()> {
         self.0
-            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))
+            .add(fd, EpollEvent::new(what, token))
             .map_err(|e| match e {
                 Errno::ENOSPC => Error::new(
                     ErrorKind::LimitReached,
@@ -120,6 +130,38 @@ pub fn open_bell(path: &Path) -> Result<OwnedFd> {
 pub fn ring(bell: BorrowedFd<'_>) {
     point();
     let _ = write(bell, &[1]);
+}
+
+/// A bell of many sleepers, beside the object they sleep for. It outlives whoever made it.
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    /// Opens it; whoever comes first makes it, under a name of its own (`passing`) until it is complete.
+    pub fn open_or_make(path: &Path, passing: &Path, access: &Access) -> Result<Bell> {
+        match open_bell(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            opened => return opened.map(Bell),
+        }
+        drop(make_bell(passing, access)?);
+        let linked = file::link_beside(passing, path);
+        file::unlink(passing);
+        linked.and_then(|()| open_bell(path)).map(Bell)
+    }
+
+    /// Wakes one of those who sleep.
+    #[track_caller]
+    pub fn ring(&self) {
+        ring(self.0.as_fd());
+    }
+
+    /// Takes one ring, if nobody else has.
+    pub fn take_one(&self) {
+        let _ = read(self.0.as_fd(), &mut [0; 1]);
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// A descriptor kept for when there is no other: whoever leaves must be able to wake those it was in the way

@@ -18,6 +18,12 @@ pub fn light(registered: bool) {
     }
 }
 
+/// The writer's half where it committed with a read-modify-write of an atomic, which is a full barrier on x86.
+#[inline(always)]
+pub fn after_update() {
+    light(cfg!(all(target_arch = "x86_64", not(loom))));
+}
+
 /// The sleeper's half. `registered_peers`: some writer relies on [`light`] being free.
 pub fn heavy(registered_peers: bool) {
     fence(Ordering::SeqCst);

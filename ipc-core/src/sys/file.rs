@@ -37,11 +37,17 @@ impl Access {
 /// is an error here and never a SIGBUS later.
 #[track_caller]
 pub fn create_unnamed(directory: &Path, size: u64, access: &Access) -> Result<OwnedFd> {
+    create_sparse(directory, size, size, access)
+}
+
+/// The same with only its first `allocated` bytes allocated; the others are by [`allocate_more`] before they are used.
+#[track_caller]
+pub fn create_sparse(directory: &Path, size: u64, allocated: u64, access: &Access) -> Result<OwnedFd> {
     point();
     let fd =
         open(directory, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::from_bits_truncate(0o600))
             .map_err(|e| os_error(e, format!("creating a shared file in {}", directory.display())))?;
-    allocate(fd.as_fd(), size, &directory.display())?;
+    allocate(fd.as_fd(), size, allocated, &directory.display())?;
     fchmod(&fd, Mode::from_bits_truncate(access.mode))
         .map_err(|e| os_error(e, format!("setting mode {:o} in {}", access.mode, directory.display())))?;
     if let Some(group) = access.group {
@@ -51,20 +57,32 @@ pub fn create_unnamed(directory: &Path, size: u64, access: &Access) -> Result<Ow
     Ok(fd)
 }
 
-/// Sizes and allocates `fd`.
-pub fn allocate(fd: BorrowedFd<'_>, size: u64, place: &dyn std::fmt::Display) -> Result<()> {
-    let what = || format!("reserving {size} bytes of shared memory in {place}");
+/// Sizes `fd`, and allocates the first `allocated` bytes of it.
+fn allocate(fd: BorrowedFd<'_>, size: u64, allocated: u64, place: &dyn std::fmt::Display) -> Result<()> {
+    let what = || format!("reserving {allocated} bytes of shared memory in {place}");
     let length = i64::try_from(size).map_err(|_| os_error(Errno::EFBIG, what()))?;
     // Growing a file past this limit would end the process with SIGXFSZ.
     if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(limit, _)| size > limit) {
         return Err(os_error(Errno::EFBIG, what()));
     }
     ftruncate(fd, length).map_err(|e| os_error(e, what()))?;
+    allocate_more(fd, 0, allocated, place)
+}
+
+/// Allocates `length` bytes from `offset`, within the file's size.
+pub fn allocate_more(
+    fd: BorrowedFd<'_>,
+    offset: u64,
+    length: u64,
+    place: &dyn std::fmt::Display,
+) -> Result<()> {
     loop {
-        match fallocate(fd, FallocateFlags::empty(), 0, length) {
+        match fallocate(fd, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset as i64, length as i64) {
             Ok(()) => return Ok(()),
             Err(Errno::EINTR) => {}
-            Err(e) => return Err(os_error(e, what())),
+            Err(e) => {
+                return Err(os_error(e, format!("reserving {length} bytes of shared memory in {place}")));
+            }
         }
     }
 }
@@ -80,6 +98,16 @@ pub fn link(fd: BorrowedFd<'_>, path: &Path) -> std::result::Result<(), Errno> {
 /// Links or says why not.
 pub fn link_or_error(fd: BorrowedFd<'_>, path: &Path) -> Result<()> {
     link(fd, path).map_err(|e| os_error(e, format!("creating {}", path.display())))
+}
+
+/// Gives a file one more name; that somebody else's has it already is as good.
+#[track_caller]
+pub fn link_beside(one: &Path, other: &Path) -> Result<()> {
+    point();
+    match linkat(nix::fcntl::AT_FDCWD, one, nix::fcntl::AT_FDCWD, other, AtFlags::empty()) {
+        Ok(()) | Err(Errno::EEXIST) => Ok(()),
+        Err(e) => Err(os_error(e, format!("creating {}", other.display()))),
+    }
 }
 
 /// Puts an unnamed file in the place of another that is there, in one step; `passing` is the name it bears on the
@@ -165,7 +193,12 @@ pub fn size(fd: BorrowedFd<'_>) -> Result<u64> {
 /// Whether all bytes of an open file are allocated. Ours are from the start; a hole in what claims to be
 /// one of ours could take memory we have not reserved, or raise SIGBUS where there is none left.
 pub fn is_whole(fd: BorrowedFd<'_>) -> bool {
-    look(fd).is_ok_and(|stat| stat.st_blocks as u64 * 512 >= stat.st_size as u64)
+    size(fd).is_ok_and(|size| has_memory(fd, size))
+}
+
+/// Whether at least so many bytes of an open file are allocated.
+pub fn has_memory(fd: BorrowedFd<'_>, bytes: u64) -> bool {
+    look(fd).is_ok_and(|stat| stat.st_blocks as u64 * 512 >= bytes)
 }
 
 /// Reads at an offset without a mapping.
@@ -355,7 +388,7 @@ pub fn create_sealed(data: &[u8]) -> Result<OwnedFd> {
     let fd = Errno::result(fd).map_err(failed)?;
     // SAFETY: nobody else knows the descriptor yet.
     let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
-    allocate(fd.as_fd(), data.len() as u64, &"a sealed region")?;
+    allocate(fd.as_fd(), data.len() as u64, data.len() as u64, &"a sealed region")?;
     let mut written = 0;
     while written < data.len() {
         written += nix::sys::uio::pwrite(&fd, &data[written..], written as i64).map_err(failed)?;

@@ -30,6 +30,17 @@ pub fn try_lock(fd: BorrowedFd<'_>, at: u64) -> Result<bool> {
     }
 }
 
+/// Shares the lock on one byte with others who share it; `false` when somebody has it alone.
+#[track_caller]
+pub fn try_share(fd: BorrowedFd<'_>, at: u64) -> Result<bool> {
+    point();
+    match fcntl(fd, FcntlArg::F_OFD_SETLK(&byte(libc::F_RDLCK, at))) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(e) => Err(os_error(e, "sharing a byte of a shared file")),
+    }
+}
+
 /// Takes the lock on the first `count` bytes at once; `false` when somebody else holds one of them.
 #[track_caller]
 pub fn try_lock_all(fd: BorrowedFd<'_>, count: u64) -> bool {

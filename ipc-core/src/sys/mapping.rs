@@ -83,6 +83,22 @@ impl Mapping {
         raw.map(|raw| Mapping { raw, writable }).map_err(|e| map_error(e.raw_os_error().unwrap_or(0), length))
     }
 
+    /// Maps `length` bytes of which only the beginning is allocated yet; nothing is touched in advance.
+    pub fn sparse(fd: BorrowedFd<'_>, length: usize) -> Result<Mapping> {
+        use std::os::fd::AsRawFd;
+        let raw = MmapOptions::new().len(length).map_raw(fd.as_raw_fd());
+        raw.map(|raw| Mapping { raw, writable: true })
+            .map_err(|e| map_error(e.raw_os_error().unwrap_or(0), length))
+    }
+
+    /// Touches allocated bytes in advance. A kernel that cannot (before 5.14) has them touched by their first use.
+    pub fn touch(&self, offset: usize, length: usize) {
+        const MADV_POPULATE_WRITE: libc::c_int = 23;
+        assert!(offset.checked_add(length).is_some_and(|end| end <= self.len()));
+        // SAFETY: within the mapping; it changes no byte.
+        unsafe { libc::madvise(self.as_mut_ptr().add(offset).cast(), length, MADV_POPULATE_WRITE) };
+    }
+
     pub fn len(&self) -> usize {
         self.raw.len()
     }

@@ -1,7 +1,8 @@
 //! Files that should not be there, or are not what they should be.
 
 use super::{Finding, Severity, finding};
-use crate::domain::layout::{Kind, ObjectId, check_file};
+use crate::domain::layout::{Kind, ObjectId, check_file, check_growing_file};
+use crate::domain::object::BELL_MARK;
 use crate::domain::{Directory, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::RingMap;
@@ -92,6 +93,11 @@ pub(super) fn damaged(place: &Place, findings: &mut Vec<Finding>) -> Result<()> 
                     check_file(&path, Kind::RingLink, page_size())
                 }
                 Directory::Rings => RingMap::check(&path, Kind::RingData),
+                Directory::Queues | Directory::Locks if name.contains(BELL_MARK) => {
+                    open_bell(&path).map(drop)
+                }
+                Directory::Queues => check_growing_file(&path, Kind::Queue, page_size()),
+                Directory::Locks => check_growing_file(&path, Kind::Lock, page_size()),
                 // On its way to be swapped, or swept.
                 Directory::Publishers if name.ends_with(PASSING) => continue,
                 _ if id.is_none() => {
@@ -131,10 +137,12 @@ fn foreign(path: PathBuf) -> Finding {
 /// A damaged file. What a publisher, subscriber or sleeper left is of no use to anybody; regions and rings
 /// hold data that somebody named, and somebody must give up by name.
 fn broken(path: PathBuf, kind: Directory, name: &str, error: &Error) -> Finding {
-    let name = name.strip_suffix(CURSOR_SUFFIX).unwrap_or(name);
+    let name = name.split(BELL_MARK).next().unwrap_or(name);
     let named = match kind {
         Directory::Regions => Some(format!("`axonic unlink region {name}` removes it")),
         Directory::Rings => Some(format!("`axonic unlink ring {name}` removes it")),
+        Directory::Queues => Some(format!("`axonic unlink queue {name}` removes it")),
+        Directory::Locks => Some(format!("`axonic unlink lock {name}` removes it")),
         _ => None,
     };
     let cleanable = named.is_none() && error.kind() == ErrorKind::Corrupt && !is_directory(&path);
