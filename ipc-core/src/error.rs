@@ -55,6 +55,8 @@ pub enum ErrorKind {
     Decode = 21,
     /// Any other failure of the operating system.
     Io = 22,
+    /// A delivery's lease ran out: the message is somebody else's now.
+    LeaseLost = 23,
 }
 
 use ErrorKind::*;
@@ -84,6 +86,7 @@ impl ErrorKind {
         Unsupported,
         Decode,
         Io,
+        LeaseLost,
     ];
 
     /// The stable number; C functions return its negative.
@@ -146,6 +149,7 @@ impl ErrorKind {
             Unsupported => ("Unsupported", "AXONIC_UNSUPPORTED", "UnsupportedError", Some("NotImplementedError"), Some(95)),
             Decode => ("Decode", "AXONIC_DECODE", "DecodeError", Some("ValueError"), Some(84)),
             Io => ("Io", "AXONIC_IO", "IoError", Some("OSError"), Some(5)),
+            LeaseLost => ("LeaseLost", "AXONIC_LEASE_LOST", "LeaseLostError", Some("RuntimeError"), Some(125)),
         }
     }
 }

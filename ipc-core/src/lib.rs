@@ -88,6 +88,8 @@ pub use inspect::{
     SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, snapshot,
 };
 #[cfg(not(loom))]
+pub use mechanisms::queue::{Delivery, Put, QueueConsumer, QueueOptions, QueueProducer};
+#[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};
 #[cfg(not(loom))]
 pub use mechanisms::ring::{RingConsumer, RingOptions, RingProducer, RingStats};

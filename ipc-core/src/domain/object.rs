@@ -218,13 +218,19 @@ impl Object {
         if have >= count {
             return Ok(());
         }
-        // Whole pages, from one that may be allocated in part already.
-        let begin = (offset + have as usize * unit) / page_size() * page_size();
-        let end = round_to_pages(offset + count as usize * unit).min(self.mapping.len());
+        self.allocate(offset + have as usize * unit, (count - have) as usize * unit)?;
+        grown.fetch_max(count, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Allocates a part of the file; bytes that are allocated already keep what they hold.
+    pub fn allocate(&self, offset: usize, bytes: usize) -> Result<()> {
+        // Whole pages, the first of which may be allocated already.
+        let begin = offset / page_size() * page_size();
+        let end = round_to_pages(offset + bytes).min(self.mapping.len());
         let what = format!("{} '{}'", self.design.noun, self.name);
         self.inner().grow_file(self.fd.as_fd(), begin, end - begin, &what)?;
         self.mapping.touch(begin, end - begin);
-        grown.fetch_max(count, Ordering::AcqRel);
         Ok(())
     }
 
@@ -396,10 +402,9 @@ impl Seat {
         Ok(dead)
     }
 
-    /// Gives the place back. Nothing of the object names it any more.
-    pub fn leave(&self) {
+    /// Nobody sleeps here any more; the row is given back when nothing of the object names it.
+    pub fn end(&self) {
         file::unlink(self.waiter.path());
-        self.object.release_row(self.number, self.id);
     }
 }
 

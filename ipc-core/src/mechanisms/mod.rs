@@ -1,6 +1,8 @@
 //! The mechanisms: one file or folder per noun.
 
+pub mod queue;
 pub mod record;
 pub mod region;
 pub mod ring;
 pub mod topic;
+mod words;

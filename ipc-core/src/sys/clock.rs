@@ -1,5 +1,6 @@
 //! Time: deadlines on the monotonic clock, wall-clock stamps for people.
 
+use nix::time::ClockId;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// When a wait ends. `None` never does.
@@ -26,4 +27,20 @@ impl Deadline {
 /// Milliseconds since 1970, for people and CloudEvents.
 pub fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// Milliseconds of the monotonic clock, a few of them late: for what only people look at.
+#[inline(always)]
+pub fn coarse_millis() -> u64 {
+    read(ClockId::CLOCK_MONOTONIC_COARSE) / 1_000_000
+}
+
+/// Nanoseconds of the monotonic clock, which all processes of one time namespace share.
+pub fn monotonic_nanos() -> u64 {
+    read(ClockId::CLOCK_MONOTONIC)
+}
+
+#[inline(always)]
+fn read(clock: ClockId) -> u64 {
+    clock.now().map_or(0, |now| now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
 }

@@ -2,57 +2,18 @@
 
 use super::cursor::SubscriberShared;
 use super::segment::Segment;
-use crate::domain::layout::{LINE, ObjectId};
+use crate::domain::layout::ObjectId;
 use crate::domain::waiter::is_armed;
 use crate::domain::{Directory, Domain};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{FLAG_ATTRIBUTES, FLAG_TENSOR, RingMap};
+use crate::mechanisms::words::Scratch;
 use crate::sys::atomic::{Ordering, fence};
 use crate::sys::descriptor::ring_at;
 use crate::value::{Attributes, Content, Tensor, decode_attributes, decode_tensor, preview};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; LINE]);
-
-/// Memory for message bytes, aligned like the messages themselves.
-#[derive(Default)]
-pub(super) struct Scratch(Vec<Line>);
-
-impl Scratch {
-    /// Memory for `bytes`, for as long as `room` is not called.
-    pub fn of(bytes: usize) -> Scratch {
-        Scratch(Vec::with_capacity(bytes.div_ceil(LINE)))
-    }
-
-    pub fn start(&mut self) -> *mut u8 {
-        self.0.as_mut_ptr().cast()
-    }
-
-    /// Room for `bytes` rounded up to 8; what it held before is lost. Memory far larger than needed
-    /// is given back, so that one huge message is not paid for for ever.
-    pub fn room(&mut self, bytes: usize) -> *mut u8 {
-        const GENEROUS: usize = 4 << 20;
-        let lines = bytes.div_ceil(LINE) + 1;
-        if self.0.capacity() < lines || (self.0.capacity() * LINE > GENEROUS && lines < self.0.capacity() / 4)
-        {
-            self.0 = Vec::with_capacity(lines);
-        }
-        self.0.as_mut_ptr().cast()
-    }
-
-    /// What was written into the room.
-    ///
-    /// # Safety
-    /// The first `offset + length` bytes were written since the last call of `room` for at least as many.
-    pub unsafe fn bytes(&self, offset: usize, length: usize) -> &[u8] {
-        // SAFETY: by the caller; the vector's capacity covers it.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast::<u8>().add(offset), length) }
-    }
-}
 
 /// What every message carries besides its topic and its bytes.
 #[derive(Clone, Default)]

@@ -4,13 +4,14 @@ mod follow;
 mod take;
 
 use super::cursor::SubscriberShared;
-use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample, Scratch};
+use super::message::{Arrival, Bytes, Envelope, Message, Pinned, Sample};
 use super::{INLINE_MAX, SubscriberOptions, lifetime, orphans};
 use crate::domain::layout::ObjectId;
 use crate::domain::waiter::{Arming, Ringer, Sleeper, Waiter, wait_for};
 use crate::domain::{Attached, Directory, Domain, Wait, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{GRAIN, linger};
+use crate::mechanisms::words::Scratch;
 use crate::name::Pattern;
 use crate::sys::clock::Deadline;
 use crate::sys::file;

@@ -1,0 +1,252 @@
+//! The bytes of a message: in its slot, or, when they are many, in a chain of parts.
+//!
+//! A part says whose it is by the number of its owner's slot and the generation in which the owner was filled. When the
+//! owner has moved on it is garbage, whatever its word says: whoever frees a message frees its parts last, and where he
+//! dies before he comes to it they are found when parts run out.
+
+use super::pool::{Pool, Stock};
+use super::shape::Shape;
+use super::steps::{Cell, State, Word};
+use super::store::{INLINE, Life, PART, SLOT, Slot, Store};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::words::{Scratch, load_words, store_grains};
+use crate::sys::atomic::{AtomicU64, Ordering};
+
+/// The bytes of a message outside the queue: few in place, many on the heap.
+#[derive(Default)]
+pub struct Bytes {
+    few: Few,
+    many: Scratch,
+}
+
+#[repr(C, align(64))]
+struct Few([u8; INLINE]);
+
+impl Default for Few {
+    fn default() -> Few {
+        Few([0; INLINE])
+    }
+}
+
+impl Bytes {
+    /// What [`read`] has filled in for a message of this shape.
+    pub fn of(&self, shape: Shape) -> &[u8] {
+        if shape.bytes() <= INLINE {
+            return &self.few.0[..shape.bytes()];
+        }
+        // SAFETY: `read` has written as many.
+        unsafe { self.many.bytes(0, shape.bytes()) }
+    }
+}
+
+/// Where the bytes of a part begin in its slot: after its word, its owner and the number of the next.
+const HEADER: usize = SLOT - PART;
+
+impl Slot {
+    fn owner(&self) -> &AtomicU64 {
+        &self.shape
+    }
+
+    fn next(&self) -> &AtomicU64 {
+        &self.body
+    }
+
+    fn part_bytes(&self) -> *mut u8 {
+        // SAFETY: within the slot.
+        unsafe { std::ptr::from_ref(self).cast_mut().cast::<u8>().add(HEADER) }
+    }
+
+    fn inline_bytes(&self) -> *mut u8 {
+        self.bytes.as_ptr().cast_mut().cast()
+    }
+}
+
+/// Writes a message's bytes into slot `number`, which the caller fills since `generation`. `false`: there are not
+/// parts enough now; what was taken of them is free again.
+#[inline(always)]
+pub fn write(
+    store: &Store,
+    stock: &mut Stock,
+    row: u32,
+    (number, generation): (u32, u64),
+    data: &[u8],
+    meta: &[u8],
+) -> Result<bool> {
+    let slot = store.slot(number);
+    slot.life.store(Life::new(generation).0, Ordering::Relaxed);
+    if data.len() + meta.len() > INLINE {
+        return write_parts(store, stock, row, Cell::new(0, number, generation), data, meta);
+    }
+    slot.body.store(0, Ordering::Relaxed);
+    if meta.is_empty() {
+        // SAFETY: the slot is ours, its bytes are aligned, and there is room for so many, a multiple of a grain.
+        unsafe { store_grains(slot.inline_bytes(), data) };
+    } else {
+        let mut both = [0; INLINE];
+        both[..data.len()].copy_from_slice(data);
+        both[data.len()..][..meta.len()].copy_from_slice(meta);
+        // SAFETY: as above.
+        unsafe { store_grains(slot.inline_bytes(), &both[..data.len() + meta.len()]) };
+    }
+    Ok(true)
+}
+
+#[cold]
+fn write_parts(
+    store: &Store,
+    stock: &mut Stock,
+    row: u32,
+    owner: Cell,
+    data: &[u8],
+    meta: &[u8],
+) -> Result<bool> {
+    let parts = store.parts();
+    let link = &store.slot(owner.slot()).body;
+    link.store(0, Ordering::Relaxed);
+    let mut link = link;
+    let mut rest = [data, meta];
+    while !rest[0].is_empty() || !rest[1].is_empty() {
+        let Some((number, word)) = take_part(parts, stock, row)? else {
+            free(store, owner);
+            return Ok(false);
+        };
+        let part = parts.slot(number);
+        part.owner().store(owner.0, Ordering::Relaxed);
+        part.next().store(0, Ordering::Relaxed);
+        store_chunk(part, &mut rest);
+        part.word.store(word.then(State::Part, row).0, Ordering::Release);
+        link.store(u64::from(number) + 1, Ordering::Release);
+        link = part.next();
+    }
+    Ok(true)
+}
+
+/// A free part, be it one that lost its owner.
+fn take_part(parts: Pool<'_>, stock: &mut Stock, row: u32) -> Result<Option<(u32, Word)>> {
+    let free = parts.take(stock, State::Writing, row, false)?;
+    Ok(free.or_else(|| {
+        collect(parts);
+        parts.take(stock, State::Writing, row, true).ok().flatten()
+    }))
+}
+
+/// Frees the parts whose owners have moved on.
+#[cold]
+pub fn collect(parts: Pool<'_>) {
+    for number in 0..parts.grown() {
+        let part = parts.slot(number);
+        let word = Word::of(&part.word);
+        let owner = Cell(part.owner().load(Ordering::Acquire));
+        if word.is(State::Part) && !owns(parts.store, owner) {
+            free_part(parts, number, word);
+        }
+    }
+}
+
+/// Whether the owner of a part is still the message it was.
+fn owns(store: &Store, owner: Cell) -> bool {
+    if owner.slot() >= store.slots().grown() {
+        return false;
+    }
+    let slot = store.slot(owner.slot());
+    // In this order: a slot that is filled anew says so by its word before it does by its life.
+    let filled = Life(slot.life.load(Ordering::Acquire)).generation();
+    let word = Word::of(&slot.word);
+    !word.is(State::Free) && owner.means(Word::new(State::Free, 0, filled))
+}
+
+fn free_part(parts: Pool<'_>, number: u32, word: Word) -> bool {
+    let freed = word.change(&parts.slot(number).word, word.then(State::Free, 0));
+    if freed {
+        parts.give(number);
+    }
+    freed
+}
+
+/// Stores as much of two slices, the second after the first, as goes into a part that is ours; the rest is left.
+fn store_chunk(part: &Slot, rest: &mut [&[u8]; 2]) {
+    let [data, meta] = *rest;
+    // SAFETY: of both: the part is ours, and no more is stored than its bytes, which are whole grains.
+    if data.len() >= PART || meta.is_empty() {
+        let (chunk, after) = data.split_at(data.len().min(PART));
+        unsafe { store_grains(part.part_bytes(), chunk) };
+        rest[0] = after;
+        return;
+    }
+    let mut buffer = [0; PART];
+    let more = meta.len().min(PART - data.len());
+    buffer[..data.len()].copy_from_slice(data);
+    buffer[data.len()..][..more].copy_from_slice(&meta[..more]);
+    unsafe { store_grains(part.part_bytes(), &buffer[..data.len() + more]) };
+    *rest = [&[], &meta[more..]];
+}
+
+/// Frees the parts of a message that is gone, or was not put.
+pub fn free(store: &Store, owner: Cell) {
+    free_chain(store, owner, store.slot(owner.slot()).body.load(Ordering::Acquire));
+}
+
+/// The same, where the slot may hold another message by now: `first` is what its `body` was.
+pub fn free_chain(store: &Store, owner: Cell, first: u64) {
+    let parts = store.parts();
+    let mut link = first;
+    while let Some(number) = part_at(parts, link) {
+        let part = parts.slot(number);
+        let (word, next) = (Word::of(&part.word), part.next().load(Ordering::Acquire));
+        if !word.is(State::Part)
+            || part.owner().load(Ordering::Acquire) != owner.0
+            || !free_part(parts, number, word)
+        {
+            return;
+        }
+        link = next;
+    }
+}
+
+/// The number of a part that a link names; `None` at the end, and where there is none such.
+fn part_at(parts: Pool<'_>, link: u64) -> Option<u32> {
+    link.checked_sub(1).filter(|number| *number < u64::from(parts.grown())).map(|number| number as u32)
+}
+
+/// Copies a message's bytes out of slot `number`. What it finds may be changing if the slot is
+/// not the caller's: then the caller looks at its word once more.
+#[inline(always)]
+pub fn read(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<()> {
+    if shape.bytes() <= INLINE {
+        // SAFETY: room for as many, both aligned.
+        unsafe { load_words(store.slot(number).inline_bytes(), to.few.0.as_mut_ptr(), shape.bytes()) };
+        return Ok(());
+    }
+    read_parts(store, number, shape.bytes(), &mut to.many)
+}
+
+#[cold]
+fn read_parts(store: &Store, number: u32, bytes: usize, to: &mut Scratch) -> Result<()> {
+    let parts = store.parts();
+    let slot = store.slot(number);
+    let owner = Cell::new(0, number, Life(slot.life.load(Ordering::Acquire)).generation());
+    let broken = || {
+        let text = format!(
+            "queue '{}': a message of {bytes} bytes has lost some of them; its memory was damaged",
+            store.object.name
+        );
+        Err(Error::new(ErrorKind::Corrupt, text))
+    };
+    // Before there is memory for it: a length that cannot be must not cost any.
+    if bytes.div_ceil(PART) > parts.grown() as usize {
+        return broken();
+    }
+    let room = to.room(bytes.next_multiple_of(8));
+    let (mut link, mut done) = (slot.body.load(Ordering::Acquire), 0);
+    while done < bytes {
+        let Some(part) = part_at(parts, link).map(|number| parts.slot(number)) else { return broken() };
+        if !Word::of(&part.word).is(State::Part) || part.owner().load(Ordering::Acquire) != owner.0 {
+            return broken();
+        }
+        let count = (bytes - done).min(PART);
+        // SAFETY: `room` has so many; parts hold multiples of 8 bytes.
+        unsafe { load_words(part.part_bytes(), room.add(done), count) };
+        (link, done) = (part.next().load(Ordering::Acquire), done + count);
+    }
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! What a producer, a consumer and the consumer's deliveries have in common: the open file, a row, and the bells of those
+//! who wait for what they do.
+
+use super::body;
+use super::steps::{Cell, State, Word};
+use super::store::{ITEMS_BELL, Life, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
+use crate::domain::Domain;
+use crate::domain::layout::ObjectId;
+use crate::domain::object::{Caller, Row, Seat};
+use crate::error::Result;
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::descriptor::Bell;
+
+/// One open of a queue. It has the row until the last delivery is settled too.
+pub struct Handle {
+    pub store: Store,
+    pub row: u32,
+    pub id: ObjectId,
+    items: (Caller, Bell),
+    room: (Caller, Bell),
+}
+
+/// Counters of a row; they count on for whoever has it next.
+#[derive(Clone, Copy)]
+pub enum Count {
+    Put = 5,
+    Acked = 6,
+    Delivered = 7,
+    Returned = 8,
+    Died = 9,
+    Blocked = 10,
+    Wakes = 11,
+}
+
+impl Handle {
+    pub fn new(seat: &Seat) -> Result<Handle> {
+        Ok(Handle {
+            store: Store::new(seat.object.clone())?,
+            row: seat.number,
+            id: seat.id,
+            items: (Caller::default(), seat.bell(ITEMS_BELL)?),
+            room: (Caller::default(), seat.bell(ROOM_BELL)?),
+        })
+    }
+
+    pub fn domain(&self) -> &Domain {
+        &self.store.object.domain
+    }
+
+    pub fn name(&self) -> &str {
+        &self.store.object.name
+    }
+
+    #[inline(always)]
+    pub fn own_row(&self) -> &Row {
+        self.store.object.row(self.row)
+    }
+
+    /// Counts; only one thread counts one thing in one row.
+    #[inline(always)]
+    pub fn count(&self, what: Count, more: u64) {
+        let word: &AtomicU64 = &self.own_row().words[what as usize];
+        word.store(word.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
+    }
+
+    /// There is one more message: wakes somebody who waits for one.
+    #[inline(always)]
+    pub fn tell_item(&self) {
+        let (caller, bell) = &self.items;
+        if caller.call(&self.store.object, &self.store.head().items, bell, WANTS_ITEMS) {
+            self.count(Count::Wakes, 1);
+        }
+    }
+
+    /// There is one more free slot.
+    #[inline(always)]
+    pub fn tell_room(&self) {
+        let (caller, bell) = &self.room;
+        caller.call(&self.store.object, &self.store.head().room, bell, WANTS_ROOM);
+    }
+
+    /// Frees a slot whose word is `from`, and the parts of its message. Whether nobody was faster.
+    #[inline(always)]
+    pub fn free(&self, number: u32, from: Word) -> bool {
+        let slot = self.store.slot(number);
+        let first = slot.body.load(Ordering::Relaxed);
+        let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
+        if !from.change(&slot.word, from.then(State::Free, 0)) {
+            return false;
+        }
+        self.store.slots().give(number);
+        if first != 0 {
+            body::free_chain(&self.store, Cell::new(0, number, filled), first);
+        }
+        self.tell_room();
+        true
+    }
+}

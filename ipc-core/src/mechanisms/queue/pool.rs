@@ -1,0 +1,193 @@
+//! Free slots: a bit for each that may be free. The slots' words tell the truth, the bits only where to look: a bit that
+//! is wrongly set costs a glance, and who finds none set looks at the words themselves before he calls the queue full.
+
+use super::steps::{State, Word};
+use super::store::{SLOT, Slot, Store};
+use crate::error::Result;
+use crate::sys::atomic::{AtomicU64, Ordering};
+
+/// Slots that are allocated at first, and by which a queue grows at least.
+const FIRST: u64 = 1024;
+
+/// A set of slots of a queue's file: those for messages, or those for parts.
+#[derive(Clone, Copy)]
+pub struct Pool<'a> {
+    pub store: &'a Store,
+    pub offset: usize,
+    pub count: u32,
+    pub bits: &'a [AtomicU64],
+    /// A bit for each word of `bits` that may have one set.
+    pub summary: &'a [AtomicU64],
+    pub grown: &'a AtomicU64,
+}
+
+/// Bits that a handle has taken out of one word, for itself alone as long as nobody is in need.
+#[derive(Default)]
+pub struct Stock {
+    bits: u64,
+    first: u32,
+    /// The word to look at next: slots are used in turn.
+    next: usize,
+    /// Words among which to look before others: a queue that was once long does not go round all its memory.
+    window: usize,
+}
+
+impl Pool<'_> {
+    /// Slot `number`. Panics where there cannot be one.
+    #[inline(always)]
+    pub fn slot(&self, number: u32) -> &Slot {
+        assert!(number < self.count);
+        // SAFETY: just checked, and the plan has placed the slots.
+        unsafe { self.store.nth(self.offset, number as usize) }
+    }
+
+    /// How many are allocated.
+    #[inline(always)]
+    pub fn grown(&self) -> u32 {
+        self.grown.load(Ordering::Acquire).min(u64::from(self.count)) as u32
+    }
+
+    /// Takes a free slot: its word says [`State::Writing`] then, or `Part`, for `row`. `None`: there is none, even
+    /// though every word was looked at (`thorough`).
+    #[inline(always)]
+    pub fn take(
+        &self,
+        stock: &mut Stock,
+        state: State,
+        row: u32,
+        thorough: bool,
+    ) -> Result<Option<(u32, Word)>> {
+        loop {
+            while stock.bits != 0 {
+                let number = stock.first + stock.bits.trailing_zeros();
+                stock.bits &= stock.bits - 1;
+                if let Some(word) = self.claim(number, state, row) {
+                    return Ok(Some((number, word)));
+                }
+            }
+            if !self.refill(stock)? {
+                return Ok(if thorough { self.search(state, row) } else { None });
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn claim(&self, number: u32, state: State, row: u32) -> Option<Word> {
+        let word = &self.slot(number).word;
+        let seen = Word::of(word);
+        let taken = seen.then(state, row);
+        (seen.is(State::Free) && seen.change(word, taken)).then_some(taken)
+    }
+
+    /// Takes the bits of one word; `false`: no bit is set and nothing is left to allocate.
+    #[cold]
+    fn refill(&self, stock: &mut Stock) -> Result<bool> {
+        let words = (self.grown() as usize).div_ceil(64);
+        stock.window = stock.window.clamp(words.min(FIRST as usize / 64), words);
+        if self.refill_within(stock, 0, stock.window) {
+            return Ok(true);
+        }
+        if !self.refill_within(stock, stock.window, words) {
+            if !self.grow()? {
+                return Ok(false);
+            }
+            self.refill_within(stock, words.saturating_sub(1), usize::MAX);
+        }
+        stock.window *= 2;
+        Ok(true)
+    }
+
+    /// The same among words `from` to `to`, beginning with the next in turn.
+    fn refill_within(&self, stock: &mut Stock, from: usize, to: usize) -> bool {
+        let to = to.min(self.bits.len());
+        let start = if (from..to).contains(&stock.next) { stock.next } else { from };
+        self.refill_from(stock, start, to) || self.refill_from(stock, from, start)
+    }
+
+    fn refill_from(&self, stock: &mut Stock, from: usize, to: usize) -> bool {
+        let mut at = from;
+        while at < to {
+            let seen = self.summary[at / 64].load(Ordering::Acquire) >> (at % 64);
+            if seen == 0 {
+                at = (at / 64 + 1) * 64;
+                continue;
+            }
+            at += seen.trailing_zeros() as usize;
+            if at < to && self.take_word(stock, at) {
+                return true;
+            }
+            at += 1;
+        }
+        false
+    }
+
+    /// Takes the bits of word `at`, but not more than a sixteenth of all slots: others need some too.
+    fn take_word(&self, stock: &mut Stock, at: usize) -> bool {
+        let mut bits = self.bits[at].swap(0, Ordering::AcqRel);
+        if bits == 0 {
+            self.summary[at / 64].fetch_and(!(1 << (at % 64)), Ordering::AcqRel);
+            // Somebody may have set one meanwhile and found the summary set.
+            if self.bits[at].load(Ordering::Acquire) != 0 {
+                self.summary[at / 64].fetch_or(1 << (at % 64), Ordering::AcqRel);
+            }
+            return false;
+        }
+        let most = (self.count / 16).clamp(1, 64);
+        let mut mine = 0u64;
+        while mine.count_ones() < most && bits != 0 {
+            mine |= bits & bits.wrapping_neg();
+            bits &= bits - 1;
+        }
+        if bits != 0 {
+            self.set(at, bits);
+        }
+        (stock.bits, stock.first, stock.next) = (mine, at as u32 * 64, at + 1);
+        true
+    }
+
+    #[inline(always)]
+    fn set(&self, at: usize, bits: u64) {
+        if self.bits[at].fetch_or(bits, Ordering::AcqRel) == 0 {
+            let bit = 1 << (at % 64);
+            if self.summary[at / 64].load(Ordering::Acquire) & bit == 0 {
+                self.summary[at / 64].fetch_or(bit, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Says that a slot is free, whose word says so.
+    #[inline(always)]
+    pub fn give(&self, number: u32) {
+        self.set(number as usize / 64, 1 << (number % 64));
+    }
+
+    /// Gives back what a handle has taken and not used.
+    pub fn give_stock(&self, stock: &mut Stock) {
+        if stock.bits != 0 {
+            self.set(stock.first as usize / 64, std::mem::take(&mut stock.bits));
+        }
+    }
+
+    /// Allocates more slots. Whether there are more.
+    fn grow(&self) -> Result<bool> {
+        let have = self.grown();
+        if have == self.count {
+            return Ok(false);
+        }
+        let more = (u64::from(have) / 2).next_multiple_of(64).clamp(FIRST, 65536);
+        let count = (u64::from(have) + more).min(u64::from(self.count));
+        self.store.object.grow(self.grown, self.offset, SLOT, count)?;
+        for at in have as usize / 64..(count as usize).div_ceil(64) {
+            let end = (count as usize - at * 64).min(64);
+            let bits = u64::MAX >> (64 - end) & (u64::MAX << (have as usize).saturating_sub(at * 64).min(63));
+            self.set(at, bits);
+        }
+        Ok(true)
+    }
+
+    /// Looks at every slot's word: a bit may be in the stock of somebody who does not need it, or have died with him.
+    #[cold]
+    fn search(&self, state: State, row: u32) -> Option<(u32, Word)> {
+        (0..self.grown()).find_map(|number| Some((number, self.claim(number, state, row)?)))
+    }
+}

@@ -1,0 +1,142 @@
+//! Setting right what the dead left: their rows name what they had.
+
+use super::handle::{Count, Handle};
+use super::steps::{Look, State, Word};
+use super::store::PRIORITIES;
+use crate::domain::closed;
+use crate::domain::layout::ObjectId;
+use crate::error::Result;
+use crate::sys::atomic::Ordering;
+use std::collections::HashSet;
+use tracing::info;
+
+impl Handle {
+    /// Whether this handle may be used.
+    #[inline(always)]
+    pub fn enter(&self) -> Result<()> {
+        if self.domain().usable() {
+            Ok(())
+        } else {
+            Err(closed(&format!("queue '{}': its domain", self.name())))
+        }
+    }
+
+    /// Sets right what the handles of dead participants left, and gives their rows back.
+    #[cold]
+    pub fn recover(&self) -> Result<()> {
+        let dead = self.store.object.dead();
+        for (row, id) in &dead {
+            self.recover_row(*row, *id)?;
+            self.store.object.release_row(*row, *id);
+        }
+        Ok(())
+    }
+
+    fn recover_row(&self, row: u32, id: ObjectId) -> Result<()> {
+        info!("queue '{}': a handle of participant {} died; what it had goes on", self.name(), id.owner());
+        let slots = self.store.slots();
+        let mut unlisted = Vec::new();
+        for number in 0..slots.grown() {
+            let word = Word::of(&slots.slot(number).word);
+            if word.row() != row || word.is(State::Free) {
+                continue;
+            }
+            // Read after the word: as long as the row is the dead one's, so is the word.
+            if self.store.object.holder(row) != Some(id) {
+                return Ok(());
+            }
+            match word.state() {
+                Some(State::Writing) => drop(self.free(number, word)),
+                Some(State::Ready) => unlisted.push((number, word)),
+                Some(State::Leased | State::Timed) => drop(self.give_back(number, word)?),
+                _ => {}
+            }
+        }
+        if !unlisted.is_empty() {
+            self.list(unlisted)?;
+        }
+        let parts = self.store.parts();
+        for number in 0..parts.grown() {
+            let word = Word::of(&parts.slot(number).word);
+            if word.is(State::Writing)
+                && word.row() == row
+                && self.store.object.holder(row) == Some(id)
+                && word.change(&parts.slot(number).word, word.then(State::Free, 0))
+            {
+                parts.give(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts messages into their lanes that are ready and were not yet: their producers died in between. Whoever does
+    /// the same at the same time makes a cell too many, which is empty in effect.
+    fn list(&self, ready: Vec<(u32, Word)>) -> Result<()> {
+        let listed = self.listed();
+        for (number, word) in ready {
+            if listed.contains(&(number, word.generation()))
+                || Word::of(&self.store.slot(number).word) != word
+            {
+                continue;
+            }
+            let priority =
+                super::shape::Shape(self.store.slot(number).shape.load(Ordering::Relaxed)).priority();
+            let lane = self.store.used_lane(usize::from(priority))?;
+            lane.fill(&self.store.head().lanes[usize::from(priority)].tail, number, word.generation());
+            self.tell_item();
+        }
+        Ok(())
+    }
+
+    /// What the lanes name that is still there.
+    fn listed(&self) -> HashSet<(u32, u64)> {
+        let mut listed = HashSet::new();
+        let used = self.store.head().lanes_used.load(Ordering::Acquire);
+        for priority in (0..PRIORITIES).filter(|p| used & 1 << p != 0) {
+            let lane = self.store.lane(priority);
+            let mut position = self.store.head().lanes[priority].head.load(Ordering::Relaxed);
+            loop {
+                match lane.look(position) {
+                    Look::Full(cell) if cell.slot() < self.store.slots().grown() => {
+                        let word = Word::of(&self.store.slot(cell.slot()).word);
+                        if cell.means(word) {
+                            listed.insert((cell.slot(), word.generation()));
+                        }
+                    }
+                    Look::Empty => break,
+                    _ => {}
+                }
+                position += 1;
+            }
+        }
+        listed
+    }
+
+    /// Gives a message back that is leased as `word` says. Whether nobody was faster.
+    pub fn give_back(&self, number: u32, word: Word) -> Result<bool> {
+        let returned = word.then(State::Returned, word.row());
+        if !word.change(&self.store.slot(number).word, returned) {
+            return Ok(false);
+        }
+        self.count(Count::Returned, 1);
+        self.store.used_side()?.fill(&self.store.head().side.tail, number, returned.generation());
+        self.tell_item();
+        Ok(true)
+    }
+
+    /// Whether nothing is in the queue.
+    pub fn is_spent(&self) -> bool {
+        let slots = self.store.slots();
+        (0..slots.grown()).all(|number| Word::of(&slots.slot(number).word).is(State::Free))
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.domain().forked() {
+            return;
+        }
+        self.store.object.release_row(self.row, self.id);
+        self.store.object.take_away(|| self.is_spent());
+    }
+}

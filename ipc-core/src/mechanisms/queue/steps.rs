@@ -1,0 +1,205 @@
+//! The queue's protocol over bare words, so that the models in `tests/loom_queue.rs` run the very steps the library runs.
+//!
+//! - **Q1** A message is where its slot's word says: one word, changed by compare-and-swap, and each change gives it
+//!   another generation. Cells, bits and heaps only say where to look.
+//! - **Q2** producer: fill the slot, `word = READY` (release), fill the first empty cell of the lane by compare-and-swap
+//!   (release): that is the put — consumer: read the cell (acquire), the word (acquire), and take the message by
+//!   compare-and-swap of the word. A cell whose slot has moved on is empty in effect.
+//! - No cell is left empty before a full one, and there is no counter to draw from: a producer that stops anywhere has
+//!   put its message or has not, and holds up nobody.
+
+use crate::sys::atomic::{AtomicU64, Ordering};
+
+/// What a slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Nothing.
+    Free = 0,
+    /// A producer fills it.
+    Writing = 1,
+    /// A message for whoever comes first.
+    Ready = 2,
+    /// A consumer has it until it says so or dies.
+    Leased = 3,
+    /// A consumer has it until then, or until a time.
+    Timed = 4,
+    /// A message that somebody had and gave back, or died with.
+    Returned = 5,
+    /// A message for later.
+    Delayed = 6,
+    /// What became of a message, for its producer.
+    Done = 7,
+    /// A message nobody is to get any more, and why.
+    Dead = 8,
+    /// A part of another slot's message.
+    Part = 9,
+}
+
+impl State {
+    const ALL: [State; 10] = [
+        State::Free,
+        State::Writing,
+        State::Ready,
+        State::Leased,
+        State::Timed,
+        State::Returned,
+        State::Delayed,
+        State::Done,
+        State::Dead,
+        State::Part,
+    ];
+}
+
+/// A slot's word: `state 4 | row 12 | generation 48`. The row is that of the handle that brought the slot there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word(pub u64);
+
+const GENERATION: u64 = (1 << 48) - 1;
+
+impl Word {
+    pub fn new(state: State, row: u32, generation: u64) -> Word {
+        Word((state as u64) << 60 | u64::from(row & 0xfff) << 48 | generation & GENERATION)
+    }
+
+    /// `None`: no word of ours; the memory was damaged.
+    #[inline(always)]
+    pub fn state(self) -> Option<State> {
+        State::ALL.get((self.0 >> 60) as usize).copied()
+    }
+
+    #[inline(always)]
+    pub fn is(self, state: State) -> bool {
+        self.0 >> 60 == state as u64
+    }
+
+    #[inline(always)]
+    pub fn row(self) -> u32 {
+        (self.0 >> 48) as u32 & 0xfff
+    }
+
+    #[inline(always)]
+    pub fn generation(self) -> u64 {
+        self.0 & GENERATION
+    }
+
+    /// The word that follows this one.
+    #[inline(always)]
+    pub fn then(self, state: State, row: u32) -> Word {
+        Word::new(state, row, self.generation().wrapping_add(1))
+    }
+
+    /// Changes a slot's word from this one to `next`. Whether nobody was faster.
+    #[inline(always)]
+    pub fn change(self, word: &AtomicU64, next: Word) -> bool {
+        word.compare_exchange(self.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    #[inline(always)]
+    pub fn of(word: &AtomicU64) -> Word {
+        Word(word.load(Ordering::Acquire))
+    }
+}
+
+/// A cell: `lap 12 | generation 28 | slot 24`. Zero: never filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell(pub u64);
+
+/// Slots are numbered in this many bits.
+pub const SLOT_BITS: u32 = 24;
+const TAG: u64 = (1 << 28) - 1;
+const LAP: u64 = (1 << 12) - 1;
+
+impl Cell {
+    #[inline(always)]
+    pub fn new(lap: u64, slot: u32, generation: u64) -> Cell {
+        Cell((lap & LAP) << 52 | (generation & TAG) << SLOT_BITS | u64::from(slot))
+    }
+
+    #[inline(always)]
+    pub fn slot(self) -> u32 {
+        self.0 as u32 & ((1 << SLOT_BITS) - 1)
+    }
+
+    #[inline(always)]
+    pub fn lap(self) -> u64 {
+        self.0 >> 52
+    }
+
+    /// Whether the slot still is as it was when the cell was filled.
+    #[inline(always)]
+    pub fn means(self, word: Word) -> bool {
+        word.generation() & TAG == self.0 >> SLOT_BITS & TAG
+    }
+}
+
+/// An endless lane over a round of cells. Position `p` is cell `p % cells`; a cell is full at `p` when it bears its lap.
+pub struct Lane<'a> {
+    cells: &'a [AtomicU64],
+    shift: u32,
+}
+
+impl<'a> Lane<'a> {
+    /// The number of cells is a power of two.
+    #[inline(always)]
+    pub fn new(cells: &'a [AtomicU64]) -> Lane<'a> {
+        Lane { cells, shift: cells.len().trailing_zeros() }
+    }
+
+    #[inline(always)]
+    fn cell(&self, position: u64) -> &AtomicU64 {
+        &self.cells[position as usize & (self.cells.len() - 1)]
+    }
+
+    /// The lap of a position, as its cell bears it. The first is 1.
+    #[inline(always)]
+    fn lap(&self, position: u64) -> u64 {
+        ((position >> self.shift) + 1) & LAP
+    }
+
+    /// Fills the first empty cell at or after `tail`, which says how far the lane is full, or was not long ago. Returns
+    /// the position.
+    #[inline(always)]
+    pub fn fill(&self, tail: &AtomicU64, slot: u32, generation: u64) -> u64 {
+        let mut position = tail.load(Ordering::Relaxed);
+        loop {
+            let cell = self.cell(position);
+            let seen = cell.load(Ordering::Relaxed);
+            let lap = self.lap(position);
+            if Cell(seen).lap() != lap.wrapping_sub(1) & LAP {
+                // Full, or full for the next lap even.
+                position += 1;
+                continue;
+            }
+            let filled = Cell::new(lap, slot, generation);
+            if cell.compare_exchange(seen, filled.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                tail.store(position + 1, Ordering::Relaxed);
+                return position;
+            }
+        }
+    }
+
+    /// What is at `position`.
+    #[inline(always)]
+    pub fn look(&self, position: u64) -> Look {
+        let cell = Cell(self.cell(position).load(Ordering::Acquire));
+        let lap = self.lap(position);
+        if cell.lap() == lap {
+            Look::Full(cell)
+        } else if cell.lap() == lap.wrapping_sub(1) & LAP {
+            Look::Empty
+        } else {
+            Look::Past
+        }
+    }
+}
+
+/// What a look into a lane finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    Full(Cell),
+    /// Nothing yet: the lane ends here.
+    Empty,
+    /// The cell serves a later lap already; what was here is gone.
+    Past,
+}

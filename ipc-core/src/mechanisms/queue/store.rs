@@ -1,0 +1,331 @@
+//! The file of a queue: where everything is in it.
+
+use super::pool::Pool;
+use super::steps::{Lane, SLOT_BITS};
+use crate::domain::Directory;
+use crate::domain::layout::{Kind, LINE};
+use crate::domain::object::{Design, NOUN_HEAD, Object};
+use crate::domain::steps::Generation;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::mapping::{Mapping, Shared, round_to_pages};
+use std::mem::offset_of;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Priorities there are; the highest is served first.
+pub const PRIORITIES: usize = 8;
+/// Messages a queue can hold at most.
+pub const MAX_CAPACITY: usize = 1 << SLOT_BITS;
+/// Bytes of a message that its slot itself holds.
+pub const INLINE: usize = 128;
+/// Bytes of a message that a part holds.
+pub const PART: usize = SLOT - 32;
+
+/// What a handle waits for, as its row says.
+pub const WANTS_ROOM: u64 = 1;
+pub const WANTS_ITEMS: u64 = 2;
+
+/// How far a lane is full, and how far it was taken; hints, each on lines of its own.
+#[repr(C)]
+pub struct LaneHead {
+    pub tail: AtomicU64,
+    _pad0: [AtomicU64; 15],
+    pub head: AtomicU64,
+    _pad1: [AtomicU64; 15],
+}
+
+/// The queue's part of the head.
+#[repr(C)]
+pub struct QueueHead {
+    pub capacity: AtomicU64,
+    pub parts: AtomicU64,
+    /// Deliveries of one message before it is dead.
+    pub max_attempts: AtomicU64,
+    _pad0: [AtomicU64; 13],
+    /// Of each part of the file, how many units are allocated.
+    pub slots_grown: AtomicU64,
+    pub parts_grown: AtomicU64,
+    /// A bit for each lane that is allocated, and [`SIDE`] for the side lane: all that were ever used.
+    pub lanes_used: AtomicU64,
+    _pad1: [AtomicU64; 45],
+    /// Raised by those about to sleep for a message, and for room (W1).
+    pub items: Generation,
+    pub room: Generation,
+    pub lanes: [LaneHead; PRIORITIES],
+    pub side: LaneHead,
+}
+
+/// A slot: one message, or a part of one. Its first line is what it is, then come its bytes, then what few messages use.
+#[repr(C)]
+pub struct Slot {
+    /// [`super::steps::Word`].
+    pub word: AtomicU64,
+    /// [`super::shape::Shape`].
+    pub shape: AtomicU64,
+    /// The first part, plus one; zero if there is none.
+    pub body: AtomicU64,
+    /// Its place in the order of puts of its priority; known once it was taken.
+    pub position: AtomicU64,
+    /// Milliseconds of the monotonic clock when it came to be as its word says.
+    pub since: AtomicU64,
+    /// Nanoseconds of the monotonic clock when it is to be delivered, or its lease ends.
+    pub due: AtomicU64,
+    /// The same when it is too late to deliver it; zero: never.
+    pub expires: AtomicU64,
+    /// How often it was delivered, and in which generation it was filled; see [`Life`].
+    pub life: AtomicU64,
+    pub bytes: [AtomicU64; INLINE / 8],
+    /// The handle that waits for what becomes of it; zero: none.
+    pub ticket: AtomicU64,
+    /// How far its consumer is, as the bits of a double from 0 to 1.
+    pub progress: AtomicU64,
+    /// The part that holds the reason why it is dead, plus one.
+    pub reason: AtomicU64,
+    _pad: [AtomicU64; 5],
+}
+
+/// `attempts 16 | generation 48`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life(pub u64);
+
+impl Life {
+    /// Of a message that is filled in `generation`.
+    pub fn new(generation: u64) -> Life {
+        Life(generation & (u64::MAX >> 16))
+    }
+
+    /// Deliveries so far.
+    #[inline(always)]
+    pub fn attempts(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// The generation in which it was filled: its parts know it by that.
+    pub fn generation(self) -> u64 {
+        self.0 & (u64::MAX >> 16)
+    }
+
+    /// After one delivery more.
+    #[inline(always)]
+    pub fn delivered(self) -> Life {
+        Life(u64::from(self.attempts().saturating_add(1)) << 48 | self.generation())
+    }
+}
+
+/// The bit of the side lane.
+pub const SIDE: u64 = 1 << PRIORITIES;
+
+/// Bytes of a slot.
+pub const SLOT: usize = 256;
+
+// SAFETY: atomics only.
+unsafe impl Shared for QueueHead {}
+// SAFETY: atomics only.
+unsafe impl Shared for Slot {}
+
+/// Bytes of the head.
+const HEAD: usize = 8192;
+const _: () = assert!(size_of::<Slot>() == SLOT && offset_of!(Slot, bytes) == LINE);
+const _: () = assert!(offset_of!(QueueHead, slots_grown) == 128 && offset_of!(QueueHead, items) == 512);
+const _: () = assert!(offset_of!(QueueHead, lanes) == 768 && NOUN_HEAD + size_of::<QueueHead>() <= HEAD);
+
+pub static DESIGN: Design = Design {
+    noun: "queue",
+    kind: Kind::Queue,
+    directory: Directory::Queues,
+    handles: 4096,
+    head: HEAD,
+    bells: &[ITEMS_BELL, ROOM_BELL],
+};
+pub const ITEMS_BELL: &str = "items";
+pub const ROOM_BELL: &str = "room";
+
+/// Where each part of the file begins, from how much the queue can hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub capacity: usize,
+    pub parts: usize,
+    pub cells: usize,
+    slot_bits: usize,
+    slot_summary: usize,
+    part_bits: usize,
+    part_summary: usize,
+    lanes: usize,
+    side: usize,
+    slots: usize,
+    part_slots: usize,
+    pub size: usize,
+}
+
+impl Plan {
+    pub fn new(capacity: usize, parts: usize) -> Plan {
+        let cells = capacity.next_power_of_two();
+        let mut end = DESIGN.body();
+        let mut place = |bytes: usize| {
+            let at = end;
+            end = round_to_pages(end + bytes);
+            at
+        };
+        let bits = |count: usize| count.div_ceil(64) * 8;
+        Plan {
+            capacity,
+            parts,
+            cells,
+            slot_bits: place(bits(capacity)),
+            slot_summary: place(bits(bits(capacity) / 8)),
+            part_bits: place(bits(parts)),
+            part_summary: place(bits(bits(parts) / 8)),
+            lanes: place(PRIORITIES * round_to_pages(cells * 8)),
+            side: place(2 * cells * 8),
+            slots: place(capacity * SLOT),
+            part_slots: place(parts * SLOT),
+            size: place(0),
+        }
+    }
+
+    fn lane(&self, priority: usize) -> usize {
+        self.lanes + priority * round_to_pages(self.cells * 8)
+    }
+}
+
+/// The file of an open queue.
+pub struct Store {
+    pub object: Arc<Object>,
+    pub plan: Plan,
+    base: NonNull<u8>,
+}
+
+// SAFETY: a pointer into the object's mapping, which is made of atomics and bytes that are copied as such.
+unsafe impl Send for Store {}
+// SAFETY: as above.
+unsafe impl Sync for Store {}
+
+impl Store {
+    pub fn new(object: Arc<Object>) -> Result<Store> {
+        let head: &QueueHead = object.mapping().at(NOUN_HEAD);
+        let (capacity, parts) =
+            (head.capacity.load(Ordering::Relaxed) as usize, head.parts.load(Ordering::Relaxed) as usize);
+        let fits = (1..=MAX_CAPACITY).contains(&capacity) && parts <= MAX_CAPACITY;
+        let plan = if fits { Plan::new(capacity, parts) } else { Plan::new(1, 0) };
+        if !fits || plan.size != object.mapping().len() {
+            let text = format!(
+                "queue '{}': {capacity} messages and {parts} parts do not fit its {} bytes; remove it with `axonic unlink queue`",
+                object.name,
+                object.mapping().len()
+            );
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        let base = NonNull::new(object.mapping().as_mut_ptr()).unwrap_or(NonNull::dangling());
+        Ok(Store { object, plan, base })
+    }
+
+    #[inline(always)]
+    pub fn head(&self) -> &QueueHead {
+        // SAFETY: within the head's pages, which every such mapping has.
+        unsafe { self.base.byte_add(NOUN_HEAD).cast().as_ref() }
+    }
+
+    /// A structure of an array at `offset`, which the plan has placed within the mapping; `number` is below its count.
+    #[inline(always)]
+    pub unsafe fn nth<T: Shared>(&self, offset: usize, number: usize) -> &T {
+        // SAFETY: by the caller.
+        unsafe { self.base.byte_add(offset + number * size_of::<T>()).cast().as_ref() }
+    }
+
+    /// An array of words at `offset`.
+    #[inline(always)]
+    unsafe fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        // SAFETY: by the caller: the plan has placed it within the mapping.
+        unsafe { std::slice::from_raw_parts(self.base.byte_add(offset).cast().as_ptr(), count) }
+    }
+
+    /// Slot `number`. Panics where there cannot be one; whether it is allocated is for the caller to know.
+    #[inline(always)]
+    pub fn slot(&self, number: u32) -> &Slot {
+        assert!((number as usize) < self.plan.capacity);
+        // SAFETY: just checked.
+        unsafe { self.nth(self.plan.slots, number as usize) }
+    }
+
+    #[inline(always)]
+    pub fn lane(&self, priority: usize) -> Lane<'_> {
+        assert!(priority < PRIORITIES);
+        // SAFETY: of a lane the plan has placed.
+        Lane::new(unsafe { self.words(self.plan.lane(priority), self.plan.cells) })
+    }
+
+    #[inline(always)]
+    pub fn side(&self) -> Lane<'_> {
+        // SAFETY: as above.
+        Lane::new(unsafe { self.words(self.plan.side, 2 * self.plan.cells) })
+    }
+
+    /// The slots for messages.
+    #[inline(always)]
+    pub fn slots(&self) -> Pool<'_> {
+        let plan = &self.plan;
+        self.pool(plan.slots, plan.capacity, plan.slot_bits, plan.slot_summary, &self.head().slots_grown)
+    }
+
+    /// The slots for parts of them.
+    #[inline(always)]
+    pub fn parts(&self) -> Pool<'_> {
+        let plan = &self.plan;
+        self.pool(plan.part_slots, plan.parts, plan.part_bits, plan.part_summary, &self.head().parts_grown)
+    }
+
+    #[inline(always)]
+    fn pool<'a>(
+        &'a self,
+        slots: usize,
+        count: usize,
+        bits: usize,
+        summary: usize,
+        grown: &'a AtomicU64,
+    ) -> Pool<'a> {
+        let words = count.div_ceil(64);
+        // SAFETY: as the plan has placed them.
+        let (bits, summary) = unsafe { (self.words(bits, words), self.words(summary, words.div_ceil(64))) };
+        Pool { store: self, offset: slots, count: count as u32, bits, summary, grown }
+    }
+
+    /// The lane of a priority, allocated by its first use.
+    #[inline(always)]
+    pub fn used_lane(&self, priority: usize) -> Result<Lane<'_>> {
+        let bit = 1 << priority;
+        if self.head().lanes_used.load(Ordering::Acquire) & bit == 0 {
+            self.allocate_lane(bit, self.plan.lane(priority), self.plan.cells * 8)?;
+        }
+        Ok(self.lane(priority))
+    }
+
+    /// The side lane, allocated by its first use.
+    pub fn used_side(&self) -> Result<Lane<'_>> {
+        if self.head().lanes_used.load(Ordering::Acquire) & SIDE == 0 {
+            self.allocate_lane(SIDE, self.plan.side, 2 * self.plan.cells * 8)?;
+        }
+        Ok(self.side())
+    }
+
+    #[cold]
+    fn allocate_lane(&self, bit: u64, offset: usize, bytes: usize) -> Result<()> {
+        self.object.allocate(offset, bytes)?;
+        self.head().lanes_used.fetch_or(bit, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+/// Allocates the bits of a new queue. Whoever opens it does it again, for one that died before.
+pub fn allocate_bits(store: &Store) -> Result<()> {
+    let (from, to) = (store.plan.slot_bits, store.plan.lanes);
+    store.object.allocate(from, to - from)
+}
+
+/// Fills the head of a new queue.
+pub fn fill(mapping: &Mapping, plan: &Plan, max_attempts: u64) {
+    let head: &QueueHead = mapping.at(NOUN_HEAD);
+    head.capacity.store(plan.capacity as u64, Ordering::Relaxed);
+    head.parts.store(plan.parts as u64, Ordering::Relaxed);
+    head.max_attempts.store(max_attempts, Ordering::Relaxed);
+}
