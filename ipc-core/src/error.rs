@@ -57,6 +57,8 @@ pub enum ErrorKind {
     Io = 22,
     /// A delivery's lease ran out: the message is somebody else's now.
     LeaseLost = 23,
+    /// A message was not worked off: it is a dead letter.
+    Rejected = 24,
 }
 
 use ErrorKind::*;
@@ -87,6 +89,7 @@ impl ErrorKind {
         Decode,
         Io,
         LeaseLost,
+        Rejected,
     ];
 
     /// The stable number; C functions return its negative.
@@ -150,6 +153,7 @@ impl ErrorKind {
             Decode => ("Decode", "AXONIC_DECODE", "DecodeError", Some("ValueError"), Some(84)),
             Io => ("Io", "AXONIC_IO", "IoError", Some("OSError"), Some(5)),
             LeaseLost => ("LeaseLost", "AXONIC_LEASE_LOST", "LeaseLostError", Some("RuntimeError"), Some(125)),
+            Rejected => ("Rejected", "AXONIC_REJECTED", "RejectedError", Some("RuntimeError"), Some(129)),
         }
     }
 }

@@ -88,7 +88,10 @@ pub use inspect::{
     SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, snapshot,
 };
 #[cfg(not(loom))]
-pub use mechanisms::queue::{Delivery, Put, QueueConsumer, QueueOptions, QueueProducer};
+pub use mechanisms::queue::{
+    Delivery, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats, Reason,
+    Receipt, Ticket,
+};
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};
 #[cfg(not(loom))]

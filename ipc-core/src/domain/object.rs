@@ -304,6 +304,38 @@ fn make(
     Ok(())
 }
 
+/// Removes an object that nobody alive has open, be it damaged. Whether there was one.
+pub fn unlink(domain: &Domain, design: &Design, name: &str) -> Result<bool> {
+    let path = design.path(domain.inner(), name);
+    let fd = match file::open_existing(&path, true) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.is_damage() => None,
+        opened => Some(opened?),
+    };
+    let busy = || {
+        let text = format!("{} '{name}' is open in a live process; close it there first", design.noun);
+        Err(Error::new(ErrorKind::Busy, text))
+    };
+    if let Some(fd) = &fd {
+        if !lock::try_lock(fd.as_fd(), 0)? {
+            return busy();
+        }
+        // A damaged one is open nowhere that counts.
+        let opened = map_growing(fd.as_fd(), design.kind, design.head + page_size(), &path.display());
+        if let Ok(mapping) = opened {
+            let rows = mapping.at::<ObjectHead>(0).rows.load(Ordering::Acquire);
+            for number in 0..rows.min((page_size() / ROW) as u64) {
+                let id = mapping.at::<Row>(design.head + number as usize * ROW).id.load(Ordering::Acquire);
+                if id != 0 && domain.inner().is_alive(ObjectId(id).owner()) {
+                    return busy();
+                }
+            }
+        }
+    }
+    remove_files(&path, design);
+    Ok(true)
+}
+
 /// Removes an object's file and its bells; the bells first, so that a death between leaves none alone.
 fn remove_files(path: &Path, design: &Design) {
     for suffix in design.bells {

@@ -105,10 +105,11 @@ mod sleep {
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
-    /// Epoll tokens of the bell, the clock and the shared bell; peers use their packed participant id, which is never one of these.
+    /// Epoll tokens of the bell, the shared bell and the clocks; peers use their packed participant id, which is never one of these.
     const BELL: u64 = u64::MAX;
     const CLOCK: u64 = u64::MAX - 1;
     const SHARED: u64 = u64::MAX - 2;
+    const ALARM: u64 = u64::MAX - 3;
 
     /// While spinning, this often somebody looks whether peers died.
     const HOUSEKEEPING: Duration = Duration::from_millis(10);
@@ -134,6 +135,8 @@ mod sleep {
         pub registered_peers: bool,
         /// Ticks while some peer's death is told by nothing else; whoever watches the descriptor hears it too.
         clock: Option<Timer>,
+        /// Rings once at a time: the time, and the clock for it.
+        alarm: Option<(u64, Timer)>,
         /// Somebody watches the descriptor: an attempt that finds nothing leaves it armed.
         evented: bool,
         /// Something was taken since it was armed, so its bell may have been rung.
@@ -159,6 +162,7 @@ mod sleep {
                 peers: HashMap::new(),
                 registered_peers: false,
                 clock: None,
+                alarm: None,
                 evented: false,
                 taken: true,
             })
@@ -171,9 +175,21 @@ mod sleep {
             Ok(())
         }
 
-        /// The bell it shares with others.
-        pub fn shared(&self) -> Option<&Bell> {
-            self.shared.as_ref()
+        /// Has it rung at `nanos` of the monotonic clock, as if somebody had; the last call counts.
+        pub fn wake_at(&mut self, nanos: u64) -> Result<()> {
+            if self.alarm.as_ref().is_some_and(|(at, _)| *at == nanos) {
+                return Ok(());
+            }
+            if self.alarm.is_none() {
+                let timer = Timer::new()?;
+                self.epoll.add(timer.as_fd(), ALARM)?;
+                self.alarm = Some((0, timer));
+            }
+            if let Some((at, timer)) = &mut self.alarm {
+                timer.at(nanos)?;
+                *at = nanos;
+            }
+            Ok(())
         }
 
         /// Watches a peer's life. Idempotent.
@@ -232,11 +248,13 @@ mod sleep {
 
         /// Whether it was rung, and whether peers died or may have.
         fn look(&mut self, limit: Option<Duration>) -> Result<(bool, bool)> {
-            let (mut rung, mut called, mut ticked, mut dead) = (false, false, false, Vec::new());
+            let (mut rung, mut called, mut ticked, mut alarmed) = (false, false, false, false);
+            let mut dead = Vec::new();
             self.epoll.wait(limit, |token| match token {
                 BELL => rung = true,
                 SHARED => called = true,
                 CLOCK => ticked = true,
+                ALARM => alarmed = true,
                 peer => dead.push(ParticipantId::unpack(peer)),
             })?;
             if rung {
@@ -246,11 +264,14 @@ mod sleep {
                 // One ring, one sleeper: the others are left for the others.
                 self.shared.iter().for_each(Bell::take_one);
             }
+            if alarmed {
+                self.alarm.iter().for_each(|(_, timer)| timer.take());
+            }
             if ticked {
                 self.clock.iter().for_each(Timer::take);
             }
             dead.iter().for_each(|peer| self.unwatch(*peer));
-            Ok((rung || called, ticked || !dead.is_empty()))
+            Ok((rung || called || alarmed, ticked || !dead.is_empty()))
         }
 
         /// The pollable descriptor. The first call makes it readable, and from then on every attempt

@@ -1,32 +1,44 @@
 //! Queues: each message goes to one consumer, which says when it is done; what a dead consumer had goes to another.
 
+mod admin;
 mod body;
 mod consumer;
+mod dead;
 mod delivery;
 mod handle;
 mod pool;
 mod producer;
 mod recover;
+mod settle;
 mod shape;
+mod side;
 mod steps;
 mod store;
+mod ticket;
 
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime;
 use crate::name::check_name;
+pub use admin::{Peeked, QueueStats};
 pub use consumer::QueueConsumer;
+pub use dead::Reason;
 pub use delivery::Delivery;
 use handle::Handle;
 pub use producer::QueueProducer;
+use std::time::Duration;
+pub(crate) use store::DESIGN;
 use store::{ITEMS_BELL, MAX_CAPACITY, PART, Plan, ROOM_BELL};
+pub use ticket::{Outcome, Ticket};
 
 /// How to open a queue.
 #[derive(Clone, Debug)]
 pub struct QueueOptions {
     /// Messages it can hold, 1 to 16,777,216; default 65,536. Whoever makes the queue decides.
     pub capacity: usize,
+    /// Deliveries of one message before it is a dead letter; default 16; 0: no limit. Whoever makes the queue decides.
+    pub max_attempts: u32,
     /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides.
     pub max_bytes: usize,
     /// How to wait.
@@ -35,7 +47,7 @@ pub struct QueueOptions {
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        QueueOptions { capacity: 65536, max_bytes: 128 << 20, wait: Wait::default() }
+        QueueOptions { capacity: 65536, max_attempts: 16, max_bytes: 128 << 20, wait: Wait::default() }
     }
 }
 
@@ -44,6 +56,32 @@ impl Default for QueueOptions {
 pub struct Put {
     /// 0 to 7; the highest is served first.
     pub priority: u8,
+    /// It is delivered after this time, not before.
+    pub delay: Duration,
+    /// After this time it is a dead letter, if nobody has taken it.
+    pub ttl: Option<Duration>,
+    /// The receipt has a ticket, with which to wait for what becomes of it.
+    pub result: bool,
+}
+
+/// How to take a message.
+#[derive(Clone, Debug, Default)]
+pub struct Get {
+    /// It is the consumer's for this time, and then somebody else's; `None`: until the consumer is dead.
+    pub lease: Option<Duration>,
+}
+
+/// What a put gives: the message is in the queue, and survives the death of any process.
+#[derive(Debug)]
+pub struct Receipt {
+    ticket: Option<Ticket>,
+}
+
+impl Receipt {
+    /// With which to wait for what becomes of it, if that was asked for.
+    pub fn ticket(self) -> Option<Ticket> {
+        self.ticket
+    }
 }
 
 impl Domain {
@@ -76,7 +114,7 @@ fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Res
     lifetime::arrive(&domain);
     let plan = Plan::new(options.capacity, parts);
     let seat = Seat::take(&domain, &store::DESIGN, name, plan.size, hears, &|mapping| {
-        store::fill(mapping, &plan, 0);
+        store::fill(mapping, &plan, u64::from(options.max_attempts));
     })
     .map_err(|e| domain.not_opened("queue", name, e))?;
     let handle = Handle::new(&seat)?;

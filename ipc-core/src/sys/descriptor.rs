@@ -220,18 +220,31 @@ pub fn silence(bell: BorrowedFd<'_>) {
     while matches!(read(bell, &mut buffer), Ok(n) if n == buffer.len()) {}
 }
 
-/// A descriptor that becomes readable every `period`.
+/// A descriptor that becomes readable every period, or once at a time.
 pub struct Timer(TimerFd);
 
 impl Timer {
-    pub fn every(period: Duration) -> Result<Timer> {
+    /// One that is not set.
+    pub fn new() -> Result<Timer> {
         let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
-        let timer =
-            TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(|e| os_error(e, "creating a timer"))?;
+        TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map(Timer).map_err(|e| os_error(e, "creating a timer"))
+    }
+
+    pub fn every(period: Duration) -> Result<Timer> {
+        let timer = Timer::new()?;
         timer
+            .0
             .set(Expiration::Interval(period.into()), TimerSetTimeFlags::empty())
             .map_err(|e| os_error(e, format!("starting a timer of {period:?}")))?;
-        Ok(Timer(timer))
+        Ok(timer)
+    }
+
+    /// Becomes readable at `nanos` of the monotonic clock, instead of what was set before.
+    pub fn at(&self, nanos: u64) -> Result<()> {
+        let at = Duration::from_nanos(nanos.max(1));
+        self.0
+            .set(Expiration::OneShot(at.into()), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+            .map_err(|e| os_error(e, "setting a timer"))
     }
 
     /// Takes the expirations seen so far, so that the descriptor is quiet until the next.

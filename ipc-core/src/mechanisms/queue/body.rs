@@ -91,6 +91,37 @@ pub fn write(
     Ok(true)
 }
 
+/// The same of what is left when the message in slot `number` is done or dead, which the caller has; always in parts.
+pub fn write_after(
+    store: &Store,
+    row: u32,
+    number: u32,
+    shape: Shape,
+    data: &[u8],
+    meta: &[u8],
+) -> Result<bool> {
+    let slot = store.slot(number);
+    let owner = Cell::new(0, number, Life(slot.life.load(Ordering::Relaxed)).generation());
+    slot.after_shape.store(shape.0, Ordering::Relaxed);
+    let mut stock = Stock::default();
+    let written = write_chain(store, &mut stock, row, owner, &slot.after, data, meta);
+    store.parts().give_stock(&mut stock);
+    written
+}
+
+/// Copies it out again.
+pub fn read_after(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<()> {
+    let mut many = Scratch::default();
+    read_chain(store, number, &store.slot(number).after, shape.bytes(), &mut many)?;
+    if shape.bytes() <= INLINE {
+        // SAFETY: as many were just read.
+        to.few.0[..shape.bytes()].copy_from_slice(unsafe { many.bytes(0, shape.bytes()) });
+    } else {
+        to.many = many;
+    }
+    Ok(())
+}
+
 #[cold]
 fn write_parts(
     store: &Store,
@@ -100,14 +131,28 @@ fn write_parts(
     data: &[u8],
     meta: &[u8],
 ) -> Result<bool> {
+    write_chain(store, stock, row, owner, &store.slot(owner.slot()).body, data, meta)
+}
+
+fn write_chain(
+    store: &Store,
+    stock: &mut Stock,
+    row: u32,
+    owner: Cell,
+    first: &AtomicU64,
+    data: &[u8],
+    meta: &[u8],
+) -> Result<bool> {
     let parts = store.parts();
-    let link = &store.slot(owner.slot()).body;
-    link.store(0, Ordering::Relaxed);
-    let mut link = link;
+    first.store(0, Ordering::Relaxed);
+    if !parts.has((data.len() + meta.len()).div_ceil(PART), stock) {
+        collect(parts);
+    }
+    let mut link = first;
     let mut rest = [data, meta];
     while !rest[0].is_empty() || !rest[1].is_empty() {
         let Some((number, word)) = take_part(parts, stock, row)? else {
-            free(store, owner);
+            free_chain(store, owner, first.swap(0, Ordering::Relaxed));
             return Ok(false);
         };
         let part = parts.slot(number);
@@ -121,13 +166,9 @@ fn write_parts(
     Ok(true)
 }
 
-/// A free part, be it one that lost its owner.
+/// A free part.
 fn take_part(parts: Pool<'_>, stock: &mut Stock, row: u32) -> Result<Option<(u32, Word)>> {
-    let free = parts.take(stock, State::Writing, row, false)?;
-    Ok(free.or_else(|| {
-        collect(parts);
-        parts.take(stock, State::Writing, row, true).ok().flatten()
-    }))
+    parts.take(stock, State::Writing, row, false)
 }
 
 /// Frees the parts whose owners have moved on.
@@ -181,12 +222,7 @@ fn store_chunk(part: &Slot, rest: &mut [&[u8]; 2]) {
     *rest = [&[], &meta[more..]];
 }
 
-/// Frees the parts of a message that is gone, or was not put.
-pub fn free(store: &Store, owner: Cell) {
-    free_chain(store, owner, store.slot(owner.slot()).body.load(Ordering::Acquire));
-}
-
-/// The same, where the slot may hold another message by now: `first` is what its `body` was.
+/// Frees a chain of parts of a message that is gone, or was not put.
 pub fn free_chain(store: &Store, owner: Cell, first: u64) {
     let parts = store.parts();
     let mut link = first;
@@ -222,6 +258,10 @@ pub fn read(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<
 
 #[cold]
 fn read_parts(store: &Store, number: u32, bytes: usize, to: &mut Scratch) -> Result<()> {
+    read_chain(store, number, &store.slot(number).body, bytes, to)
+}
+
+fn read_chain(store: &Store, number: u32, first: &AtomicU64, bytes: usize, to: &mut Scratch) -> Result<()> {
     let parts = store.parts();
     let slot = store.slot(number);
     let owner = Cell::new(0, number, Life(slot.life.load(Ordering::Acquire)).generation());
@@ -237,7 +277,7 @@ fn read_parts(store: &Store, number: u32, bytes: usize, to: &mut Scratch) -> Res
         return broken();
     }
     let room = to.room(bytes.next_multiple_of(8));
-    let (mut link, mut done) = (slot.body.load(Ordering::Acquire), 0);
+    let (mut link, mut done) = (first.load(Ordering::Acquire), 0);
     while done < bytes {
         let Some(part) = part_at(parts, link).map(|number| parts.slot(number)) else { return broken() };
         if !Word::of(&part.word).is(State::Part) || part.owner().load(Ordering::Acquire) != owner.0 {

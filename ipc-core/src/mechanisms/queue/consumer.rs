@@ -1,16 +1,19 @@
 //! The consuming side of a queue.
 
-use super::QueueOptions;
 use super::body;
+use super::dead::Reason;
 use super::delivery::Delivery;
 use super::handle::{Count, Handle};
+use super::side::Side;
 use super::steps::{Look, State, Word};
 use super::store::{Life, PRIORITIES, WANTS_ITEMS};
+use super::{Get, QueueOptions};
 use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
+use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +25,8 @@ pub struct QueueConsumer {
     options: QueueOptions,
     /// Where to look in each lane.
     heads: [u64; PRIORITIES],
+    /// What is not in line.
+    side: Side,
     /// When deaths were last asked for, in coarse milliseconds.
     asked: u64,
 }
@@ -32,8 +37,12 @@ const ASK_EVERY: u64 = 10;
 impl QueueConsumer {
     pub(super) fn new(seat: Seat, handle: Handle, options: QueueOptions) -> QueueConsumer {
         seat.row().wants.store(WANTS_ITEMS, Ordering::Relaxed);
-        let heads = [0; PRIORITIES];
-        QueueConsumer { seat, handle: Arc::new(handle), options, heads, asked: coarse_millis() }
+        let (heads, side) = ([0; PRIORITIES], Side::new(&handle));
+        QueueConsumer { seat, handle: Arc::new(handle), options, heads, side, asked: coarse_millis() }
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// The queue's name.
@@ -43,8 +52,19 @@ impl QueueConsumer {
 
     /// The next message if there is one.
     pub fn try_get(&mut self) -> Result<Option<Delivery>> {
-        self.handle.enter()?;
-        if let Some(delivery) = self.take()? {
+        self.try_get_with(&Get::default())
+    }
+
+    /// Waits for the next message up to `timeout` (`None`: for ever).
+    #[inline]
+    pub fn get(&mut self, timeout: Option<Duration>) -> Result<Delivery> {
+        self.get_with(&Get::default(), timeout)
+    }
+
+    /// The next message if there is one, for as long as `get` says.
+    pub fn try_get_with(&mut self, get: &Get) -> Result<Option<Delivery>> {
+        self.enter()?;
+        if let Some(delivery) = self.take(get)? {
             return Ok(Some(delivery));
         }
         if !self.seat.waiter.is_evented() {
@@ -53,48 +73,108 @@ impl QueueConsumer {
         if self.settle()? == Some(true) {
             self.tidy()?;
         }
-        self.look()
+        self.look(get)
     }
 
-    /// Waits for the next message up to `timeout` (`None`: for ever).
+    /// Waits for the next message up to `timeout` (`None`: for ever); it is this consumer's for as long as `get` says.
     #[inline]
-    pub fn get(&mut self, timeout: Option<Duration>) -> Result<Delivery> {
-        self.handle.enter()?;
-        if let Some(delivery) = self.take()? {
+    pub fn get_with(&mut self, get: &Get, timeout: Option<Duration>) -> Result<Delivery> {
+        self.enter()?;
+        if let Some(delivery) = self.take(get)? {
             return Ok(delivery);
         }
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
         let attempt = &mut |consumer: &mut QueueConsumer| {
-            consumer.handle.enter()?;
-            consumer.look()
+            consumer.enter()?;
+            consumer.look(get)
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.timed_out(timeout))
     }
 
+    /// Waits for a message up to `timeout`, and takes up to `most` that are there then.
+    pub fn get_many(&mut self, most: usize, get: &Get, timeout: Option<Duration>) -> Result<Vec<Delivery>> {
+        let mut taken = Vec::new();
+        if most == 0 {
+            return Ok(taken);
+        }
+        taken.push(self.get_with(get, timeout)?);
+        while taken.len() < most {
+            match self.take(get) {
+                Ok(Some(delivery)) => taken.push(delivery),
+                // What was taken comes first; what went wrong is told by the next call.
+                _ => break,
+            }
+        }
+        Ok(taken)
+    }
+
     /// A look of one who is about to sleep.
-    fn look(&mut self) -> Result<Option<Delivery>> {
+    fn look(&mut self, get: &Get) -> Result<Option<Delivery>> {
         if self.seat.watch()? {
             self.tidy()?;
         }
-        self.take()
+        let taken = self.take(get)?;
+        if let (None, Some(due)) = (&taken, self.side.next_due()) {
+            self.seat.waiter.wake_at(due)?;
+        }
+        Ok(taken)
     }
 
-    /// Takes the first message there is.
+    /// Takes the first message there is: of the highest priority, what came back before what is delivered first.
     #[inline(always)]
-    fn take(&mut self) -> Result<Option<Delivery>> {
+    fn take(&mut self, get: &Get) -> Result<Option<Delivery>> {
         let now = coarse_millis();
         if now - self.asked > ASK_EVERY {
             self.ask_for_deaths(now)?;
         }
-        let mut used = self.handle.store.head().lanes_used.load(Ordering::Acquire) & ((1 << PRIORITIES) - 1);
-        while used != 0 {
-            let priority = used.ilog2() as usize;
-            used &= !(1 << priority);
-            if let Some((number, word)) = self.take_first(priority) {
-                return self.deliver(number, word, now).map(Some);
+        self.side.read(&self.handle);
+        if self.side.next_due().is_some() {
+            self.side.run(&self.handle, monotonic_nanos())?;
+        }
+        let beside = self.side.priorities();
+        let used = self.handle.store.head().lanes_used.load(Ordering::Acquire) & ((1 << PRIORITIES) - 1);
+        let mut left = used | beside;
+        while left != 0 {
+            let priority = left.ilog2() as usize;
+            left &= !(1 << priority);
+            let (aside, in_line) = (beside & 1 << priority != 0, used & 1 << priority != 0);
+            let taken = if aside { self.take_aside(priority)? } else { None };
+            let taken = match taken {
+                None if in_line => self.take_first(priority)?,
+                taken => taken,
+            };
+            if let Some((number, word)) = taken {
+                return self.deliver(number, word, now, get).map(Some);
             }
         }
         Ok(None)
+    }
+
+    /// Takes the first message of a priority that is not in line.
+    #[cold]
+    fn take_aside(&mut self, priority: usize) -> Result<Option<(u32, Word)>> {
+        while let Some((number, word)) = self.side.pop(&self.handle, priority) {
+            if let Some(leased) = self.lease(number, word)? {
+                return Ok(Some((number, leased)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Makes a message ours, unless somebody was faster or it is too late for it.
+    #[inline(always)]
+    fn lease(&self, number: u32, word: Word) -> Result<Option<Word>> {
+        let slot = self.handle.store.slot(number);
+        let leased = word.then(State::Leased, self.seat.number);
+        let expires = slot.expires.load(Ordering::Relaxed);
+        if !word.change(&slot.word, leased) {
+            return Ok(None);
+        }
+        if expires != 0 && slot.expires.load(Ordering::Relaxed) <= monotonic_nanos() {
+            self.handle.bury(number, leased, Reason::Expired, "")?;
+            return Ok(None);
+        }
+        Ok(Some(leased))
     }
 
     #[cold]
@@ -105,7 +185,7 @@ impl QueueConsumer {
 
     /// Takes the first message of a lane (Q2).
     #[inline(always)]
-    fn take_first(&mut self, priority: usize) -> Option<(u32, Word)> {
+    fn take_first(&mut self, priority: usize) -> Result<Option<(u32, Word)>> {
         let store = &self.handle.store;
         let (lane, slots) = (store.lane(priority), store.slots());
         let hint = &store.head().lanes[priority].head;
@@ -125,8 +205,10 @@ impl QueueConsumer {
                 continue;
             }
             let word = Word::of(&slots.slot(number).word);
-            let leased = word.then(State::Leased, self.seat.number);
-            if word.is(State::Ready) && cell.means(word) && word.change(&slots.slot(number).word, leased) {
+            if !word.is(State::Ready) || !cell.means(word) {
+                continue;
+            }
+            if let Some(leased) = self.lease(number, word)? {
                 // Where it was in line; should it come back, that is its place again.
                 slots.slot(number).position.store(position - 1, Ordering::Relaxed);
                 break Some((number, leased));
@@ -136,12 +218,12 @@ impl QueueConsumer {
             self.heads[priority] = position;
             hint.store(position, Ordering::Relaxed);
         }
-        taken
+        Ok(taken)
     }
 
     /// Hands a message out that is leased to us.
     #[inline(always)]
-    fn deliver(&mut self, number: u32, word: Word, now: u64) -> Result<Delivery> {
+    fn deliver(&mut self, number: u32, word: Word, now: u64, get: &Get) -> Result<Delivery> {
         let slot = self.handle.store.slot(number);
         let life = Life(slot.life.load(Ordering::Relaxed)).delivered();
         slot.life.store(life.0, Ordering::Relaxed);
@@ -150,7 +232,23 @@ impl QueueConsumer {
         let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life.attempts());
         body::read(&self.handle.store, number, shape, &mut delivery.bytes)?;
         self.handle.count(Count::Delivered, 1);
+        if let Some(lease) = get.lease {
+            delivery.extend(lease)?;
+        }
         Ok(delivery)
+    }
+
+    /// Usable as it is, or in a forked child opened anew.
+    #[inline(always)]
+    pub(super) fn enter(&mut self) -> Result<()> {
+        if self.handle.domain().usable() { Ok(()) } else { self.reopen() }
+    }
+
+    #[cold]
+    fn reopen(&mut self) -> Result<()> {
+        self.handle.check_open()?;
+        *self = self.handle.domain().current()?.queue_consumer(self.name(), &self.options)?;
+        Ok(())
     }
 
     #[cold]
@@ -161,7 +259,7 @@ impl QueueConsumer {
 
     /// The pollable descriptor: readable until `try_get` has returned `None`.
     pub fn fd(&mut self) -> Result<RawFd> {
-        self.handle.enter()?;
+        self.enter()?;
         Ok(self.seat.waiter.watch_descriptor())
     }
 
@@ -199,5 +297,11 @@ impl Drop for QueueConsumer {
         if !self.handle.domain().forked() {
             self.seat.end();
         }
+    }
+}
+
+impl fmt::Debug for QueueConsumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueueConsumer({:?}, {} ready)", self.name(), self.stats().ready)
     }
 }

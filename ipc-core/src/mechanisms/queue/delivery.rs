@@ -1,12 +1,15 @@
 //! A message that was taken and is to be settled.
 
 use super::body::Bytes;
+use super::dead::Reason;
 use super::handle::{Count, Handle};
-use super::shape::{ATTRIBUTES, Shape, TENSOR};
+use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
 use super::steps::Word;
 use crate::error::{Error, ErrorKind, Result};
-use crate::value::{Attributes, Content, Tensor, decode_attributes, decode_tensor};
+use crate::value::{Attributes, Content, Payload, Tensor, decode_attributes, decode_tensor, preview};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A message taken from a queue: nobody else gets it until it is settled, given back, or its consumer is dead.
 /// Dropping it gives it back. `Send`; any thread may settle it.
@@ -77,6 +80,9 @@ impl Delivery {
     /// The message is done with and goes.
     #[inline]
     pub fn ack(mut self) -> Result<()> {
+        if self.shape.has(TICKET) {
+            return self.ack_with(&Payload::raw(b""));
+        }
         self.settled = true;
         if !self.handle.free(self.number, self.word) {
             return Err(self.lost());
@@ -85,10 +91,58 @@ impl Delivery {
         Ok(())
     }
 
-    /// Gives it back, to be delivered again at once.
-    pub fn nack(mut self) -> Result<()> {
+    /// The message is done with; `result` is what its producer gets that waits for it.
+    pub fn ack_with(mut self, result: &Payload<'_>) -> Result<()> {
+        let word = self.handle.finish(self.number, self.word, result)?;
         self.settled = true;
-        if self.handle.give_back(self.number, self.word)? { Ok(()) } else { Err(self.lost()) }
+        match word {
+            Some(()) => {
+                self.handle.count(Count::Acked, 1);
+                Ok(())
+            }
+            None => Err(self.lost()),
+        }
+    }
+
+    /// Gives it back, to be delivered again after `delay`.
+    pub fn nack(mut self, delay: Duration) -> Result<()> {
+        self.settled = true;
+        if self.handle.give_back(self.number, self.word, delay)? { Ok(()) } else { Err(self.lost()) }
+    }
+
+    /// Nobody is to get it any more: it goes to the dead letters, with the reason.
+    pub fn reject(mut self, reason: &str) -> Result<()> {
+        self.settled = true;
+        if self.handle.bury(self.number, self.word, Reason::Rejected, reason)? {
+            Ok(())
+        } else {
+            Err(self.lost())
+        }
+    }
+
+    /// From now on it is this consumer's for `lease`, whatever was left of it.
+    pub fn extend(&mut self, lease: Duration) -> Result<()> {
+        match self.handle.set_lease(self.number, self.word, lease)? {
+            Some(word) => {
+                self.word = word;
+                Ok(())
+            }
+            None => Err(self.lost()),
+        }
+    }
+
+    /// Tells a producer that waits for the result how far the work is, from 0 to 1.
+    pub fn progress(&self, done: f64) -> Result<()> {
+        if !(0.0..=1.0).contains(&done) {
+            let text = format!("queue '{}': progress {done} is not possible; use 0 to 1", self.handle.name());
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        if self.handle.note_progress(self.number, self.word, done) { Ok(()) } else { Err(self.lost()) }
+    }
+
+    /// Whether it is still this consumer's.
+    pub fn is_leased(&self) -> bool {
+        Word::of(&self.handle.store.slot(self.number).word) == self.word
     }
 
     #[cold]
@@ -105,7 +159,14 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled && !self.handle.domain().forked() {
-            let _ = self.handle.give_back(self.number, self.word);
+            let _ = self.handle.give_back(self.number, self.word, Duration::ZERO);
         }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = preview(self.content(), None, self.data(), 40);
+        write!(f, "Delivery({shown}, queue {:?}, attempt {})", self.handle.name(), self.attempt)
     }
 }

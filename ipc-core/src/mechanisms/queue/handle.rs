@@ -4,9 +4,9 @@
 use super::body;
 use super::steps::{Cell, State, Word};
 use super::store::{ITEMS_BELL, Life, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
-use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, Row, Seat};
+use crate::domain::{Domain, closed};
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::Bell;
@@ -18,6 +18,8 @@ pub struct Handle {
     pub id: ObjectId,
     items: (Caller, Bell),
     room: (Caller, Bell),
+    /// Tickets given out so far.
+    pub(super) tickets: AtomicU64,
 }
 
 /// Counters of a row; they count on for whoever has it next.
@@ -40,6 +42,7 @@ impl Handle {
             id: seat.id,
             items: (Caller::default(), seat.bell(ITEMS_BELL)?),
             room: (Caller::default(), seat.bell(ROOM_BELL)?),
+            tickets: AtomicU64::new(0),
         })
     }
 
@@ -79,18 +82,30 @@ impl Handle {
         caller.call(&self.store.object, &self.store.head().room, bell, WANTS_ROOM);
     }
 
+    /// Fails when the domain was closed.
+    pub fn check_open(&self) -> Result<()> {
+        if self.domain().is_closed() {
+            return Err(closed(&format!("queue '{}': its domain '{}'", self.name(), self.domain().name())));
+        }
+        Ok(())
+    }
+
     /// Frees a slot whose word is `from`, and the parts of its message. Whether nobody was faster.
     #[inline(always)]
     pub fn free(&self, number: u32, from: Word) -> bool {
         let slot = self.store.slot(number);
         let first = slot.body.load(Ordering::Relaxed);
         let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
+        let ended = from.is(State::Done) || from.is(State::Dead);
+        let after = if ended { slot.after.load(Ordering::Relaxed) } else { 0 };
         if !from.change(&slot.word, from.then(State::Free, 0)) {
             return false;
         }
         self.store.slots().give(number);
-        if first != 0 {
-            body::free_chain(&self.store, Cell::new(0, number, filled), first);
+        for chain in [first, after] {
+            if chain != 0 {
+                body::free_chain(&self.store, Cell::new(0, number, filled), chain);
+            }
         }
         self.tell_room();
         true

@@ -168,6 +168,23 @@ impl Pool<'_> {
         }
     }
 
+    /// Whether it looks as if so many were free, or can be allocated; quickly, and where they are few always.
+    pub fn has(&self, wanted: usize, stock: &Stock) -> bool {
+        const FEW: usize = 8;
+        let mut left =
+            wanted.saturating_sub((self.count - self.grown()) as usize + stock.bits.count_ones() as usize);
+        if wanted <= FEW {
+            return left == 0 || self.summary.iter().any(|word| word.load(Ordering::Relaxed) != 0);
+        }
+        for word in self.bits {
+            left = left.saturating_sub(word.load(Ordering::Relaxed).count_ones() as usize);
+            if left == 0 {
+                return true;
+            }
+        }
+        left == 0
+    }
+
     /// Allocates more slots. Whether there are more.
     fn grow(&self) -> Result<bool> {
         let have = self.grown();

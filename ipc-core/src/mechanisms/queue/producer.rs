@@ -3,16 +3,20 @@
 use super::body;
 use super::handle::{Count, Handle};
 use super::pool::Stock;
-use super::shape::{ATTRIBUTES, Shape, TENSOR};
+use super::settle::after;
+use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
 use super::steps::{State, Word};
 use super::store::{PART, PRIORITIES, WANTS_ROOM};
-use super::{Put, QueueOptions};
+use super::ticket::Ticket;
+use super::{Put, QueueOptions, Receipt};
+use crate::domain::Wait;
 use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, coarse_millis};
 use crate::value::{Payload, encode_meta};
+use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +35,8 @@ struct Ready<'a> {
     data: &'a [u8],
     meta: Vec<u8>,
     shape: Shape,
+    expires: u64,
+    delay: Duration,
 }
 
 impl QueueProducer {
@@ -45,6 +51,10 @@ impl QueueProducer {
         }
     }
 
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// The queue's name.
     pub fn name(&self) -> &str {
         self.handle.name()
@@ -56,25 +66,31 @@ impl QueueProducer {
         if self.put_quickly(data)? {
             return Ok(());
         }
-        self.put_payload(&Payload::raw(data), &Put::default(), timeout)
+        self.put_with(&Payload::raw(data), &Put::default(), timeout).map(drop)
     }
 
-    /// Puts a message, waiting for room up to `timeout` (`None`: for ever).
-    pub fn put_payload(&mut self, payload: &Payload<'_>, put: &Put, timeout: Option<Duration>) -> Result<()> {
+    /// Puts a message as `put` says, waiting for room up to `timeout` (`None`: for ever).
+    pub fn put_with(
+        &mut self,
+        payload: &Payload<'_>,
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<Receipt> {
         let ready = self.prepare(payload, put)?;
-        if self.attempt(&ready, false)? {
-            return Ok(());
+        match self.attempt(&ready, false)? {
+            Some(receipt) => Ok(receipt),
+            None => self.wait_for_room(&ready, timeout),
         }
-        self.wait_for_room(&ready, timeout)
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
-    pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<()> {
+    pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
         let ready = self.prepare(payload, put)?;
-        if self.attempt(&ready, true)? || self.waits_by_descriptor()? && self.attempt(&ready, true)? {
-            return Ok(());
+        if let Some(receipt) = self.attempt(&ready, true)? {
+            return Ok(receipt);
         }
-        Err(self.full(ErrorKind::WouldBlock))
+        let again = if self.waits_by_descriptor()? { self.attempt(&ready, true)? } else { None };
+        again.ok_or_else(|| self.full(ErrorKind::WouldBlock))
     }
 
     /// The common case: raw bytes for which there is room; `false`: it is not.
@@ -84,15 +100,16 @@ impl QueueProducer {
             return Ok(false);
         }
         let shape = Shape::new(data.len(), 0, crate::value::Content::Raw, 0, 0);
+        self.handle.store.used_lane(0)?;
         let taken =
             self.handle.store.slots().take(&mut self.slots, State::Writing, self.seat.number, false)?;
         let Some((number, word)) = taken else { return Ok(false) };
-        self.fill(number, word, data, &[], shape)?;
-        self.commit(number, word, 0)?;
+        self.fill(number, word, data, &[], shape, 0)?;
+        self.commit(number, word, 0);
         Ok(true)
     }
 
-    fn prepare<'a>(&self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
+    fn prepare<'a>(&mut self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
         self.enter()?;
         if usize::from(put.priority) >= PRIORITIES {
             let text = format!(
@@ -115,35 +132,56 @@ impl QueueProducer {
             );
             return Err(Error::new(ErrorKind::TooLarge, text));
         }
-        let flags = tensor.map_or(0, |_| TENSOR) | attributes.map_or(0, |_| ATTRIBUTES);
+        let flags = [(tensor.is_some(), TENSOR), (attributes.is_some(), ATTRIBUTES), (put.result, TICKET)];
+        let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
-        Ok(Ready { data: payload.data, meta, shape })
+        let expires = put.ttl.map_or(0, after);
+        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay })
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
-    fn attempt(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<bool> {
-        let row = self.seat.number;
-        let taken = self.handle.store.slots().take(&mut self.slots, State::Writing, row, thorough)?;
-        let Some((number, word)) = taken else { return Ok(false) };
-        match self.fill(number, word, ready.data, &ready.meta, ready.shape) {
-            Ok(true) => {
-                self.commit(number, word, usize::from(ready.shape.priority()))?;
-                Ok(true)
-            }
+    fn attempt(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
+        let (row, priority) = (self.seat.number, usize::from(ready.shape.priority()));
+        let store = &self.handle.store;
+        // What may lack memory comes first.
+        if ready.delay.is_zero() {
+            store.used_lane(priority)?
+        } else {
+            store.used_side()?
+        };
+        let taken = store.slots().take(&mut self.slots, State::Writing, row, thorough)?;
+        let Some((number, word)) = taken else { return Ok(None) };
+        match self.fill(number, word, ready.data, &ready.meta, ready.shape, ready.expires) {
+            Ok(true) => {}
             other => {
                 self.handle.free(number, word);
-                other
+                return other.map(|_| None);
             }
         }
+        let ticket = ready.shape.has(TICKET).then(|| Ticket::new(&self.handle, number, word));
+        if ready.delay.is_zero() {
+            self.commit(number, word, priority);
+        } else {
+            self.commit_later(number, word, priority, ready.delay)?;
+        }
+        Ok(Some(Receipt { ticket }))
     }
 
     #[inline(always)]
-    fn fill(&mut self, number: u32, word: Word, data: &[u8], meta: &[u8], shape: Shape) -> Result<bool> {
+    fn fill(
+        &mut self,
+        number: u32,
+        word: Word,
+        data: &[u8],
+        meta: &[u8],
+        shape: Shape,
+        expires: u64,
+    ) -> Result<bool> {
         let relaxed = Ordering::Relaxed;
         let slot = self.handle.store.slot(number);
         slot.shape.store(shape.0, relaxed);
         slot.since.store(coarse_millis(), relaxed);
-        slot.expires.store(0, relaxed);
+        slot.expires.store(expires, relaxed);
         body::write(
             &self.handle.store,
             &mut self.parts,
@@ -156,18 +194,28 @@ impl QueueProducer {
 
     /// The put itself (Q2).
     #[inline(always)]
-    fn commit(&mut self, number: u32, word: Word, priority: usize) -> Result<()> {
+    fn commit(&mut self, number: u32, word: Word, priority: usize) {
         let store = &self.handle.store;
-        let lane = store.used_lane(priority)?;
         let ready = word.then(State::Ready, self.seat.number);
         store.slot(number).word.store(ready.0, Ordering::Release);
-        lane.fill(&store.head().lanes[priority].tail, number, ready.generation());
+        store.lane(priority).fill(&store.head().lanes[priority].tail, number, ready.generation());
         self.handle.count(Count::Put, 1);
         self.handle.tell_item();
-        Ok(())
     }
 
-    fn wait_for_room(&mut self, ready: &Ready<'_>, timeout: Option<Duration>) -> Result<()> {
+    /// The put of a message for later, whose place is the one it would have had now.
+    fn commit_later(&mut self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
+        let store = &self.handle.store;
+        let slot = store.slot(number);
+        slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);
+        slot.due.store(after(delay), Ordering::Relaxed);
+        let delayed = word.then(State::Delayed, self.seat.number);
+        slot.word.store(delayed.0, Ordering::Release);
+        self.handle.count(Count::Put, 1);
+        self.handle.name_aside(number, delayed)
+    }
+
+    fn wait_for_room(&mut self, ready: &Ready<'_>, timeout: Option<Duration>) -> Result<Receipt> {
         self.handle.count(Count::Blocked, 1);
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
         let mut spins = 0;
@@ -177,7 +225,7 @@ impl QueueProducer {
             spins += 1;
             // The first look, and those around sleep.
             let thorough = spins == 1 || producer.seat.row().armed.load(Ordering::Relaxed) & 1 == 1;
-            Ok(producer.attempt(ready, thorough)?.then_some(()))
+            producer.attempt(ready, thorough)
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
@@ -193,14 +241,26 @@ impl QueueProducer {
         Ok(true)
     }
 
+    pub(super) fn wait(&self) -> Wait {
+        self.options.wait
+    }
+
     /// Watches who has come, and sets right what the dead left.
-    fn look_around(&mut self) -> Result<()> {
+    pub(super) fn look_around(&mut self) -> Result<()> {
         if self.seat.watch()? { self.tidy() } else { Ok(()) }
     }
 
+    /// Usable as it is, or in a forked child opened anew.
     #[inline(always)]
-    fn enter(&self) -> Result<()> {
-        self.handle.enter()
+    fn enter(&mut self) -> Result<()> {
+        if self.handle.domain().usable() { Ok(()) } else { self.reopen() }
+    }
+
+    #[cold]
+    fn reopen(&mut self) -> Result<()> {
+        self.handle.check_open()?;
+        *self = self.handle.domain().current()?.queue_producer(self.name(), &self.options)?;
+        Ok(())
     }
 
     #[cold]
@@ -258,5 +318,11 @@ impl Drop for QueueProducer {
         self.handle.store.slots().give_stock(&mut self.slots);
         self.handle.store.parts().give_stock(&mut self.parts);
         self.seat.end();
+    }
+}
+
+impl fmt::Debug for QueueProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "QueueProducer({:?}, {} ready)", self.name(), self.stats().ready)
     }
 }

@@ -1,26 +1,16 @@
 //! Setting right what the dead left: their rows name what they had.
 
-use super::handle::{Count, Handle};
+use super::handle::Handle;
 use super::steps::{Look, State, Word};
 use super::store::PRIORITIES;
-use crate::domain::closed;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::time::Duration;
 use tracing::info;
 
 impl Handle {
-    /// Whether this handle may be used.
-    #[inline(always)]
-    pub fn enter(&self) -> Result<()> {
-        if self.domain().usable() {
-            Ok(())
-        } else {
-            Err(closed(&format!("queue '{}': its domain", self.name())))
-        }
-    }
-
     /// Sets right what the handles of dead participants left, and gives their rows back.
     #[cold]
     pub fn recover(&self) -> Result<()> {
@@ -48,10 +38,12 @@ impl Handle {
             match word.state() {
                 Some(State::Writing) => drop(self.free(number, word)),
                 Some(State::Ready) => unlisted.push((number, word)),
-                Some(State::Leased | State::Timed) => drop(self.give_back(number, word)?),
+                Some(State::Leased | State::Timed) => drop(self.give_back(number, word, Duration::ZERO)?),
+                Some(State::Returned | State::Delayed) => self.name_aside(number, word)?,
                 _ => {}
             }
         }
+        self.forget_tickets(row);
         if !unlisted.is_empty() {
             self.list(unlisted)?;
         }
@@ -74,7 +66,7 @@ impl Handle {
     fn list(&self, ready: Vec<(u32, Word)>) -> Result<()> {
         let listed = self.listed();
         for (number, word) in ready {
-            if listed.contains(&(number, word.generation()))
+            if listed.contains_key(&(number, word.generation()))
                 || Word::of(&self.store.slot(number).word) != word
             {
                 continue;
@@ -88,9 +80,9 @@ impl Handle {
         Ok(())
     }
 
-    /// What the lanes name that is still there.
-    fn listed(&self) -> HashSet<(u32, u64)> {
-        let mut listed = HashSet::new();
+    /// What the lanes name that is still there, and its place in line.
+    pub fn listed(&self) -> HashMap<(u32, u64), u64> {
+        let mut listed = HashMap::new();
         let used = self.store.head().lanes_used.load(Ordering::Acquire);
         for priority in (0..PRIORITIES).filter(|p| used & 1 << p != 0) {
             let lane = self.store.lane(priority);
@@ -100,7 +92,7 @@ impl Handle {
                     Look::Full(cell) if cell.slot() < self.store.slots().grown() => {
                         let word = Word::of(&self.store.slot(cell.slot()).word);
                         if cell.means(word) {
-                            listed.insert((cell.slot(), word.generation()));
+                            listed.entry((cell.slot(), word.generation())).or_insert(position);
                         }
                     }
                     Look::Empty => break,
@@ -110,18 +102,6 @@ impl Handle {
             }
         }
         listed
-    }
-
-    /// Gives a message back that is leased as `word` says. Whether nobody was faster.
-    pub fn give_back(&self, number: u32, word: Word) -> Result<bool> {
-        let returned = word.then(State::Returned, word.row());
-        if !word.change(&self.store.slot(number).word, returned) {
-            return Ok(false);
-        }
-        self.count(Count::Returned, 1);
-        self.store.used_side()?.fill(&self.store.head().side.tail, number, returned.generation());
-        self.tell_item();
-        Ok(true)
     }
 
     /// Whether nothing is in the queue.
@@ -137,6 +117,8 @@ impl Drop for Handle {
             return;
         }
         self.store.object.release_row(self.row, self.id);
+        // What the dead left must not keep the queue.
+        let _ = self.recover();
         self.store.object.take_away(|| self.is_spent());
     }
 }

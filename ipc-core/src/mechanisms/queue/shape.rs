@@ -10,6 +10,9 @@ pub const TENSOR: u64 = 1 << 52;
 /// The metadata ends with attributes.
 pub const ATTRIBUTES: u64 = 1 << 53;
 
+/// Its producer waits for what becomes of it.
+pub const TICKET: u64 = 1 << 54;
+
 impl Shape {
     pub fn new(length: usize, meta: usize, content: Content, priority: u8, flags: u64) -> Shape {
         let (content, priority) = (content as u64, u64::from(priority & 7));

@@ -179,6 +179,28 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// The same in a lane whose cells go out of use in any order: what is still in use (`keep`) is moved on to where it
+    /// stands in the new lap. There are cells enough for that.
+    pub fn fill_keeping(
+        &self,
+        tail: &AtomicU64,
+        slot: u32,
+        generation: u64,
+        keep: impl Fn(Cell) -> bool,
+    ) -> u64 {
+        loop {
+            let position = tail.load(Ordering::Relaxed);
+            let old = Cell(self.cell(position).load(Ordering::Acquire));
+            let lap = self.lap(position);
+            let moved = Cell(old.0 & (u64::MAX >> 12) | lap << 52);
+            if old.0 == 0 || old.lap() != lap.wrapping_sub(1) & LAP || !keep(old) {
+                return self.fill(tail, slot, generation);
+            }
+            let _ = self.cell(position).compare_exchange(old.0, moved.0, Ordering::AcqRel, Ordering::Relaxed);
+            tail.store(position + 1, Ordering::Relaxed);
+        }
+    }
+
     /// What is at `position`.
     #[inline(always)]
     pub fn look(&self, position: u64) -> Look {

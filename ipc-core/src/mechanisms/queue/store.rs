@@ -76,13 +76,16 @@ pub struct Slot {
     /// How often it was delivered, and in which generation it was filled; see [`Life`].
     pub life: AtomicU64,
     pub bytes: [AtomicU64; INLINE / 8],
-    /// The handle that waits for what becomes of it; zero: none.
+    /// Who waits for what becomes of it: `serial 51 | row + 1`, the row in 13 bits; zero: nobody any more.
     pub ticket: AtomicU64,
     /// How far its consumer is, as the bits of a double from 0 to 1.
     pub progress: AtomicU64,
-    /// The part that holds the reason why it is dead, plus one.
+    /// What is left when it is done or dead, and the first part of that, plus one: the result, or the reason in words.
+    pub after_shape: AtomicU64,
+    pub after: AtomicU64,
+    /// Why it is dead; [`super::dead::Reason`].
     pub reason: AtomicU64,
-    _pad: [AtomicU64; 5],
+    _pad: [AtomicU64; 3],
 }
 
 /// `attempts 16 | generation 48`.

@@ -1,0 +1,263 @@
+//! Looking into a queue without taking, and setting many messages at once.
+
+use super::body::{self, Bytes};
+use super::consumer::QueueConsumer;
+use super::dead::Reason;
+use super::handle::{Count, Handle};
+use super::producer::QueueProducer;
+use super::shape::Shape;
+use super::steps::{State, Word};
+use super::store::{Life, PART};
+use crate::error::Result;
+use crate::sys::atomic::Ordering;
+use crate::value::{Content, preview};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+
+/// A message as it was when somebody looked at it.
+pub struct Peeked {
+    shape: Shape,
+    bytes: Bytes,
+    attempts: u16,
+    reason: Option<Reason>,
+    text: String,
+}
+
+impl Peeked {
+    /// Its bytes, 64-byte aligned.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes.of(self.shape)[..self.shape.length()]
+    }
+
+    /// How to understand them.
+    pub fn content(&self) -> Content {
+        self.shape.content().unwrap_or_default()
+    }
+
+    /// Its priority, 0 to 7.
+    pub fn priority(&self) -> u8 {
+        self.shape.priority()
+    }
+
+    /// How often it was delivered.
+    pub fn attempts(&self) -> u16 {
+        self.attempts
+    }
+
+    /// Why it is dead; `None`: it is not.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The same in the words of whoever rejected it; empty if nobody did.
+    pub fn reason_text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What is in a queue, each number read by itself, and what its handles have done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Messages to be delivered now, those given back included.
+    pub ready: u64,
+    /// Messages for later.
+    pub delayed: u64,
+    /// Messages that consumers have.
+    pub leased: u64,
+    /// Results that producers have not fetched.
+    pub done: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Messages it can hold.
+    pub capacity: u64,
+    /// Bytes of messages over 128 bytes, in the parts they are stored in, and the most there can be.
+    pub bytes: u64,
+    /// The most there can be of these.
+    pub max_bytes: u64,
+    /// Messages put.
+    pub put: u64,
+    /// Messages handed out, some more than once.
+    pub delivered: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+    /// Deliveries given back, by their consumers, by the end of a lease or after a death.
+    pub returned: u64,
+    /// Messages that became dead letters.
+    pub buried: u64,
+    /// Times a producer had to wait for room.
+    pub blocked: u64,
+    /// Bells rung for sleeping consumers.
+    pub wakes_sent: u64,
+}
+
+impl Handle {
+    /// The slots of which this is true, in their order.
+    fn slots_that<'a>(&'a self, is: impl Fn(Word) -> bool + 'a) -> impl Iterator<Item = (u32, Word)> + 'a {
+        let slots = self.store.slots();
+        (0..slots.grown())
+            .map(move |number| (number, Word::of(&slots.slot(number).word)))
+            .filter(move |(_, w)| is(*w))
+    }
+
+    fn peek(&self, number: u32, word: Word) -> Result<Option<Peeked>> {
+        let slot = self.store.slot(number);
+        let shape = Shape(slot.shape.load(Ordering::Relaxed));
+        let attempts = Life(slot.life.load(Ordering::Relaxed)).attempts();
+        let mut bytes = Bytes::default();
+        let read = body::read(&self.store, number, shape, &mut bytes);
+        let (reason, text) = if word.is(State::Dead) { self.reason(number) } else { (None, String::new()) };
+        if Word::of(&slot.word) != word {
+            return Ok(None);
+        }
+        read.map(|()| Some(Peeked { shape, bytes, attempts, reason, text }))
+    }
+
+    fn peek_all(&self, slots: impl Iterator<Item = (u32, Word)>, most: usize) -> Result<Vec<Peeked>> {
+        let peeked = slots.map(|(number, word)| self.peek(number, word)).filter_map(Result::transpose);
+        peeked.take(most).collect()
+    }
+
+    /// What can be delivered now, in that order.
+    fn in_order(&self) -> Vec<(u32, Word)> {
+        let line: HashMap<(u32, u64), u64> = self.listed();
+        let aside = |state| matches!(state, Some(State::Returned));
+        let mut ready: Vec<_> = self
+            .slots_that(|word| word.is(State::Ready) || word.is(State::Returned))
+            .filter_map(|(number, word)| {
+                let slot = self.store.slot(number);
+                let priority = Shape(slot.shape.load(Ordering::Relaxed)).priority();
+                let position = match aside(word.state()) {
+                    true => slot.position.load(Ordering::Relaxed),
+                    false => *line.get(&(number, word.generation()))?,
+                };
+                Some((Reverse(priority), word.is(State::Ready), position, number, word))
+            })
+            .collect();
+        ready.sort_by_key(|entry| (entry.0, entry.1, entry.2));
+        ready.into_iter().map(|(_, _, _, number, word)| (number, word)).collect()
+    }
+
+    fn purge(&self, is: impl Fn(Word) -> bool) -> u64 {
+        self.slots_that(is).filter(|(number, word)| self.remove(*number, *word)).count() as u64
+    }
+
+    /// Takes a message away. Whether nobody was faster.
+    fn remove(&self, number: u32, word: Word) -> bool {
+        let waiting = self.ticket_row(number);
+        let removed = self.free(number, word);
+        if removed {
+            waiting.into_iter().for_each(|row| self.wake_row(row));
+        }
+        removed
+    }
+
+    fn redrive(&self, most: usize) -> Result<u64> {
+        let mut count = 0;
+        for (number, word) in self.slots_that(|word| word.is(State::Dead)).take(most) {
+            let slot = self.store.slot(number);
+            // As if it were delivered to us: dying in between, we leave it dead.
+            let held = word.then(State::Leased, self.row);
+            if !word.change(&slot.word, held) {
+                continue;
+            }
+            let life = Life(slot.life.load(Ordering::Relaxed));
+            slot.life.store(Life::new(life.generation()).0, Ordering::Relaxed);
+            slot.expires.store(0, Ordering::Relaxed);
+            count += u64::from(self.give_back(number, held, Duration::ZERO)?);
+        }
+        Ok(count)
+    }
+
+    pub fn stats(&self) -> QueueStats {
+        let plan = &self.store.plan;
+        let mut stats = QueueStats {
+            capacity: plan.capacity as u64,
+            max_bytes: (plan.parts * PART) as u64,
+            ..QueueStats::default()
+        };
+        for (_, word) in self.slots_that(|word| !word.is(State::Free)) {
+            match word.state() {
+                Some(State::Ready | State::Returned) => stats.ready += 1,
+                Some(State::Delayed) => stats.delayed += 1,
+                Some(State::Leased | State::Timed) => stats.leased += 1,
+                Some(State::Done) => stats.done += 1,
+                Some(State::Dead) => stats.dead += 1,
+                _ => {}
+            }
+        }
+        let parts = self.store.parts();
+        let used = (0..parts.grown()).filter(|n| !Word::of(&parts.slot(*n).word).is(State::Free));
+        stats.bytes = (used.count() * PART) as u64;
+        for number in 0..self.store.object.rows() {
+            let row = self.store.object.row(number);
+            let of = |what: Count| row.words[what as usize].load(Ordering::Relaxed);
+            stats.put += of(Count::Put);
+            stats.delivered += of(Count::Delivered);
+            stats.acked += of(Count::Acked);
+            stats.returned += of(Count::Returned);
+            stats.buried += of(Count::Died);
+            stats.blocked += of(Count::Blocked);
+            stats.wakes_sent += of(Count::Wakes);
+        }
+        stats
+    }
+}
+
+impl QueueConsumer {
+    /// Up to `most` messages that can be delivered now, in that order, without taking them.
+    pub fn peek(&mut self, most: usize) -> Result<Vec<Peeked>> {
+        self.enter()?;
+        let handle = self.handle();
+        handle.peek_all(handle.in_order().into_iter(), most)
+    }
+
+    /// Up to `most` dead letters.
+    pub fn dead_letters(&mut self, most: usize) -> Result<Vec<Peeked>> {
+        self.enter()?;
+        let handle = self.handle();
+        handle.peek_all(handle.slots_that(|word| word.is(State::Dead)), most)
+    }
+
+    /// Takes all messages away that nobody has, those for later included, but not the dead letters. How many.
+    pub fn purge(&mut self) -> Result<u64> {
+        self.enter()?;
+        let goes = |word: Word| matches!(word.state(), Some(State::Ready | State::Returned | State::Delayed));
+        Ok(self.handle().purge(goes))
+    }
+
+    /// Takes all dead letters away. How many.
+    pub fn purge_dead_letters(&mut self) -> Result<u64> {
+        self.enter()?;
+        Ok(self.handle().purge(|word| word.is(State::Dead)))
+    }
+
+    /// Lets up to `most` dead letters be delivered again, as if they never had been. How many.
+    pub fn redrive(&mut self, most: usize) -> Result<u64> {
+        self.enter()?;
+        self.handle().redrive(most)
+    }
+
+    /// What is in the queue, and counters.
+    pub fn stats(&self) -> QueueStats {
+        self.handle().stats()
+    }
+}
+
+impl QueueProducer {
+    /// What is in the queue, and counters.
+    pub fn stats(&self) -> QueueStats {
+        self.handle().stats()
+    }
+}
+
+impl fmt::Debug for Peeked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peeked({}", preview(self.content(), None, self.data(), 40))?;
+        if let Some(reason) = self.reason {
+            write!(f, ", {}", reason.name())?;
+        }
+        write!(f, ", {} attempts)", self.attempts)
+    }
+}

@@ -1,0 +1,64 @@
+//! Dead letters: messages nobody is to get any more, kept with the reason until somebody takes them up again or away.
+
+use super::body;
+use super::handle::{Count, Handle};
+use super::shape::Shape;
+use super::steps::{State, Word};
+use crate::error::Result;
+use crate::sys::atomic::Ordering;
+use crate::value::Content;
+
+/// Why a message is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Reason {
+    /// A consumer rejected it.
+    Rejected = 1,
+    /// It was delivered as often as the queue allows.
+    Attempts = 2,
+    /// It was too late for it.
+    Expired = 3,
+}
+
+impl Reason {
+    /// Its short name: `rejected`, `attempts`, `expired`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Rejected => "rejected",
+            Reason::Attempts => "attempts",
+            Reason::Expired => "expired",
+        }
+    }
+
+    pub(super) fn from_number(number: u8) -> Option<Reason> {
+        [Reason::Rejected, Reason::Attempts, Reason::Expired]
+            .get(usize::from(number).wrapping_sub(1))
+            .copied()
+    }
+}
+
+/// Bytes of a reason in words; what is longer is cut.
+const MAX_REASON: usize = 4096;
+
+impl Handle {
+    /// Makes a message dead that somebody has as `word` says. Whether nobody was faster.
+    #[cold]
+    pub fn bury(&self, number: u32, word: Word, reason: Reason, text: &str) -> Result<bool> {
+        let slot = self.store.slot(number);
+        // Those who find one dead with its consumer at the same time all write the same.
+        slot.reason.store(reason as u64, Ordering::Relaxed);
+        slot.after.store(0, Ordering::Relaxed);
+        if !text.is_empty() {
+            let text = &text.as_bytes()[..text.floor_char_boundary(MAX_REASON)];
+            let shape = Shape::new(text.len(), 0, Content::Raw, 0, 0);
+            // Without room for the words, the kind of reason must do.
+            body::write_after(&self.store, self.row, number, shape, text, &[])?;
+        }
+        if !word.change(&slot.word, word.then(State::Dead, word.row())) {
+            return Ok(false);
+        }
+        self.count(Count::Died, 1);
+        self.tell_ticket(number);
+        Ok(true)
+    }
+}

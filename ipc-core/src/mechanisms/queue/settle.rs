@@ -1,0 +1,76 @@
+//! What becomes of a message that somebody has: given back, leased for a time.
+
+use super::dead::Reason;
+use super::handle::{Count, Handle};
+use super::steps::{Cell, State, Word};
+use super::store::Life;
+use crate::error::Result;
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::monotonic_nanos;
+use std::time::Duration;
+
+/// A time from now on the monotonic clock, in nanoseconds.
+pub fn after(delay: Duration) -> u64 {
+    monotonic_nanos().saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX))
+}
+
+impl Handle {
+    /// Gives a message back that is leased as `word` says, for after `delay`; one that was delivered often enough is
+    /// dead. Whether nobody was faster.
+    pub fn give_back(&self, number: u32, word: Word, delay: Duration) -> Result<bool> {
+        let slot = self.store.slot(number);
+        let most = self.store.head().max_attempts.load(Ordering::Relaxed);
+        if most != 0 && u64::from(Life(slot.life.load(Ordering::Relaxed)).attempts()) >= most {
+            return self.bury(number, word, Reason::Attempts, "");
+        }
+        let state = if delay.is_zero() { State::Returned } else { State::Delayed };
+        if state == State::Delayed {
+            slot.due.store(after(delay), Ordering::Relaxed);
+        }
+        let returned = word.then(state, word.row());
+        if !word.change(&slot.word, returned) {
+            return Ok(false);
+        }
+        self.count(Count::Returned, 1);
+        self.name_aside(number, returned)?;
+        Ok(true)
+    }
+
+    /// Ends a lease whose time is over.
+    pub fn end_lease(&self, number: u32, word: Word) -> Result<bool> {
+        self.give_back(number, word, Duration::ZERO)
+    }
+
+    /// Names a message that is not in line, so that every consumer learns of it.
+    pub fn name_aside(&self, number: u32, word: Word) -> Result<()> {
+        let slots = self.store.slots();
+        let is_aside = |cell: Cell| {
+            cell.slot() < slots.grown() && {
+                let word = Word::of(&slots.slot(cell.slot()).word);
+                let aside = matches!(word.state(), Some(State::Returned | State::Delayed | State::Timed));
+                aside && cell.means(word)
+            }
+        };
+        let tail = &self.store.head().side.tail;
+        self.store.used_side()?.fill_keeping(tail, number, word.generation(), is_aside);
+        self.tell_item();
+        Ok(())
+    }
+
+    /// Lets a lease end after `lease` from now, whatever it was before. The word it has then; `None`: it was lost.
+    pub fn set_lease(&self, number: u32, word: Word, lease: Duration) -> Result<Option<Word>> {
+        let slot = self.store.slot(number);
+        // First without an end, so that nobody ends it by a time that is just changing.
+        let held = word.then(State::Leased, self.row);
+        if !word.change(&slot.word, held) {
+            return Ok(None);
+        }
+        slot.due.store(after(lease), Ordering::Relaxed);
+        let timed = held.then(State::Timed, self.row);
+        if !held.change(&slot.word, timed) {
+            return Ok(None);
+        }
+        self.name_aside(number, timed)?;
+        Ok(Some(timed))
+    }
+}

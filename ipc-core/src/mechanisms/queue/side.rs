@@ -1,0 +1,126 @@
+//! Messages that are not in line: given back, for later, or leased up to a time.
+//!
+//! The side lane names each of them when it becomes so, and every consumer keeps them in order for itself: what was given
+//! back by its place in line, what has a time by that. So there is no list that somebody could leave half done, and a
+//! consumer that stops holds up no other. Whoever comes first, or when the time is there, changes the slot's word.
+
+use super::handle::Handle;
+use super::shape::Shape;
+use super::steps::{Look, State, Word};
+use super::store::{PRIORITIES, SIDE};
+use crate::error::Result;
+use crate::sys::atomic::Ordering;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// What one consumer knows of them.
+#[derive(Default)]
+pub struct Side {
+    /// How far it has read the side lane.
+    cursor: u64,
+    /// Messages to be delivered, by priority: place in line, slot, and the word they have then.
+    ready: [BinaryHeap<Reverse<(u64, u32, u64)>>; PRIORITIES],
+    /// Slots to look at, by when, in nanoseconds of the monotonic clock.
+    timers: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+impl Side {
+    /// Of a consumer that comes: it looks at every slot, and from then on at what the side lane names.
+    pub fn new(handle: &Handle) -> Side {
+        let store = &handle.store;
+        let mut side = Side { cursor: store.head().side.tail.load(Ordering::Acquire), ..Side::default() };
+        (0..store.slots().grown()).for_each(|number| side.consider(handle, number));
+        side
+    }
+
+    /// Reads what the side lane names anew.
+    #[inline(always)]
+    pub fn read(&mut self, handle: &Handle) {
+        if handle.store.head().lanes_used.load(Ordering::Acquire) & SIDE != 0 {
+            self.read_lane(handle);
+        }
+    }
+
+    #[inline(always)]
+    fn read_lane(&mut self, handle: &Handle) {
+        loop {
+            match handle.store.side().look(self.cursor) {
+                Look::Empty => return,
+                Look::Full(cell) if cell.slot() < handle.store.slots().grown() => {
+                    self.consider(handle, cell.slot());
+                }
+                _ => {}
+            }
+            self.cursor += 1;
+        }
+    }
+
+    /// Looks at a slot, and remembers it if its message is not in line.
+    fn consider(&mut self, handle: &Handle, number: u32) {
+        let slot = handle.store.slot(number);
+        let word = Word::of(&slot.word);
+        match word.state() {
+            Some(State::Returned) => self.make_ready(handle, number, word),
+            Some(State::Delayed | State::Timed) => {
+                self.timers.push(Reverse((slot.due.load(Ordering::Acquire), number)));
+            }
+            _ => {}
+        }
+    }
+
+    fn make_ready(&mut self, handle: &Handle, number: u32, word: Word) {
+        let slot = handle.store.slot(number);
+        let priority = Shape(slot.shape.load(Ordering::Relaxed)).priority();
+        let position = slot.position.load(Ordering::Relaxed);
+        self.ready[usize::from(priority)].push(Reverse((position, number, word.0)));
+    }
+
+    /// When it is time for something again.
+    #[inline(always)]
+    pub fn next_due(&self) -> Option<u64> {
+        self.timers.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// Does what is due: messages for later are ready, leases end.
+    pub fn run(&mut self, handle: &Handle, now: u64) -> Result<()> {
+        while let Some(Reverse((due, number))) = self.timers.peek().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.pop();
+            let slot = handle.store.slot(number);
+            let word = Word::of(&slot.word);
+            let due = slot.due.load(Ordering::Acquire);
+            match word.state() {
+                // Another time was set since.
+                Some(State::Delayed | State::Timed) if due > now => self.timers.push(Reverse((due, number))),
+                Some(State::Delayed) => self.make_ready(handle, number, word),
+                Some(State::Timed) => {
+                    // The time and the word belong together, or the change fails and the next look tells.
+                    handle.end_lease(number, word)?;
+                    self.consider(handle, number);
+                }
+                Some(State::Returned) => self.make_ready(handle, number, word),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of a priority that is still as it was.
+    #[inline(always)]
+    pub fn pop(&mut self, handle: &Handle, priority: usize) -> Option<(u32, Word)> {
+        loop {
+            let Reverse((_, number, word)) = self.ready[priority].pop()?;
+            if Word::of(&handle.store.slot(number).word) == Word(word) {
+                return Some((number, Word(word)));
+            }
+        }
+    }
+
+    /// The priorities of which some may be ready, a bit each.
+    #[inline(always)]
+    pub fn priorities(&self) -> u64 {
+        (0..PRIORITIES).filter(|p| !self.ready[*p].is_empty()).fold(0, |mask, p| mask | 1 << p)
+    }
+}

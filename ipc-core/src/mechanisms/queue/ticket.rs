@@ -1,0 +1,257 @@
+//! What becomes of a message, for the producer that waits for it.
+
+use super::body::{self, Bytes};
+use super::dead::Reason;
+use super::handle::Handle;
+use super::producer::QueueProducer;
+use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
+use super::steps::{State, Word};
+use super::store::Life;
+use crate::domain::waiter::wait_for;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{Ordering, fence};
+use crate::sys::clock::Deadline;
+use crate::value::{Content, Payload, Tensor, decode_tensor, encode_meta};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A claim on what becomes of one message. Dropping it gives the claim up; the message is worked on all the same.
+pub struct Ticket {
+    handle: Arc<Handle>,
+    number: u32,
+    /// In which the slot was filled, and what it says of us.
+    filled: u64,
+    mark: u64,
+}
+
+/// What a consumer gave as the result of a message.
+pub struct Outcome {
+    shape: Shape,
+    bytes: Bytes,
+}
+
+impl Outcome {
+    /// Its bytes, 64-byte aligned; none if the consumer gave none.
+    pub fn data(&self) -> &[u8] {
+        &self.bytes.of(self.shape)[..self.shape.length()]
+    }
+
+    /// How to understand them.
+    pub fn content(&self) -> Content {
+        self.shape.content().unwrap_or_default()
+    }
+
+    /// Type and shape, if it is a tensor.
+    pub fn tensor(&self) -> Result<Option<Tensor>> {
+        if !self.shape.has(TENSOR) {
+            return Ok(None);
+        }
+        decode_tensor(&self.bytes.of(self.shape)[self.shape.length()..], self.shape.length()).map(Some)
+    }
+}
+
+/// Rows are numbered in this many bits of a mark.
+const ROW_BITS: u32 = 13;
+
+impl Ticket {
+    /// Of the message that is about to be put, which is still the caller's.
+    pub(super) fn new(handle: &Arc<Handle>, number: u32, word: Word) -> Ticket {
+        let serial = handle.tickets.fetch_add(1, Ordering::Relaxed) + 1;
+        let mark = serial << ROW_BITS | u64::from(handle.row + 1);
+        handle.store.slot(number).ticket.store(mark, Ordering::Relaxed);
+        Ticket { handle: handle.clone(), number, filled: word.generation(), mark }
+    }
+
+    /// The slot's word, as long as the slot holds our message.
+    fn word(&self) -> Option<Word> {
+        let slot = self.handle.store.slot(self.number);
+        let word = Word::of(&slot.word);
+        let ours = Life(slot.life.load(Ordering::Acquire)).generation() == self.filled
+            && slot.ticket.load(Ordering::Acquire) == self.mark
+            && !word.is(State::Free);
+        ours.then_some(word)
+    }
+
+    /// How far the work is, from 0 to 1, as its consumer told.
+    pub fn progress(&self) -> f64 {
+        match self.word() {
+            Some(_) => f64::from_bits(self.handle.store.slot(self.number).progress.load(Ordering::Relaxed)),
+            None => 1.0,
+        }
+    }
+
+    /// What became of the message, if that is known: the result, or `Rejected` with the reason when it is a dead letter,
+    /// `NotFound` when somebody took it away. It is told once.
+    pub fn try_result(&mut self) -> Result<Option<Outcome>> {
+        self.handle.check_open()?;
+        let name = self.handle.name();
+        let Some(word) = self.word() else {
+            let text = format!("queue '{name}': the message is gone, or its result was told already");
+            return Err(Error::new(ErrorKind::NotFound, text));
+        };
+        if word.is(State::Dead) {
+            let (reason, text) = self.handle.reason(self.number);
+            self.give_up();
+            let reason = reason.map_or("unknown", Reason::name);
+            let text = if text.is_empty() { reason.into() } else { format!("{reason}: {text}") };
+            return Err(Error::new(
+                ErrorKind::Rejected,
+                format!("queue '{name}': the message is dead, {text}"),
+            ));
+        }
+        if !word.is(State::Done) {
+            return Ok(None);
+        }
+        let slot = self.handle.store.slot(self.number);
+        let mut outcome =
+            Outcome { shape: Shape(slot.after_shape.load(Ordering::Relaxed)), bytes: Bytes::default() };
+        body::read_after(&self.handle.store, self.number, outcome.shape, &mut outcome.bytes)?;
+        self.handle.free(self.number, word);
+        Ok(Some(outcome))
+    }
+
+    fn give_up(&self) {
+        let slot = self.handle.store.slot(self.number);
+        let _ = slot.ticket.compare_exchange(self.mark, 0, Ordering::AcqRel, Ordering::Relaxed);
+        self.handle.free_if_unclaimed(self.number, self.mark);
+    }
+}
+
+impl QueueProducer {
+    /// Waits for what becomes of a message of this producer up to `timeout` (`None`: for ever); otherwise as
+    /// [`Ticket::try_result`].
+    pub fn result(&mut self, ticket: &mut Ticket, timeout: Option<Duration>) -> Result<Outcome> {
+        let deadline = Deadline::after(timeout);
+        let wait = self.wait();
+        let attempt = &mut |producer: &mut QueueProducer| {
+            producer.look_around()?;
+            ticket.try_result()
+        };
+        wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| {
+            let waited = timeout.unwrap_or_default();
+            Error::new(ErrorKind::Timeout, format!("queue '{}': no result within {waited:?}", self.name()))
+        })
+    }
+}
+
+impl Handle {
+    /// Ends a message with a result, which stays for the producer if it waits for it. `None`: the lease was lost.
+    pub fn finish(&self, number: u32, word: Word, result: &Payload<'_>) -> Result<Option<()>> {
+        let slot = self.store.slot(number);
+        let mark = slot.ticket.load(Ordering::Relaxed);
+        if !Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET) || mark == 0 {
+            return Ok(self.free(number, word).then_some(()));
+        }
+        let (tensor, attributes) = (result.tensor, result.attributes.filter(|a| !a.is_empty()));
+        let meta = encode_meta(result.content, tensor, attributes, result.data.len())
+            .map_err(|e| e.of("queue", self.name()))?;
+        let flags = tensor.map_or(0, |_| TENSOR) | attributes.map_or(0, |_| ATTRIBUTES);
+        let shape = Shape::new(result.data.len(), meta.len(), result.content, 0, flags);
+        if !super::body::write_after(&self.store, self.row, number, shape, result.data, &meta)? {
+            let text = format!(
+                "queue '{}': no room for a result of {} bytes; the message is still yours: acknowledge it with a smaller one, or make the queue with a larger max_bytes",
+                self.name(),
+                result.data.len()
+            );
+            return Err(Error::new(ErrorKind::Full, text));
+        }
+        if !word.change(&slot.word, word.then(State::Done, word.row())) {
+            return Ok(None);
+        }
+        self.free_if_unclaimed(number, mark);
+        self.tell_ticket(number);
+        Ok(Some(()))
+    }
+
+    /// Frees a message that is done and that nobody waits for any more. Whoever gives a ticket up and whoever ends the
+    /// message both come here after it, so one of them sees what the other did.
+    fn free_if_unclaimed(&self, number: u32, mark: u64) {
+        fence(Ordering::SeqCst);
+        let slot = self.store.slot(number);
+        let word = Word::of(&slot.word);
+        if word.is(State::Done) && slot.ticket.load(Ordering::Acquire) == 0 && mark != 0 {
+            self.free(number, word);
+        }
+    }
+
+    /// Wakes the producer that waits for what becomes of a message, if it sleeps.
+    pub fn tell_ticket(&self, number: u32) {
+        self.ticket_row(number).into_iter().for_each(|row| self.wake_row(row));
+    }
+
+    /// The row of the handle that has the ticket of a message.
+    pub fn ticket_row(&self, number: u32) -> Option<u32> {
+        let slot = self.store.slot(number);
+        if !Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET) {
+            return None;
+        }
+        (slot.ticket.load(Ordering::Relaxed) as u32 & ((1 << ROW_BITS) - 1)).checked_sub(1)
+    }
+
+    /// Wakes the handle with this row, if it sleeps.
+    pub fn wake_row(&self, row: u32) {
+        fence(Ordering::SeqCst);
+        if row < self.store.object.rows()
+            && self.store.object.row(row).armed.load(Ordering::Relaxed) & 1 == 1
+            && let Some(holder) = self.store.object.holder(row)
+        {
+            self.store.object.ring(holder);
+        }
+    }
+
+    /// Says how far the work on a message is. `false`: the lease was lost.
+    pub fn note_progress(&self, number: u32, word: Word, done: f64) -> bool {
+        let slot = self.store.slot(number);
+        if Word::of(&slot.word) != word {
+            return false;
+        }
+        slot.progress.store(done.to_bits(), Ordering::Relaxed);
+        self.tell_ticket(number);
+        true
+    }
+
+    /// Nobody waits any more for what a dead producer's row has tickets of.
+    pub fn forget_tickets(&self, row: u32) {
+        for number in 0..self.store.slots().grown() {
+            let slot = self.store.slot(number);
+            let mark = slot.ticket.load(Ordering::Acquire);
+            let ours = mark as u32 & ((1 << ROW_BITS) - 1) == row + 1;
+            if ours && slot.ticket.compare_exchange(mark, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.free_if_unclaimed(number, mark);
+            }
+        }
+    }
+
+    /// Why a message is dead, and in words if somebody said so.
+    pub fn reason(&self, number: u32) -> (Option<Reason>, String) {
+        let slot = self.store.slot(number);
+        let reason = Reason::from_number(slot.reason.load(Ordering::Relaxed) as u8);
+        let mut bytes = Bytes::default();
+        let shape = Shape(slot.after_shape.load(Ordering::Relaxed));
+        let told = slot.after.load(Ordering::Relaxed) != 0
+            && body::read_after(&self.store, number, shape, &mut bytes).is_ok();
+        let text = if told { String::from_utf8_lossy(bytes.of(shape)).into_owned() } else { String::new() };
+        (reason, text)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.handle.domain().forked() && self.word().is_some() {
+            self.give_up();
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ticket({:?}, progress {})", self.handle.name(), self.progress())
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Outcome({} bytes)", self.shape.length())
+    }
+}

@@ -1,0 +1,434 @@
+//! Queues: each message to one consumer, until it is settled; by priority, in order, back after a death.
+
+mod common;
+
+use axonic::*;
+use common::{Place, child, expect, readable, wait_readable};
+use std::time::{Duration, Instant};
+
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+const SOON: Option<Duration> = Some(Duration::from_millis(20));
+const NOW: Duration = Duration::ZERO;
+
+fn options() -> QueueOptions {
+    QueueOptions::default()
+}
+
+fn pair(domain: &Domain, options: &QueueOptions) -> (QueueProducer, QueueConsumer) {
+    (domain.queue_producer("jobs", options).unwrap(), domain.queue_consumer("jobs", options).unwrap())
+}
+
+fn put(producer: &mut QueueProducer, text: &str, put: Put) -> Receipt {
+    producer.put_with(&Payload::raw(text.as_bytes()), &put, SECOND).unwrap()
+}
+
+fn get(consumer: &mut QueueConsumer) -> Delivery {
+    consumer.get(SECOND).unwrap()
+}
+
+fn text(delivery: &Delivery) -> &str {
+    std::str::from_utf8(delivery.data()).unwrap()
+}
+
+#[test]
+fn messages_of_any_size_and_kind_pass_in_order() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let sizes = [0usize, 1, 15, 63, 64, 127, 128, 129, 224, 225, 448, 5000, 1 << 20, 8 << 20];
+    for size in sizes {
+        producer.put(&vec![size as u8; size], SECOND).unwrap();
+    }
+    for size in sizes {
+        let delivery = get(&mut consumer);
+        assert_eq!(delivery.data(), vec![size as u8; size]);
+        assert_eq!((delivery.attempt(), delivery.priority(), delivery.content()), (1, 0, Content::Raw));
+        delivery.ack().unwrap();
+    }
+    let mut attributes = Attributes::new();
+    attributes.insert("type", "frame").unwrap();
+    for elements in [6usize, 6000] {
+        let tensor = Tensor::new(Dtype::U8, [2, elements / 2]);
+        let data = vec![7; elements];
+        let payload = Payload::tensor(&data, &tensor).with_attributes(&attributes);
+        producer.put_with(&payload, &Put::default(), SECOND).unwrap();
+        let delivery = get(&mut consumer);
+        assert_eq!(delivery.data(), data);
+        assert_eq!(
+            (delivery.tensor().unwrap(), delivery.attributes().unwrap()),
+            (Some(tensor), attributes.clone())
+        );
+        delivery.ack().unwrap();
+    }
+    assert!(consumer.try_get().unwrap().is_none());
+    expect(consumer.get(SOON), ErrorKind::Timeout, &["jobs", "20ms"]);
+    let stats = producer.stats();
+    assert_eq!((stats.put, stats.delivered, stats.acked, stats.ready, stats.leased), (16, 16, 16, 0, 0));
+    assert_eq!(stats.bytes, 0, "parts are left");
+}
+
+#[test]
+fn the_highest_priority_comes_first_and_what_came_back_before_the_rest() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    for (text, priority) in [("a0", 0), ("b7", 7), ("c3", 3), ("d0", 0), ("e7", 7), ("f0", 0)] {
+        put(&mut producer, text, Put { priority, ..Put::default() });
+    }
+    expect(
+        producer.put_with(&Payload::raw(b""), &Put { priority: 8, ..Put::default() }, None),
+        ErrorKind::InvalidArgument,
+        &["jobs", "8", "7"],
+    );
+    let peeked: Vec<_> =
+        consumer.peek(10).unwrap().iter().map(|p| String::from_utf8_lossy(p.data()).into_owned()).collect();
+    assert_eq!(peeked, ["b7", "e7", "c3", "a0", "d0", "f0"]);
+    let mut taken: Vec<Delivery> = (0..5).map(|_| get(&mut consumer)).collect();
+    assert_eq!(taken.iter().map(text).collect::<Vec<_>>(), ["b7", "e7", "c3", "a0", "d0"]);
+    // Given back in another order than they were put.
+    let last = taken.pop().unwrap();
+    last.nack(NOW).unwrap();
+    taken.pop().unwrap().nack(NOW).unwrap();
+    drop(taken.pop().unwrap());
+    let again: Vec<Delivery> = (0..4).map(|_| get(&mut consumer)).collect();
+    assert_eq!(again.iter().map(text).collect::<Vec<_>>(), ["c3", "a0", "d0", "f0"]);
+    assert_eq!(again.iter().map(Delivery::attempt).collect::<Vec<_>>(), [2, 2, 2, 1]);
+    for delivery in again.into_iter().chain(taken) {
+        delivery.ack().unwrap();
+    }
+    assert_eq!(consumer.stats().returned, 3);
+}
+
+#[test]
+fn a_full_queue_holds_its_producers_back() {
+    let place = Place::new();
+    let domain = place.open();
+    let small = QueueOptions { capacity: 10, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &small);
+    let mut other = domain.queue_producer("jobs", &small).unwrap();
+    for n in 0..10u8 {
+        let producer = if n % 2 == 0 { &mut producer } else { &mut other };
+        producer.put(&[n], SECOND).unwrap();
+    }
+    expect(
+        producer.try_put(&Payload::raw(b"x"), &Put::default()),
+        ErrorKind::WouldBlock,
+        &["jobs", "10", "capacity"],
+    );
+    expect(producer.put(b"x", SOON), ErrorKind::Timeout, &["jobs", "10", "capacity"]);
+    let waiting = std::thread::spawn(move || producer.put(&[10], Some(Duration::from_secs(10))));
+    while consumer.stats().blocked < 2 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    for n in 0..11u8 {
+        let delivery = get(&mut consumer);
+        assert_eq!(delivery.data(), [n]);
+        delivery.ack().unwrap();
+    }
+    waiting.join().unwrap().unwrap();
+    // A leased message takes a place, too.
+    let taken = {
+        (0..10).for_each(|n| other.put(&[n], SECOND).unwrap());
+        consumer.get_many(20, &Get::default(), SECOND).unwrap()
+    };
+    assert_eq!(taken.len(), 10);
+    expect(other.put(b"x", SOON), ErrorKind::Timeout, &[]);
+    taken.into_iter().for_each(|delivery| delivery.ack().unwrap());
+}
+
+#[test]
+fn large_messages_are_bounded_in_bytes() {
+    let place = Place::new();
+    let domain = place.open();
+    let small = QueueOptions { max_bytes: 1 << 20, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &small);
+    expect(producer.put(&vec![0; 2 << 20], SECOND), ErrorKind::TooLarge, &["jobs", "2097152", "max_bytes"]);
+    producer.put(&vec![1; 600 << 10], SECOND).unwrap();
+    expect(producer.put(&vec![2; 600 << 10], SOON), ErrorKind::Timeout, &["jobs", "max_bytes"]);
+    producer.put(&[3; 100], SECOND).unwrap();
+    get(&mut consumer).ack().unwrap();
+    get(&mut consumer).ack().unwrap();
+    for _ in 0..20 {
+        producer.put(&vec![2; 600 << 10], SECOND).unwrap();
+        get(&mut consumer).ack().unwrap();
+    }
+    producer.put(&vec![2; 600 << 10], SECOND).unwrap();
+    assert_eq!(consumer.purge().unwrap(), 1);
+    assert_eq!(consumer.stats().bytes, 0);
+}
+
+#[test]
+fn messages_for_later_and_messages_that_come_too_late() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let began = Instant::now();
+    put(&mut producer, "later", Put { delay: Duration::from_millis(60), ..Put::default() });
+    put(&mut producer, "sooner", Put { delay: Duration::from_millis(30), ..Put::default() });
+    put(&mut producer, "now", Put::default());
+    assert_eq!((consumer.stats().ready, consumer.stats().delayed), (1, 2));
+    for (expected, least) in [("now", 0), ("sooner", 30), ("later", 60)] {
+        let delivery = get(&mut consumer);
+        assert_eq!(text(&delivery), expected);
+        assert!(began.elapsed() >= Duration::from_millis(least), "{expected} after {:?}", began.elapsed());
+        delivery.ack().unwrap();
+    }
+    put(&mut producer, "stale", Put { ttl: Some(Duration::from_millis(10)), ..Put::default() });
+    put(&mut producer, "fresh", Put { ttl: Some(Duration::from_secs(100)), ..Put::default() });
+    std::thread::sleep(Duration::from_millis(15));
+    let delivery = get(&mut consumer);
+    assert_eq!(text(&delivery), "fresh");
+    delivery.nack(Duration::from_millis(30)).unwrap();
+    let began = Instant::now();
+    let delivery = get(&mut consumer);
+    assert!(began.elapsed() >= Duration::from_millis(25));
+    assert_eq!((text(&delivery), delivery.attempt()), ("fresh", 2));
+    delivery.ack().unwrap();
+    let dead = consumer.dead_letters(9).unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(
+        (dead[0].data(), dead[0].reason(), dead[0].attempts()),
+        (&b"stale"[..], Some(Reason::Expired), 0)
+    );
+    assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
+}
+
+#[test]
+fn dead_letters_keep_the_reason_and_can_be_taken_up_again() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { max_attempts: 2, ..options() });
+    put(&mut producer, "poison", Put::default());
+    put(&mut producer, "nonsense", Put::default());
+    for attempt in 1..=2 {
+        let delivery = get(&mut consumer);
+        assert_eq!((text(&delivery), delivery.attempt()), ("poison", attempt));
+        drop(delivery);
+    }
+    get(&mut consumer).reject(&"what is this? ".repeat(1000)).unwrap();
+    assert!(consumer.try_get().unwrap().is_none());
+    let dead = consumer.dead_letters(9).unwrap();
+    let reasons: Vec<_> = dead.iter().map(|d| (d.data(), d.reason().unwrap())).collect();
+    assert_eq!(reasons, [(&b"poison"[..], Reason::Attempts), (&b"nonsense"[..], Reason::Rejected)]);
+    assert!(dead[1].reason_text().starts_with("what is this? what") && dead[1].reason_text().len() <= 4096);
+    assert_eq!((consumer.stats().dead, consumer.stats().buried), (2, 2));
+    assert_eq!(consumer.redrive(1).unwrap(), 1);
+    let delivery = get(&mut consumer);
+    assert_eq!((text(&delivery), delivery.attempt()), ("poison", 1));
+    delivery.ack().unwrap();
+    assert_eq!(consumer.purge().unwrap(), 0);
+    assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
+    assert_eq!((consumer.stats().dead, consumer.stats().bytes), (0, 0));
+}
+
+#[test]
+fn a_lease_ends_by_time_and_its_holder_cannot_settle_any_more() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let mut other = domain.queue_consumer("jobs", &options()).unwrap();
+    producer.put(b"slow", SECOND).unwrap();
+    let short = Get { lease: Some(Duration::from_millis(40)) };
+    let mut late = consumer.get_with(&short, SECOND).unwrap();
+    assert!(late.is_leased());
+    expect(other.get(SOON), ErrorKind::Timeout, &[]);
+    late.extend(Duration::from_millis(60)).unwrap();
+    expect(other.get(Some(Duration::from_millis(40))), ErrorKind::Timeout, &[]);
+    let taken = get(&mut other);
+    assert_eq!((text(&taken), taken.attempt()), ("slow", 2));
+    assert!(taken.token() > late.token() && !late.is_leased());
+    expect(late.extend(Duration::from_secs(1)), ErrorKind::LeaseLost, &["jobs", "lease"]);
+    expect(late.progress(0.5), ErrorKind::LeaseLost, &["jobs"]);
+    expect(late.ack(), ErrorKind::LeaseLost, &["jobs"]);
+    taken.ack().unwrap();
+    // In time.
+    producer.put(b"quick", SECOND).unwrap();
+    let delivery = consumer.get_with(&short, SECOND).unwrap();
+    delivery.ack().unwrap();
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(other.try_get().unwrap().is_none());
+    assert_eq!(other.stats().returned, 1);
+}
+
+#[test]
+fn a_ticket_tells_what_became_of_a_message() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let wanted = || Put { result: true, ..Put::default() };
+    let mut ticket = put(&mut producer, "work", wanted()).ticket().unwrap();
+    assert!(ticket.try_result().unwrap().is_none());
+    expect(producer.result(&mut ticket, SOON), ErrorKind::Timeout, &["jobs", "result"]);
+    let delivery = get(&mut consumer);
+    delivery.progress(0.5).unwrap();
+    assert_eq!(ticket.progress(), 0.5);
+    expect(delivery.progress(1.5), ErrorKind::InvalidArgument, &["jobs", "1.5"]);
+    let worker = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        delivery.ack_with(&Payload::json(br#"{"answer":42}"#)).unwrap();
+    });
+    let outcome = producer.result(&mut ticket, SECOND).unwrap();
+    assert_eq!((outcome.data(), outcome.content()), (&br#"{"answer":42}"#[..], Content::Json));
+    worker.join().unwrap();
+    expect(ticket.try_result(), ErrorKind::NotFound, &["jobs"]);
+    // A large result, none at all, and one nobody waits for.
+    let large = vec![5; 100_000];
+    let mut first = put(&mut producer, "a", wanted()).ticket().unwrap();
+    let mut second = put(&mut producer, "b", wanted()).ticket().unwrap();
+    let third = put(&mut producer, "c", wanted()).ticket();
+    drop(third);
+    get(&mut consumer).ack_with(&Payload::raw(&large)).unwrap();
+    get(&mut consumer).ack().unwrap();
+    get(&mut consumer).ack_with(&Payload::raw(b"for nobody")).unwrap();
+    assert_eq!(producer.result(&mut first, SECOND).unwrap().data(), large);
+    assert_eq!(producer.result(&mut second, SECOND).unwrap().data(), b"");
+    assert_eq!((producer.stats().done, producer.stats().bytes), (0, 0));
+    // What is dead, and what was taken away.
+    let mut dead = put(&mut producer, "d", wanted()).ticket().unwrap();
+    get(&mut consumer).reject("no such thing").unwrap();
+    expect(producer.result(&mut dead, SECOND), ErrorKind::Rejected, &["jobs", "rejected", "no such thing"]);
+    let mut gone = put(&mut producer, "e", wanted()).ticket().unwrap();
+    consumer.purge().unwrap();
+    expect(producer.result(&mut gone, SECOND), ErrorKind::NotFound, &["jobs", "gone"]);
+    consumer.purge_dead_letters().unwrap();
+}
+
+#[test]
+fn descriptors_tell_of_messages_and_of_room() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 2, ..options() });
+    let fd = consumer.fd().unwrap();
+    assert!(readable(fd), "before the first look");
+    assert!(consumer.try_get().unwrap().is_none());
+    assert!(!readable(fd));
+    producer.put(b"1", SECOND).unwrap();
+    assert!(wait_readable(fd, Duration::from_secs(1)));
+    let first = consumer.try_get().unwrap().unwrap();
+    assert!(consumer.try_get().unwrap().is_none());
+    assert!(!readable(fd));
+    // What comes later rings when it is time.
+    put(&mut producer, "2", Put { delay: Duration::from_millis(30), ..Put::default() });
+    assert!(consumer.try_get().unwrap().is_none() && !readable(fd));
+    assert!(wait_readable(fd, Duration::from_secs(1)));
+    let second = consumer.try_get().unwrap().unwrap();
+    let room = producer.fd().unwrap();
+    expect(producer.try_put(&Payload::raw(b"3"), &Put::default()), ErrorKind::WouldBlock, &[]);
+    assert!(!readable(room));
+    first.ack().unwrap();
+    assert!(wait_readable(room, Duration::from_secs(1)));
+    producer.try_put(&Payload::raw(b"3"), &Put::default()).unwrap();
+    second.ack().unwrap();
+    consumer.try_get().unwrap().unwrap().ack().unwrap();
+    assert_eq!(consumer.stats().acked, 3);
+}
+
+#[test]
+fn what_a_dead_consumer_had_goes_to_another_at_once() {
+    if let Some(role) = child::role() {
+        let domain = Domain::open_with(common::options_in(&child::directory())).unwrap();
+        let (mut producer, mut consumer) = pair(&domain, &options());
+        if role == "producer" {
+            producer.put(b"from the dead", SECOND).unwrap();
+        } else {
+            std::mem::forget(get(&mut consumer));
+            std::mem::forget(get(&mut consumer));
+        }
+        child::ready_until_told();
+    }
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let name = "what_a_dead_consumer_had_goes_to_another_at_once";
+    for n in 0..3u8 {
+        producer.put(&[n], SECOND).unwrap();
+    }
+    let running = child::Running::start(name, "consumer", place.path());
+    let third = get(&mut consumer);
+    assert_eq!(third.data(), [2]);
+    let killer = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        let killed = Instant::now();
+        running.kill();
+        killed
+    });
+    let first = consumer.get(Some(Duration::from_secs(10))).unwrap();
+    let after = Instant::now().duration_since(killer.join().unwrap());
+    assert!(after < Duration::from_millis(500), "{after:?} after the death");
+    let second = get(&mut consumer);
+    assert_eq!((first.data(), first.attempt(), second.data()), (&[0][..], 2, &[1][..]));
+    child::Running::start(name, "producer", place.path()).kill();
+    let orphan = get(&mut consumer);
+    assert_eq!(orphan.data(), b"from the dead");
+    for delivery in [third, first, second, orphan] {
+        delivery.ack().unwrap();
+    }
+}
+
+#[test]
+fn a_queue_stays_while_something_is_in_it() {
+    let place = Place::new();
+    let domain = place.open();
+    {
+        let (mut producer, mut consumer) = pair(&domain, &options());
+        producer.put(b"a", SECOND).unwrap();
+        producer.put(b"b", SECOND).unwrap();
+        // Not settled, and its consumer is gone before it.
+        let delivery = get(&mut consumer);
+        drop(consumer);
+        assert_eq!(delivery.data(), b"a");
+        delivery.ack().unwrap();
+    }
+    domain.close();
+    let domain = place.open();
+    let mut consumer = domain.queue_consumer("jobs", &QueueOptions { capacity: 5, ..options() }).unwrap();
+    expect(domain.unlink(Noun::Queue, "jobs"), ErrorKind::Busy, &["queue", "jobs"]);
+    assert_eq!(consumer.stats().capacity, 65536, "whoever makes it decides");
+    get(&mut consumer).ack().unwrap();
+    drop(consumer);
+    assert!(place.files().iter().all(|path| !path.to_string_lossy().contains("jobs")), "{:?}", place.files());
+    domain.queue_producer("jobs", &options()).unwrap().put(b"never read", SECOND).unwrap();
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+    expect(domain.unlink(Noun::Queue, "jobs"), ErrorKind::NotFound, &["queue", "jobs"]);
+}
+
+#[test]
+fn many_threads_share_the_work() {
+    let place = Place::new();
+    let domain = place.open();
+    let each = 20_000u64;
+    let count = std::sync::atomic::AtomicU64::new(0);
+    let sum = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for p in 0..3u64 {
+            let mut producer =
+                domain.queue_producer("jobs", &QueueOptions { capacity: 500, ..options() }).unwrap();
+            scope.spawn(move || {
+                for n in 0..each {
+                    producer.put(&(p * each + n).to_le_bytes(), Some(Duration::from_secs(30))).unwrap();
+                }
+            });
+        }
+        for _ in 0..3 {
+            let mut consumer =
+                domain.queue_consumer("jobs", &QueueOptions { capacity: 500, ..options() }).unwrap();
+            let (count, sum) = (&count, &sum);
+            scope.spawn(move || {
+                let mut last = [0u64; 3];
+                while count.load(std::sync::atomic::Ordering::Relaxed) < 3 * each {
+                    let Ok(delivery) = consumer.get(Some(Duration::from_millis(100))) else { continue };
+                    let n = u64::from_le_bytes(delivery.data().try_into().unwrap());
+                    let (p, n) = ((n / each) as usize, n % each + 1);
+                    assert!(n > last[p], "{n} of {p} after {}", last[p]);
+                    last[p] = n;
+                    sum.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+                    delivery.ack().unwrap();
+                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    assert_eq!(sum.into_inner(), 3 * (each * (each + 1) / 2));
+    assert_eq!(count.into_inner(), 3 * each);
+}
