@@ -8,6 +8,8 @@ pub mod clock;
 pub mod crash;
 #[cfg(not(loom))]
 pub mod descriptor;
+#[cfg(not(loom))]
+pub mod disk;
 pub mod fence;
 #[cfg(not(loom))]
 pub mod file;
