@@ -47,14 +47,20 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Takes part in a journal that others use; `NotFound` if it is not in this directory.
-    pub fn resume(mut disk: Box<dyn Disk>, state: &State) -> Result<Journal> {
-        disk.open(&state.name().to_string())?;
+    /// Takes part in a journal that others use; `NotFound` if the directory has none.
+    pub fn resume(mut disk: Box<dyn Disk>) -> Result<Journal> {
+        if chain::names(&mut *disk)?.is_empty() {
+            let text = format!(
+                "journal {}: it is not there; let all processes use the same data directory (AXONIC_DATA_DIR)",
+                disk.place()
+            );
+            return Err(Error::new(ErrorKind::NotFound, text));
+        }
         Ok(Journal { disk, segment: SEGMENT })
     }
 
     /// Appends a batch, whose first LSN must be the one after [`State::last`], with one write, and tells the number of
-    /// the segment it is in. After an error it is not in the journal.
+    /// the segment it is in. After an error it is not in the journal; only if that is poisoned, a power cut may show it.
     ///
     /// A process that ends here leaves a batch that is not whole, or one that [`Journal::verify`] finds.
     pub fn append(&mut self, state: &mut State, batch: &mut Batch) -> Result<u64> {

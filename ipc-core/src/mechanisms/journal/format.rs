@@ -55,7 +55,7 @@ impl Name {
     }
 
     /// What the checksum of anything at `at` in this segment begins with.
-    fn seed(self, at: u64) -> u32 {
+    pub fn seed(self, at: u64) -> u32 {
         let mut seed = [0; 24];
         put(&mut seed, 0, self.number);
         put(&mut seed, 8, self.salt);

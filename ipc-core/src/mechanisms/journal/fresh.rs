@@ -6,7 +6,8 @@
 
 use super::format::{Batch, Name};
 use super::{Journal, State, chain};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use tracing::warn;
 
 /// A chain of segments in the making. Dropped, it leaves the journal as it was.
 pub struct Fresh<'a> {
@@ -14,20 +15,26 @@ pub struct Fresh<'a> {
     old: &'a mut State,
     new: State,
     finished: bool,
+    /// What was written may count after a power cut, so nothing of it may be missing.
+    stays: bool,
 }
 
 impl Journal {
-    /// Begins a fresh chain of segments, to which the caller appends all its live messages. The LSNs go on from
-    /// [`State::last`]. The lock must be held until it is finished or dropped.
+    /// Begins a fresh chain of segments beside a poisoned one, to which the caller appends all its live messages. The
+    /// LSNs go on from [`State::last`]. The lock must be held until it is finished or dropped, and a state that is
+    /// poisoned must have been published before.
     ///
-    /// A process that ends before it is finished leaves segments that do not count; [`Journal::verify`] removes them.
+    /// A process that ends before it is finished leaves segments that do not count; the next one that finishes
+    /// removes them.
     pub fn start_over<'a>(&'a mut self, state: &'a mut State) -> Result<Fresh<'a>> {
+        if !state.poisoned {
+            let text = format!("journal {}: it is sound, and need not be written anew", self.disk.place());
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
         let names = chain::names(&mut *self.disk)?;
         let next = names.last().map_or(0, |name| name.number + 1).max(state.next);
         let new = State { provisional: true, ..State::before(next, state.last, state.durable) };
-        let mut fresh = Fresh { journal: self, old: state, new, finished: false };
-        // A process that died in here may have left some.
-        fresh.discard(&names);
+        let mut fresh = Fresh { journal: self, old: state, new, finished: false, stays: false };
         fresh.journal.rotate(&mut fresh.new, 0)?;
         Ok(fresh)
     }
@@ -49,22 +56,32 @@ impl Fresh<'_> {
     pub fn finish(mut self) -> Result<()> {
         self.journal.sync(&mut self.new)?;
         self.new.provisional = false;
-        self.journal.rotate(&mut self.new, 0)?;
-        self.journal.sync(&mut self.new)?;
+        if let Err(e) = self.journal.rotate(&mut self.new, 0) {
+            self.stays = self.new.poisoned;
+            return Err(e);
+        }
+        if let Err(e) = self.journal.sync(&mut self.new) {
+            self.stays = self.withdraw().is_err();
+            return Err(e);
+        }
         *self.old = self.new;
         self.finished = true;
-        for name in chain::names(&mut *self.journal.disk)? {
-            if name.number < self.new.oldest {
-                self.journal.discard(name);
-            }
-        }
+        let oldest = self.new.oldest;
+        self.discard(|name| name.number < oldest);
         Ok(())
     }
 
-    /// Removes those of `names` that are newer than the old chain.
-    fn discard(&mut self, names: &[Name]) {
-        let newer = names.iter().filter(|name| name.number > self.old.segment);
-        newer.for_each(|name| self.journal.discard(*name));
+    /// Removes the segment that makes the others count, for certain and before them: it must not be found alone.
+    fn withdraw(&mut self) -> Result<()> {
+        self.journal.disk.remove(&self.new.name().to_string())?;
+        self.journal.disk.sync_directory()
+    }
+
+    fn discard(&mut self, which: impl Fn(&Name) -> bool) {
+        match chain::names(&mut *self.journal.disk) {
+            Ok(names) => names.into_iter().filter(which).for_each(|name| self.journal.discard(name)),
+            Err(e) => warn!("journal {}: files it does not need stay: {e}", self.journal.disk.place()),
+        }
     }
 }
 
@@ -75,8 +92,9 @@ impl Drop for Fresh<'_> {
         }
         // Its numbers are used up: what is removed now could come back after a power cut.
         self.old.next = self.new.next;
-        if let Ok(names) = chain::names(&mut *self.journal.disk) {
-            self.discard(&names);
+        if !self.stays {
+            let first = self.new.oldest;
+            self.discard(|name| first > 0 && name.number >= first);
         }
     }
 }

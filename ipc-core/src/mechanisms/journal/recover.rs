@@ -119,8 +119,13 @@ impl Journal {
                 place = place.or(Some((later.name, 0)));
             }
         }
-        let shortened = log.cut_short && chain.is_some_and(Chain::was_shortened);
-        if all.durable > log.last || all.overtaken || shortened {
+        // The first segment is durable before anything follows it, and segments are removed once something durable
+        // says so: there is no way to lack one at the beginning.
+        let lacking = match chain {
+            Some(chain) => log.cut_short && chain.was_shortened(),
+            None => found.iter().any(|found| found.header.is_some()),
+        };
+        if all.durable > log.last || all.overtaken || lacking {
             let place = place.or(found.last().map(|last| (last.name, 0)));
             return Err(self.damaged(place, all.records));
         }

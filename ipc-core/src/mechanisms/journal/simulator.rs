@@ -29,17 +29,17 @@ impl Random {
 }
 
 /// What is on a disk when the power is back: files, in sectors.
-pub type Image = BTreeMap<String, Vec<Arc<Vec<u8>>>>;
+pub type Image = BTreeMap<String, Vec<Arc<[u8]>>>;
 
 /// A file's bytes as sectors.
-pub fn sectors(content: &[u8]) -> Vec<Arc<Vec<u8>>> {
-    content.chunks(SECTOR).map(|bytes| Arc::new(bytes.to_vec())).collect()
+pub fn sectors(content: &[u8]) -> Vec<Arc<[u8]>> {
+    content.chunks(SECTOR).map(Arc::from).collect()
 }
 
 #[derive(Clone)]
 struct Sector {
     /// What it may hold after a power cut; reading gives the last.
-    versions: Vec<Arc<Vec<u8>>>,
+    versions: Vec<Arc<[u8]>>,
     /// Written since the last sync, failed or not.
     dirty: bool,
 }
@@ -53,9 +53,9 @@ struct File {
 }
 
 impl File {
-    fn of(sectors: &[Arc<Vec<u8>>]) -> File {
+    fn of(sectors: &[Arc<[u8]>]) -> File {
         let size = sectors.iter().map(|bytes| bytes.len()).sum();
-        let sector = |bytes: &Arc<Vec<u8>>| Sector { versions: vec![bytes.clone()], dirty: false };
+        let sector = |bytes: &Arc<[u8]>| Sector { versions: vec![bytes.clone()], dirty: false };
         File { size, sectors: sectors.iter().map(sector).collect(), sized: true }
     }
 
@@ -74,7 +74,7 @@ impl File {
             let (from, to) = (at.max(begin), (at + bytes.len()).min(begin + content.len()));
             if from < to {
                 content[from - begin..to - begin].copy_from_slice(&bytes[from - at..to - at]);
-                sector.versions.push(Arc::new(content));
+                sector.versions.push(content.into());
                 sector.dirty = true;
             }
         }
@@ -172,7 +172,7 @@ impl Plan {
 impl Simulated {
     /// A disk with these files, all of them durable.
     pub fn new(image: &Image) -> Simulated {
-        let entry = |sectors: &Vec<Arc<Vec<u8>>>| {
+        let entry = |sectors: &Vec<Arc<[u8]>>| {
             let file = Arc::new(File::of(sectors));
             Entry { file, present: true, may_be: true, may_lack: false, dirty: false }
         };
@@ -192,6 +192,14 @@ impl Simulated {
     /// How many operations there were.
     pub fn operations(&self) -> usize {
         self.0.lock().unwrap().history.len() - 1
+    }
+
+    /// The files as the processes see them.
+    pub fn seen(&self) -> Image {
+        let inner = self.0.lock().unwrap();
+        let newest = |sector: &Sector| sector.versions[sector.versions.len() - 1].clone();
+        let present = inner.files.iter().filter(|(_, entry)| entry.present);
+        present.map(|(name, entry)| (name.clone(), entry.file.sectors.iter().map(newest).collect())).collect()
     }
 
     /// The names the processes see.

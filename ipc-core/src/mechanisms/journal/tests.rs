@@ -96,19 +96,12 @@ impl Caller {
         let (journal, state, recovery, visited) = recover(world)?;
         let mut line: Line = vec![(Kind::Gone, 0, Vec::new()); (recovery.last - visited.len() as u64) as usize];
         line.extend(visited.iter().map(|(_, _, own)| own.clone()));
-        let mut places = BTreeMap::new();
-        for (_, segment, (kind, id, _)) in &visited {
-            match kind {
-                Kind::Put => drop(places.insert(*id, *segment)),
-                Kind::Gone => drop(places.remove(id)),
-                Kind::Note => {}
-            }
-        }
         let next_id = visited.iter().map(|(_, _, own)| own.1).max().unwrap_or(0) + 1;
         let world = world.clone();
-        let (other, promises, published) = Default::default();
+        let (other, promises, published, places) = Default::default();
         let mut caller =
             Caller { journal, state, world, line, other, promises, published, places, next_id };
+        visited.iter().for_each(|(_, segment, own)| caller.settle(std::slice::from_ref(own), *segment));
         caller.promise();
         // What was read had been there.
         caller.promises[0].operations = before;
@@ -116,16 +109,18 @@ impl Caller {
     }
 
     /// Goes on where a dead caller stopped, with the state it left and what it had in mind.
-    fn succeed(world: &Simulated, state: State, line: &Line) -> Result<Caller> {
-        let mut journal = Journal::resume(world.disk(), &state)?;
+    fn succeed(world: &Simulated, mut state: State, line: &Line) -> Result<Caller> {
+        let mut journal = Journal::resume(world.disk())?;
         journal.segment = TINY;
-        let world = world.clone();
+        let last = journal.verify(&mut state)?;
+        let mut line = line.clone();
+        line.truncate(last as usize);
+        let (_, _, _, visited) = recover(&Simulated::new(&world.seen()))?;
         let (other, promises, published, places) = Default::default();
-        let next_id = 1000;
+        let world = world.clone();
         let mut caller =
-            Caller { journal, state, world, line: line.clone(), other, promises, published, places, next_id };
-        let last = caller.journal.verify(&mut caller.state)?;
-        caller.line.truncate(last as usize);
+            Caller { journal, state, world, line, other, promises, published, places, next_id: 1000 };
+        visited.iter().for_each(|(_, segment, own)| caller.settle(std::slice::from_ref(own), *segment));
         caller.promise();
         Ok(caller)
     }
@@ -162,6 +157,8 @@ impl Caller {
         if let Ok(segment) = &appended {
             self.line = longer;
             self.settle(&records, *segment);
+        } else if self.state.is_poisoned() {
+            self.other.push(longer);
         }
         self.promise();
         appended.map(drop)
@@ -221,6 +218,8 @@ impl Caller {
     }
 
     fn start_over(&mut self) -> Result<()> {
+        self.state.poisoned = true;
+        self.promise();
         let live = self.live(None);
         let longer: Line = self.line.iter().chain(&live).cloned().collect();
         self.intend(&longer);
@@ -295,13 +294,13 @@ fn script(seed: u64, length: usize) -> Vec<Step> {
     (0..length).map(step).collect()
 }
 
-/// Does all steps; what fails is not done.
+/// Does all steps. What fails is not done; a poisoned journal is written anew.
 fn run(caller: &mut Caller, steps: &[Step]) {
     for step in steps {
-        let failed = caller.step(*step).is_err();
-        if failed && caller.state.is_poisoned() {
+        if caller.state.is_poisoned() {
             let _ = caller.step(StartOver);
         }
+        let _ = caller.step(*step);
     }
 }
 
