@@ -21,7 +21,9 @@ mod recover;
 mod state;
 mod verify;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
+#[cfg(any(test, fuzzing))]
 mod simulator;
 #[cfg(test)]
 mod tests;
@@ -30,11 +32,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
 pub use format::{Batch, Kind, MAX_BODY, Record};
 use format::{HEADER, Header, Link, Name};
-use tracing::warn;
 pub use fresh::Fresh;
 pub use recover::{Recovery, Torn};
 pub use state::{STATE_WORDS, State};
 use std::ops::Range;
+use tracing::warn;
 
 /// Bytes of a segment, unless one batch needs more.
 const SEGMENT: u64 = 8 << 20;

@@ -126,7 +126,8 @@ pub fn walk<'a>(
     each: &mut dyn FnMut(BatchHeader, &'a [u8]) -> Result<()>,
 ) -> Result<usize> {
     while at < limit {
-        let Some(batch) = BatchHeader::find(name, content, at).filter(|batch| batch.first == *last + 1) else {
+        let Some(batch) = BatchHeader::find(name, content, at).filter(|batch| batch.first == *last + 1)
+        else {
             break;
         };
         let Some((records, end)) = batch.records(name, content, at, limit) else { break };

@@ -269,8 +269,7 @@ impl BatchHeader {
     /// Reads the header at `at`, if there is a genuine one.
     pub fn find(name: Name, content: &[u8], at: usize) -> Option<BatchHeader> {
         let bytes = content.get(at..)?.first_chunk::<BATCH>()?;
-        if half(bytes, 0) != BATCH_MAGIC
-            || half(bytes, 4) != crc32c_append(name.seed(at as u64), &bytes[8..])
+        if half(bytes, 0) != BATCH_MAGIC || half(bytes, 4) != crc32c_append(name.seed(at as u64), &bytes[8..])
         {
             return None;
         }

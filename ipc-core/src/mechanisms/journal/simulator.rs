@@ -119,10 +119,17 @@ pub enum Failure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
     Nothing,
-    Fail { at: usize, how: Failure, for_ever: bool },
+    Fail {
+        at: usize,
+        how: Failure,
+        for_ever: bool,
+    },
     /// The process ends before this operation is complete: of a write so many sixteenths are done; a sync fails if it
     /// is any, which nobody hears of; anything else is not done.
-    Die { at: usize, sixteenths: usize },
+    Die {
+        at: usize,
+        sixteenths: usize,
+    },
 }
 
 struct Inner {
@@ -351,7 +358,11 @@ fn digits<'a>(mut number: usize, choices: &'a [usize]) -> impl Iterator<Item = u
 }
 
 /// Some choices: everything old, everything new, mostly the one or the other, or anything.
-fn sample<'a>(i: usize, choices: &'a [usize], random: &'a mut Random) -> impl Iterator<Item = usize> + use<'a> {
+fn sample<'a>(
+    i: usize,
+    choices: &'a [usize],
+    random: &'a mut Random,
+) -> impl Iterator<Item = usize> + use<'a> {
     let odd = [0, 0, 1, 2, 8][if i < 2 { 0 } else { random.below(5) }];
     let mostly_new = i % 2 == 1;
     choices.iter().map(move |n| {

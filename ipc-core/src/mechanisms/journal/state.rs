@@ -90,8 +90,20 @@ impl State {
 
     /// What was kept; `Corrupt` if no journal can have left it.
     pub fn from_words(words: [u64; STATE_WORDS]) -> Result<State> {
-        let [segment, salt, end, size, oldest, next, last, durable, unsynced_segment, unsynced_from, bytes, flags] =
-            words;
+        let [
+            segment,
+            salt,
+            end,
+            size,
+            oldest,
+            next,
+            last,
+            durable,
+            unsynced_segment,
+            unsynced_from,
+            bytes,
+            flags,
+        ] = words;
         let sound = (1..=segment).contains(&oldest)
             && (oldest..=segment).contains(&unsynced_segment)
             && segment < next

@@ -4,7 +4,7 @@
 mod cuts;
 mod failures;
 mod flips;
-mod hostile;
+mod real;
 mod successor;
 
 use super::simulator::{Image, Random, Simulated};
@@ -78,8 +78,11 @@ struct Caller {
     next_id: u64,
 }
 
-/// Recovers a journal with tiny segments: what was read, too.
-fn recover(world: &Simulated) -> Result<(Journal, State, Recovery, Vec<(u64, u64, Own)>)> {
+/// What was read: LSN, segment, record.
+type Visited = Vec<(u64, u64, Own)>;
+
+/// Recovers a journal with tiny segments.
+fn recover(world: &Simulated) -> Result<(Journal, State, Recovery, Visited)> {
     let mut visited = Vec::new();
     let journal = Journal { disk: world.disk(), segment: TINY };
     let (journal, state, recovery) = journal.recovered(&mut |record| {
@@ -94,13 +97,13 @@ impl Caller {
     fn begin(world: &Simulated) -> Result<Caller> {
         let before = world.operations();
         let (journal, state, recovery, visited) = recover(world)?;
-        let mut line: Line = vec![(Kind::Gone, 0, Vec::new()); (recovery.last - visited.len() as u64) as usize];
+        let mut line: Line =
+            vec![(Kind::Gone, 0, Vec::new()); (recovery.last - visited.len() as u64) as usize];
         line.extend(visited.iter().map(|(_, _, own)| own.clone()));
         let next_id = visited.iter().map(|(_, _, own)| own.1).max().unwrap_or(0) + 1;
         let world = world.clone();
         let (other, promises, published, places) = Default::default();
-        let mut caller =
-            Caller { journal, state, world, line, other, promises, published, places, next_id };
+        let mut caller = Caller { journal, state, world, line, other, promises, published, places, next_id };
         visited.iter().for_each(|(_, segment, own)| caller.settle(std::slice::from_ref(own), *segment));
         caller.promise();
         // What was read had been there.

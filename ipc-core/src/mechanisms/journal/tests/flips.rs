@@ -117,9 +117,15 @@ fn damage_is_named_and_nothing_is_changed() {
 
 #[test]
 fn a_version_to_come_is_refused() {
-    let mut header =
-        Header { name: Name { number: 1, salt: 2 }, first: 1, previous: None, oldest: 1, durable: 0, provisional: false }
-            .encode();
+    let mut header = Header {
+        name: Name { number: 1, salt: 2 },
+        first: 1,
+        previous: None,
+        oldest: 1,
+        durable: 0,
+        provisional: false,
+    }
+    .encode();
     header[80] = 2;
     let name = Name { number: 1, salt: 2 };
     header[12..16].fill(0);

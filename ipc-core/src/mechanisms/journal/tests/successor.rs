@@ -109,9 +109,19 @@ fn states_are_checked() {
     caller.step(Put(3, 300)).unwrap();
     let words = caller.state.to_words();
     assert_eq!(State::from_words(words).unwrap(), caller.state);
-    for (word, value) in
-        [(0, 0), (0, u64::MAX), (2, 8), (2, 177), (3, 0), (3, u64::MAX), (4, 99), (5, 1), (7, 99), (8, 99), (11, 4)]
-    {
+    for (word, value) in [
+        (0, 0),
+        (0, u64::MAX),
+        (2, 8),
+        (2, 177),
+        (3, 0),
+        (3, u64::MAX),
+        (4, 99),
+        (5, 1),
+        (7, 99),
+        (8, 99),
+        (11, 4),
+    ] {
         let mut forged = words;
         forged[word] = value;
         assert_eq!(State::from_words(forged).unwrap_err().kind(), ErrorKind::Corrupt, "{word}: {value}");
