@@ -269,6 +269,8 @@ fn check(image: &Image, promise: &Promise) -> (Simulated, u64) {
     assert!(last >= promise.durable, "{last} of {}: {recovery:?}", promise.durable);
     assert_eq!(recovery.records, visited.len() as u64);
     assert_eq!((state.last(), state.durable()), (last, last));
+    let all: usize = world.seen().values().flatten().map(|bytes| bytes.len()).sum();
+    assert_eq!(state.bytes(), all as u64, "nothing else is left");
     let first = last + 1 - visited.len() as u64;
     assert!(visited.iter().map(|(lsn, _, _)| *lsn).eq(first..=last), "{visited:?}");
     let found = fold(visited.iter().map(|(_, _, own)| own));

@@ -1,5 +1,6 @@
 //! The power goes, at any time, and again.
 
+use super::super::simulator::{Failure, Plan};
 use super::*;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -90,4 +91,73 @@ fn nothing_synced_is_lost_and_nothing_gone_comes_back() {
         println!("AXONIC_TEST_SEED={seed}: {steps:?}");
         cut_everywhere(&steps, seed);
     }
+}
+
+/// A message may hold what looks like a batch, even one that calls everything durable.
+#[test]
+fn a_message_that_looks_like_a_log_is_none() {
+    let world = Simulated::new(&Image::new());
+    let mut caller = Caller::begin(&world).unwrap();
+    for step in [Put(1, 20), Sync, Put(1, 20), Sync, Put(1, 20), Sync] {
+        caller.step(step).unwrap();
+    }
+    let (name, at) = (caller.state.name(), caller.state.end);
+    // What the next message would be if it were a batch by itself, of this segment and of others, here and elsewhere.
+    let mut body = vec![0; 8];
+    for (name, at) in
+        [(Name { salt: !name.salt, ..name }, at + 72), (name, at), (Name { number: 9, ..name }, at + 328)]
+    {
+        let mut forged = Batch::new(caller.state.last + 1);
+        forged.push(Kind::Gone, 1, 64).fill(1);
+        body.extend_from_slice(forged.seal(name, at, 1000, 1));
+    }
+    caller.append(vec![(Kind::Put, 99, body)]).unwrap();
+    let mut random = Random(1);
+    for image in world.after_cut(world.operations(), MOST, &mut random) {
+        check(&image, caller.promised(world.operations()));
+    }
+}
+
+/// Without a reboot between, what is read may be in the page cache only, and a sync may have failed unseen.
+#[test]
+fn a_recovery_makes_durable_what_it_read() {
+    for failed in [false, true] {
+        let world = Simulated::new(&Image::new());
+        let mut caller = Caller::begin(&world).unwrap();
+        for step in [Put(1, 20), Sync, Put(1, 500), Put(1, 500), Gone] {
+            caller.step(step).unwrap();
+        }
+        if failed {
+            world.plan(Plan::Fail { at: world.operations(), how: Failure::Nothing, for_ever: false });
+            caller.step(Sync).unwrap_err();
+            world.plan(Plan::Nothing);
+        }
+        let caller = Caller::begin(&world).unwrap();
+        assert_eq!((caller.state.last(), caller.state.durable()), (4, 4));
+        let mut random = Random(1);
+        for image in world.after_cut(world.operations(), MOST, &mut random) {
+            check(&image, caller.promised(world.operations()));
+        }
+    }
+}
+
+/// What is torn off is told: where, how much, and what the broken batch was to hold.
+#[test]
+fn a_torn_end_is_told() {
+    let world = Simulated::new(&Image::new());
+    let mut caller = Caller::begin(&world).unwrap();
+    caller.step(Put(1, 20)).unwrap();
+    caller.step(Sync).unwrap();
+    let (file, offset) = (caller.state.name().to_string(), caller.state.end);
+    caller.step(Put(2, 150)).unwrap();
+    let end = caller.state.end;
+    let mut image = world.seen();
+    let sectors = image.get_mut(&file).unwrap();
+    sectors[1] = vec![0; sectors[1].len()].into();
+    let (_, _, recovery, visited) = recover(&Simulated::new(&image)).unwrap();
+    assert!(offset < 512 && end > 512);
+    let torn = recovery.torn.unwrap();
+    assert_eq!((visited.len(), torn.records, torn.following), (1, Some(2), 0));
+    // The last message's bytes end before the sector does, which are lost.
+    assert_eq!((torn.file, torn.offset, torn.bytes), (file, offset, 512 - offset));
 }

@@ -49,6 +49,8 @@ fn goes_on(mut caller: Caller, random: &mut Random) {
         caller.step(step).unwrap();
     }
     assert_eq!(caller.state.durable(), caller.line.len() as u64);
+    let (_, _, recovery, _) = recover(&Simulated::new(&caller.world.seen())).unwrap();
+    assert_eq!(recovery.torn, None, "what was half done was cleared away");
     let end = caller.world.operations();
     for cut in [begun + random.below(end - begun + 1), end] {
         let promise = caller.promised(cut);
@@ -86,6 +88,22 @@ fn a_successor_finds_the_true_end() {
     for seed in seeds(21..26) {
         die_everywhere(seed);
     }
+}
+
+/// Nothing that the dead one left half made takes room.
+#[test]
+fn a_successor_removes_what_is_half_made() {
+    let world = Simulated::new(&Image::new());
+    let mut caller = Caller::begin(&world).unwrap();
+    caller.step(Put(1, 100)).unwrap();
+    // The segment is made, and its header is not written.
+    world.plan(Plan::Die { at: world.operations() + 1, sixteenths: 3 });
+    caller.step(Put(1, 600)).unwrap_err();
+    world.plan(Plan::Nothing);
+    assert_eq!(world.seen().len(), 2);
+    let (_, state, line) = caller.published.iter().rev().nth(1).unwrap();
+    let caller = Caller::succeed(&world, *state, line).unwrap();
+    assert_eq!((world.seen().len(), caller.state.last(), caller.state.bytes()), (1, 1, TINY));
 }
 
 /// A state that says more than the disk has is of another directory.
