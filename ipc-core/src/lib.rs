@@ -53,6 +53,15 @@ pub mod crash {
     pub use crate::sys::crash::{arm, disarm};
 }
 
+/// For the fuzz targets of what has no public face.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Reads segments of a journal.
+    pub fn journal(data: &[u8]) {
+        crate::mechanisms::journal::hostile::read(data);
+    }
+}
+
 /// What the models in `tests/loom_*.rs` run: the steps of the protocols, over loom's atomics.
 #[cfg(loom)]
 #[allow(missing_docs)]

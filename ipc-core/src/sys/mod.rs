@@ -8,6 +8,10 @@ pub mod clock;
 pub mod crash;
 #[cfg(not(loom))]
 pub mod descriptor;
+// Used by the queue's journal.
+#[allow(dead_code)]
+#[cfg(not(loom))]
+pub mod disk;
 pub mod fence;
 #[cfg(not(loom))]
 pub mod file;

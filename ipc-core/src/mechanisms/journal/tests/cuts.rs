@@ -1,0 +1,163 @@
+//! The power goes, at any time, and again.
+
+use super::super::simulator::{Failure, Plan};
+use super::*;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// As many states of a disk are looked at after one cut.
+const MOST: usize = 4096;
+
+/// States that were looked at, and what they were found to keep at least.
+#[derive(Default)]
+struct Seen(HashMap<u64, u64>);
+
+impl Seen {
+    /// Whether it tells nothing new: it was found right when as much was promised and no more might be there.
+    fn was(&mut self, image: &Image, durable: u64) -> bool {
+        let mut hasher = DefaultHasher::new();
+        // Sectors are shared by the states that have them.
+        for (name, sectors) in image {
+            name.hash(&mut hasher);
+            sectors.iter().for_each(|bytes| Arc::as_ptr(bytes).hash(&mut hasher));
+        }
+        let kept = self.0.insert(hasher.finish(), durable);
+        kept.is_some_and(|kept| kept >= durable)
+    }
+}
+
+/// Cuts the power after each operation of a caller from `from` on, and calls `then` with each disk and what holds.
+fn each_cut(caller: &Caller, most: usize, random: &mut Random, mut then: impl FnMut(&Image, &Promise)) {
+    let mut seen = Seen::default();
+    for operations in 0..=caller.world.operations() {
+        let promise = caller.promised(operations);
+        for image in caller.world.after_cut(operations, most, random) {
+            if !seen.was(&image, promise.durable) {
+                then(&image, promise);
+            }
+        }
+    }
+}
+
+/// What a journal says after a power cut it says again after another one during that recovery.
+fn recovers_again(world: &Simulated, promise: &Promise, last: u64, random: &mut Random) {
+    let again = Promise { durable: last, ..promise.clone() };
+    let operations = world.operations();
+    // Before the end of the recovery nothing more is promised than before it.
+    for cut in 0..=operations {
+        for image in world.after_cut(cut, 48, random).into_iter().take(3) {
+            let (_, found) = check(&image, &again);
+            assert_eq!(found, last);
+        }
+    }
+}
+
+/// It goes on after a power cut: messages are added, others go, and the power goes again.
+fn goes_on(image: &Image, random: &mut Random) {
+    let mut caller = Caller::begin(&Simulated::new(image)).unwrap();
+    for step in [Put(1, 30), Gone, Sync, Put(1, 400), Sync, Compact, Put(1, 5)] {
+        caller.step(step).unwrap();
+    }
+    for cut in 0..=caller.world.operations() {
+        let promise = caller.promised(cut);
+        for image in caller.world.after_cut(cut, 32, random).into_iter().take(2) {
+            check(&image, promise);
+        }
+    }
+}
+
+fn cut_everywhere(steps: &[Step], seed: u64) {
+    let mut random = Random(seed);
+    let mut further = Random(!seed);
+    let mut caller = Caller::begin(&Simulated::new(&Image::new())).unwrap();
+    run(&mut caller, steps);
+    let mut count = 0_usize;
+    each_cut(&caller, MOST, &mut random, |image, promise| {
+        let (world, last) = check(image, promise);
+        count += 1;
+        if count.is_multiple_of(101) {
+            recovers_again(&world, promise, last, &mut further);
+            goes_on(image, &mut further);
+        }
+    });
+    eprintln!("seed {seed}: {} operations, {count} states", caller.world.operations());
+}
+
+#[test]
+fn nothing_synced_is_lost_and_nothing_gone_comes_back() {
+    for seed in seeds(1..7) {
+        let steps = script(seed, 30);
+        println!("AXONIC_TEST_SEED={seed}: {steps:?}");
+        cut_everywhere(&steps, seed);
+    }
+}
+
+/// A message may hold what looks like a batch, even one that calls everything durable.
+#[test]
+fn a_message_that_looks_like_a_log_is_none() {
+    let world = Simulated::new(&Image::new());
+    let mut caller = Caller::begin(&world).unwrap();
+    for step in [Put(1, 20), Sync, Put(1, 20), Sync, Put(1, 20), Sync] {
+        caller.step(step).unwrap();
+    }
+    let (name, at) = (caller.state.name(), caller.state.end);
+    // What the next message would be if it were a batch by itself, of this segment and of others, here and elsewhere.
+    let mut body = vec![0; 8];
+    for (name, at) in
+        [(Name { salt: !name.salt, ..name }, at + 72), (name, at), (Name { number: 9, ..name }, at + 328)]
+    {
+        let mut forged = Batch::new(caller.state.last + 1);
+        forged.push(Kind::Gone, 1, 64).fill(1);
+        body.extend_from_slice(forged.seal(name, at, 1000, 1));
+    }
+    caller.append(vec![(Kind::Put, 99, body)]).unwrap();
+    let mut random = Random(1);
+    for image in world.after_cut(world.operations(), MOST, &mut random) {
+        check(&image, caller.promised(world.operations()));
+    }
+}
+
+/// Without a reboot between, what is read may be in the page cache only, and a sync may have failed unseen.
+#[test]
+fn a_recovery_makes_durable_what_it_read() {
+    for failed in [false, true] {
+        let world = Simulated::new(&Image::new());
+        let mut caller = Caller::begin(&world).unwrap();
+        for step in [Put(1, 20), Sync, Put(1, 500), Put(1, 500), Gone] {
+            caller.step(step).unwrap();
+        }
+        if failed {
+            world.plan(Plan::Fail { at: world.operations(), how: Failure::Nothing, for_ever: false });
+            caller.step(Sync).unwrap_err();
+            world.plan(Plan::Nothing);
+        }
+        let caller = Caller::begin(&world).unwrap();
+        assert_eq!((caller.state.last(), caller.state.durable()), (4, 4));
+        let mut random = Random(1);
+        for image in world.after_cut(world.operations(), MOST, &mut random) {
+            check(&image, caller.promised(world.operations()));
+        }
+    }
+}
+
+/// What is torn off is told: where, how much, and what the broken batch was to hold.
+#[test]
+fn a_torn_end_is_told() {
+    let world = Simulated::new(&Image::new());
+    let mut caller = Caller::begin(&world).unwrap();
+    caller.step(Put(1, 20)).unwrap();
+    caller.step(Sync).unwrap();
+    let (file, offset) = (caller.state.name().to_string(), caller.state.end);
+    caller.step(Put(2, 150)).unwrap();
+    let end = caller.state.end;
+    let mut image = world.seen();
+    let sectors = image.get_mut(&file).unwrap();
+    sectors[1] = vec![0; sectors[1].len()].into();
+    let (_, _, recovery, visited) = recover(&Simulated::new(&image)).unwrap();
+    assert!(offset < 512 && end > 512);
+    let torn = recovery.torn.unwrap();
+    assert_eq!((visited.len(), torn.records, torn.following), (1, Some(2), 0));
+    // The last message's bytes end before the sector does, which are lost.
+    assert_eq!((torn.file, torn.offset, torn.bytes), (file, offset, 512 - offset));
+}

@@ -1,0 +1,55 @@
+//! A journal in a real directory.
+
+use super::*;
+use crate::sys::disk::DataDirectory;
+use crate::sys::file::Access;
+use std::path::Path;
+
+fn disk(path: &Path) -> Box<dyn Disk> {
+    Box::new(DataDirectory::open(path, Access { mode: 0o600, group: None }).unwrap())
+}
+
+fn put(journal: &mut Journal, state: &mut State, id: u64, length: usize) -> u64 {
+    let mut batch = Batch::new(state.last() + 1);
+    batch.push(Kind::Put, id, length).fill(id as u8);
+    journal.append(state, &mut batch).unwrap()
+}
+
+/// Two take turns, with messages of every size; a third reads all of it.
+#[test]
+fn processes_take_turns_in_a_directory() {
+    let place = tempfile::tempdir().unwrap();
+    let missing = Journal::resume(disk(place.path())).err().unwrap();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    assert!(missing.message().contains("AXONIC_DATA_DIR"), "{missing}");
+    let (mut one, mut state, recovery) = Journal::recover(disk(place.path()), &mut |_| Ok(())).unwrap();
+    assert_eq!(recovery, Recovery::default());
+    assert_eq!((state.bytes(), state.oldest(), state.segment()), (SEGMENT, 1, 1));
+    let mut other = Journal::resume(disk(place.path())).unwrap();
+    let lengths = [0, 1, 3 << 20, 4 << 20, MAX_BODY, 100];
+    for (id, length) in lengths.into_iter().enumerate() {
+        let journal = if id % 2 == 0 { &mut one } else { &mut other };
+        put(journal, &mut state, id as u64, length);
+    }
+    assert_eq!((state.last(), state.durable(), state.segment()), (6, 0, 3));
+    one.sync(&mut state).unwrap();
+    assert_eq!(state.durable(), 6);
+    assert_eq!(other.verify(&mut state).unwrap(), 6);
+    // The first segment has the messages 0 to 3.
+    let mut last = 0;
+    (0..4).for_each(|id| last = put(&mut other, &mut state, id, lengths[id as usize]));
+    other.retire(&mut state).unwrap();
+    assert_eq!((state.oldest(), last), (2, state.segment()));
+    let mut seen = Vec::new();
+    let recovered = Journal::recover(disk(place.path()), &mut |record| {
+        assert!(record.body.iter().all(|byte| u64::from(*byte) == record.id));
+        seen.push((record.id, record.body.len()));
+        Ok(())
+    });
+    let (_, state, recovery) = recovered.unwrap();
+    let expected = [4, 5, 0, 1, 2, 3].map(|id| (id as u64, lengths[id]));
+    assert_eq!((seen.as_slice(), recovery.last, recovery.torn), (&expected[..], 10, None));
+    let names = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap());
+    let sizes: u64 = names.map(|entry| entry.metadata().unwrap().len()).sum();
+    assert_eq!(sizes, state.bytes());
+}
