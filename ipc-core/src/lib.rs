@@ -98,8 +98,8 @@ pub use inspect::{
 };
 #[cfg(not(loom))]
 pub use mechanisms::queue::{
-    Delivery, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats, Reason,
-    Receipt, Ticket,
+    Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats,
+    Reason, Receipt, Ticket,
 };
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};

@@ -26,7 +26,7 @@ impl Domain {
             Noun::Topic => unlink_topic(&domain, name),
             Noun::Region => unlink_file(&domain, Directory::Regions, what, name),
             Noun::Ring if crate::mechanisms::ring::unlink(&domain, name)? => Ok(()),
-            Noun::Queue if object::unlink(&domain, &mechanisms::queue::DESIGN, name)? => Ok(()),
+            Noun::Queue if unlink_queue(&domain, name)? => Ok(()),
             Noun::Ring | Noun::Queue => Err(not_found(&domain, what, name)),
         }?;
         info!("{what} '{name}': unlinked from domain '{}'", domain.name());
@@ -42,6 +42,11 @@ fn not_found(domain: &Domain, what: &str, name: &str) -> Error {
             domain.name()
         ),
     )
+}
+
+fn unlink_queue(domain: &Domain, name: &str) -> Result<bool> {
+    let was = object::unlink(domain, &mechanisms::queue::DESIGN, name)?;
+    Ok(mechanisms::queue::durable::remove(domain, name)? || was)
 }
 
 fn unlink_file(domain: &Domain, directory: Directory, what: &str, name: &str) -> Result<()> {

@@ -74,6 +74,9 @@ pub struct DomainOptions {
     pub quota: Option<u64>,
     /// Bytes of shared memory each participant of a new domain may take; default: no limit.
     pub participant_quota: Option<u64>,
+    /// Directory for what must survive a reboot; `None` means `AXONIC_DATA_DIR`, or `axonic` in `XDG_STATE_HOME`, which
+    /// is `~/.local/state` unless set.
+    pub data_dir: Option<PathBuf>,
     /// How `axonic ls` shows this participant; default: the program's name.
     pub label: Option<String>,
 }
@@ -179,6 +182,11 @@ impl Domain {
     /// The options it was opened with.
     pub fn options(&self) -> &DomainOptions {
         &self.inner.options
+    }
+
+    /// Where what must survive a reboot is kept.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf> {
+        open::data_dir(&self.inner.options)
     }
 
     /// Leaves the domain: its publishers and subscribers are withdrawn and answer `Closed` from now

@@ -225,6 +225,9 @@ impl Object {
 
     /// Allocates a part of the file; bytes that are allocated already keep what they hold.
     pub fn allocate(&self, offset: usize, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         // Whole pages, the first of which may be allocated already.
         let begin = offset / page_size() * page_size();
         let end = round_to_pages(offset + bytes).min(self.mapping.len());

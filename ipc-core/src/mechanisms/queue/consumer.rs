@@ -230,6 +230,7 @@ impl QueueConsumer {
         slot.since.store(now, Ordering::Relaxed);
         let shape = super::shape::Shape(slot.shape.load(Ordering::Relaxed));
         let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life.attempts());
+        delivery.wait = get.durable.unwrap_or(self.handle.waits_for_disk());
         body::read(&self.handle.store, number, shape, &mut delivery.bytes)?;
         self.handle.count(Count::Delivered, 1);
         if let Some(lease) = get.lease {

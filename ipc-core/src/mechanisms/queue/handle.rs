@@ -2,6 +2,7 @@
 //! who wait for what they do.
 
 use super::body;
+use super::durable::Log;
 use super::steps::{Cell, State, Word};
 use super::store::{ITEMS_BELL, Life, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
 use crate::domain::layout::ObjectId;
@@ -18,6 +19,10 @@ pub struct Handle {
     pub id: ObjectId,
     items: (Caller, Bell),
     room: (Caller, Bell),
+    /// The queue's journal, if it has one.
+    pub log: Option<Log>,
+    /// Since when the journal's lock has been taken, in coarse milliseconds, and its turn then.
+    pub suspect: (AtomicU64, AtomicU64),
     /// Tickets given out so far.
     pub(super) tickets: AtomicU64,
 }
@@ -42,6 +47,8 @@ impl Handle {
             id: seat.id,
             items: (Caller::default(), seat.bell(ITEMS_BELL)?),
             room: (Caller::default(), seat.bell(ROOM_BELL)?),
+            log: None,
+            suspect: (AtomicU64::new(0), AtomicU64::new(0)),
             tickets: AtomicU64::new(0),
         })
     }
@@ -90,13 +97,36 @@ impl Handle {
         Ok(())
     }
 
+    /// The message of a slot whose word is `from` is done with. Whether nobody was faster; `wait`: it is on the disk that
+    /// it is, when this returns.
+    #[inline(always)]
+    pub fn free(&self, number: u32, from: Word, wait: bool) -> Result<bool> {
+        if self.store.is_durable() {
+            self.free_durable(number, from, wait)
+        } else {
+            Ok(self.free_now(number, from))
+        }
+    }
+
+    /// The slot is free once the journal has it that the message is gone.
+    #[cold]
+    fn free_durable(&self, number: u32, from: Word, wait: bool) -> Result<bool> {
+        let slot = self.store.slot(number);
+        let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
+        if !from.change(&slot.word, from.then(State::Gone, self.row)) {
+            return Ok(false);
+        }
+        self.journal(number, filled, wait)?;
+        Ok(true)
+    }
+
     /// Frees a slot whose word is `from`, and the parts of its message. Whether nobody was faster.
     #[inline(always)]
-    pub fn free(&self, number: u32, from: Word) -> bool {
+    pub fn free_now(&self, number: u32, from: Word) -> bool {
         let slot = self.store.slot(number);
         let first = slot.body.load(Ordering::Relaxed);
         let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
-        let ended = from.is(State::Done) || from.is(State::Dead);
+        let ended = from.is(State::Done) || from.is(State::Dead) || from.is(State::Gone);
         let after = if ended { slot.after.load(Ordering::Relaxed) } else { 0 };
         if !from.change(&slot.word, from.then(State::Free, 0)) {
             return false;

@@ -37,6 +37,8 @@ struct Ready<'a> {
     shape: Shape,
     expires: u64,
     delay: Duration,
+    /// The put waits for the disk.
+    wait: bool,
 }
 
 impl QueueProducer {
@@ -96,7 +98,10 @@ impl QueueProducer {
     /// The common case: raw bytes for which there is room; `false`: it is not.
     #[inline(always)]
     fn put_quickly(&mut self, data: &[u8]) -> Result<bool> {
-        if data.len() > super::store::INLINE || !self.handle.domain().usable() {
+        if data.len() > super::store::INLINE
+            || !self.handle.domain().usable()
+            || self.handle.store.is_durable()
+        {
             return Ok(false);
         }
         let shape = Shape::new(data.len(), 0, crate::value::Content::Raw, 0, 0);
@@ -136,7 +141,8 @@ impl QueueProducer {
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
-        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay })
+        let wait = put.durable.unwrap_or(self.handle.waits_for_disk());
+        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait })
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
@@ -154,7 +160,7 @@ impl QueueProducer {
         match self.fill(number, word, ready.data, &ready.meta, ready.shape, ready.expires) {
             Ok(true) => {}
             other => {
-                self.handle.free(number, word);
+                self.handle.free_now(number, word);
                 return other.map(|_| None);
             }
         }
@@ -164,6 +170,7 @@ impl QueueProducer {
         } else {
             self.commit_later(number, word, priority, ready.delay)?;
         }
+        self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
         Ok(Some(Receipt { ticket }))
     }
 
@@ -182,6 +189,10 @@ impl QueueProducer {
         slot.shape.store(shape.0, relaxed);
         slot.since.store(coarse_millis(), relaxed);
         slot.expires.store(expires, relaxed);
+        if self.handle.store.is_durable() {
+            slot.id.store(0, relaxed);
+            slot.segment.store(0, relaxed);
+        }
         body::write(
             &self.handle.store,
             &mut self.parts,
@@ -252,7 +263,7 @@ impl QueueProducer {
 
     /// Usable as it is, or in a forked child opened anew.
     #[inline(always)]
-    fn enter(&mut self) -> Result<()> {
+    pub(super) fn enter(&mut self) -> Result<()> {
         if self.handle.domain().usable() { Ok(()) } else { self.reopen() }
     }
 
@@ -261,6 +272,13 @@ impl QueueProducer {
         self.handle.check_open()?;
         *self = self.handle.domain().current()?.queue_producer(self.name(), &self.options)?;
         Ok(())
+    }
+
+    /// The message is in the queue all the same.
+    #[cold]
+    fn not_durable(&self, error: Error) -> Error {
+        let text = format!("the message is accepted, do not put it again, but it is not durable: {error}");
+        Error::new(error.kind(), text)
     }
 
     #[cold]
