@@ -114,6 +114,9 @@ impl QueueConsumer {
             self.tidy()?;
         }
         let taken = self.take(get)?;
+        if taken.is_none() {
+            self.handle.flush()?;
+        }
         if let (None, Some(due)) = (&taken, self.side.next_due()) {
             self.seat.waiter.wake_at(due)?;
         }

@@ -31,7 +31,7 @@ use crate::sys::{file, futex};
 use lock::{Append, Writer};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// When what a durable queue holds is known to be on the disk.
@@ -76,6 +76,8 @@ pub struct Log {
     _claim: LockFd,
 }
 
+/// So many changes are written at once where nobody waits for the disk.
+const FEW: u64 = 16;
 /// Bytes of records that are written at once.
 const BATCH_BYTES: u64 = 1 << 20;
 /// How long one sleeps at most before it looks whether the one it waits for is alive.
@@ -144,7 +146,17 @@ impl Handle {
         if wait {
             return self.wait_durable(position, None);
         }
-        self.write_out(false)
+        // One write for several; who goes to sleep or ends writes what is left.
+        if position >= self.written() + FEW || self.waits_for_disk() { self.write_out(false) } else { Ok(()) }
+    }
+
+    /// Writes what was named and is not written yet; for one who is about to sleep.
+    #[inline(always)]
+    pub fn flush(&self) -> Result<()> {
+        if self.store.is_durable() && self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() {
+            self.write_out(false)?;
+        }
+        Ok(())
     }
 
     /// Writes what was named, unless somebody else is about to, whom `wait` makes it wait for. Syncs if it is time.
@@ -184,6 +196,7 @@ impl Handle {
                 return Ok(());
             }
             if let Some(mut writer) = Writer::begin(self, log, false)? {
+                self.linger(writer.written);
                 let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
                 writer.end();
                 synced?;
@@ -197,6 +210,20 @@ impl Handle {
             journal.waiters.fetch_add(1, Ordering::AcqRel);
             futex::wait(&journal.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
             journal.waiters.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Before a sync: those whom the last one served may be about to ask for the next. They are given up to a quarter of
+    /// the time that a sync takes, so that it serves all of them again.
+    fn linger(&self, written: u64) {
+        let journal = self.store.journal();
+        let (group, pace) = (
+            journal.group.load(Ordering::Relaxed),
+            Duration::from_nanos(journal.pace.load(Ordering::Relaxed)),
+        );
+        let begun = Instant::now();
+        while journal.log.tail.load(Ordering::Relaxed) < written + group && begun.elapsed() < pace / 4 {
+            std::thread::yield_now();
         }
     }
 
@@ -293,7 +320,8 @@ impl Handle {
 
     /// Makes durable what is written; if the disk fails, everything is written anew elsewhere on it.
     fn sync_named(&self, writer: &mut Writer<'_>) -> Result<()> {
-        let journal = self.store.journal();
+        let (journal, begun) = (self.store.journal(), Instant::now());
+        let group = writer.written - journal.durable.load(Ordering::Relaxed).min(writer.written);
         if let Err(e) = writer.sync() {
             writer.publish();
             warn!("queue '{}': a sync failed, its journal is written anew: {e}", self.name());
@@ -301,6 +329,8 @@ impl Handle {
         }
         writer.publish();
         journal.synced.store(coarse_millis(), Ordering::Relaxed);
+        journal.group.store(group, Ordering::Relaxed);
+        journal.pace.store(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
         journal.durable.fetch_max(writer.written, Ordering::AcqRel);
         Ok(())
     }

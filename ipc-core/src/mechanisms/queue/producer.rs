@@ -109,7 +109,7 @@ impl QueueProducer {
         let taken =
             self.handle.store.slots().take(&mut self.slots, State::Writing, self.seat.number, false)?;
         let Some((number, word)) = taken else { return Ok(false) };
-        self.fill(number, word, data, &[], shape, 0)?;
+        self.fill(number, word, data, &[], (shape, 0), false)?;
         self.commit(number, word, 0);
         Ok(true)
     }
@@ -157,7 +157,7 @@ impl QueueProducer {
         };
         let taken = store.slots().take(&mut self.slots, State::Writing, row, thorough)?;
         let Some((number, word)) = taken else { return Ok(None) };
-        match self.fill(number, word, ready.data, &ready.meta, ready.shape, ready.expires) {
+        match self.fill(number, word, ready.data, &ready.meta, (ready.shape, ready.expires), thorough) {
             Ok(true) => {}
             other => {
                 self.handle.free_now(number, word);
@@ -181,8 +181,8 @@ impl QueueProducer {
         word: Word,
         data: &[u8],
         meta: &[u8],
-        shape: Shape,
-        expires: u64,
+        (shape, expires): (Shape, u64),
+        thorough: bool,
     ) -> Result<bool> {
         let relaxed = Ordering::Relaxed;
         let slot = self.handle.store.slot(number);
@@ -200,6 +200,7 @@ impl QueueProducer {
             (number, word.generation()),
             data,
             meta,
+            thorough,
         )
     }
 
@@ -236,7 +237,11 @@ impl QueueProducer {
             spins += 1;
             // The first look, and those around sleep.
             let thorough = spins == 1 || producer.seat.row().armed.load(Ordering::Relaxed) & 1 == 1;
-            producer.attempt(ready, thorough)
+            let done = producer.attempt(ready, thorough)?;
+            if done.is_none() {
+                producer.handle.flush()?;
+            }
+            Ok(done)
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }

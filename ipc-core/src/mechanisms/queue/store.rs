@@ -86,7 +86,10 @@ pub struct JournalHead {
     pub durable: AtomicU64,
     /// When it was last synced, in coarse milliseconds.
     pub synced: AtomicU64,
-    _pad0: [AtomicU64; 7],
+    /// How many changes the last sync served, and how many nanoseconds it took.
+    pub group: AtomicU64,
+    pub pace: AtomicU64,
+    _pad0: [AtomicU64; 5],
     /// [`crate::mechanisms::journal::State`], and the position in the log lane up to which it goes.
     pub states: [[AtomicU64; STATE_WORDS + 1]; 2],
     _pad1: [AtomicU64; 22],

@@ -127,6 +127,7 @@ impl QueueProducer {
         let wait = self.wait();
         let attempt = &mut |producer: &mut QueueProducer| {
             producer.look_around()?;
+            producer.handle().flush()?;
             ticket.try_result()
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| {

@@ -125,7 +125,7 @@ fn fill(handle: &Handle, row: u32, messages: &BTreeMap<u64, Message>) -> Result<
             return Err(too_small(handle, messages.len(), "capacity"));
         };
         let (data, meta) = message.payload.split_at(message.facts.shape.length());
-        if !body::write(store, &mut parts, row, (number, word.generation()), data, meta)? {
+        if !body::write(store, &mut parts, row, (number, word.generation()), data, meta, true)? {
             return Err(too_small(handle, messages.len(), "max_bytes"));
         }
         put(handle, number, word, *id, message)?;
