@@ -1,15 +1,16 @@
 //! Removing named objects for good.
 
-use crate::domain::{Directory, Domain, Noun};
+use crate::domain::{Directory, Domain, Noun, object};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::lock::LOCK;
 use crate::mechanisms::topic::lifetime::{Living, is_finished, remove_ring};
 use crate::name::check_name;
 use crate::sys::file;
 use tracing::info;
 
 impl Domain {
-    /// Removes a region, or what finished publishers of a topic or the ends of a ring left behind. Fails with
-    /// `NotFound` when there is nothing, with `Busy` when somebody alive still publishes. Those who have the
+    /// Removes a region, a lock, or what finished publishers of a topic or the ends of a ring left behind. Fails with
+    /// `NotFound` when there is nothing, with `Busy` when somebody alive still publishes or has it open. Those who have the
     /// memory mapped keep it until they let go.
     pub fn unlink(&self, noun: Noun, name: &str) -> Result<()> {
         let domain = self.current()?;
@@ -17,13 +18,15 @@ impl Domain {
             Noun::Topic => "topic",
             Noun::Region => "region",
             Noun::Ring => "ring",
+            Noun::Lock => "lock",
         };
         check_name(what, name)?;
         match noun {
             Noun::Topic => unlink_topic(&domain, name),
             Noun::Region => unlink_file(&domain, Directory::Regions, what, name),
             Noun::Ring if crate::mechanisms::ring::unlink(&domain, name)? => Ok(()),
-            Noun::Ring => Err(not_found(&domain, what, name)),
+            Noun::Lock if object::unlink(&domain, &LOCK, name)? => Ok(()),
+            Noun::Ring | Noun::Lock => Err(not_found(&domain, what, name)),
         }?;
         info!("{what} '{name}': unlinked from domain '{}'", domain.name());
         Ok(())

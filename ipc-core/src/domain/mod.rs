@@ -50,6 +50,8 @@ pub enum Noun {
     Region,
     /// A ring and what is in it.
     Ring,
+    /// A lock of any type.
+    Lock,
 }
 
 /// How to open a domain. The default opens the domain named by `AXONIC_DOMAIN`, or `default`.

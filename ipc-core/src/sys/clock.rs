@@ -1,5 +1,6 @@
 //! Time: deadlines on the monotonic clock, wall-clock stamps for people.
 
+use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// When a wait ends. `None` never does.
@@ -26,4 +27,11 @@ impl Deadline {
 /// Milliseconds since 1970, for people and CloudEvents.
 pub fn unix_millis() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+}
+
+/// The same to within some milliseconds, where the precise clock would cost more than what is stamped.
+#[inline]
+pub fn coarse_unix_millis() -> u64 {
+    clock_gettime(ClockId::CLOCK_REALTIME_COARSE)
+        .map_or(0, |now| now.tv_sec() as u64 * 1000 + now.tv_nsec() as u64 / 1_000_000)
 }
