@@ -79,11 +79,6 @@ pub struct Owed {
 }
 
 impl Owed {
-    #[cfg(loom)]
-    pub fn new() -> Owed {
-        Owed { seen: AtomicU64::new(0), owed: AtomicU64::new(0) }
-    }
-
     /// Whether there can be nobody to ring for; `now` is the count of armings after the commit and its fence.
     #[inline(always)]
     pub fn is_settled(&self, now: u64) -> bool {

@@ -208,7 +208,7 @@ mod model {
     /// loom has no compiler fence; the protocols never rely on one without a barrier on the other side.
     pub fn compiler_fence(_: Ordering) {}
 
-    #[derive(Debug)]
+    #[derive(Debug, Default)]
     pub struct AtomicU64(loom::sync::atomic::AtomicU64);
 
     impl AtomicU64 {

@@ -1,5 +1,6 @@
 //! What every lock's handle is made of: its seat, how it waits, and what goes back when it or its domain is closed.
 
+use super::steps::Gate;
 use super::{LOCK, LockHead, LockOptions, head_of, mismatch};
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, NOUN_HEAD, Object, Row, Seat};
@@ -15,7 +16,7 @@ use crate::sys::file;
 use crate::sys::mapping::{Mapping, round_to_pages};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering as Local};
+use std::sync::atomic::{AtomicBool, Ordering as Local};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tracing::{debug, info};
@@ -64,13 +65,6 @@ impl Nature {
     }
 }
 
-/// Nobody is in a call on the handle that a close would have to mind.
-const OUT: u8 = 0;
-/// Somebody is, for some nanoseconds.
-const QUICK: u8 = 1;
-/// Somebody is, and may sleep; it looks itself, when it comes out, whether the domain was closed.
-const SLOW: u8 = 2;
-
 /// What a handle has in shared memory, taken back when the handle or its domain is closed, by one of those two.
 pub struct Stake {
     pub object: Arc<Object>,
@@ -78,31 +72,13 @@ pub struct Stake {
     pub id: ObjectId,
     nature: &'static Nature,
     bell: PathBuf,
-    gate: AtomicU8,
+    pub gate: Gate,
     gone: AtomicBool,
 }
 
 impl Stake {
-    /// Before a step that takes no time. Pairs with [`Stake::detach`]: the caller commits by a read-modify-write and then
-    /// asks whether its domain is closed.
-    #[inline(always)]
-    pub fn begin_quickly(&self) {
-        self.gate.store(QUICK, Local::Relaxed);
-    }
-
-    #[inline(always)]
-    pub fn end_quickly(&self) {
-        self.gate.store(OUT, Local::Release);
-    }
-
-    fn begin(&self) {
-        self.gate.swap(SLOW, Local::SeqCst);
-    }
-
-    /// `false`: the domain was closed meanwhile and everything went back.
-    fn end(&self) -> bool {
-        self.gate.swap(OUT, Local::SeqCst);
-        fence(Ordering::SeqCst);
+    /// After [`Gate::end`]; `false`: the domain was closed meanwhile and everything went back.
+    fn is_open(&self) -> bool {
         let open = !self.object.domain.is_closed();
         if !open {
             self.give_back();
@@ -134,16 +110,16 @@ impl Attached for Stake {
         }
         fence(Ordering::SeqCst);
         loop {
-            match self.gate.load(Local::SeqCst) {
-                OUT => {
+            match self.gate.is_out() {
+                Some(true) => {
                     self.give_back();
                     return true;
                 }
-                QUICK => std::thread::yield_now(),
-                _ => {
+                Some(false) => {
                     ring_at(&self.bell);
                     return false;
                 }
+                None => std::thread::yield_now(),
             }
         }
     }
@@ -219,7 +195,7 @@ impl Handle {
             id: seat.id,
             nature: nature_of(&seat.object, nature),
             bell: seat.waiter.path().into(),
-            gate: AtomicU8::new(OUT),
+            gate: Gate::default(),
             gone: AtomicBool::new(false),
         });
         let attached: Weak<dyn Attached> = Arc::<Stake>::downgrade(&stake);
@@ -339,9 +315,10 @@ impl Handle {
     /// A call that may sleep, or touches the handle's row: a close of the domain leaves what it gets to itself.
     pub fn within<T>(&mut self, holds: bool, act: impl FnOnce(&mut Handle) -> Result<T>) -> Result<T> {
         self.enter(holds)?;
-        self.stake.begin();
+        self.stake.gate.begin();
         let done = if self.domain().usable() { act(self) } else { Err(self.closed()) };
-        if !self.stake.end() {
+        self.stake.gate.end();
+        if !self.stake.is_open() {
             return Err(self.closed());
         }
         if done.is_err() {

@@ -102,16 +102,16 @@ impl Mutex {
         if word.load(Ordering::Relaxed) != 0 || !handle.domain().usable() || handle.seat.waiter.is_evented() {
             return false;
         }
-        handle.stake.begin_quickly();
+        handle.stake.gate.begin_quickly();
         let taken = steps::take(word, 0, me);
         // Whoever closes the domain has seen what was taken, or is seen here.
         fence::after_update();
         if taken && handle.domain().usable() {
             self.note(Acquired::default());
-            self.handle.stake.end_quickly();
+            self.handle.stake.gate.end_quickly();
             return true;
         }
-        self.handle.stake.end_quickly();
+        self.handle.stake.gate.end_quickly();
         if taken {
             self.undo();
         }

@@ -159,3 +159,50 @@ pub fn end_wait(state: &AtomicU64, on: impl FnOnce()) -> bool {
         }
     }
 }
+
+/// Nobody is in a call on the handle that a close would have to mind.
+const OUT: u64 = 0;
+/// Somebody is, for some nanoseconds.
+const QUICK: u64 = 1;
+/// Somebody is, and may sleep; it looks itself, when it comes out, whether the domain was closed.
+const SLOW: u64 = 2;
+
+/// Who may give back what a handle has: the thread that uses it, or one that closes its domain.
+///
+/// **L2** user: begin, commit (a read-modify-write and its fence), ask whether it is closed — closer: say that it is closed, full
+/// fence, look at the gate. At least one sees the other: the closer waits for a step that takes no time, and leaves it to
+/// one that may sleep, which asks again after it has come out.
+#[derive(Default)]
+pub struct Gate(AtomicU64);
+
+impl Gate {
+    #[inline(always)]
+    pub fn begin_quickly(&self) {
+        self.0.store(QUICK, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
+    pub fn end_quickly(&self) {
+        self.0.store(OUT, Ordering::Release);
+    }
+
+    pub fn begin(&self) {
+        self.0.store(SLOW, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// The caller asks next whether it was closed, and gives back what it has.
+    pub fn end(&self) {
+        self.0.store(OUT, Ordering::Release);
+        fence(Ordering::SeqCst);
+    }
+
+    /// The closer's look, after its fence: whether to give back (`true`), to leave that to the user, or to look again.
+    pub fn is_out(&self) -> Option<bool> {
+        match self.0.load(Ordering::Acquire) {
+            OUT => Some(true),
+            QUICK => None,
+            _ => Some(false),
+        }
+    }
+}
