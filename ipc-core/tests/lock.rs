@@ -12,7 +12,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-roles!(hold, wait_for, count);
+roles!(hold, wait_for, count, answer);
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(30));
 
@@ -82,10 +82,22 @@ fn wait_for(parent: &mut Parent) {
     parent.wait_for_end();
 }
 
-/// Adds to a plain counter under the mutex, so many times; `times`.
+/// Passes a turn back, so many times; `times`.
+fn answer(parent: &mut Parent) {
+    let domain = litmus::open();
+    let mut ping = domain.event("ping", Reset::Auto, &asleep()).unwrap();
+    let mut pong = domain.event("pong", Reset::Auto, &asleep()).unwrap();
+    for _ in 0..parent.number(0) {
+        ping.wait(PATIENCE).unwrap();
+        pong.set().unwrap();
+    }
+}
+
+/// Adds to a plain counter under the mutex, so many times; `times wait`.
 fn count(parent: &mut Parent) {
     let domain = litmus::open();
-    let mut mutex = domain.mutex("m", &LockOptions::default()).unwrap();
+    let wait = if parent.arguments()[1] == "block" { Wait::Block } else { Wait::Adaptive };
+    let mut mutex = domain.mutex("m", &LockOptions { wait }).unwrap();
     let region = domain.region("counter", &RegionOptions::default()).unwrap();
     for _ in 0..parent.number(0) {
         mutex.lock(PATIENCE).unwrap();
@@ -149,11 +161,36 @@ fn processes_count_under_a_mutex() {
     let domain = place.open();
     let sized = RegionOptions { size: Some(8), ..Default::default() };
     let region = domain.region("counter", &sized).unwrap();
-    let counting: Vec<Process> = (0..3).map(|_| start("count", place.path(), &EACH.to_string())).collect();
-    counting.into_iter().for_each(Process::finish);
-    // SAFETY: nobody else is left.
-    assert_eq!(unsafe { region.as_ptr().cast::<u64>().read_volatile() }, 3 * EACH);
+    for (round, wait) in [(1, "adaptive"), (2, "block")] {
+        let started = Instant::now();
+        let counting: Vec<Process> =
+            (0..3).map(|_| start("count", place.path(), &format!("{EACH} {wait}"))).collect();
+        counting.into_iter().for_each(Process::finish);
+        // SAFETY: nobody else is left.
+        assert_eq!(unsafe { region.as_ptr().cast::<u64>().read_volatile() }, round * 3 * EACH);
+        // One that is woken by nothing but its look around each second would take longer.
+        assert!(started.elapsed() < 10 * SOON, "{wait}: it took {:?}", started.elapsed());
+    }
     domain.unlink(Noun::Region, "counter").unwrap();
+}
+
+#[test]
+fn no_wake_up_is_late() {
+    const TURNS: u64 = 5000;
+    let place = Place::new();
+    let domain = place.open();
+    let mut ping = domain.event("ping", Reset::Auto, &asleep()).unwrap();
+    let mut pong = domain.event("pong", Reset::Auto, &asleep()).unwrap();
+    let answering = start("answer", place.path(), &TURNS.to_string());
+    let slowest = (0..TURNS).map(|_| {
+        let began = Instant::now();
+        ping.set().unwrap();
+        pong.wait(PATIENCE).unwrap();
+        began.elapsed()
+    });
+    let slowest = slowest.skip(1).max().unwrap();
+    assert!(slowest < Duration::from_millis(800), "a turn took {slowest:?}");
+    answering.finish();
 }
 
 #[test]
@@ -202,6 +239,12 @@ fn a_mutex_whose_owner_died_stays_until_somebody_is_told() {
     assert!(domain.mutex("m", &asleep()).unwrap().lock(PATIENCE).unwrap().owner_died);
     // Closed with it, and so it is gone.
     assert_eq!(snapshot(&place.options()).unwrap().locks.len(), 0);
+    let mut holder = playing("hold", &place, "mutex");
+    let mut mutex = domain.mutex("m", &asleep()).unwrap();
+    expect(mutex.lock(Some(Duration::ZERO)), ErrorKind::Timeout, &["mutex 'm'"]);
+    holder.kill();
+    assert!(mutex.lock(Some(Duration::ZERO)).unwrap().owner_died, "it is never reported held by the dead");
+    drop(mutex);
     let mut holder = playing("hold", &place, "mutex");
     expect(domain.unlink(Noun::Lock, "m"), ErrorKind::Busy, &["lock 'm'", "close it"]);
     holder.kill();

@@ -181,8 +181,8 @@ impl Domain {
         &self.inner.options
     }
 
-    /// Leaves the domain: its publishers and subscribers are withdrawn and answer `Closed` from now
-    /// on. Borrowed samples stay readable. Closing twice does nothing.
+    /// Leaves the domain: its publishers and subscribers are withdrawn, what its locks hold goes back, and all answer `Closed`
+    /// from now on. Borrowed samples stay readable. Closing twice does nothing.
     pub fn close(&self) {
         self.inner.close();
         // What a forked child opened anew is the same domain to it.

@@ -134,7 +134,7 @@ impl Object {
             if file::is_unlinked(fd.as_fd()) {
                 continue;
             }
-            let mapping = map_growing(fd.as_fd(), design.kind, design.head + page_size(), &path.display())?;
+            let mapping = map(&fd, design, &path)?;
             let object = Object { domain: domain.clone(), name: name.into(), design, mapping, fd };
             let row = object.take_row(id)?;
             lock::unlock(object.fd.as_fd(), 0);
@@ -276,11 +276,26 @@ impl Object {
     }
 }
 
+/// Maps an object's file, which must have room for all rows it may say it has.
+fn map(fd: &OwnedFd, design: &Design, path: &Path) -> Result<Mapping> {
+    let mapping = map_growing(fd.as_fd(), design.kind, design.head + page_size(), &path.display())?;
+    if mapping.len() < design.body() {
+        let text = format!(
+            "{}: it has {} bytes, too few for its roster; {}",
+            path.display(),
+            mapping.len(),
+            design.kind.remedy()
+        );
+        return Err(Error::new(ErrorKind::Corrupt, text));
+    }
+    Ok(mapping)
+}
+
 /// The object `name`, if there is one, without a row and for an instant.
 pub fn existing(domain: &Domain, design: &'static Design, name: &str) -> Result<Object> {
     let path = design.path(domain.inner(), name);
     let fd = file::open_existing(&path, true)?;
-    let mapping = map_growing(fd.as_fd(), design.kind, design.head + page_size(), &path.display())?;
+    let mapping = map(&fd, design, &path)?;
     Ok(Object { domain: domain.clone(), name: name.into(), design, mapping, fd })
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod look;
 mod mutex;
 mod rwlock;
 mod semaphore;
+mod stake;
 pub mod steps;
 
 use crate::domain::layout::Kind;
@@ -27,10 +28,11 @@ use crate::sys::mapping::Shared;
 pub use barrier::Barrier;
 pub use condvar::Condvar;
 pub use event::{Event, Reset};
-use handle::{BELL, Handle, Nature, bury};
+use handle::Handle;
 pub use mutex::Mutex;
 pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
+use stake::{BELL, Nature, bury};
 use std::mem::offset_of;
 use std::path::PathBuf;
 
@@ -138,6 +140,15 @@ fn mismatch(handle: &Handle) -> Result<()> {
             event::describe(wanted, handle.parameter)
         );
         return Err(Error::new(ErrorKind::InvalidArgument, text));
+    }
+    // Numbers in shared memory are checked before they are used.
+    let (there, needed) = (handle.object().mapping().len(), semaphore::end(wanted, parameter));
+    if there < needed {
+        let text = format!(
+            "{} '{name}': its file has {there} bytes and needs {needed}; remove it with `axonic unlink lock`",
+            wanted.name
+        );
+        return Err(Error::new(ErrorKind::Corrupt, text));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Barriers: one word, a bit for each row of the roster.
 
-use super::handle::{ACQUIRED, HELD_SINCE, Handle, Nature, bury};
+use super::handle::Handle;
+use super::stake::{ACQUIRED, HELD_SINCE, Nature, bury};
 use super::{LockOptions, check_range, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::object::Object;

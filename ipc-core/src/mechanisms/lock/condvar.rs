@@ -1,7 +1,8 @@
 //! Conditions: a word in the row of each that waits, which says whether it was notified.
 
-use super::handle::{ACQUIRED, Handle, Nature, STATE, WAITER, bury, word};
+use super::handle::Handle;
 use super::mutex::Mutex;
+use super::stake::{ACQUIRED, Nature, STATE, WAITER, bury, word};
 use super::{Acquired, LOCK_HANDLES, LockOptions, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;

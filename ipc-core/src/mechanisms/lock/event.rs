@@ -1,6 +1,7 @@
 //! Events: one word, which counts how often the event was set and says whether it is.
 
-use super::handle::{ACQUIRED, Handle, Nature};
+use super::handle::Handle;
+use super::stake::{ACQUIRED, Nature};
 use super::{LOCK_HANDLES, LockOptions, steps};
 use crate::domain::Domain;
 use crate::error::Result;
@@ -111,10 +112,7 @@ impl Event {
         let reset = self.reset();
         let passed = self.handle.within(false, |handle| {
             let since = handle.head().word.load(Ordering::Relaxed);
-            match attempt(handle, reset, since) {
-                None => handle.wait(timeout, EVENT, &mut |handle| Ok(attempt(handle, reset, since))),
-                passed => Ok(passed),
-            }
+            handle.wait(timeout, EVENT, &mut |handle| Ok(attempt(handle, reset, since)))
         })?;
         self.since = None;
         passed.ok_or_else(|| self.handle.timed_out(timeout, "it was not set"))

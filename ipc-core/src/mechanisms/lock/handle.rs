@@ -1,7 +1,7 @@
-//! What every lock's handle is made of: its seat, how it waits, and what goes back when it or its domain is closed.
+//! What the handles of all types of locks do alike: open, wait, wake, and refuse.
 
-use super::steps::Gate;
-use super::{LOCK, LockHead, LockOptions, head_of, mismatch};
+use super::stake::{BELL, Nature, Stake, WAITED, WAITS_SINCE, bury, ring_all};
+use super::{LOCK, LockHead, LockOptions, head_of, mismatch, semaphore};
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, NOUN_HEAD, Object, Row, Seat};
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
@@ -9,139 +9,14 @@ use crate::domain::{Attached, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime;
 use crate::name::check_name;
-use crate::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, coarse_unix_millis};
-use crate::sys::descriptor::ring_at;
-use crate::sys::file;
+use crate::sys::fence;
 use crate::sys::mapping::{Mapping, round_to_pages};
 use std::os::fd::RawFd;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering as Local};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
-use tracing::{debug, info};
-
-/// Words of a row (docs/protocol.md).
-pub const STATE: usize = 0;
-pub const WAITER: usize = 1;
-pub const HELD_SINCE: usize = 2;
-pub const WAITS_SINCE: usize = 3;
-pub const ACQUIRED: usize = 5;
-pub const WAITED: usize = 6;
-pub const OWNERS_DIED: usize = 7;
-
-/// The bell that those share of whom one at a time is woken.
-pub const BELL: &str = "wake";
-
-/// What distinguishes the types of locks where they go or die.
-pub struct Nature {
-    /// As the head says it.
-    pub number: u64,
-    /// As in messages and in what is seen from outside.
-    pub name: &'static str,
-    /// What the parameter is: "permits".
-    pub parameter: &'static str,
-    /// Handles that can have one open at a time.
-    pub handles: u32,
-    /// Gives back all that a handle holds.
-    pub give_back: fn(&Object, u32, ObjectId),
-    /// Whether the object still names a dead handle, whose row has to stay.
-    pub names: fn(&Object, ObjectId) -> bool,
-    /// Sets right what a dead handle left in its row, which is the caller's meanwhile.
-    pub inherit: fn(&Object, u32),
-    /// Whether somebody died in it and nobody was told yet, so that it stays without handles.
-    pub matters: fn(&Object) -> bool,
-}
-
-impl Nature {
-    pub fn nothing_named(_: &Object, _: ObjectId) -> bool {
-        false
-    }
-
-    pub fn nothing_left(_: &Object, _: u32) {}
-
-    pub fn never_matters(_: &Object) -> bool {
-        false
-    }
-}
-
-/// What a handle has in shared memory, taken back when the handle or its domain is closed, by one of those two.
-pub struct Stake {
-    pub object: Arc<Object>,
-    pub number: u32,
-    pub id: ObjectId,
-    nature: &'static Nature,
-    bell: PathBuf,
-    pub gate: Gate,
-    gone: AtomicBool,
-}
-
-impl Stake {
-    /// After [`Gate::end`]; `false`: the domain was closed meanwhile and everything went back.
-    fn is_open(&self) -> bool {
-        let open = !self.object.domain.is_closed();
-        if !open {
-            self.give_back();
-        }
-        open
-    }
-
-    fn give_back(&self) {
-        if self.gone.swap(true, Local::AcqRel) {
-            return;
-        }
-        (self.nature.give_back)(&self.object, self.number, self.id);
-        // Whoever was to be woken in our place is among them.
-        fence(Ordering::SeqCst);
-        self.object.ring_sleepers();
-        file::unlink(&self.bell);
-        self.object.release_row(self.number, self.id);
-        bury(&self.object, self.nature, self.id, |_| true);
-        self.object.take_away(|| !(self.nature.matters)(&self.object));
-        debug!("lock '{}': closed a {} handle", self.object.name, self.nature.name);
-    }
-}
-
-impl Attached for Stake {
-    /// Whoever is in a call learns that it is closed, and gives back by itself what it may have got by then.
-    fn detach(&self) -> bool {
-        if self.object.domain.forked() {
-            return true;
-        }
-        fence(Ordering::SeqCst);
-        loop {
-            match self.gate.is_out() {
-                Some(true) => {
-                    self.give_back();
-                    return true;
-                }
-                Some(false) => {
-                    ring_at(&self.bell);
-                    return false;
-                }
-                None => std::thread::yield_now(),
-            }
-        }
-    }
-}
-
-/// Sets right what the dead left and frees their rows, of those whom `asked` for.
-pub fn bury(object: &Object, nature: &Nature, me: ObjectId, asked: impl Fn(ObjectId) -> bool) {
-    let inner = object.domain.inner();
-    let is_dead = |id: ObjectId| asked(id) && !inner.is_alive(id.owner());
-    for (number, dead) in object.taken().filter(|(_, id)| is_dead(*id)) {
-        if !(nature.names)(object, dead) && object.inherit_row(number, dead, me) {
-            (nature.inherit)(object, number);
-            object.release_row(number, me);
-            info!(
-                "lock '{}': a {} handle of participant {}, which died, was removed",
-                object.name,
-                nature.name,
-                dead.owner()
-            );
-        }
-    }
-}
+use tracing::debug;
 
 /// A handle of any type.
 pub struct Handle {
@@ -180,7 +55,7 @@ impl Handle {
         parameter: u64,
         options: &LockOptions,
     ) -> Result<Handle> {
-        let size = round_to_pages(LOCK.body() + super::semaphore::words_of(nature, parameter) * 8);
+        let size = round_to_pages(semaphore::end(nature, parameter));
         let fill = |mapping: &Mapping| {
             let head: &LockHead = mapping.at(NOUN_HEAD);
             head.nature.store(nature.number, Ordering::Relaxed);
@@ -189,17 +64,7 @@ impl Handle {
         let seat = Seat::take(domain, &LOCK, name, size, BELL, &fill)?;
         // What a handle had here before is no business of ours.
         seat.row().words.iter().for_each(|word| word.store(0, Ordering::Relaxed));
-        let stake = Arc::new(Stake {
-            object: seat.object.clone(),
-            number: seat.number,
-            id: seat.id,
-            nature: nature_of(&seat.object, nature),
-            bell: seat.waiter.path().into(),
-            gate: Gate::default(),
-            gone: AtomicBool::new(false),
-        });
-        let attached: Weak<dyn Attached> = Arc::<Stake>::downgrade(&stake);
-        domain.inner().attach(attached);
+        let stake = Stake::of(&seat, nature);
         let handle = Handle {
             seat,
             stake,
@@ -270,13 +135,7 @@ impl Handle {
             );
             return Err(Error::new(ErrorKind::Forked, text));
         }
-        *self = Handle::open(
-            self.domain(),
-            &self.name().to_owned(),
-            self.nature,
-            self.parameter,
-            &self.options.clone(),
-        )?;
+        *self = Handle::open(self.domain(), self.name(), self.nature, self.parameter, &self.options.clone())?;
         Ok(())
     }
 
@@ -335,22 +194,40 @@ impl Handle {
         wants: u64,
         attempt: &mut dyn FnMut(&mut Handle) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
-        self.count(WAITED);
+        let mut got = attempt(self)?;
+        if got.is_none() {
+            self.count(WAITED);
+            self.row().words[WAITS_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+            let waited = self.sleep(timeout, wants, attempt);
+            self.row().words[WAITS_SINCE].store(0, Ordering::Relaxed);
+            got = waited?;
+        }
+        if got.is_none() {
+            // Perhaps there was no time to hear of a death.
+            self.suspicious = true;
+            got = attempt(self)?;
+        }
+        if got.is_some() {
+            self.satisfied();
+        }
+        Ok(got)
+    }
+
+    fn sleep<T>(
+        &mut self,
+        timeout: Option<Duration>,
+        wants: u64,
+        attempt: &mut dyn FnMut(&mut Handle) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         self.row().wants.store(wants, Ordering::Relaxed);
-        self.row().words[WAITS_SINCE].store(coarse_unix_millis().max(1), Ordering::Relaxed);
-        let waited = wait_for(self, wait, &deadline, &mut |handle: &mut Handle| {
+        let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
+        wait_for(self, wait, &deadline, &mut |handle: &mut Handle| {
             if !handle.domain().usable() {
                 return Err(handle.closed());
             }
             handle.look_around()?;
             attempt(handle)
-        });
-        self.row().words[WAITS_SINCE].store(0, Ordering::Relaxed);
-        if matches!(waited, Ok(Some(_))) {
-            self.satisfied();
-        }
-        waited
+        })
     }
 
     /// Looks once whether `attempt` gives something; if not, a watched descriptor tells when it is worth another look. Part of
@@ -415,7 +292,7 @@ impl Handle {
     /// a read-modify-write. Who was rung and goes to sleep again arms again.
     #[inline(always)]
     pub fn call_all(&mut self, wants: Option<u64>) {
-        crate::sys::fence::after_update();
+        fence::after_update();
         let now = self.head().armings.now();
         if now != self.heard {
             self.heard = now;
@@ -436,27 +313,6 @@ impl Handle {
         self.seat.waiter.look_regularly()?;
         Ok(self.seat.waiter.watch_descriptor())
     }
-}
-
-/// Its own type, or the one the object has: what a handle that finds itself mistaken gives back is nothing.
-fn nature_of(object: &Object, wanted: &'static Nature) -> &'static Nature {
-    super::nature(head_of(object).nature.load(Ordering::Relaxed)).unwrap_or(wanted)
-}
-
-/// Rings for all who sleep and want this, or anything.
-pub fn ring_all(object: &Object, wants: Option<u64>) {
-    for (number, id) in object.taken() {
-        let row = object.row(number);
-        let wanting = wants.is_none_or(|wants| row.wants.load(Ordering::Relaxed) == wants);
-        if wanting && row.armed.load(Ordering::Relaxed) & 1 == 1 {
-            object.ring(id);
-        }
-    }
-}
-
-/// One word of a row.
-pub fn word(object: &Object, number: u32, word: usize) -> &AtomicU64 {
-    &object.row(number).words[word]
 }
 
 impl Sleeper for Handle {

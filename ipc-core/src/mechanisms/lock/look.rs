@@ -1,6 +1,6 @@
 //! What an onlooker sees of a lock: copies of its words, read from the file, since he has no row and maps nothing.
 
-use super::handle::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, STATE, WAITED, WAITS_SINCE};
+use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, STATE, WAITED, WAITS_SINCE};
 use super::{HEAD, LOCK, NATURES, event, nature, semaphore, steps};
 use crate::domain::ParticipantId;
 use crate::domain::layout::{Kind, ObjectId, check_growing_file};

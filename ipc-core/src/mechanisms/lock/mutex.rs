@@ -1,6 +1,7 @@
 //! Mutexes: one word, the id of who has it.
 
-use super::handle::{ACQUIRED, HELD_SINCE, Handle, Nature, OWNERS_DIED, bury};
+use super::handle::Handle;
+use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, bury};
 use super::{Acquired, LOCK_HANDLES, LockOptions, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;

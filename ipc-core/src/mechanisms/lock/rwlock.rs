@@ -1,6 +1,7 @@
 //! Readers and writers: the writer's word, and a mark in the row of each reader. Writers go first.
 
-use super::handle::{ACQUIRED, HELD_SINCE, Handle, Nature, OWNERS_DIED, STATE, bury, word};
+use super::handle::Handle;
+use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, STATE, bury, word};
 use super::{Acquired, LOCK_HANDLES, LockOptions, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
@@ -22,10 +23,7 @@ pub(super) static NATURE: Nature = Nature {
         steps::give(&head.inside, id.0);
         steps::give(&head.word, id.0);
     },
-    names: |object, id| {
-        let head = head_of(object);
-        [&head.word, &head.inside].iter().any(|word| word.load(Ordering::Relaxed) == id.0)
-    },
+    names: |object, id| head_of(object).inside.load(Ordering::Relaxed) == id.0,
     inherit: Nature::nothing_left,
     matters: |object| head_of(object).inside.load(Ordering::Relaxed) != 0,
 };
@@ -66,10 +64,7 @@ impl RwLock {
     /// Locks it for reading, waiting up to `timeout` (`None`: for ever).
     pub fn read(&mut self, timeout: Option<Duration>) -> Result<Acquired> {
         self.check_free()?;
-        let got = self.handle.within(false, |handle| match enter_reading(handle)? {
-            None => handle.wait(timeout, READ, &mut enter_reading),
-            got => Ok(got),
-        })?;
+        let got = self.handle.within(false, |handle| handle.wait(timeout, READ, &mut enter_reading))?;
         self.held = got.map(|how| (Held::Reading, how));
         got.ok_or_else(|| self.handle.timed_out(timeout, "its writers did not let readers in"))
     }

@@ -1,6 +1,7 @@
 //! Semaphores: a word for each permit, zero or the id of who has it.
 
-use super::handle::{ACQUIRED, HELD_SINCE, Handle, Nature, OWNERS_DIED};
+use super::handle::Handle;
+use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED};
 use super::{LOCK as DESIGN, LOCK_HANDLES, LockOptions, check_range, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
@@ -63,6 +64,11 @@ pub(super) fn words_of(nature: &Nature, parameter: u64) -> usize {
     if nature.number == NATURE.number { parameter as usize } else { 0 }
 }
 
+/// Bytes that the file of a lock of this type needs.
+pub(super) fn end(nature: &Nature, parameter: u64) -> usize {
+    DESIGN.body() + words_of(nature, parameter) * 8
+}
+
 /// Where permit `place` is in the file.
 pub(super) fn offset(place: u32) -> usize {
     DESIGN.body() + place as usize * 8
@@ -117,10 +123,9 @@ impl Semaphore {
             return Err(self.handle.would_wait_for_itself(&text));
         }
         let from = self.last;
-        let found = self.handle.within(true, |handle| match attempt(handle, from) {
-            None => handle.wait(timeout, PERMIT, &mut |handle| Ok(attempt(handle, from))),
-            found => Ok(found),
-        })?;
+        let found = self
+            .handle
+            .within(true, |handle| handle.wait(timeout, PERMIT, &mut |handle| Ok(attempt(handle, from))))?;
         match found {
             Some(place) => self.take(place),
             None => return Err(self.handle.timed_out(timeout, "no permit was released")),
