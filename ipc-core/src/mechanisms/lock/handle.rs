@@ -81,7 +81,7 @@ impl Handle {
         if domain.is_closed() {
             return Err(handle.closed());
         }
-        debug!("lock '{name}': opened it as a {}", nature.name);
+        debug!("lock '{name}': opened it as {}", super::a(nature.name));
         Ok(handle)
     }
 

@@ -107,7 +107,7 @@ impl Stake {
         self.object.release_row(self.number, self.id);
         bury(&self.object, self.nature, self.id, |_| true);
         self.object.take_away(|| !(self.nature.matters)(&self.object));
-        debug!("lock '{}': closed a {} handle", self.object.name, self.nature.name);
+        debug!("lock '{}': closed its handle {}", self.object.name, self.id);
     }
 }
 
@@ -142,12 +142,7 @@ pub fn bury(object: &Object, nature: &Nature, me: ObjectId, asked: impl Fn(Objec
         if !(nature.names)(object, dead) && object.inherit_row(number, dead, me) {
             (nature.inherit)(object, number);
             object.release_row(number, me);
-            info!(
-                "lock '{}': a {} handle of participant {}, which died, was removed",
-                object.name,
-                nature.name,
-                dead.owner()
-            );
+            info!("{} '{}': participant {}, which had it open, died", nature.name, object.name, dead.owner());
         }
     }
 }
