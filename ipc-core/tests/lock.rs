@@ -182,14 +182,14 @@ fn no_wake_up_is_late() {
     let mut ping = domain.event("ping", Reset::Auto, &asleep()).unwrap();
     let mut pong = domain.event("pong", Reset::Auto, &asleep()).unwrap();
     let answering = start("answer", place.path(), &TURNS.to_string());
-    let slowest = (0..TURNS).map(|_| {
+    for turn in 0..TURNS {
         let began = Instant::now();
         ping.set().unwrap();
         pong.wait(PATIENCE).unwrap();
-        began.elapsed()
-    });
-    let slowest = slowest.skip(1).max().unwrap();
-    assert!(slowest < Duration::from_millis(800), "a turn took {slowest:?}");
+        // The first waits for the other to come; one that only the look around each second wakes is late.
+        let took = began.elapsed();
+        assert!(turn == 0 || took < Duration::from_millis(800), "turn {turn} took {took:?}");
+    }
     answering.finish();
 }
 
