@@ -52,6 +52,8 @@ pub enum Noun {
     Ring,
     /// A queue and what is in it.
     Queue,
+    /// A lock of any type.
+    Lock,
 }
 
 /// How to open a domain. The default opens the domain named by `AXONIC_DOMAIN`, or `default`.
@@ -189,8 +191,8 @@ impl Domain {
         open::data_dir(&self.inner.options)
     }
 
-    /// Leaves the domain: its publishers and subscribers are withdrawn and answer `Closed` from now
-    /// on. Borrowed samples stay readable. Closing twice does nothing.
+    /// Leaves the domain: its publishers and subscribers are withdrawn, what its locks hold goes back, and all answer `Closed`
+    /// from now on. Borrowed samples stay readable. Closing twice does nothing.
     pub fn close(&self) {
         self.inner.close();
         // What a forked child opened anew is the same domain to it.

@@ -36,7 +36,7 @@ pub use format::{Batch, Kind, Record};
 use format::{HEADER, Header, Link, Name};
 pub use fresh::Fresh;
 #[cfg(test)]
-pub use recover::{Recovery, Torn};
+pub use recover::Recovery;
 pub use state::{STATE_WORDS, State};
 use std::ops::Range;
 use tracing::warn;

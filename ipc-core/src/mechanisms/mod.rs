@@ -1,6 +1,7 @@
 //! The mechanisms: one file or folder per noun.
 
 pub mod journal;
+pub mod lock;
 pub mod queue;
 pub mod record;
 pub mod region;

@@ -38,7 +38,14 @@ impl QueueConsumer {
     pub(super) fn new(seat: Seat, handle: Handle, options: QueueOptions) -> QueueConsumer {
         seat.row().wants.store(WANTS_ITEMS, Ordering::Relaxed);
         let (heads, side) = ([0; PRIORITIES], Side::new(&handle));
-        QueueConsumer { seat, handle: Arc::new(handle), options, heads, side, asked: coarse_millis() }
+        QueueConsumer {
+            seat,
+            handle: Arc::new(handle).attach(),
+            options,
+            heads,
+            side,
+            asked: coarse_millis(),
+        }
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -235,6 +242,10 @@ impl QueueConsumer {
         let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life.attempts());
         delivery.wait = get.durable.unwrap_or(self.handle.waits_for_disk());
         body::read(&self.handle.store, number, shape, &mut delivery.bytes)?;
+        if !delivery.is_leased() {
+            // The domain was closed in between.
+            self.handle.check_open()?;
+        }
         self.handle.count(Count::Delivered, 1);
         if let Some(lease) = get.lease {
             delivery.extend(lease)?;
@@ -264,6 +275,7 @@ impl QueueConsumer {
     /// The pollable descriptor: readable until `try_get` has returned `None`.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.enter()?;
+        self.seat.waiter.look_regularly()?;
         Ok(self.seat.waiter.watch_descriptor())
     }
 

@@ -7,10 +7,12 @@ use super::steps::{Cell, State, Word};
 use super::store::{ITEMS_BELL, Life, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, Row, Seat};
-use crate::domain::{Domain, closed};
+use crate::domain::{Attached, Domain, closed};
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::Bell;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// One open of a queue. It has the row until the last delivery is settled too.
 pub struct Handle {
@@ -39,7 +41,32 @@ pub enum Count {
     Wakes = 11,
 }
 
+impl Attached for Handle {
+    /// Whoever sleeps here finds the domain closed, and what it has goes to others. The row is its own until it is dropped:
+    /// a thread may be in the middle of a call.
+    fn detach(&self) -> bool {
+        if !self.domain().forked() {
+            self.store.object.ring(self.id);
+            let slots = self.store.slots();
+            for number in 0..slots.grown() {
+                let word = Word::of(&slots.slot(number).word);
+                let ours = word.row() == self.row && (word.is(State::Leased) || word.is(State::Timed));
+                // What cannot be given back now is when the handle is dropped.
+                let _ = ours.then(|| self.give_back(number, word, Duration::ZERO));
+            }
+        }
+        false
+    }
+}
+
 impl Handle {
+    /// What the domain is to call when it is closed.
+    pub fn attach(self: Arc<Self>) -> Arc<Self> {
+        let attached: Weak<dyn Attached> = Arc::<Self>::downgrade(&self);
+        self.domain().inner().attach(attached);
+        self
+    }
+
     pub fn new(seat: &Seat) -> Result<Handle> {
         Ok(Handle {
             store: Store::new(seat.object.clone())?,

@@ -46,7 +46,7 @@ impl QueueProducer {
         seat.row().wants.store(WANTS_ROOM, Ordering::Relaxed);
         QueueProducer {
             seat,
-            handle: Arc::new(handle),
+            handle: Arc::new(handle).attach(),
             options,
             slots: Stock::default(),
             parts: Stock::default(),
@@ -301,6 +301,7 @@ impl QueueProducer {
     /// The pollable descriptor: readable when a put that failed with `WouldBlock` is worth trying again.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.enter()?;
+        self.seat.waiter.look_regularly()?;
         Ok(self.seat.waiter.watch_descriptor())
     }
 
