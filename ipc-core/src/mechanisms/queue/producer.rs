@@ -1,6 +1,7 @@
 //! The producing side of a queue.
 
 use super::body;
+use super::dedup::{self, Dedupping, Known};
 use super::handle::{Count, Handle};
 use super::pool::Stock;
 use super::settle::after;
@@ -28,6 +29,7 @@ pub struct QueueProducer {
     options: QueueOptions,
     slots: Stock,
     parts: Stock,
+    known: Known,
 }
 
 /// A message ready to be put.
@@ -39,6 +41,8 @@ struct Ready<'a> {
     delay: Duration,
     /// The put waits for the disk.
     wait: bool,
+    /// It is put only if no other with this id was.
+    key: Option<dedup::Key>,
 }
 
 impl QueueProducer {
@@ -50,6 +54,7 @@ impl QueueProducer {
             options,
             slots: Stock::default(),
             parts: Stock::default(),
+            known: Known::default(),
         }
     }
 
@@ -142,7 +147,8 @@ impl QueueProducer {
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
         let wait = put.durable.unwrap_or(self.handle.waits_for_disk());
-        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait })
+        let key = put.dedup_id.as_deref().map(dedup::key);
+        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
@@ -164,14 +170,28 @@ impl QueueProducer {
                 return other.map(|_| None);
             }
         }
+        // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
+        let mut dedupping = None;
+        if let Some(key) = ready.key {
+            let Some(lock) = Dedupping::begin(&self.handle)? else {
+                self.handle.free_now(number, word);
+                return Ok(None);
+            };
+            if !lock.enter(&mut self.known, key, number, word) {
+                self.handle.free_now(number, word);
+                return Ok(Some(Receipt { ticket: None, duplicate: true }));
+            }
+            dedupping = Some(lock);
+        }
         let ticket = ready.shape.has(TICKET).then(|| Ticket::new(&self.handle, number, word));
         if ready.delay.is_zero() {
             self.commit(number, word, priority);
         } else {
             self.commit_later(number, word, priority, ready.delay)?;
         }
+        drop(dedupping);
         self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
-        Ok(Some(Receipt { ticket }))
+        Ok(Some(Receipt { ticket, duplicate: false }))
     }
 
     #[inline(always)]
@@ -206,7 +226,7 @@ impl QueueProducer {
 
     /// The put itself (Q2).
     #[inline(always)]
-    fn commit(&mut self, number: u32, word: Word, priority: usize) {
+    fn commit(&self, number: u32, word: Word, priority: usize) {
         let store = &self.handle.store;
         let ready = word.then(State::Ready, self.seat.number);
         store.slot(number).word.store(ready.0, Ordering::Release);
@@ -216,7 +236,7 @@ impl QueueProducer {
     }
 
     /// The put of a message for later, whose place is the one it would have had now.
-    fn commit_later(&mut self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
+    fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
         let store = &self.handle.store;
         let slot = store.slot(number);
         slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);

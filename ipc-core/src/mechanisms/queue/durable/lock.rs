@@ -219,7 +219,7 @@ impl Handle {
     }
 
     /// Whether nobody alive has a row.
-    fn is_row_dead(&self, row: u32) -> bool {
+    pub fn is_row_dead(&self, row: u32) -> bool {
         let object = &self.store.object;
         row >= object.rows()
             || object.holder(row).is_none_or(|id| !self.domain().inner().is_alive(id.owner()))
