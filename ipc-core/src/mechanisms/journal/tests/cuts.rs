@@ -128,7 +128,7 @@ fn a_recovery_makes_durable_what_it_read() {
             caller.step(step).unwrap();
         }
         if failed {
-            world.plan(Plan::Fail { at: world.operations(), how: Failure::Nothing, for_ever: false });
+            world.plan(Plan::Fail { at: world.operations(), how: Failure::Nothing, times: 1 });
             caller.step(Sync).unwrap_err();
             world.plan(Plan::Nothing);
         }
