@@ -238,5 +238,10 @@ mod tests {
         assert_eq!(recovered(&second).unwrap(), 2);
         let damaged = [&first[..], &[6, 190, 1], &second[first.len()..]].concat();
         assert_eq!(recovered(&damaged).unwrap_err().kind(), ErrorKind::Corrupt);
+        // What follows the end that the next segment names; an LSN that does not follow; more records than there are.
+        let beyond = [&first[..], &[1, 2, 1, 1, 7, 0, 0, 1], &second[first.len()..]].concat();
+        assert_eq!(recovered(&beyond).unwrap(), 2);
+        assert_eq!(recovered(&[&first[..], &[1, 3, 1, 1, 7, 0, 0, 1]].concat()).unwrap(), 1);
+        assert_eq!(recovered(&[&first[..], &[3, 0, 5, 0, 2, 0, 1]].concat()).unwrap(), 1);
     }
 }
