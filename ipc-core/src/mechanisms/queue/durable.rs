@@ -147,7 +147,7 @@ impl Handle {
             return self.wait_durable(position, None);
         }
         // One write for several; who goes to sleep or ends writes what is left.
-        if position >= self.written() + FEW || self.waits_for_disk() { self.write_out(false) } else { Ok(()) }
+        if position >= self.written() + FEW { self.write_out(false) } else { Ok(()) }
     }
 
     /// Writes what was named and is not written yet; for one who is about to sleep.
@@ -242,6 +242,9 @@ impl Handle {
 
     /// Writes what was named to the journal, batch by batch, and frees what is done with.
     fn write_named(&self, writer: &mut Writer<'_>) -> Result<()> {
+        if writer.state.is_poisoned() {
+            self.start_over(writer)?;
+        }
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -394,7 +397,14 @@ impl Handle {
     /// Writes all live messages to a journal beside the poisoned one, which then takes its place.
     fn start_over(&self, writer: &mut Writer<'_>) -> Result<()> {
         let live = self.live();
-        writer.start_over(|fresh| self.copy(live, fresh))
+        let slots: Vec<u32> = live.iter().map(|(number, _)| *number).collect();
+        let done = writer.start_over(|fresh| self.copy(live, fresh));
+        if done.is_err() {
+            // Where they are is no longer known: as if in the oldest segment, they are copied before that goes.
+            slots.iter().for_each(|number| self.store.slot(*number).segment.store(0, Ordering::Relaxed));
+        }
+        writer.publish();
+        done
     }
 }
 
