@@ -62,8 +62,13 @@ fn messages_of_any_size_and_kind_pass_in_order() {
     }
     assert!(consumer.try_get().unwrap().is_none());
     expect(consumer.get(SOON), ErrorKind::Timeout, &["jobs", "20ms"]);
+    let both = [Payload::raw(b"one"), Payload::raw(b"two")];
+    assert_eq!(producer.put_many(&both, &Put::default(), SECOND).unwrap().len(), 2);
+    let many = consumer.get_many(5, &Get::default(), SECOND).unwrap();
+    assert_eq!(many.iter().map(text).collect::<Vec<_>>(), ["one", "two"]);
+    many.into_iter().for_each(|delivery| delivery.ack().unwrap());
     let stats = producer.stats();
-    assert_eq!((stats.put, stats.delivered, stats.acked, stats.ready, stats.leased), (16, 16, 16, 0, 0));
+    assert_eq!((stats.put, stats.delivered, stats.acked, stats.ready, stats.leased), (18, 18, 18, 0, 0));
     assert_eq!(stats.bytes, 0, "parts are left");
 }
 
@@ -116,12 +121,15 @@ fn a_full_queue_holds_its_producers_back() {
         &["jobs", "10", "capacity"],
     );
     expect(producer.put(b"x", SOON), ErrorKind::Timeout, &["jobs", "10", "capacity"]);
-    let waiting = std::thread::spawn(move || producer.put(&[10], Some(Duration::from_secs(10))));
-    while consumer.stats().blocked < 2 {
+    get(&mut consumer).ack().unwrap();
+    let three = [Payload::raw(&[10]), Payload::raw(b"no room"), Payload::raw(b"no room")];
+    expect(other.put_many(&three, &Put::default(), SOON), ErrorKind::Timeout, &["jobs", "1 of 3"]);
+    let waiting = std::thread::spawn(move || producer.put(&[11], Some(Duration::from_secs(10))));
+    while consumer.stats().blocked < 3 {
         std::thread::yield_now();
     }
     std::thread::sleep(Duration::from_millis(20));
-    for n in 0..11u8 {
+    for n in 1..12u8 {
         let delivery = get(&mut consumer);
         assert_eq!(delivery.data(), [n]);
         delivery.ack().unwrap();

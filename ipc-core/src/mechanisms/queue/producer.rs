@@ -90,6 +90,30 @@ impl QueueProducer {
         }
     }
 
+    /// Puts messages one after the other as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
+    /// for the disk once, if at all. An error tells how many were put before it.
+    pub fn put_many(
+        &mut self,
+        payloads: &[Payload<'_>],
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<Receipt>> {
+        let deadline = Deadline::after(timeout);
+        let each = Put { durable: Some(false), ..put.clone() };
+        let mut receipts = Vec::with_capacity(payloads.len());
+        for payload in payloads {
+            let receipt = self.put_with(payload, &each, deadline.remaining()).map_err(|e| {
+                let (done, all) = (receipts.len(), payloads.len());
+                Error::new(e.kind(), format!("{e}; {done} of {all} messages were put before"))
+            })?;
+            receipts.push(receipt);
+        }
+        if put.durable.unwrap_or(self.handle.waits_for_disk()) {
+            self.handle.sync(deadline.remaining())?;
+        }
+        Ok(receipts)
+    }
+
     /// Puts a message if there is room, or fails with `WouldBlock`.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
         let ready = self.prepare(payload, put)?;
