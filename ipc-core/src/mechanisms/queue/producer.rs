@@ -90,28 +90,34 @@ impl QueueProducer {
         }
     }
 
-    /// Puts messages one after the other as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
-    /// for the disk once, if at all. An error tells how many were put before it.
+    /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
+    /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
+    /// the next call tells. They have no tickets.
     pub fn put_many(
         &mut self,
         payloads: &[Payload<'_>],
         put: &Put,
         timeout: Option<Duration>,
-    ) -> Result<Vec<Receipt>> {
+    ) -> Result<usize> {
+        if put.result {
+            let text =
+                format!("queue '{}': put_many gives no tickets; put with a result one by one", self.name());
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
-        let mut receipts = Vec::with_capacity(payloads.len());
+        let mut done = 0;
         for payload in payloads {
-            let receipt = self.put_with(payload, &each, deadline.remaining()).map_err(|e| {
-                let (done, all) = (receipts.len(), payloads.len());
-                Error::new(e.kind(), format!("{e}; {done} of {all} messages were put before"))
-            })?;
-            receipts.push(receipt);
+            match self.put_with(payload, &each, deadline.remaining()) {
+                Ok(_) => done += 1,
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => break,
+            }
         }
         if put.durable.unwrap_or(self.handle.waits_for_disk()) {
-            self.handle.sync(deadline.remaining())?;
+            self.handle.sync(deadline.remaining()).map_err(|e| self.not_durable(e))?;
         }
-        Ok(receipts)
+        Ok(done)
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
