@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use axonic::{
-    Create, DomainOptions, Noun, Overflow, PublisherOptions, RegionOptions, RingOptions, Start,
+    Create, DomainOptions, Noun, Overflow, PublisherOptions, QueueOptions, RegionOptions, RingOptions, Start,
     SubscriberOptions, Wait,
 };
 use pyo3::prelude::*;
@@ -14,6 +14,7 @@ use crate::error::OrRaise;
 use crate::log::detached;
 use crate::message::lock;
 use crate::publisher::PyPublisher;
+use crate::queue::PyQueue;
 use crate::region::PyRegion;
 use crate::ring::{PyRingConsumer, PyRingProducer};
 use crate::subscriber::PySubscriber;
@@ -29,7 +30,7 @@ pub trait Held: Send + Sync {
 pub struct Home {
     pub core: axonic::Domain,
     pub views: Arc<Views>,
-    /// Ends of rings. The core leaves a closed domain when the last of them is dropped, and here that
+    /// Ends of rings, and queues. The core leaves a closed domain when the last of them is dropped, and here that
     /// is when Python forgets the object, which may be much later.
     held: Mutex<Vec<Weak<dyn Held>>>,
 }
@@ -264,11 +265,43 @@ impl PyDomain {
         Ok(PyRingConsumer::new(core, name, options, &self.home))
     }
 
-    /// Removes a "region", or what a dead "topic" or "ring" left behind; raises BusyError while one of
-    /// these is in use.
+    /// Opens a work queue, for putting and for getting. What whoever makes it decides: `capacity`, the messages
+    /// it can hold, `max_bytes`, the bytes of those over 128 bytes together, and `max_attempts`, the deliveries
+    /// of a message before it is a dead letter (0: no limit).
+    ///
+    /// `type` shapes structured values. `schema` is a JSON Schema (a mapping, or JSON text) that every value
+    /// must satisfy: another raises InvalidArgumentError in put(), and goes to the dead letters where it is
+    /// met by get().
+    #[pyo3(signature = (name, r#type = None, *, schema = None, capacity = None, max_bytes = None, max_attempts = None, wait = "adaptive"))]
+    #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
+    fn queue(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        r#type: Option<Py<PyAny>>,
+        schema: Option<&Bound<'_, PyAny>>,
+        capacity: Option<usize>,
+        max_bytes: Option<usize>,
+        max_attempts: Option<u32>,
+        wait: &str,
+    ) -> PyResult<PyQueue> {
+        axonic::check_name("queue", name).or_raise(py)?;
+        let defaults = QueueOptions::default();
+        let options = QueueOptions {
+            capacity: capacity.unwrap_or(defaults.capacity),
+            max_bytes: max_bytes.unwrap_or(defaults.max_bytes),
+            max_attempts: max_attempts.unwrap_or(defaults.max_attempts),
+            wait: wait_argument(py, wait)?,
+        };
+        Ok(PyQueue::new(name, options, schema_argument(py, schema)?, r#type, &self.home))
+    }
+
+    /// Removes a "region", a "queue" with all that is in it, or what a dead "topic" or "ring" left behind; raises
+    /// BusyError while one of these is in use.
     #[pyo3(signature = (noun, name))]
     fn unlink(&self, py: Python<'_>, noun: &str, name: &str) -> PyResult<()> {
-        let known = [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring)];
+        let known =
+            [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring), ("queue", Noun::Queue)];
         let noun = choice(py, "noun", noun, known)?;
         detached(py, || self.home.core.unlink(noun, name)).or_raise(py)
     }
