@@ -35,10 +35,12 @@ from ._errors import (
     InvalidNameError,
     IoError,
     LayoutMismatchError,
+    LeaseLostError,
     LimitReachedError,
     NoSpaceError,
     NotFoundError,
     PermissionDeniedError,
+    RejectedError,
     TimeoutError,
     TooLargeError,
     UnsupportedError,
@@ -46,11 +48,16 @@ from ._errors import (
 )
 from ._native import (
     Domain,
+    Job,
     Loan,
     Message,
+    Peeked,
     Publisher,
     PublisherStats,
+    Queue,
+    QueueStats,
     Region,
+    Reject,
     RingConsumer,
     RingMessage,
     RingProducer,
@@ -59,11 +66,13 @@ from ._native import (
     Sample,
     Subscriber,
     SubscriberStats,
+    Ticket,
     WaitSet,
 )
 
 if TYPE_CHECKING:
     from . import aio
+    from ._worker import Worker
 
 __version__: str = _native.__version__
 
@@ -83,16 +92,23 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidNameError",
     "IoError",
+    "Job",
     "LayoutMismatchError",
+    "LeaseLostError",
     "LimitReachedError",
     "Loan",
     "Message",
     "NoSpaceError",
     "NotFoundError",
+    "Peeked",
     "PermissionDeniedError",
     "Publisher",
     "PublisherStats",
+    "Queue",
+    "QueueStats",
     "Region",
+    "Reject",
+    "RejectedError",
     "RingConsumer",
     "RingMessage",
     "RingProducer",
@@ -101,10 +117,12 @@ __all__ = [
     "Sample",
     "Subscriber",
     "SubscriberStats",
+    "Ticket",
     "TimeoutError",
     "TooLargeError",
     "UnsupportedError",
     "WaitSet",
+    "Worker",
     "WouldBlockError",
     "aio",
     "open",
@@ -148,6 +166,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(".aio", __name__)
+    if name == "Worker":
+        from ._worker import Worker
+
+        return Worker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
