@@ -64,7 +64,7 @@ class Worker(Generic[T, R]):
         return self
 
     def stop(self) -> None:
-        """Let the threads finish the jobs they have, and wait for that. Raises what ended one of them early."""
+        """Let the threads finish the jobs they have and end. Raises what ended one of them early."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
