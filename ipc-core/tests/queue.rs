@@ -229,7 +229,7 @@ fn a_lease_ends_by_time_and_its_holder_cannot_settle_any_more() {
     let (mut producer, mut consumer) = pair(&domain, &options());
     let mut other = domain.queue_consumer("jobs", &options()).unwrap();
     producer.put(b"slow", SECOND).unwrap();
-    let short = Get { lease: Some(Duration::from_millis(40)) };
+    let short = Get { lease: Some(Duration::from_millis(40)), ..Get::default() };
     let mut late = consumer.get_with(&short, SECOND).unwrap();
     assert!(late.is_leased());
     expect(other.get(SOON), ErrorKind::Timeout, &[]);
@@ -292,6 +292,34 @@ fn a_ticket_tells_what_became_of_a_message() {
     consumer.purge().unwrap();
     expect(producer.result(&mut gone, SECOND), ErrorKind::NotFound, &["jobs", "gone"]);
     consumer.purge_dead_letters().unwrap();
+}
+
+#[test]
+fn the_same_id_is_put_once_as_far_as_ids_are_remembered() {
+    let place = Place::new();
+    let domain = place.open();
+    let within = Duration::from_millis(80);
+    let few = QueueOptions { dedup: Dedup { count: 3, within }, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &few);
+    let mut other = domain.queue_producer("jobs", &few).unwrap();
+    let with = |id: &str| Put { dedup_id: Some(id.into()), ..Put::default() };
+    assert!(!put(&mut producer, "1", with("a")).is_duplicate());
+    assert!(put(&mut producer, "2", with("a")).is_duplicate());
+    assert!(put(&mut other, "3", with("a")).is_duplicate());
+    // It counts although the message is done with.
+    get(&mut consumer).ack().unwrap();
+    assert!(put(&mut other, "4", with("a")).is_duplicate());
+    for id in ["b", "c", "d"] {
+        assert!(!put(&mut other, id, with(id)).is_duplicate());
+    }
+    assert!(!put(&mut producer, "5", with("a")).is_duplicate(), "three others came in between");
+    assert!(put(&mut producer, "6", with("d")).is_duplicate());
+    std::thread::sleep(within);
+    assert!(!put(&mut producer, "7", with("d")).is_duplicate(), "the time is over");
+    assert_eq!(consumer.purge().unwrap(), 5);
+    assert_eq!(consumer.stats().put, 6);
+    let none = QueueOptions { dedup: Dedup { count: 0, within }, ..options() };
+    expect(domain.queue_producer("x", &none), ErrorKind::InvalidArgument, &["x", "dedup", "1048576"]);
 }
 
 #[test]

@@ -4,7 +4,9 @@ mod admin;
 mod body;
 mod consumer;
 mod dead;
+mod dedup;
 mod delivery;
+pub(crate) mod durable;
 mod handle;
 mod pool;
 mod producer;
@@ -24,12 +26,15 @@ use crate::name::check_name;
 pub use admin::{Peeked, QueueStats};
 pub use consumer::QueueConsumer;
 pub use dead::Reason;
+pub use dedup::Dedup;
 pub use delivery::Delivery;
+pub use durable::Fsync;
+use durable::Log;
 use handle::Handle;
 pub use producer::QueueProducer;
 use std::time::Duration;
 pub(crate) use store::DESIGN;
-use store::{ITEMS_BELL, MAX_CAPACITY, PART, Plan, ROOM_BELL};
+use store::{ITEMS_BELL, MAX_CAPACITY, MAX_DEDUP, PART, Plan, ROOM_BELL};
 pub use ticket::{Outcome, Ticket};
 
 /// How to open a queue.
@@ -41,13 +46,25 @@ pub struct QueueOptions {
     pub max_attempts: u32,
     /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides.
     pub max_bytes: usize,
+    /// Whether what is in it survives a reboot, and how that is seen to; `None`: it does not. Whoever makes the queue
+    /// decides.
+    pub durable: Option<Fsync>,
+    /// Which ids of messages are remembered, in memory. Whoever makes the queue decides.
+    pub dedup: Dedup,
     /// How to wait.
     pub wait: Wait,
 }
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        QueueOptions { capacity: 65536, max_attempts: 16, max_bytes: 128 << 20, wait: Wait::default() }
+        QueueOptions {
+            capacity: 65536,
+            max_attempts: 16,
+            max_bytes: 128 << 20,
+            durable: None,
+            dedup: Dedup::default(),
+            wait: Wait::default(),
+        }
     }
 }
 
@@ -60,6 +77,10 @@ pub struct Put {
     pub delay: Duration,
     /// After this time it is a dead letter, if nobody has taken it.
     pub ttl: Option<Duration>,
+    /// A message with this id is put only once, as far as the queue remembers ids ([`Dedup`]).
+    pub dedup_id: Option<String>,
+    /// Whether the put waits until the message is on the disk; `None`: as the queue's [`Fsync`] says.
+    pub durable: Option<bool>,
     /// The receipt has a ticket, with which to wait for what becomes of it.
     pub result: bool,
 }
@@ -69,15 +90,23 @@ pub struct Put {
 pub struct Get {
     /// It is the consumer's for this time, and then somebody else's; `None`: until the consumer is dead.
     pub lease: Option<Duration>,
+    /// Whether acknowledging it waits until that is on the disk; `None`: as the queue's [`Fsync`] says.
+    pub durable: Option<bool>,
 }
 
 /// What a put gives: the message is in the queue, and survives the death of any process.
 #[derive(Debug)]
 pub struct Receipt {
     ticket: Option<Ticket>,
+    duplicate: bool,
 }
 
 impl Receipt {
+    /// Whether a message with this id was put before, so that nothing was done now.
+    pub fn is_duplicate(&self) -> bool {
+        self.duplicate
+    }
+
     /// With which to wait for what becomes of it, if that was asked for.
     pub fn ticket(self) -> Option<Ticket> {
         self.ticket
@@ -101,6 +130,13 @@ impl Domain {
 fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Result<(Seat, Handle)> {
     check_name("queue", name)?;
     let parts = options.max_bytes / PART;
+    if !(1..=MAX_DEDUP).contains(&options.dedup.count) {
+        let text = format!(
+            "queue '{name}': it cannot remember {} ids; give dedup a count of 1 to {MAX_DEDUP}",
+            options.dedup.count
+        );
+        return Err(Error::new(ErrorKind::InvalidArgument, text));
+    }
     if !(1..=MAX_CAPACITY).contains(&options.capacity) || parts > MAX_CAPACITY {
         let text = format!(
             "queue '{name}': a capacity of {} and max_bytes of {} are not possible; a queue holds 1 to {MAX_CAPACITY} messages and up to {} bytes",
@@ -112,13 +148,14 @@ fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Res
     }
     let domain = domain.current()?;
     lifetime::arrive(&domain);
-    let plan = Plan::new(options.capacity, parts);
+    let plan = Plan::new(options.capacity, parts, options.durable.is_some(), options.dedup.count);
     let seat = Seat::take(&domain, &store::DESIGN, name, plan.size, hears, &|mapping| {
-        store::fill(mapping, &plan, u64::from(options.max_attempts));
+        store::fill(mapping, &plan, options);
     })
     .map_err(|e| domain.not_opened("queue", name, e))?;
-    let handle = Handle::new(&seat)?;
+    let mut handle = Handle::new(&seat)?;
     store::allocate_bits(&handle.store)?;
+    handle.log = Log::open(&seat, &handle)?;
     handle.recover()?;
     Ok((seat, handle))
 }
