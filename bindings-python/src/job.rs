@@ -38,6 +38,8 @@ pub struct PyJob {
     process: Process,
     /// Its queue, for messages.
     what: Arc<str>,
+    /// Settling it may write to the disk.
+    durable: bool,
     copied: Copied,
     attempt: u16,
     priority: u8,
@@ -52,6 +54,7 @@ impl PyJob {
         desk: &Arc<Desk<Delivery>>,
         what: &Arc<str>,
         kind: Option<&Py<PyAny>>,
+        durable: bool,
     ) -> PyResult<Py<PyJob>> {
         let attributes = delivery.attributes().or_raise(py)?;
         let meaning = Meaning {
@@ -64,7 +67,8 @@ impl PyJob {
         let (attempt, priority, token) = (delivery.attempt(), delivery.priority(), delivery.token());
         let place = Mutex::new(Some(desk.add(delivery)));
         let (desk, what, process) = (desk.clone(), what.clone(), Process::current());
-        let job = Py::new(py, PyJob { desk, place, process, what, copied, attempt, priority, token })?;
+        let job =
+            Py::new(py, PyJob { desk, place, process, what, durable, copied, attempt, priority, token })?;
         untrack(&job);
         Ok(job)
     }
@@ -75,13 +79,21 @@ impl PyJob {
         Error::new(ErrorKind::Closed, text)
     }
 
-    /// Ends it, one way or another; a second time raises.
-    fn settle(&self, py: Python<'_>, how: impl FnOnce(Delivery) -> axonic::Result<()>) -> PyResult<()> {
+    /// Ends it, one way or another; a second time raises. Other threads run meanwhile if that may take `long`.
+    fn settle(
+        &self,
+        py: Python<'_>,
+        long: bool,
+        how: impl FnOnce(Delivery) -> axonic::Result<()> + Send,
+    ) -> PyResult<()> {
         self.process.check(py, &self.what, "job")?;
         let place = lock(&self.place).take();
         let Some(delivery) = place.and_then(|place| self.desk.remove(place)) else {
             return Err(raise(py, self.no_longer_held()));
         };
+        if long || self.durable {
+            return detached(py, || how(delivery)).or_raise(py);
+        }
         let settled = how(delivery);
         deliver(py);
         settled.or_raise(py)
@@ -191,13 +203,10 @@ impl PyJob {
     /// Raises LeaseLostError when the lease ran out before: somebody else has the message now.
     #[pyo3(signature = (result = None))]
     fn ack(&self, py: Python<'_>, result: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let Some(result) = result else { return self.settle(py, Delivery::ack) };
+        let Some(result) = result else { return self.settle(py, false, Delivery::ack) };
         let outgoing = value::encode(result, Manner { kind: None, content: None, attributes: None })?;
         let payload = outgoing.payload();
-        if payload.data.len() <= QUICK {
-            return self.settle(py, |delivery| delivery.ack_with(&payload));
-        }
-        self.settle(py, |delivery| detached(py, || delivery.ack_with(&payload)))
+        self.settle(py, payload.data.len() > QUICK, |delivery| delivery.ack_with(&payload))
     }
 
     /// Gives it back, to be delivered again after `delay` seconds: to another attempt, or when there were as
@@ -205,13 +214,13 @@ impl PyJob {
     #[pyo3(signature = (delay = 0.0))]
     fn nack(&self, py: Python<'_>, delay: f64) -> PyResult<()> {
         let delay = seconds(py, "delay", delay)?;
-        self.settle(py, |delivery| delivery.nack(delay))
+        self.settle(py, false, |delivery| delivery.nack(delay))
     }
 
     /// Nobody is to get it any more: it goes to the dead letters, with the reason.
     #[pyo3(signature = (reason = ""))]
     fn reject(&self, py: Python<'_>, reason: &str) -> PyResult<()> {
-        self.settle(py, |delivery| delivery.reject(reason))
+        self.settle(py, false, |delivery| delivery.reject(reason))
     }
 
     /// From now on it is this process's for `lease` seconds, whatever was left of its lease.
@@ -242,12 +251,12 @@ impl PyJob {
             return Ok(());
         }
         if exc_type.is_none() {
-            return self.settle(py, Delivery::ack);
+            return self.settle(py, false, Delivery::ack);
         }
         leave(exc_type, self.leave_block(py, exc_value))
     }
 
-    /// Settling never waits; this is for `async with job:`.
+    /// For `async with job:`. Settling waits for nothing but, where that was asked for, the disk.
     fn __aenter__(slf: Py<Self>) -> Ready {
         Ready(Some(slf))
     }

@@ -1,22 +1,22 @@
 //! The work queue: each message goes to one consumer, which says when it is done.
 //!
 //! One Python object has both sides, each opened at first use. Threads take turns at either side; those that wait
-//! for results have a producer each ([`Callers`]).
+//! for results or for the disk have a producer each ([`Callers`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use axonic::{
-    Delivery, Error, ErrorKind, Get, Payload, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
+    Delivery, Error, ErrorKind, Fsync, Get, Payload, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
     Receipt, Schema,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
 
 use crate::buffer;
 use crate::desk::Desk;
-use crate::domain::{Held, Home, leave, wait_name};
+use crate::domain::{Held, Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{Handle, Patience, QUICK, seconds, soon};
 use crate::job::{PyJob, check_schema};
@@ -42,33 +42,53 @@ struct Sides {
     callers: Callers,
     /// Jobs that are not settled.
     jobs: Arc<Desk<Delivery>>,
+    /// What whoever made the queue decided; known when a side is open.
+    fsync: OnceLock<Option<Fsync>>,
     closed: AtomicBool,
 }
 
+/// A side as the core has it.
+trait Core: Send + Sized {
+    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self>;
+    fn fsync(&self) -> Option<Fsync>;
+}
+
+impl Core for QueueProducer {
+    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
+        domain.queue_producer(name, options)
+    }
+
+    fn fsync(&self) -> Option<Fsync> {
+        self.fsync()
+    }
+}
+
+impl Core for QueueConsumer {
+    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
+        domain.queue_consumer(name, options)
+    }
+
+    fn fsync(&self) -> Option<Fsync> {
+        self.fsync()
+    }
+}
+
 impl Sides {
-    fn open<T: Send>(
-        &self,
-        py: Python<'_>,
-        open: fn(&axonic::Domain, &str, &QueueOptions) -> axonic::Result<T>,
-    ) -> PyResult<Handle<T>> {
+    fn open<T: Core>(&self, py: Python<'_>) -> PyResult<Handle<T>> {
         if self.closed.load(Ordering::SeqCst) {
             return Err(self.is_closed(py));
         }
-        let core = detached(py, || open(&self.home.core, &self.name, &self.options)).or_raise(py)?;
+        let core = detached(py, || T::open(&self.home.core, &self.name, &self.options)).or_raise(py)?;
+        self.fsync.get_or_init(|| core.fsync());
         Ok(Handle::new(self.what.to_string(), core))
     }
 
     /// The side, opened by the first thread that asks.
-    fn side<'a, T: Send>(
-        &self,
-        py: Python<'_>,
-        side: &'a Side<T>,
-        open: fn(&axonic::Domain, &str, &QueueOptions) -> axonic::Result<T>,
-    ) -> PyResult<&'a Handle<T>> {
+    fn side<'a, T: Core>(&self, py: Python<'_>, side: &'a Side<T>) -> PyResult<&'a Handle<T>> {
         if let Some(handle) = side.get() {
             return Ok(handle);
         }
-        if let Err(late) = side.set(self.open(py, open)?) {
+        if let Err(late) = side.set(self.open(py)?) {
             late.close(py)?;
         }
         // Whoever closed the queue meanwhile may not have seen it.
@@ -80,16 +100,29 @@ impl Sides {
 
     #[inline]
     fn producer(&self, py: Python<'_>) -> PyResult<&Handle<QueueProducer>> {
-        self.side(py, &self.producer, axonic::Domain::queue_producer)
+        self.side(py, &self.producer)
     }
 
     #[inline]
     fn consumer(&self, py: Python<'_>) -> PyResult<&Handle<QueueConsumer>> {
-        self.side(py, &self.consumer, axonic::Domain::queue_consumer)
+        self.side(py, &self.consumer)
     }
 
     fn caller(&self, py: Python<'_>) -> PyResult<Arc<Caller>> {
-        self.callers.get(|| self.open(py, axonic::Domain::queue_producer).map(Caller::new))
+        self.callers.get(|| self.open(py).map(Caller::new))
+    }
+
+    /// Whether calls may write to the disk.
+    fn is_durable(&self) -> bool {
+        self.fsync.get().is_some_and(Option::is_some)
+    }
+
+    /// Whether a put may wait for the disk.
+    fn waits_for_disk(&self, asked: Option<bool>) -> bool {
+        match self.fsync.get() {
+            Some(Some(fsync)) => asked.unwrap_or(*fsync == Fsync::Always),
+            _ => false,
+        }
     }
 
     fn is_closed(&self, py: Python<'_>) -> PyErr {
@@ -143,6 +176,7 @@ impl PyQueue {
             consumer: Side::new(),
             callers: Callers::default(),
             jobs: Arc::new(Desk::new()),
+            fsync: OnceLock::new(),
             closed: AtomicBool::new(false),
         });
         let held: Weak<dyn Held> = Arc::<Sides>::downgrade(&sides);
@@ -170,19 +204,34 @@ impl PyQueue {
         Ok(outgoing)
     }
 
-    /// Puts one message in the way that `by` names.
+    /// The producer for such a put.
+    fn way(&self, py: Python<'_>, put: &Put) -> PyResult<Way<'_>> {
+        if put.result {
+            return self.sides.caller(py).map(Way::Own);
+        }
+        let shared = self.sides.producer(py)?;
+        match self.sides.waits_for_disk(put.durable) {
+            true => self.sides.caller(py).map(Way::Own),
+            false => Ok(Way::Shared(shared)),
+        }
+    }
+
+    /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
     fn put_by(
         &self,
         py: Python<'_>,
         put: &Put,
         by: impl FnOnce(&Handle<QueueProducer>) -> PyResult<Receipt>,
-    ) -> PyResult<Option<PyTicket>> {
+    ) -> PyResult<Py<PyAny>> {
+        let way = self.way(py, put)?;
+        let receipt = by(way.handle())?;
         if !put.result {
-            return by(self.sides.producer(py)?).map(|_| None);
+            return Ok(PyBool::new(py, !receipt.is_duplicate()).to_owned().into_any().unbind());
         }
-        let caller = self.sides.caller(py)?;
-        let receipt = by(&caller.handle)?;
-        Ok(receipt.ticket().map(|ticket| PyTicket::new(ticket, caller)))
+        match (receipt.ticket(), way) {
+            (Some(ticket), Way::Own(caller)) => Ok(Py::new(py, PyTicket::new(ticket, caller))?.into_any()),
+            _ => Ok(py.None()),
+        }
     }
 
     fn put_payload(
@@ -191,9 +240,9 @@ impl PyQueue {
         payload: &Payload<'_>,
         put: &Put,
         patience: Patience,
-    ) -> PyResult<Option<PyTicket>> {
+    ) -> PyResult<Py<PyAny>> {
         self.put_by(py, put, |producer| {
-            if payload.data.len() <= QUICK {
+            if payload.data.len() <= QUICK && !self.sides.is_durable() {
                 match producer.quick(py, |core| core.try_put(payload, put)) {
                     Some(Ok(receipt)) => return Ok(receipt),
                     Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
@@ -227,7 +276,14 @@ impl PyQueue {
 
     fn job(&self, py: Python<'_>, delivery: Delivery) -> PyResult<Py<PyJob>> {
         let delivery = check_schema(delivery, self.schema.as_ref(), &self.sides.what).or_raise(py)?;
-        PyJob::hand_out(py, delivery, &self.sides.jobs, &self.sides.what, self.kind.as_ref())
+        PyJob::hand_out(
+            py,
+            delivery,
+            &self.sides.jobs,
+            &self.sides.what,
+            self.kind.as_ref(),
+            self.sides.is_durable(),
+        )
     }
 
     /// Asks the consuming side something that may look at every message; other threads run meanwhile.
@@ -246,15 +302,30 @@ impl PyQueue {
     }
 }
 
-/// Reads the arguments that say how to put.
-fn put_argument(py: Python<'_>, priority: u8, delay: f64, ttl: Option<f64>, result: bool) -> PyResult<Put> {
-    let ttl = ttl.map(|ttl| seconds(py, "ttl", ttl)).transpose()?;
-    Ok(Put { priority, delay: seconds(py, "delay", delay)?, ttl, result })
+/// The producer for a put: that of all threads, or this thread's own where it may wait for more than room.
+enum Way<'a> {
+    Shared(&'a Handle<QueueProducer>),
+    Own(Arc<Caller>),
 }
 
-/// Reads the argument that says how to get.
-fn get_argument(py: Python<'_>, lease: Option<f64>) -> PyResult<Get> {
-    Ok(Get { lease: lease.map(|lease| seconds(py, "lease", lease)).transpose()? })
+impl Way<'_> {
+    fn handle(&self) -> &Handle<QueueProducer> {
+        match self {
+            Way::Shared(producer) => producer,
+            Way::Own(caller) => &caller.handle,
+        }
+    }
+}
+
+/// Reads the arguments that say when to deliver.
+fn put_argument(py: Python<'_>, priority: u8, delay: f64, ttl: Option<f64>) -> PyResult<Put> {
+    let ttl = ttl.map(|ttl| seconds(py, "ttl", ttl)).transpose()?;
+    Ok(Put { priority, delay: seconds(py, "delay", delay)?, ttl, ..Put::default() })
+}
+
+/// Reads the arguments that say how to get.
+fn get_argument(py: Python<'_>, lease: Option<f64>, durable: Option<bool>) -> PyResult<Get> {
+    Ok(Get { lease: lease.map(|lease| seconds(py, "lease", lease)).transpose()?, durable })
 }
 
 fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
@@ -311,9 +382,13 @@ impl PyQueue {
     ///
     /// Values are sent as publish() sends them: bytes as they are, arrays as tensors, everything else as JSON.
     /// `priority` is 0 to 7, the highest is served first. It is delivered after `delay` seconds, not before;
-    /// after `ttl` seconds it is a dead letter, if nobody has taken it. With `result=True` returns a ticket, with
-    /// which to wait for what becomes of it; it costs this thread a producer of its own.
-    #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, result = false, attributes = None, timeout = None, content = None))]
+    /// after `ttl` seconds it is a dead letter, if nobody has taken it. A message with a `dedup_id` is put only
+    /// once, as far as the queue remembers ids. `durable` says whether to wait until it is on the disk; None: as
+    /// the queue's `fsync` says. Returns whether it was put: False for a duplicate.
+    ///
+    /// With `result=True` returns a ticket, with which to wait for what becomes of it; None for a duplicate.
+    /// Tickets, and waiting for the disk, cost this thread a producer of its own.
+    #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn put<'py>(
         &self,
@@ -322,13 +397,15 @@ impl PyQueue {
         priority: u8,
         delay: f64,
         ttl: Option<f64>,
+        dedup_id: Option<String>,
         result: bool,
+        durable: Option<bool>,
         attributes: Option<&Bound<'py, PyMapping>>,
         timeout: Option<f64>,
         content: Option<&str>,
-    ) -> PyResult<Option<PyTicket>> {
+    ) -> PyResult<Py<PyAny>> {
         let patience = Patience::new(py, timeout)?;
-        let put = put_argument(py, priority, delay, ttl, result)?;
+        let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
         if let (Ok(bytes), None, None, None) = (value.cast::<PyBytes>(), content, attributes, &self.schema) {
             // The common case first: bytes as they are.
             return self.put_payload(py, &Payload::raw(bytes.as_bytes()), &put, patience);
@@ -338,7 +415,7 @@ impl PyQueue {
     }
 
     /// Like put(), but never waits: raises WouldBlockError when there is no room.
-    #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, result = false, attributes = None, content = None))]
+    #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn try_put<'py>(
         &self,
@@ -347,11 +424,13 @@ impl PyQueue {
         priority: u8,
         delay: f64,
         ttl: Option<f64>,
+        dedup_id: Option<String>,
         result: bool,
+        durable: Option<bool>,
         attributes: Option<&Bound<'py, PyMapping>>,
         content: Option<&str>,
-    ) -> PyResult<Option<PyTicket>> {
-        let put = put_argument(py, priority, delay, ttl, result)?;
+    ) -> PyResult<Py<PyAny>> {
+        let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = self.encode(value, attributes, content)?;
         let payload = outgoing.payload();
         self.put_by(py, &put, |producer| producer.call(py, |core| core.try_put(&payload, &put)))
@@ -359,7 +438,7 @@ impl PyQueue {
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
     /// tickets. A TimeoutError tells how many were put, the first ones; an error in a value comes before any is.
-    #[pyo3(signature = (values, *, priority = 0, delay = 0.0, ttl = None, result = false, attributes = None, timeout = None, content = None))]
+    #[pyo3(signature = (values, *, priority = 0, delay = 0.0, ttl = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn put_many<'py>(
         &self,
@@ -369,65 +448,79 @@ impl PyQueue {
         delay: f64,
         ttl: Option<f64>,
         result: bool,
+        durable: Option<bool>,
         attributes: Option<&Bound<'py, PyMapping>>,
         timeout: Option<f64>,
         content: Option<&str>,
     ) -> PyResult<Option<Vec<PyTicket>>> {
         let patience = Patience::new(py, timeout)?;
-        let put = put_argument(py, priority, delay, ttl, result)?;
+        let put = Put { durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         let payloads = outgoing.iter().map(Outgoing::payload).collect();
         let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
-        let caller = if result { Some(self.sides.caller(py)?) } else { None };
-        let producer = match &caller {
-            Some(caller) => &caller.handle,
-            None => self.sides.producer(py)?,
-        };
-        if producer.enter_or_none(py, patience, |core, slice| batch.put(core, &put, slice))?.is_none() {
+        let way = self.way(py, &put)?;
+        if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &put, slice))?.is_none() {
             let (what, total) = (&self.sides.what, batch.payloads.len());
             let text =
                 format!("{what}: no room in time; {} of {total} values were put, in their order", batch.done);
             return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
         }
-        Ok(caller.map(|caller| {
-            batch.tickets.into_iter().map(|ticket| PyTicket::new(ticket, caller.clone())).collect()
-        }))
+        match way {
+            Way::Own(caller) if result => {
+                let tickets = batch.tickets.into_iter().map(|ticket| PyTicket::new(ticket, caller.clone()));
+                Ok(Some(tickets.collect()))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Waits for the next message, up to `timeout` seconds (None waits without end), then raises TimeoutError.
     ///
     /// Use the job in a `with` block, which settles it. It is this process's until it is settled or the process is
-    /// dead; with a `lease`, for so many seconds, and then somebody else's. Ctrl-C interrupts the wait. With a
+    /// dead; with a `lease`, for so many seconds, and then somebody else's. `durable` says whether acknowledging
+    /// it waits until that is on the disk; None: as the queue's `fsync` says. Ctrl-C interrupts the wait. With a
     /// schema, a message that does not satisfy it goes to the dead letters and raises DecodeError; the next call
     /// goes on behind it.
-    #[pyo3(signature = (timeout = None, lease = None))]
-    fn get(&self, py: Python<'_>, timeout: Option<f64>, lease: Option<f64>) -> PyResult<Py<PyJob>> {
+    #[pyo3(signature = (timeout = None, lease = None, *, durable = None))]
+    fn get(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+        lease: Option<f64>,
+        durable: Option<bool>,
+    ) -> PyResult<Py<PyJob>> {
         let patience = Patience::new(py, timeout)?;
-        let delivery = self.take(py, &get_argument(py, lease)?, patience)?;
+        let delivery = self.take(py, &get_argument(py, lease, durable)?, patience)?;
         self.job(py, delivery)
     }
 
     /// The next message if one is there, else None; never waits.
-    #[pyo3(signature = (lease = None))]
-    fn try_get(&self, py: Python<'_>, lease: Option<f64>) -> PyResult<Option<Py<PyJob>>> {
-        let get = get_argument(py, lease)?;
+    #[pyo3(signature = (lease = None, *, durable = None))]
+    fn try_get(
+        &self,
+        py: Python<'_>,
+        lease: Option<f64>,
+        durable: Option<bool>,
+    ) -> PyResult<Option<Py<PyJob>>> {
+        let get = get_argument(py, lease, durable)?;
         let taken = self.sides.consumer(py)?.call(py, |core| core.try_get_with(&get))?;
         taken.map(|delivery| self.job(py, delivery)).transpose()
     }
 
     /// Waits for a message and returns it with all that are there too, at most `max`, as a list.
-    #[pyo3(signature = (max = 1024, timeout = None, lease = None))]
+    #[pyo3(signature = (max = 1024, timeout = None, lease = None, *, durable = None))]
     fn get_many<'py>(
         &self,
         py: Python<'py>,
         max: usize,
         timeout: Option<f64>,
         lease: Option<f64>,
+        durable: Option<bool>,
     ) -> PyResult<Bound<'py, PyList>> {
         some_wanted(py, max)?;
         let patience = Patience::new(py, timeout)?;
-        let get = get_argument(py, lease)?;
+        let get = get_argument(py, lease, durable)?;
         let taken = self
             .sides
             .consumer(py)?
@@ -457,7 +550,7 @@ impl PyQueue {
         lease: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        get_argument(py, lease)?;
+        get_argument(py, lease, None)?;
         if concurrency == 0 {
             return Err(invalid(py, "worker(concurrency=0): nobody would work; use at least one thread"));
         }
@@ -487,6 +580,27 @@ impl PyQueue {
     #[pyo3(signature = (max = None))]
     fn redrive(&self, py: Python<'_>, max: Option<usize>) -> PyResult<u64> {
         self.ask(py, |core| core.redrive(max.unwrap_or(usize::MAX)))
+    }
+
+    /// When what it holds is known to be on the disk, as whoever made it decided: "always", "interval" or "never";
+    /// None: it is in memory only.
+    #[getter]
+    fn fsync(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        if self.sides.fsync.get().is_none() {
+            self.sides.producer(py)?;
+        }
+        Ok(self.sides.fsync.get().copied().flatten().map(fsync_name))
+    }
+
+    /// Waits up to `timeout` seconds until everything that was put and settled before is on the disk; returns at once
+    /// if the queue is in memory only.
+    #[pyo3(signature = (timeout = None))]
+    fn sync(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let patience = Patience::new(py, timeout)?;
+        let caller = self.sides.caller(py)?;
+        caller
+            .handle
+            .enter(py, patience, Some("not all is on the disk"), |core, slice| core.sync(Some(slice)))
     }
 
     /// What is in it now, and counters.
@@ -541,7 +655,7 @@ impl PyQueue {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyJob>> {
-        self.get(py, None, None)
+        self.get(py, None, None, None)
     }
 
     fn __repr__(&self) -> String {
@@ -557,6 +671,13 @@ impl PyQueue {
         options.set_item("capacity", known.capacity)?;
         options.set_item("max_bytes", known.max_bytes)?;
         options.set_item("max_attempts", known.max_attempts)?;
+        options.set_item("durable", known.durable.is_some())?;
+        if let Some(fsync) = known.durable {
+            options.set_item("fsync", fsync_name(fsync))?;
+        }
+        if let Some(Fsync::Interval(interval)) = known.durable {
+            options.set_item("fsync_interval", interval.as_secs_f64())?;
+        }
         options.set_item("wait", wait_name(known.wait))?;
         self.sides.home.reduce(py, "queue", &self.sides.name, &options)
     }

@@ -14,8 +14,8 @@ use crate::message::lock;
 
 const NOTHING: &str = "no result";
 
-/// A producer for one thread's messages with tickets. Waiting for a result takes the producer, so a thread that waits
-/// would keep all others from putting if they shared it.
+/// A producer for one thread's messages with tickets, and those that are to be on the disk. Waiting for that takes the
+/// producer, so a thread that waits would keep all others from putting if they shared it.
 pub struct Caller {
     pub handle: Handle<QueueProducer>,
     tickets: Desk<Ticket>,

@@ -8,10 +8,12 @@ import multiprocessing
 import os
 import pickle
 import select
+import shutil
 import signal
 import threading
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -257,7 +259,7 @@ def test_a_full_queue(ax: axonic.Domain) -> None:
     with pytest.raises(axonic.TimeoutError, match="1 of 3 values"):
         q.put_many([3, 4, 5], timeout=0.15)
     assert values(q, 1) == [2]
-    q.try_put(3)
+    assert q.try_put(3)
     waiting = threading.Thread(target=q.put, args=(4,))
     waiting.start()
     assert values(q, 2) == [3, 3]
@@ -500,6 +502,73 @@ def test_ctrl_c_in_get(script: Script) -> None:
     assert finish(process) == "interrupted 1\n"
 
 
+def test_the_same_message_only_once(q: axonic.Queue[Any]) -> None:
+    assert q.put("order", dedup_id="7")
+    assert not q.put("order", dedup_id="7")
+    assert not q.try_put("order", dedup_id="7")
+    assert q.put("order", dedup_id="7", result=True) is None
+    ticket = q.put("order", dedup_id="8", result=True)
+    assert [job.value for job in q.get_many(timeout=1)] == ["order", "order"]
+    assert ticket is not None
+    assert not ticket.done()
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where durable queues are."""
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+def reboot(runtime: Path) -> None:
+    """Forgets everything in memory."""
+    gc.collect()
+    shutil.rmtree(runtime / "test")
+
+
+@pytest.mark.parametrize("fsync", ["always", "interval", "never"])
+def test_a_durable_queue_survives_a_reboot(data: Path, runtime: Path, fsync: Any) -> None:
+    with axonic.open("test") as ax:
+        q = ax.queue("jobs", durable=True, fsync=fsync, fsync_interval=0.01)
+        assert q.fsync == ax.queue("jobs").fsync == fsync
+        q.put_many(["done", "kept", {"large": "x" * 10_000}])
+        q.put("last", durable=True)
+        with q.get(timeout=1, durable=True):
+            pass
+        q.get(timeout=1).nack()
+        q.sync(timeout=20)
+    reboot(runtime)
+    with axonic.open("test", data_dir=data) as ax:
+        q = ax.queue("jobs", durable=True)
+        assert values(q, 3) == ["kept", {"large": "x" * 10_000}, "last"]
+        assert q.try_get() is None
+        # A process that comes now shares it; where data is kept is known to it too.
+        again = pickle.loads(pickle.dumps(q))
+        again.put("by name")
+        assert values(q, 1) == ["by name"]
+    reboot(runtime)
+    assert list((data / "test" / "queues" / "jobs").iterdir())
+
+
+def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:
+    q.put("x", durable=True)
+    q.sync(timeout=0)
+    assert q.fsync is None
+    assert list(data.iterdir()) == []
+    with pytest.raises(axonic.InvalidArgumentError, match="fsync"):
+        q.__reduce__()[0]({"name": "test"}, "queue", "jobs", {"fsync": "sometimes"})
+
+
+def test_threads_that_wait_for_the_disk_share_a_sync(data: Path, ax: axonic.Domain) -> None:
+    with ax.queue("jobs", durable=True) as q:
+        threads = [threading.Thread(target=q.put, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert sorted(values(q, 8)) == list(range(8))
+
+
 def test_pickled_by_name(ax: axonic.Domain) -> None:
     q = ax.queue("jobs", Order, schema=ORDER, capacity=100, max_bytes=1 << 20, max_attempts=3, wait="block")
     q.put(Order(1))
@@ -507,6 +576,8 @@ def test_pickled_by_name(ax: axonic.Domain) -> None:
     with again.get(timeout=1) as job:
         assert job.value == Order(1)
     assert again.__reduce__()[1][1:] == q.__reduce__()[1][1:]
+    durable = ax.queue("kept", durable=True, fsync="interval", fsync_interval=0.5)
+    assert durable.__reduce__()[1][3].items() >= {"durable": True, "fsync_interval": 0.5}.items()
     assert q.__reduce__()[1][1:3] == ("queue", "jobs")
     assert (again.stats().capacity, again.stats().max_bytes <= 1 << 20) == (100, True)
     with pytest.raises(TypeError):

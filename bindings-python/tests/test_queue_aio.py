@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -162,6 +163,25 @@ def test_many_tickets_wait_for_another_process(script: Script) -> None:
             await asyncio.wait_for(main(ax), 60)
 
     asyncio.run(inside())
+
+
+def test_a_durable_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main() -> None:
+        async with axonic.aio.open("test") as ax:
+            q = ax.queue("jobs", durable=True)
+            await asyncio.gather(*(q.put(n) for n in range(20)))
+            tickets = await q.put_many(range(20, 40), result=True)
+            seen = set()
+            for _ in range(40):
+                async with await q.get(timeout=5) as job:
+                    seen.add(job.value)
+            assert seen == set(range(40))
+            assert [await ticket.result(timeout=5) for ticket in tickets] == [None] * 20
+            await q.flush(timeout=20)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_those_who_wait_learn_of_the_end() -> None:

@@ -138,6 +138,7 @@ def open(
     max_participants: int | None = None,
     quota: int | None = None,
     participant_quota: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     label: str | None = None,
 ) -> Domain:
     """Open a domain: a named place on this machine where processes meet.
@@ -145,8 +146,9 @@ def open(
     Without a name, AXONIC_DOMAIN or "default". `runtime_dir` is where its shared memory lives (default
     AXONIC_RUNTIME_DIR, else a directory of yours on /dev/shm); `mode` and `group` (a number) are for a
     domain shared by a group in an explicit directory; `quota` and `participant_quota` limit the bytes of
-    shared memory a new domain, and each participant of it, may take; `label` is what `axonic ls` shows,
-    by default the program's name.
+    shared memory a new domain, and each participant of it, may take; `data_dir` is where what must survive
+    a reboot is kept (default AXONIC_DATA_DIR, else ~/.local/state/axonic); `label` is what `axonic ls`
+    shows, by default the program's name.
     """
     return Domain(
         name,
@@ -156,6 +158,7 @@ def open(
         max_participants=max_participants,
         quota=quota,
         participant_quota=participant_quota,
+        data_dir=data_dir,
         label=_program() if label is None else label,
     )
 

@@ -20,6 +20,7 @@ _Overflow: TypeAlias = Literal["drop_oldest", "block", "reject"]
 _Start: TypeAlias = Literal["latest", "oldest"]
 _Wait: TypeAlias = Literal["adaptive", "spin", "block"]
 _Content: TypeAlias = Literal["raw", "json", "msgpack", "tensor"]
+_Fsync: TypeAlias = Literal["always", "interval", "never"]
 _Create: TypeAlias = Literal["open_or_create", "create_new", "open"]
 _Noun: TypeAlias = Literal["topic", "region", "ring", "queue"]
 
@@ -80,6 +81,7 @@ class Domain:
         max_participants: int | None = None,
         quota: int | None = None,
         participant_quota: int | None = None,
+        data_dir: str | PathLike[str] | None = None,
         label: str | None = None,
     ) -> Self: ...
     @property
@@ -161,6 +163,9 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
         wait: _Wait = "adaptive",
     ) -> Queue[_T]: ...
     @overload
@@ -173,6 +178,9 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
         wait: _Wait = "adaptive",
     ) -> Queue[Any]: ...
     def unlink(self, noun: _Noun, name: str) -> None: ...
@@ -557,11 +565,13 @@ class Queue(Generic[_T]):
         priority: int = 0,
         delay: float = 0.0,
         ttl: float | None = None,
+        dedup_id: str | None = None,
         result: Literal[False] = False,
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
         content: _Content | None = None,
-    ) -> None: ...
+    ) -> bool: ...
     @overload
     def put(
         self,
@@ -570,9 +580,54 @@ class Queue(Generic[_T]):
         priority: int = 0,
         delay: float = 0.0,
         ttl: float | None = None,
+        dedup_id: None = None,
         result: Literal[True],
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> Ticket: ...
+    @overload
+    def put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> Ticket | None: ...
+    @overload
+    def try_put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str | None = None,
+        result: Literal[False] = False,
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        content: _Content | None = None,
+    ) -> bool: ...
+    @overload
+    def try_put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: None = None,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
         content: _Content | None = None,
     ) -> Ticket: ...
     @overload
@@ -583,22 +638,12 @@ class Queue(Generic[_T]):
         priority: int = 0,
         delay: float = 0.0,
         ttl: float | None = None,
-        result: Literal[False] = False,
-        attributes: Mapping[str, str] | None = None,
-        content: _Content | None = None,
-    ) -> None: ...
-    @overload
-    def try_put(
-        self,
-        value: _T | _Readable,
-        *,
-        priority: int = 0,
-        delay: float = 0.0,
-        ttl: float | None = None,
+        dedup_id: str,
         result: Literal[True],
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         content: _Content | None = None,
-    ) -> Ticket: ...
+    ) -> Ticket | None: ...
     @overload
     def put_many(
         self,
@@ -608,6 +653,7 @@ class Queue(Generic[_T]):
         delay: float = 0.0,
         ttl: float | None = None,
         result: Literal[False] = False,
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
         content: _Content | None = None,
@@ -621,14 +667,22 @@ class Queue(Generic[_T]):
         delay: float = 0.0,
         ttl: float | None = None,
         result: Literal[True],
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
         content: _Content | None = None,
     ) -> list[Ticket]: ...
-    def get(self, timeout: float | None = None, lease: float | None = None) -> Job[_T]: ...
-    def try_get(self, lease: float | None = None) -> Job[_T] | None: ...
+    def get(
+        self, timeout: float | None = None, lease: float | None = None, *, durable: bool | None = None
+    ) -> Job[_T]: ...
+    def try_get(self, lease: float | None = None, *, durable: bool | None = None) -> Job[_T] | None: ...
     def get_many(
-        self, max: int = 1024, timeout: float | None = None, lease: float | None = None
+        self,
+        max: int = 1024,
+        timeout: float | None = None,
+        lease: float | None = None,
+        *,
+        durable: bool | None = None,
     ) -> list[Job[_T]]: ...
     def worker(
         self, *, concurrency: int = 1, lease: float | None = None
@@ -637,6 +691,9 @@ class Queue(Generic[_T]):
     def dead_letters(self, max: int = 1024) -> list[Peeked[_T]]: ...
     def purge(self, dead: bool = False) -> int: ...
     def redrive(self, max: int | None = None) -> int: ...
+    @property
+    def fsync(self) -> _Fsync | None: ...
+    def sync(self, timeout: float | None = None) -> None: ...
     def stats(self) -> QueueStats: ...
     def fileno(self) -> int: ...
     def put_fileno(self, result: bool = False) -> int: ...

@@ -67,7 +67,9 @@ class Worker(Generic[T, R]):
         """Let the threads finish the jobs they have and end. Raises what ended one of them early."""
         self._stopping.set()
         for thread in self._threads:
-            thread.join()
+            # Ctrl-C may have come before all were started.
+            if thread.is_alive():
+                thread.join()
         self._threads = []
         failure, self._failure = self._failure, None
         if failure is not None:
@@ -75,9 +77,9 @@ class Worker(Generic[T, R]):
 
     def run(self) -> None:
         """Work until `stop()`, Ctrl-C or the end of the queue. Jobs that were begun are finished."""
-        self.start()
         try:
             with contextlib.suppress(KeyboardInterrupt):
+                self.start()
                 self._stopping.wait()
         finally:
             self.stop()

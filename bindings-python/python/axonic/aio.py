@@ -1,4 +1,4 @@
-"""The same nouns for asyncio: whatever may wait is awaited, and no thread is involved.
+"""The same nouns for asyncio: whatever may wait is awaited. Only waiting for a disk involves a thread.
 
     async with axonic.aio.open("demo") as ax:
         async for m in ax.subscriber("orders.>"):
@@ -41,7 +41,7 @@ from ._native import (
 if TYPE_CHECKING:
     import os
 
-    from ._native import _Content, _Create, _Noun, _Overflow, _Readable, _Start, _Wait
+    from ._native import _Content, _Create, _Fsync, _Noun, _Overflow, _Readable, _Start, _Wait
 
 __all__ = [
     "Domain",
@@ -470,7 +470,8 @@ class Ticket:
 class Queue(_Handle, Generic[T]):
     """A work queue. Made by `Domain.queue`.
 
-    Jobs are those of `axonic`: `async with job:` settles one as `with job:` does, for settling never waits.
+    Jobs are those of `axonic`: `async with job:` settles one as `with job:` does, for settling does not wait,
+    here not for the disk either. `flush()` does.
     """
 
     sync: _native.Queue[T]
@@ -496,11 +497,13 @@ class Queue(_Handle, Generic[T]):
         priority: int = 0,
         delay: float = 0.0,
         ttl: float | None = None,
+        dedup_id: str | None = None,
         result: Literal[False] = False,
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
         content: _Content | None = None,
-    ) -> None: ...
+    ) -> bool: ...
     @overload
     async def put(
         self,
@@ -509,28 +512,62 @@ class Queue(_Handle, Generic[T]):
         priority: int = 0,
         delay: float = 0.0,
         ttl: float | None = None,
+        dedup_id: None = None,
         result: Literal[True],
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
         content: _Content | None = None,
     ) -> Ticket: ...
+    @overload
     async def put(
-        self, value: T | _Readable, *, result: bool = False, timeout: float | None = None, **options: Any
-    ) -> Ticket | None:
+        self,
+        value: T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> Ticket | None: ...
+    async def put(
+        self,
+        value: T | _Readable,
+        *,
+        result: bool = False,
+        durable: bool | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> bool | Ticket | None:
         """Put one value, waiting for room; see `axonic.Queue.put`."""
-        awaited = f"queue {self.name!r}: no room for the message"
-        if not result:
-            await self._room.until(_attempt(lambda: self.sync.try_put(value, **options)), timeout, awaited)
-            return None
+        ready = self._results if result else self._room
 
-        def put() -> _native.Ticket | None:
+        options.update(result=result, durable=False)
+
+        def put() -> tuple[Any] | None:
             try:
-                return self.sync.try_put(value, result=True, **options)
+                # In a tuple, so that no answer counts as none.
+                return (self.sync.try_put(value, **options),)
             except WouldBlockError:
                 self._results.look()
                 return None
 
-        return Ticket(await self._results.until(put, timeout, awaited), self._results)
+        (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
+        await self._on_disk(durable)
+        return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
+
+    async def _on_disk(self, durable: bool | None) -> None:
+        if durable is False or (durable is None and self.sync.fsync != "always"):
+            return
+        try:
+            await self.flush()
+        except AxonicError as error:
+            error.add_note("The message is accepted, do not put it again, but it is not durable.")
+            raise
 
     @overload
     async def put_many(
@@ -541,6 +578,7 @@ class Queue(_Handle, Generic[T]):
         delay: float = 0.0,
         ttl: float | None = None,
         result: Literal[False] = False,
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
         content: _Content | None = None,
@@ -554,12 +592,18 @@ class Queue(_Handle, Generic[T]):
         delay: float = 0.0,
         ttl: float | None = None,
         result: Literal[True],
+        durable: bool | None = None,
         attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
         content: _Content | None = None,
     ) -> list[Ticket]: ...
     async def put_many(
-        self, values: Iterable[Any], *, timeout: float | None = None, **options: Any
+        self,
+        values: Iterable[Any],
+        *,
+        durable: bool | None = None,
+        timeout: float | None = None,
+        **options: Any,
     ) -> list[Ticket] | None:
         """Put several values in their order; a TimeoutError tells how many were put, the first ones."""
         _check(timeout)
@@ -569,15 +613,18 @@ class Queue(_Handle, Generic[T]):
         for done, value in enumerate(batch):
             try:
                 left = None if end is None else max(0, end - clock())
-                tickets.append(await self.put(value, timeout=left, **options))
+                tickets.append(await self.put(value, timeout=left, durable=False, **options))
             except TimeoutError as error:
                 put = f"{done} of {len(batch)} values were put, in their order"
                 raise TimeoutError(f"queue {self.name!r}: no room in time; {put}") from error
+        await self._on_disk(durable)
         return tickets if options.get("result") else None
 
     async def get(self, timeout: float | None = None, lease: float | None = None) -> Job[T]:
         """The next message; see `axonic.Queue.get`."""
-        return await self._ready.until(lambda: self.sync.try_get(lease), timeout, self._awaited())
+        return await self._ready.until(
+            lambda: self.sync.try_get(lease, durable=False), timeout, self._awaited()
+        )
 
     async def get_many(
         self, max: int = 1024, timeout: float | None = None, lease: float | None = None
@@ -586,7 +633,7 @@ class Queue(_Handle, Generic[T]):
 
         def take() -> list[Job[T]] | None:
             try:
-                return self.sync.get_many(max, timeout=0, lease=lease)
+                return self.sync.get_many(max, timeout=0, lease=lease, durable=False)
             except TimeoutError:
                 return None
 
@@ -607,6 +654,11 @@ class Queue(_Handle, Generic[T]):
     def redrive(self, max: int | None = None) -> int:
         """Let up to `max` dead letters be delivered again; see `axonic.Queue.redrive`."""
         return self.sync.redrive(max)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Wait, in a thread, until all that was put and settled is on the disk; see `axonic.Queue.sync`."""
+        if self.sync.fsync is not None:
+            await asyncio.to_thread(self.sync.sync, timeout)
 
     def stats(self) -> QueueStats:
         """What is in it now, and counters."""
@@ -758,6 +810,9 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
         wait: _Wait = "adaptive",
     ) -> Queue[T]: ...
     @overload
@@ -770,6 +825,9 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
         wait: _Wait = "adaptive",
     ) -> Queue[Any]: ...
     def queue(self, name: str, type: Any = None, **options: Any) -> Queue[Any]:
@@ -819,6 +877,7 @@ def open(
     max_participants: int | None = None,
     quota: int | None = None,
     participant_quota: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     label: str | None = None,
 ) -> Domain:
     """Open a domain for asyncio; the arguments are those of `axonic.open`."""
@@ -833,6 +892,7 @@ def open(
             max_participants=max_participants,
             quota=quota,
             participant_quota=participant_quota,
+            data_dir=data_dir,
             label=label,
         )
     )
