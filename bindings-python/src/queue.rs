@@ -328,6 +328,18 @@ fn get_argument(py: Python<'_>, lease: Option<f64>, durable: Option<bool>) -> Py
     Ok(Get { lease: lease.map(|lease| seconds(py, "lease", lease)).transpose()?, durable })
 }
 
+/// Deliveries taken at a time of many: few enough to stay in the caches until they are Python's objects.
+const AT_ONCE: usize = 64;
+
+/// Takes up to `most` messages that are there already. What goes wrong is told by the next call.
+fn take_some(py: Python<'_>, consumer: &Handle<QueueConsumer>, get: &Get, most: usize) -> Vec<Delivery> {
+    let taken = consumer.quick(py, |core| {
+        let next = || core.try_get_with(get).ok().flatten();
+        std::iter::from_fn(next).take(most.min(AT_ONCE)).collect()
+    });
+    taken.unwrap_or_default()
+}
+
 fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
     if max == 0 { Err(invalid(py, "get_many(max=0): ask for at least one message")) } else { Ok(()) }
 }
@@ -521,17 +533,22 @@ impl PyQueue {
         some_wanted(py, max)?;
         let patience = Patience::new(py, timeout)?;
         let get = get_argument(py, lease, durable)?;
-        let taken = self
-            .sides
-            .consumer(py)?
-            .enter(py, patience, Some(NOTHING), |core, slice| core.get_many(max, &get, Some(slice)))?;
-        let mut jobs = Vec::with_capacity(taken.len());
-        let mut failed = None;
-        for delivery in taken {
-            match self.job(py, delivery) {
-                Ok(job) => jobs.push(job),
-                Err(error) => failed = failed.or(Some(error)),
+        let consumer = self.sides.consumer(py)?;
+        let mut taken = take_some(py, consumer, &get, max);
+        if taken.is_empty() {
+            let most = max.min(AT_ONCE);
+            taken = consumer
+                .enter(py, patience, Some(NOTHING), |core, slice| core.get_many(most, &get, Some(slice)))?;
+        }
+        let (mut jobs, mut failed) = (Vec::new(), None);
+        while !taken.is_empty() {
+            for delivery in taken {
+                match self.job(py, delivery) {
+                    Ok(job) => jobs.push(job),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
             }
+            taken = take_some(py, consumer, &get, max - jobs.len());
         }
         match failed {
             Some(error) if jobs.is_empty() => Err(error),
