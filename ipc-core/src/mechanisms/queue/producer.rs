@@ -83,6 +83,31 @@ impl QueueProducer {
         }
     }
 
+    /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever).
+    /// How many were put: fewer than given where a later one found no room or failed, which the next call tells. They
+    /// have no tickets.
+    pub fn put_many(
+        &mut self,
+        payloads: &[Payload<'_>],
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<usize> {
+        if put.result {
+            let text =
+                format!("queue '{}': put_many gives no tickets; put with a result one by one", self.name());
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        let deadline = Deadline::after(timeout);
+        for (done, payload) in payloads.iter().enumerate() {
+            match self.put_with(payload, put, deadline.remaining()) {
+                Ok(_) => {}
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => return Ok(done),
+            }
+        }
+        Ok(payloads.len())
+    }
+
     /// Puts a message if there is room, or fails with `WouldBlock`.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
         let ready = self.prepare(payload, put)?;
