@@ -2,6 +2,7 @@
 
 mod doctor;
 mod info;
+mod locks;
 
 use crate::domain::layout::{Kind, ObjectId, check_file};
 use crate::domain::participants::Participants;
@@ -56,6 +57,7 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
         publisher.waiting = may_lack_room(publisher, &subscribers);
     }
     let (regions, rings) = (regions(&place)?, rings(&place)?);
+    let locks = locks::list(&place, &participants, &mut is_alive)?;
     let (filesystem_free_bytes, filesystem_bytes) = file::filesystem_space(&place.path).unwrap_or_default();
     Ok(Snapshot {
         domain: place.name.clone(),
@@ -67,6 +69,7 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
         subscribers,
         regions,
         rings,
+        locks,
         bytes,
         filesystem_bytes,
         filesystem_free_bytes,

@@ -75,6 +75,9 @@ pub mod domain {
 #[cfg(loom)]
 #[allow(missing_docs)]
 pub mod mechanisms {
+    pub mod lock {
+        pub mod steps;
+    }
     pub mod record;
     pub mod topic {
         pub mod steps;
@@ -93,13 +96,15 @@ pub use domain::{domains, domains_in, runtime_dir};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]
 pub use inspect::{
-    Finding, Lag, ParticipantInfo, Pin, PublisherInfo, RegionInfo, RingInfo, Severity, Snapshot,
-    SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, snapshot,
+    Finding, Lag, LockHolder, LockInfo, ParticipantInfo, Pin, PublisherInfo, RegionInfo, RingInfo, Severity,
+    Snapshot, SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, snapshot,
 };
 #[cfg(not(loom))]
+pub use mechanisms::lock::{Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore};
+#[cfg(not(loom))]
 pub use mechanisms::queue::{
-    Delivery, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats, Reason,
-    Receipt, Ticket,
+    Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats,
+    Reason, Receipt, Ticket,
 };
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};

@@ -1,16 +1,17 @@
 //! Removing named objects for good.
 
-use crate::domain::object;
-use crate::domain::{Directory, Domain, Noun};
+use crate::domain::{Directory, Domain, Noun, object};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms;
+use crate::mechanisms::lock::LOCK;
+use crate::mechanisms::queue;
 use crate::mechanisms::topic::lifetime::{Living, is_finished, remove_ring};
 use crate::name::check_name;
 use crate::sys::file;
 use tracing::info;
 
 impl Domain {
-    /// Removes a region, a queue with all that is in it, or what finished publishers of a topic or the ends of a ring left behind. Fails with
+    /// Removes a region, a lock, a queue with all that is in it, or what finished publishers of a topic or the ends of a
+    /// ring left behind. Fails with
     /// `NotFound` when there is nothing, with `Busy` when somebody alive still publishes or has it open. Those who have the
     /// memory mapped keep it until they let go.
     pub fn unlink(&self, noun: Noun, name: &str) -> Result<()> {
@@ -20,14 +21,16 @@ impl Domain {
             Noun::Region => "region",
             Noun::Ring => "ring",
             Noun::Queue => "queue",
+            Noun::Lock => "lock",
         };
         check_name(what, name)?;
         match noun {
             Noun::Topic => unlink_topic(&domain, name),
             Noun::Region => unlink_file(&domain, Directory::Regions, what, name),
             Noun::Ring if crate::mechanisms::ring::unlink(&domain, name)? => Ok(()),
-            Noun::Queue if object::unlink(&domain, &mechanisms::queue::DESIGN, name)? => Ok(()),
-            Noun::Ring | Noun::Queue => Err(not_found(&domain, what, name)),
+            Noun::Queue if unlink_queue(&domain, name)? => Ok(()),
+            Noun::Lock if object::unlink(&domain, &LOCK, name)? => Ok(()),
+            Noun::Ring | Noun::Queue | Noun::Lock => Err(not_found(&domain, what, name)),
         }?;
         info!("{what} '{name}': unlinked from domain '{}'", domain.name());
         Ok(())
@@ -42,6 +45,11 @@ fn not_found(domain: &Domain, what: &str, name: &str) -> Error {
             domain.name()
         ),
     )
+}
+
+fn unlink_queue(domain: &Domain, name: &str) -> Result<bool> {
+    let was = object::unlink(domain, &queue::DESIGN, name)?;
+    Ok(queue::durable::remove(domain, name)? || was)
 }
 
 fn unlink_file(domain: &Domain, directory: Directory, what: &str, name: &str) -> Result<()> {

@@ -12,6 +12,7 @@ use common::Place;
 use litmus::{PATIENCE, Parent, Process, SOON, number_of, payload, start};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 roles!(act, leave_behind);
@@ -189,7 +190,140 @@ const OPERATIONS: &[Operation] = &[
         assert_eq!(number_of(consumer.pop(PATIENCE).unwrap()), 0);
         stage.armed(|| drop(consumer));
     }),
+    op("open_mutex", |stage| {
+        let domain = litmus::open();
+        let _mutex = stage.armed(|| domain.mutex("new", &locks()).unwrap());
+    }),
+    op("open_semaphore", |stage| {
+        let domain = litmus::open();
+        let _semaphore = stage.armed(|| domain.semaphore("many", 1024, &locks()).unwrap());
+    }),
+    op("close_lock", |stage| {
+        let domain = litmus::open();
+        let mutex = domain.mutex("new", &locks()).unwrap();
+        stage.armed(|| drop(mutex));
+    }),
+    op("lock", |stage| {
+        let mut mutex = stage.mutex();
+        stage.armed(|| mutex.lock(PATIENCE).unwrap());
+    }),
+    op("lock_in_vain", |stage| {
+        let mut mutex = stage.mutex();
+        let mut holder = stage.mutex();
+        holder.lock(PATIENCE).unwrap();
+        stage.armed(|| mutex.lock(BRIEF).unwrap_err());
+    }),
+    op("unlock", |stage| {
+        let mut mutex = stage.mutex();
+        mutex.lock(PATIENCE).unwrap();
+        stage.wait("mutex");
+        stage.armed(|| mutex.unlock().unwrap());
+    }),
+    op("close_mutex", |stage| {
+        let mut mutex = stage.mutex();
+        mutex.lock(PATIENCE).unwrap();
+        stage.wait("mutex");
+        stage.armed(|| drop(mutex));
+    }),
+    op("close_domain_with_locks", |stage| {
+        let domain = litmus::open();
+        let mut mutex = domain.mutex("m", &locks()).unwrap();
+        mutex.lock(PATIENCE).unwrap();
+        let mut semaphore = domain.semaphore("s", 2, &locks()).unwrap();
+        (0..2).for_each(|_| semaphore.acquire(PATIENCE).unwrap());
+        stage.wait("mutex");
+        stage.wait("permit");
+        stage.armed(|| domain.close());
+    }),
+    op("unlock_reading", |stage| {
+        let mut lock = stage.rwlock();
+        lock.read(PATIENCE).unwrap();
+        stage.wait("write");
+        stage.armed(|| lock.unlock().unwrap());
+    }),
+    op("read_in_vain", |stage| {
+        let (mut lock, mut holder) = (stage.rwlock(), stage.rwlock());
+        holder.write(PATIENCE).unwrap();
+        stage.wait("write");
+        stage.armed(|| lock.read(BRIEF).unwrap_err());
+    }),
+    op("write_and_unlock", |stage| {
+        let mut lock = stage.rwlock();
+        stage.armed(|| {
+            lock.write(PATIENCE).unwrap();
+            lock.unlock().unwrap();
+        });
+    }),
+    op("unlock_writing", |stage| {
+        let mut lock = stage.rwlock();
+        lock.write(PATIENCE).unwrap();
+        stage.wait("read");
+        stage.wait("write");
+        stage.armed(|| lock.unlock().unwrap());
+    }),
+    op("write_in_vain", |stage| {
+        let (mut lock, mut holder) = (stage.rwlock(), stage.rwlock());
+        holder.read(PATIENCE).unwrap();
+        stage.wait("write");
+        stage.armed(|| lock.write(BRIEF).unwrap_err());
+    }),
+    op("acquire_and_release", |stage| {
+        let mut semaphore = stage.semaphore();
+        semaphore.acquire(PATIENCE).unwrap();
+        semaphore.acquire(PATIENCE).unwrap();
+        stage.wait("permit");
+        stage.wait("permit");
+        stage.armed(|| (0..2).for_each(|_| semaphore.release().unwrap()));
+    }),
+    op("set_event", |stage| {
+        let mut event = litmus::open().event("e", Reset::Manual, &locks()).unwrap();
+        stage.wait("event");
+        stage.wait("event");
+        stage.armed(|| event.set().unwrap());
+    }),
+    op("set_auto_event", |stage| {
+        let mut event = litmus::open().event("a", Reset::Auto, &locks()).unwrap();
+        stage.wait("auto");
+        stage.armed(|| event.set().unwrap());
+    }),
+    op("arrive_last", |stage| {
+        let mut barrier = litmus::open().barrier("b", 2, &locks()).unwrap();
+        stage.wait("barrier");
+        stage.armed(|| assert!(barrier.wait(PATIENCE).unwrap()));
+    }),
+    op("arrive_in_vain", |stage| {
+        let mut barrier = litmus::open().barrier("b", 2, &locks()).unwrap();
+        stage.armed(|| barrier.wait(BRIEF).unwrap_err());
+    }),
+    op("notify", |stage| {
+        let mut condvar = litmus::open().condvar("c", &locks()).unwrap();
+        stage.wait("condvar");
+        stage.armed(|| assert!(condvar.notify_one().unwrap()));
+    }),
+    op("wait_in_vain", |stage| {
+        let (mut mutex, mut condvar) = (stage.mutex(), litmus::open().condvar("c", &locks()).unwrap());
+        mutex.lock(PATIENCE).unwrap();
+        stage.armed(|| condvar.wait(&mut mutex, BRIEF).unwrap_err());
+        mutex.unlock().unwrap();
+    }),
+    op("wait_and_be_notified", |stage| {
+        let (mut mutex, mut condvar) = (stage.mutex(), litmus::open().condvar("c", &locks()).unwrap());
+        let mut notifier = litmus::open().condvar("c", &locks()).unwrap();
+        mutex.lock(PATIENCE).unwrap();
+        condvar.start_wait(&mut mutex).unwrap();
+        stage.wait("condvar");
+        // The one that was there first has the notice: it takes it, or the other gets it.
+        assert!(notifier.notify_one().unwrap());
+        stage.armed(|| assert!(condvar.try_wait().unwrap()));
+    }),
 ];
+
+/// A wait that is in vain.
+const BRIEF: Option<Duration> = Some(Duration::from_millis(3));
+
+fn locks() -> LockOptions {
+    LockOptions { wait: Wait::Block }
+}
 
 fn small() -> PublisherOptions {
     PublisherOptions {
@@ -283,6 +417,24 @@ impl Stage<'_> {
         (domain, subscriber)
     }
 
+    /// Lets a survivor wait for a lock.
+    fn wait(&mut self, what: &str) {
+        self.parent.say(format!("wait {what}"));
+        self.parent.hear().expect("it waits");
+    }
+
+    fn mutex(&self) -> Mutex {
+        litmus::open().mutex("m", &locks()).unwrap()
+    }
+
+    fn rwlock(&self) -> RwLock {
+        litmus::open().rwlock("rw", &locks()).unwrap()
+    }
+
+    fn semaphore(&self) -> Semaphore {
+        litmus::open().semaphore("s", 2, &locks()).unwrap()
+    }
+
     fn producer(&mut self, before: u64) -> (Domain, RingProducer) {
         let domain = litmus::open();
         let mut producer = domain.ring_producer("r", &ring()).unwrap();
@@ -322,6 +474,27 @@ struct Survivors {
     consumer: RingConsumer,
     producer: RingProducer,
     received: u64,
+    waiting: Vec<(String, JoinHandle<()>)>,
+}
+
+/// Waits for a lock, and gives it back.
+fn wait_for(domain: &Domain, what: &str) {
+    let options = locks();
+    match what {
+        "mutex" => drop(domain.mutex("m", &options).unwrap().lock(PATIENCE).unwrap()),
+        "read" => drop(domain.rwlock("rw", &options).unwrap().read(PATIENCE).unwrap()),
+        "write" => drop(domain.rwlock("rw", &options).unwrap().write(PATIENCE).unwrap()),
+        "permit" => domain.semaphore("s", 2, &options).unwrap().acquire(PATIENCE).unwrap(),
+        "event" => domain.event("e", Reset::Manual, &options).unwrap().wait(PATIENCE).unwrap(),
+        "auto" => domain.event("a", Reset::Auto, &options).unwrap().wait(PATIENCE).unwrap(),
+        "barrier" => drop(domain.barrier("b", 2, &options).unwrap().wait(PATIENCE).unwrap()),
+        "condvar" => {
+            let mut mutex = domain.mutex("m", &options).unwrap();
+            mutex.lock(PATIENCE).unwrap();
+            domain.condvar("c", &options).unwrap().wait(&mut mutex, PATIENCE).unwrap();
+        }
+        other => panic!("{other}"),
+    }
 }
 
 impl Survivors {
@@ -336,7 +509,16 @@ impl Survivors {
         let mut dead = start("leave_behind", place.directory.path(), "");
         assert_eq!(dead.hear(), "ready");
         dead.kill();
-        Survivors { place, domain, subscriber, publisher, consumer, producer, received: 0 }
+        Survivors {
+            place,
+            domain,
+            subscriber,
+            publisher,
+            consumer,
+            producer,
+            received: 0,
+            waiting: Vec::new(),
+        }
     }
 
     /// Plays an operation up to step `after`. Where it was cut short, or how many steps it has.
@@ -358,10 +540,84 @@ impl Survivors {
                     (0..3).for_each(|n| self.publisher.publish(&message(n)).unwrap());
                     process.say("sent");
                 }
+                Some(("wait", what)) => {
+                    self.start_waiting(what);
+                    process.say("waiting");
+                }
                 Some(("steps", steps)) => return (process, Ok(steps.parse().unwrap())),
                 _ => return (process, Err(line)),
             }
         }
+    }
+
+    fn start_waiting(&mut self, what: &str) {
+        let asleep = |place: &Place| {
+            let locks = snapshot(&place.options()).unwrap().locks;
+            locks
+                .iter()
+                .filter(|lock| lock.type_name != "mutex" || what == "mutex")
+                .map(|lock| lock.waiting)
+                .sum::<usize>()
+        };
+        let before = asleep(&self.place);
+        let (domain, name) = (self.domain.clone(), what.to_owned());
+        self.waiting.push((what.into(), std::thread::spawn(move || wait_for(&domain, &name))));
+        while asleep(&self.place) <= before {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whoever waits gets what there is, soon; what there is not, because the dead one did not give it, they are given.
+    fn check_waiting(&mut self) {
+        let domain = self.domain.clone();
+        let started = Instant::now();
+        while let Some((what, thread)) = self.waiting.pop() {
+            let given = match what.as_str() {
+                "event" => domain.event("e", Reset::Manual, &locks()).unwrap().is_set().unwrap(),
+                "barrier" => domain.barrier("b", 2, &locks()).unwrap().waiting().unwrap() == 0,
+                "condvar" => {
+                    let seen = snapshot(&self.place.options()).unwrap().locks;
+                    seen.iter().any(|lock| lock.name == "c" && lock.state == "0 wait")
+                }
+                // Set and not consumed yet, or consumed: one or the other, soon, if it was set at all.
+                "auto" => {
+                    std::thread::sleep(Duration::from_millis(20));
+                    thread.is_finished()
+                }
+                _ => true,
+            };
+            if !given {
+                match what.as_str() {
+                    "event" => domain.event("e", Reset::Manual, &locks()).unwrap().set().unwrap(),
+                    "auto" => domain.event("a", Reset::Auto, &locks()).unwrap().set().unwrap(),
+                    "barrier" => drop(domain.barrier("b", 2, &locks()).unwrap().wait(PATIENCE).unwrap()),
+                    _ => drop(domain.condvar("c", &locks()).unwrap().notify_all().unwrap()),
+                }
+            }
+            thread.join().unwrap_or_else(|_| panic!("who waits for {what} goes on"));
+        }
+        assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
+    }
+
+    /// Nobody has what the dead one had.
+    fn check_locks(&mut self) {
+        self.check_waiting();
+        let started = Instant::now();
+        let domain = self.place.open();
+        domain.mutex("m", &locks()).unwrap().lock(PATIENCE).unwrap();
+        let mut lock = domain.rwlock("rw", &locks()).unwrap();
+        lock.write(PATIENCE).unwrap();
+        lock.unlock().unwrap();
+        lock.read(PATIENCE).unwrap();
+        let mut semaphore = domain.semaphore("s", 2, &locks()).unwrap();
+        (0..2).for_each(|_| semaphore.acquire(PATIENCE).unwrap());
+        let mut barrier = domain.barrier("b", 2, &locks()).unwrap();
+        assert_eq!(barrier.wait(BRIEF).unwrap_err().kind(), ErrorKind::Timeout, "the dead are no party");
+        let mut new = domain.mutex("new", &locks()).unwrap();
+        assert!(!new.lock(PATIENCE).unwrap().owner_died);
+        let mut many = domain.semaphore("many", 1024, &locks()).unwrap();
+        (0..1024).for_each(|_| assert!(many.try_acquire().unwrap()));
+        assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
     }
 
     /// Reads from `t` up to message number `until`, or as much as comes.
@@ -406,6 +662,9 @@ impl Survivors {
             publisher.publish(&payload(number, size)).unwrap();
             assert_eq!(number_of(subscriber.receive(PATIENCE).unwrap().data()), number);
         }
+        let mut mutex = domain.mutex("fresh", &locks()).unwrap();
+        mutex.lock(PATIENCE).unwrap();
+        mutex.unlock().unwrap();
         assert!(started.elapsed() < SOON, "it took {:?}", started.elapsed());
     }
 
@@ -449,6 +708,7 @@ impl Survivors {
         self.check_arrivals(operation, complete);
         self.check_progress();
         self.check_rings();
+        self.check_locks();
         self.check_newcomers();
         self.check_rest();
     }

@@ -250,7 +250,7 @@ fn a_lease_ends_by_time_and_its_holder_cannot_settle_any_more() {
     let (mut producer, mut consumer) = pair(&domain, &options());
     let mut other = domain.queue_consumer("jobs", &options()).unwrap();
     producer.put(b"slow", SECOND).unwrap();
-    let short = Get { lease: Some(Duration::from_millis(40)) };
+    let short = Get { lease: Some(Duration::from_millis(40)), ..Get::default() };
     let mut late = consumer.get_with(&short, SECOND).unwrap();
     assert!(late.is_leased());
     expect(other.get(SOON), ErrorKind::Timeout, &[]);

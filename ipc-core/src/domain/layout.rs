@@ -41,7 +41,7 @@ pub enum Kind {
 
 impl Kind {
     /// What to do about a damaged file of this kind.
-    fn remedy(self) -> &'static str {
+    pub fn remedy(self) -> &'static str {
         match self {
             Kind::Participants => "stop all participants and remove the domain's directory",
             Kind::Publisher | Kind::Subscriber | Kind::Segment => "remove it with `axonic doctor --clean`",

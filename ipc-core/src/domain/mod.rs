@@ -52,6 +52,8 @@ pub enum Noun {
     Ring,
     /// A queue and what is in it.
     Queue,
+    /// A lock of any type.
+    Lock,
 }
 
 /// How to open a domain. The default opens the domain named by `AXONIC_DOMAIN`, or `default`.
@@ -74,6 +76,9 @@ pub struct DomainOptions {
     pub quota: Option<u64>,
     /// Bytes of shared memory each participant of a new domain may take; default: no limit.
     pub participant_quota: Option<u64>,
+    /// Directory for what must survive a reboot; `None` means `AXONIC_DATA_DIR`, or `axonic` in `XDG_STATE_HOME`, which
+    /// is `~/.local/state` unless set.
+    pub data_dir: Option<PathBuf>,
     /// How `axonic ls` shows this participant; default: the program's name.
     pub label: Option<String>,
 }
@@ -181,8 +186,13 @@ impl Domain {
         &self.inner.options
     }
 
-    /// Leaves the domain: its publishers and subscribers are withdrawn and answer `Closed` from now
-    /// on. Borrowed samples stay readable. Closing twice does nothing.
+    /// Where what must survive a reboot is kept.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf> {
+        open::data_dir(&self.inner.options)
+    }
+
+    /// Leaves the domain: its publishers and subscribers are withdrawn, what its locks hold goes back, and all answer `Closed`
+    /// from now on. Borrowed samples stay readable. Closing twice does nothing.
     pub fn close(&self) {
         self.inner.close();
         // What a forked child opened anew is the same domain to it.

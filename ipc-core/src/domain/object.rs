@@ -14,7 +14,7 @@
 //!   it alone, so nobody comes into what is just going.
 
 use super::layout::{Header, Kind, ObjectId, SharedName, map_growing};
-use super::steps::{Generation, Seen};
+use super::steps::{Generation, Owed, Seen};
 use super::waiter::{Waiter, disarm};
 use super::{Directory, Domain, Inner, ParticipantId};
 use crate::error::{Error, ErrorKind, Result};
@@ -64,7 +64,7 @@ unsafe impl Shared for Row {}
 /// Where the noun's part of the head begins.
 pub const NOUN_HEAD: usize = 1024;
 /// Rows are made of two cache lines.
-const ROW: usize = 128;
+pub const ROW: usize = 128;
 const _: () = assert!(size_of::<Row>() == ROW && size_of::<ObjectHead>() <= NOUN_HEAD);
 const _: () = assert!(offset_of!(ObjectHead, rows) == 272 && offset_of!(ObjectHead, comings) == 512);
 
@@ -134,7 +134,7 @@ impl Object {
             if file::is_unlinked(fd.as_fd()) {
                 continue;
             }
-            let mapping = map_growing(fd.as_fd(), design.kind, design.head + page_size(), &path.display())?;
+            let mapping = map(&fd, design, &path)?;
             let object = Object { domain: domain.clone(), name: name.into(), design, mapping, fd };
             let row = object.take_row(id)?;
             lock::unlock(object.fd.as_fd(), 0);
@@ -225,6 +225,9 @@ impl Object {
 
     /// Allocates a part of the file; bytes that are allocated already keep what they hold.
     pub fn allocate(&self, offset: usize, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         // Whole pages, the first of which may be allocated already.
         let begin = offset / page_size() * page_size();
         let end = round_to_pages(offset + bytes).min(self.mapping.len());
@@ -232,6 +235,12 @@ impl Object {
         self.inner().grow_file(self.fd.as_fd(), begin, end - begin, &what)?;
         self.mapping.touch(begin, end - begin);
         Ok(())
+    }
+
+    /// Makes the row of a dead handle the caller's, who alone sets right then what it says and releases it. Whether it did.
+    pub fn inherit_row(&self, number: u32, dead: ObjectId, me: ObjectId) -> bool {
+        let word = &self.row(number).id;
+        word.compare_exchange(dead.0, me.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Gives a row back. Nothing of the object names it any more.
@@ -276,6 +285,58 @@ impl Object {
     }
 }
 
+/// Maps an object's file, which must have room for all rows it may say it has.
+fn map(fd: &OwnedFd, design: &Design, path: &Path) -> Result<Mapping> {
+    let mapping = map_growing(fd.as_fd(), design.kind, design.head + page_size(), &path.display())?;
+    if mapping.len() < design.body() {
+        let text = format!(
+            "{}: it has {} bytes, too few for its roster; {}",
+            path.display(),
+            mapping.len(),
+            design.kind.remedy()
+        );
+        return Err(Error::new(ErrorKind::Corrupt, text));
+    }
+    Ok(mapping)
+}
+
+/// The object `name`, if there is one, without a row and for an instant.
+pub fn existing(domain: &Domain, design: &'static Design, name: &str) -> Result<Object> {
+    let path = design.path(domain.inner(), name);
+    let fd = file::open_existing(&path, true)?;
+    let mapping = map(&fd, design, &path)?;
+    Ok(Object { domain: domain.clone(), name: name.into(), design, mapping, fd })
+}
+
+/// Removes an object that nobody alive has open. Whether there was one.
+pub fn unlink(domain: &Domain, design: &'static Design, name: &str) -> Result<bool> {
+    let path = design.path(domain.inner(), name);
+    let busy = match existing(domain, design, name) {
+        Ok(object) => {
+            let alone = lock::try_lock(object.fd.as_fd(), 0)?;
+            if file::is_unlinked(object.fd.as_fd()) {
+                return unlink(domain, design, name);
+            }
+            let held = object.taken().any(|(_, id)| domain.inner().is_alive(id.owner()));
+            if alone && !held {
+                remove_files(&path, design);
+                return Ok(true);
+            }
+            true
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+        // What is damaged nobody can have open.
+        Err(e) if e.is_damage() => false,
+        Err(e) => return Err(e),
+    };
+    if busy {
+        let text = format!("{} '{name}' is open in a live process; close it there first", design.noun);
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
+    remove_files(&path, design);
+    Ok(true)
+}
+
 /// Makes the object if there is none.
 fn make(
     domain: &Inner,
@@ -304,40 +365,8 @@ fn make(
     Ok(())
 }
 
-/// Removes an object that nobody alive has open, be it damaged. Whether there was one.
-pub fn unlink(domain: &Domain, design: &Design, name: &str) -> Result<bool> {
-    let path = design.path(domain.inner(), name);
-    let fd = match file::open_existing(&path, true) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
-        Err(e) if e.is_damage() => None,
-        opened => Some(opened?),
-    };
-    let busy = || {
-        let text = format!("{} '{name}' is open in a live process; close it there first", design.noun);
-        Err(Error::new(ErrorKind::Busy, text))
-    };
-    if let Some(fd) = &fd {
-        if !lock::try_lock(fd.as_fd(), 0)? {
-            return busy();
-        }
-        // A damaged one is open nowhere that counts.
-        let opened = map_growing(fd.as_fd(), design.kind, design.head + page_size(), &path.display());
-        if let Ok(mapping) = opened {
-            let rows = mapping.at::<ObjectHead>(0).rows.load(Ordering::Acquire);
-            for number in 0..rows.min((page_size() / ROW) as u64) {
-                let id = mapping.at::<Row>(design.head + number as usize * ROW).id.load(Ordering::Acquire);
-                if id != 0 && domain.inner().is_alive(ObjectId(id).owner()) {
-                    return busy();
-                }
-            }
-        }
-    }
-    remove_files(&path, design);
-    Ok(true)
-}
-
 /// Removes an object's file and its bells; the bells first, so that a death between leaves none alone.
-fn remove_files(path: &Path, design: &Design) {
+pub fn remove_files(path: &Path, design: &Design) {
     for suffix in design.bells {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!("{BELL_MARK}{suffix}"));
@@ -447,9 +476,7 @@ impl Seat {
 /// is mourned by all who sleep; who was rung for and goes to sleep again looks first.
 #[derive(Default)]
 pub struct Caller {
-    /// The count of armings as of the last look.
-    seen: AtomicU64,
-    owed: AtomicU64,
+    owed: Owed,
 }
 
 impl Caller {
@@ -458,7 +485,7 @@ impl Caller {
     pub fn call(&self, object: &Object, armings: &Generation, bell: &Bell, wants: u64) -> bool {
         fence::after_update();
         let now = armings.now();
-        if now == self.seen.load(Ordering::Acquire) && self.owed.load(Ordering::Relaxed) == 0 {
+        if self.owed.is_settled(now) {
             return false;
         }
         self.call_sleepers(object, now, bell, wants)
@@ -466,22 +493,15 @@ impl Caller {
 
     #[cold]
     fn call_sleepers(&self, object: &Object, now: u64, bell: &Bell, wants: u64) -> bool {
-        if now != self.seen.load(Ordering::Acquire) {
-            let asleep = |row: &Row| {
-                row.armed.load(Ordering::Relaxed) & 1 == 1 && row.wants.load(Ordering::Relaxed) == wants
-            };
-            let sleepers = object.taken().filter(|(number, _)| asleep(object.row(*number))).count();
-            // In this order: another thread that finds the count unmoved finds what is owed.
-            self.owed.store(sleepers as u64, Ordering::Release);
-            self.seen.store(now, Ordering::Release);
+        let asleep = |row: &Row| {
+            row.armed.load(Ordering::Relaxed) & 1 == 1 && row.wants.load(Ordering::Relaxed) == wants
+        };
+        let count = || object.taken().filter(|(number, _)| asleep(object.row(*number))).count() as u64;
+        let rings = self.owed.take(now, count);
+        if rings {
+            bell.ring();
         }
-        let owed = self.owed.load(Ordering::Relaxed);
-        if owed == 0 {
-            return false;
-        }
-        self.owed.store(owed - 1, Ordering::Relaxed);
-        bell.ring();
-        true
+        rings
     }
 }
 

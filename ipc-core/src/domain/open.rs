@@ -182,6 +182,27 @@ fn base(options: &DomainOptions) -> Result<(PathBuf, bool)> {
     }
 }
 
+/// Where what must survive a reboot is kept.
+pub(crate) fn data_dir(options: &DomainOptions) -> Result<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let state = || variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    let chosen = options.data_dir.clone().or_else(|| variable("AXONIC_DATA_DIR"));
+    match chosen.or_else(|| Some(state()?.join("axonic"))) {
+        Some(path) if path.is_absolute() => Ok(path),
+        Some(path) => {
+            let text = format!(
+                "data directory {} is not an absolute path; set AXONIC_DATA_DIR to one",
+                path.display()
+            );
+            Err(Error::new(ErrorKind::InvalidArgument, text))
+        }
+        None => Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "there is no data directory, since HOME is not set: set AXONIC_DATA_DIR to one",
+        )),
+    }
+}
+
 /// Where the domain of these options is; checks names and numbers, touches no file.
 pub(crate) fn find(options: &DomainOptions) -> Result<Place> {
     let from_environment = || {

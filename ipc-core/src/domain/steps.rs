@@ -69,6 +69,37 @@ impl Seen {
     }
 }
 
+/// How many of those who sleep for one thing somebody has yet to ring for: one for each time there is something for one
+/// of them, until the count of armings moves again.
+#[derive(Default)]
+pub struct Owed {
+    /// The count of armings as of the last look.
+    seen: AtomicU64,
+    owed: AtomicU64,
+}
+
+impl Owed {
+    /// Whether there can be nobody to ring for; `now` is the count of armings after the commit and its fence.
+    #[inline(always)]
+    pub fn is_settled(&self, now: u64) -> bool {
+        now == self.seen.load(Ordering::Acquire) && self.owed.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether to ring once; `asleep` counts those who sleep.
+    pub fn take(&self, now: u64, asleep: impl FnOnce() -> u64) -> bool {
+        if now != self.seen.load(Ordering::Acquire) {
+            // In this order: another thread that finds the count unmoved finds what is owed.
+            self.owed.store(asleep(), Ordering::Release);
+            self.seen.store(now, Ordering::Release);
+        }
+        let owed = self.owed.load(Ordering::Relaxed);
+        if owed > 0 {
+            self.owed.store(owed - 1, Ordering::Relaxed);
+        }
+        owed > 0
+    }
+}
+
 /// Nobody has the slot.
 const FREE: u64 = 0;
 /// Somebody is writing who it is.

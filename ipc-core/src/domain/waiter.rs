@@ -134,7 +134,9 @@ mod sleep {
         /// Some peer counts on heavy fences (it registered for membarrier).
         pub registered_peers: bool,
         /// Ticks while some peer's death is told by nothing else; whoever watches the descriptor hears it too.
-        clock: Option<Timer>,
+        clock: Option<(Timer, Duration)>,
+        /// It ticks whatever the peers.
+        regular: bool,
         /// Rings once at a time: the time, and the clock for it.
         alarm: Option<(u64, Timer)>,
         /// Somebody watches the descriptor: an attempt that finds nothing leaves it armed.
@@ -163,6 +165,7 @@ mod sleep {
                 registered_peers: false,
                 clock: None,
                 alarm: None,
+                regular: false,
                 evented: false,
                 taken: true,
             })
@@ -173,6 +176,11 @@ mod sleep {
             self.epoll.add_exclusively(bell.as_fd(), SHARED)?;
             self.shared = Some(bell);
             Ok(())
+        }
+
+        /// The bell it shares with others.
+        pub fn shared(&self) -> Option<&Bell> {
+            self.shared.as_ref()
         }
 
         /// Has it rung at `nanos` of the monotonic clock, as if somebody had; the last call counts.
@@ -209,28 +217,50 @@ mod sleep {
             }
             match &death {
                 Some(death) => self.epoll.add(death.as_fd(), peer.pack())?,
-                None => self.start_clock()?,
+                None => self.start_clock(FOREIGN_CHECK)?,
             }
             self.peers.insert(peer, death);
             Ok(())
         }
 
-        fn start_clock(&mut self) -> Result<()> {
-            if self.clock.is_none() {
-                let clock = Timer::every(FOREIGN_CHECK)?;
-                self.epoll.add(clock.as_fd(), CLOCK)?;
-                self.clock = Some(clock);
+        /// Whether the kernel tells of this peer's death.
+        pub fn is_watched(&self, peer: ParticipantId) -> bool {
+            matches!(self.peers.get(&peer), Some(Some(_)))
+        }
+
+        /// From now on it looks around once a second too: for one that was rung for and stopped before it could
+        /// take what there was, and for one that left by `exec`, of whom nothing else tells.
+        #[inline(always)]
+        pub fn look_regularly(&mut self) -> Result<()> {
+            if self.regular {
+                return Ok(());
             }
+            self.start_clock(LOCK_CHECK)?;
+            self.regular = true;
             Ok(())
+        }
+
+        #[cold]
+        fn start_clock(&mut self, period: Duration) -> Result<()> {
+            if self.clock.as_ref().is_some_and(|(_, known)| *known <= period) {
+                return Ok(());
+            }
+            let clock = Timer::every(period)?;
+            self.stop_clock();
+            self.epoll.add(clock.as_fd(), CLOCK)?;
+            self.clock = Some((clock, period));
+            Ok(())
+        }
+
+        fn stop_clock(&mut self) {
+            self.clock.take().iter().for_each(|(clock, _)| self.epoll.remove(clock.as_fd()));
         }
 
         /// Stops watching a peer that died or has nothing to do with us any more.
         pub fn unwatch(&mut self, peer: ParticipantId) {
             match self.peers.remove(&peer) {
                 Some(Some(death)) => self.epoll.remove(death.as_fd()),
-                Some(None) if self.peers.values().all(Option::is_some) => {
-                    self.clock.take().iter().for_each(|clock| self.epoll.remove(clock.as_fd()));
-                }
+                Some(None) if !self.regular && self.peers.values().all(Option::is_some) => self.stop_clock(),
                 _ => {}
             }
         }
@@ -268,7 +298,7 @@ mod sleep {
                 self.alarm.iter().for_each(|(_, timer)| timer.take());
             }
             if ticked {
-                self.clock.iter().for_each(Timer::take);
+                self.clock.iter().for_each(|(clock, _)| clock.take());
             }
             dead.iter().for_each(|peer| self.unwatch(*peer));
             Ok((rung || called || alarmed, ticked || !dead.is_empty()))

@@ -146,6 +146,7 @@ fn died<'a>(p: &ParticipantInfo, left: impl Iterator<Item = &'a PathBuf>) -> Fin
 
 fn left_behind(path: PathBuf, dead: &HashMap<ParticipantId, &ParticipantInfo>, clean: bool) -> Finding {
     let what = match owner(&path).map(|id| dead.get(&id)) {
+        None if is_lock(&path) => "a lock that nobody has open".into(),
         None => "a ring that nobody holds and in which nothing is left".into(),
         Some(None) => "left behind by a participant or publisher that is gone".into(),
         Some(Some(p)) => format!("left behind by {}, which died", who(p)),
@@ -161,6 +162,10 @@ fn left_behind(path: PathBuf, dead: &HashMap<ParticipantId, &ParticipantInfo>, c
         cleanable: true,
         ..finding(Severity::Warning, "left_behind", what, why, remedy)
     }
+}
+
+fn is_lock(path: &Path) -> bool {
+    path.parent().is_some_and(|directory| directory.ends_with("locks"))
 }
 
 /// Removes the damaged files that are nobody's data.

@@ -19,6 +19,7 @@ pub struct Snapshot {
     pub subscribers: Vec<SubscriberInfo>,
     pub regions: Vec<RegionInfo>,
     pub rings: Vec<RingInfo>,
+    pub locks: Vec<LockInfo>,
     /// Bytes of shared memory all its files take.
     pub bytes: u64,
     /// Bytes of the filesystem it is on, and how many of them are free; zero where that cannot be found out.
@@ -186,4 +187,50 @@ pub struct RingInfo {
     /// Whether its ends are held by somebody alive.
     pub producer: bool,
     pub consumer: bool,
+}
+
+/// A lock. The counters are those of the handles that are open.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct LockInfo {
+    pub name: String,
+    /// `mutex`, `rwlock`, `semaphore`, `event`, `barrier`, `condvar`.
+    #[serde(rename = "type")]
+    pub type_name: &'static str,
+    /// `permits 4`, `parties 3`, `reset auto`; empty where the type has none.
+    pub parameter: String,
+    /// In words: `free`, `locked`, `owner died`; `read by 2`, `written`, `writer died`; `3 of 4 free`; `set`, `clear`;
+    /// `1 of 2 arrived`; `2 wait`.
+    pub state: String,
+    /// Who has it, or something of it; those included who died and whom nobody has replaced yet.
+    pub holders: Vec<LockHolder>,
+    /// Handles of the living that wait for it now, or whose descriptors are watched for it.
+    pub waiting: usize,
+    /// Since when the first of them has been in its call, in milliseconds since 1970; 0: none is.
+    pub waiting_since_unix_ms: u64,
+    /// Times it was had, or passed.
+    pub acquired: u64,
+    /// Of these or in vain, times it had to be waited for.
+    pub waited: u64,
+    /// Times somebody found that the owner had died.
+    pub owners_died: u64,
+}
+
+/// Who has a lock, or something of it.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct LockHolder {
+    /// `slot.epoch`.
+    pub participant: String,
+    /// As its own pid namespace numbers it; 0 where nothing is known of it any more.
+    pub pid: u32,
+    pub label: String,
+    /// Since when, in milliseconds since 1970; 0 where that is not known.
+    pub since_unix_ms: u64,
+    pub alive: bool,
+    /// Stopped by a signal or a debugger.
+    pub stopped: bool,
+    /// As what: `owner`, `reader`, `permit`, `party`.
+    #[serde(rename = "as")]
+    pub role: &'static str,
 }

@@ -30,10 +30,13 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
-pub use format::{Batch, Kind, MAX_BODY, Record};
+#[cfg(test)]
+pub use format::MAX_BODY;
+pub use format::{Batch, Kind, Record};
 use format::{HEADER, Header, Link, Name};
 pub use fresh::Fresh;
-pub use recover::{Recovery, Torn};
+#[cfg(test)]
+pub use recover::Recovery;
 pub use state::{STATE_WORDS, State};
 use std::ops::Range;
 use tracing::warn;

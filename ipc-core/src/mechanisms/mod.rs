@@ -1,8 +1,7 @@
 //! The mechanisms: one file or folder per noun.
 
-// Used by the queue.
-#[allow(dead_code, unused_imports)]
 pub mod journal;
+pub mod lock;
 pub mod queue;
 pub mod record;
 pub mod region;

@@ -5,6 +5,7 @@ mod body;
 mod consumer;
 mod dead;
 mod delivery;
+pub(crate) mod durable;
 mod handle;
 mod pool;
 mod producer;
@@ -25,6 +26,8 @@ pub use admin::{Peeked, QueueStats};
 pub use consumer::QueueConsumer;
 pub use dead::Reason;
 pub use delivery::Delivery;
+pub use durable::Fsync;
+use durable::Log;
 use handle::Handle;
 pub use producer::QueueProducer;
 use std::time::Duration;
@@ -41,13 +44,22 @@ pub struct QueueOptions {
     pub max_attempts: u32,
     /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides.
     pub max_bytes: usize,
+    /// Whether what is in it survives a reboot, and how that is seen to; `None`: it does not. Whoever makes the queue
+    /// decides.
+    pub durable: Option<Fsync>,
     /// How to wait.
     pub wait: Wait,
 }
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        QueueOptions { capacity: 65536, max_attempts: 16, max_bytes: 128 << 20, wait: Wait::default() }
+        QueueOptions {
+            capacity: 65536,
+            max_attempts: 16,
+            max_bytes: 128 << 20,
+            durable: None,
+            wait: Wait::default(),
+        }
     }
 }
 
@@ -60,6 +72,8 @@ pub struct Put {
     pub delay: Duration,
     /// After this time it is a dead letter, if nobody has taken it.
     pub ttl: Option<Duration>,
+    /// Whether the put waits until the message is on the disk; `None`: as the queue's [`Fsync`] says.
+    pub durable: Option<bool>,
     /// The receipt has a ticket, with which to wait for what becomes of it.
     pub result: bool,
 }
@@ -69,6 +83,8 @@ pub struct Put {
 pub struct Get {
     /// It is the consumer's for this time, and then somebody else's; `None`: until the consumer is dead.
     pub lease: Option<Duration>,
+    /// Whether acknowledging it waits until that is on the disk; `None`: as the queue's [`Fsync`] says.
+    pub durable: Option<bool>,
 }
 
 /// What a put gives: the message is in the queue, and survives the death of any process.
@@ -112,13 +128,14 @@ fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Res
     }
     let domain = domain.current()?;
     lifetime::arrive(&domain);
-    let plan = Plan::new(options.capacity, parts);
+    let plan = Plan::new(options.capacity, parts, options.durable.is_some());
     let seat = Seat::take(&domain, &store::DESIGN, name, plan.size, hears, &|mapping| {
-        store::fill(mapping, &plan, u64::from(options.max_attempts));
+        store::fill(mapping, &plan, options);
     })
     .map_err(|e| domain.not_opened("queue", name, e))?;
-    let handle = Handle::new(&seat)?;
+    let mut handle = Handle::new(&seat)?;
     store::allocate_bits(&handle.store)?;
+    handle.log = Log::open(&seat, &handle)?;
     handle.recover()?;
     Ok((seat, handle))
 }

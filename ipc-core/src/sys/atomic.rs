@@ -115,6 +115,24 @@ mod mortal {
                     point();
                     self.0.fetch_max(value, order)
                 }
+
+                #[track_caller]
+                pub fn fetch_and(&self, value: $integer, order: Ordering) -> $integer {
+                    point();
+                    self.0.fetch_and(value, order)
+                }
+
+                #[track_caller]
+                pub fn compare_exchange(
+                    &self,
+                    current: $integer,
+                    new: $integer,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$integer, $integer> {
+                    point();
+                    self.0.compare_exchange(current, new, success, failure)
+                }
             }
         };
     }
@@ -124,10 +142,12 @@ mod mortal {
 }
 
 #[cfg(loom)]
-pub use model::{AtomicU64, Ordering, compiler_fence, dies_after, fence, spin_loop, without_fences};
+pub use model::{
+    AtomicU64, Ordering, compiler_fence, dies_after, fence, spin_loop, without_fences, without_order,
+};
 
-/// loom's atomics, with two ways to break what runs on them: fences can be taken away from a thread, and a
-/// thread can be killed before any of its stores.
+/// loom's atomics, with three ways to break what runs on them: fences can be taken away from a thread, and so can the
+/// order its accesses ask for, and a thread can be killed before any of its stores.
 #[cfg(loom)]
 mod model {
     pub use loom::sync::atomic::Ordering;
@@ -137,6 +157,7 @@ mod model {
 
     loom::thread_local! {
         static FENCELESS: Cell<bool> = Cell::new(false);
+        static ORDERLESS: Cell<bool> = Cell::new(false);
         static STORES_LEFT: Cell<Option<usize>> = Cell::new(None);
     }
 
@@ -146,6 +167,15 @@ mod model {
     /// Takes every fence away from the calling thread, to show that the model needs it.
     pub fn without_fences() {
         FENCELESS.with(|off| off.set(true));
+    }
+
+    /// Makes every access of the calling thread a relaxed one, to show that the model needs what they ask for.
+    pub fn without_order() {
+        ORDERLESS.with(|off| off.set(true));
+    }
+
+    fn ordered(order: Ordering) -> Ordering {
+        if ORDERLESS.with(|off| off.get()) { Ordering::Relaxed } else { order }
     }
 
     /// Runs `process` as if it were killed before its store number `stores`; `None` if it was. What other
@@ -178,7 +208,7 @@ mod model {
     /// loom has no compiler fence; the protocols never rely on one without a barrier on the other side.
     pub fn compiler_fence(_: Ordering) {}
 
-    #[derive(Debug)]
+    #[derive(Debug, Default)]
     pub struct AtomicU64(loom::sync::atomic::AtomicU64);
 
     impl AtomicU64 {
@@ -189,19 +219,37 @@ mod model {
 
         #[track_caller]
         pub fn load(&self, order: Ordering) -> u64 {
-            self.0.load(order)
+            self.0.load(ordered(order))
         }
 
         #[track_caller]
         pub fn store(&self, value: u64, order: Ordering) {
             about_to_store();
-            self.0.store(value, order);
+            self.0.store(value, ordered(order));
         }
 
         #[track_caller]
         pub fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
             about_to_store();
-            self.0.fetch_add(value, order)
+            self.0.fetch_add(value, ordered(order))
+        }
+
+        #[track_caller]
+        pub fn fetch_and(&self, value: u64, order: Ordering) -> u64 {
+            about_to_store();
+            self.0.fetch_and(value, ordered(order))
+        }
+
+        #[track_caller]
+        pub fn compare_exchange(
+            &self,
+            current: u64,
+            new: u64,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u64, u64> {
+            about_to_store();
+            self.0.compare_exchange(current, new, ordered(success), ordered(failure))
         }
     }
 }

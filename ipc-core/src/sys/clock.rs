@@ -44,3 +44,9 @@ pub fn monotonic_nanos() -> u64 {
 fn read(clock: ClockId) -> u64 {
     clock.now().map_or(0, |now| now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64)
 }
+
+/// The same to within some milliseconds, where the precise clock would cost more than what is stamped.
+#[inline]
+pub fn coarse_unix_millis() -> u64 {
+    read(ClockId::CLOCK_REALTIME_COARSE) / 1_000_000
+}

@@ -3,6 +3,7 @@
 
 use super::crash::point;
 use super::file::{self, Access};
+use super::lock;
 use super::os_error;
 use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
@@ -10,9 +11,8 @@ use nix::fcntl::{FallocateFlags, OFlag, fallocate, open, openat};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::uio::{pread, pwrite};
-use nix::unistd::{Gid, UnlinkatFlags, fchown, fdatasync, fsync, unlinkat};
+use nix::unistd::{Gid, UnlinkatFlags, fchown, fdatasync, fsync, mkdir, unlinkat};
 use std::fmt::Display;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -160,12 +160,53 @@ impl Disk for DataDirectory {
     }
 
     fn salt(&mut self) -> u64 {
-        // Its keys are the system's random numbers; a forked child has the same, but not the same process id.
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write_u32(std::process::id());
-        hasher.write_u64(super::clock::unix_millis());
-        hasher.finish()
+        super::process::random()
     }
+}
+
+/// Makes a directory and those above it as far as they are missing, and makes sure that their names outlast a power cut.
+pub fn ensure(path: &Path, access: &Access) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let failed =
+        |errno, doing: &str| disk_error(errno, format!("{doing} the data directory {}", path.display()));
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("/"));
+    ensure(above, access)?;
+    match mkdir(path, Mode::from_bits_truncate(access.directory_mode())) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(e) => return Err(failed(e, "making")),
+    }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = open(above, flags, Mode::empty()).map_err(|e| failed(e, "opening what holds"))?;
+    retried(|| fsync(&directory)).map_err(|e| failed(e, "syncing what holds"))
+}
+
+/// Whose a directory of files is.
+pub enum Claim {
+    /// Ours and that of others with the same token, as long as the descriptor is open.
+    Shared(OwnedFd),
+    /// Somebody else's.
+    Others,
+    /// Somebody is just claiming it.
+    Busy,
+}
+
+/// Claims a directory for all who have the same `token`; who comes `fresh` takes over what nobody holds.
+pub fn claim(path: &Path, access: Access, token: u64, fresh: bool) -> Result<Claim> {
+    let failed = |e| disk_error(e, format!("claiming the data directory {}", path.display()));
+    let flags = OFlag::O_CREAT | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let fd = open(&path.join("owner"), flags, Mode::from_bits_truncate(access.mode)).map_err(failed)?;
+    let alone = fresh && lock::try_lock(fd.as_fd(), 0)?;
+    if alone {
+        write_all(&fd, 0, &token.to_le_bytes()).map_err(failed)?;
+    }
+    if !lock::try_share(fd.as_fd(), 0)? {
+        return Ok(Claim::Busy);
+    }
+    let mut word = [0; 8];
+    let ours = alone || matches!(pread(&fd, &mut word, 0), Ok(8)) && u64::from_le_bytes(word) == token;
+    Ok(if ours { Claim::Shared(fd) } else { Claim::Others })
 }
 
 /// A signal that comes in between is no failure.

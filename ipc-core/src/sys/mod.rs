@@ -8,8 +8,6 @@ pub mod clock;
 pub mod crash;
 #[cfg(not(loom))]
 pub mod descriptor;
-// Used by the queue's journal.
-#[allow(dead_code)]
 #[cfg(not(loom))]
 pub mod disk;
 pub mod fence;
@@ -17,6 +15,8 @@ pub mod fence;
 pub mod file;
 #[cfg(not(loom))]
 pub mod fork;
+#[cfg(not(loom))]
+pub mod futex;
 #[cfg(not(loom))]
 pub mod lock;
 #[cfg(not(loom))]

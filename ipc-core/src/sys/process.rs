@@ -12,6 +12,16 @@ pub fn pid() -> u32 {
     std::process::id()
 }
 
+/// A number nobody foresees.
+pub fn random() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    // Its keys are the system's random numbers; a forked child has the same, but not the same process id.
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u32(pid());
+    hasher.write_u64(super::clock::unix_millis());
+    hasher.finish()
+}
+
 /// Whether this is the only thread of its process.
 pub fn single_threaded() -> bool {
     // A directory has one link per subdirectory besides its own two: one task, three links.

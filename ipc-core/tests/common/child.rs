@@ -105,13 +105,17 @@ pub struct Running(std::process::Child);
 impl Running {
     /// Starts a role and waits until it says that it is ready.
     pub fn start(name: &str, role: &str, directory: &Path) -> Running {
+        Running::of(command(name, role, directory))
+    }
+
+    /// The same of a command that is a role.
+    pub fn of(mut command: Command) -> Running {
         use std::io::{BufRead, BufReader};
         use std::process::Stdio;
-        let mut child =
-            command(name, role, directory).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let ready = lines.any(|line| line.unwrap().ends_with(READY));
-        assert!(ready, "{role} ended before it was ready");
+        assert!(ready, "{command:?} ended before it was ready");
         Running(child)
     }
 

@@ -44,6 +44,7 @@ impl State {
     }
 
     /// Records up to this LSN are on the disk.
+    #[cfg(test)]
     pub fn durable(&self) -> u64 {
         self.durable
     }
@@ -64,6 +65,7 @@ impl State {
     }
 
     /// Whether a sync failed, so that the journal must be written anew.
+    #[cfg(test)]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
     }

@@ -139,18 +139,19 @@ impl Handle {
         ready.into_iter().map(|(_, _, _, number, word)| (number, word)).collect()
     }
 
-    fn purge(&self, is: impl Fn(Word) -> bool) -> u64 {
-        self.slots_that(is).filter(|(number, word)| self.remove(*number, *word)).count() as u64
-    }
-
-    /// Takes a message away. Whether nobody was faster.
-    fn remove(&self, number: u32, word: Word) -> bool {
-        let waiting = self.ticket_row(number);
-        let removed = self.free(number, word);
-        if removed {
-            waiting.into_iter().for_each(|row| self.wake_row(row));
+    fn purge(&self, is: impl Fn(Word) -> bool) -> Result<u64> {
+        let mut count = 0;
+        for (number, word) in self.slots_that(is) {
+            let waiting = self.ticket_row(number);
+            if self.free(number, word, false)? {
+                count += 1;
+                waiting.into_iter().for_each(|row| self.wake_row(row));
+            }
         }
-        removed
+        if self.waits_for_disk() {
+            self.sync(None)?;
+        }
+        Ok(count)
     }
 
     fn redrive(&self, most: usize) -> Result<u64> {
@@ -224,19 +225,26 @@ impl QueueConsumer {
     pub fn purge(&mut self) -> Result<u64> {
         self.enter()?;
         let goes = |word: Word| matches!(word.state(), Some(State::Ready | State::Returned | State::Delayed));
-        Ok(self.handle().purge(goes))
+        self.handle().purge(goes)
     }
 
     /// Takes all dead letters away. How many.
     pub fn purge_dead_letters(&mut self) -> Result<u64> {
         self.enter()?;
-        Ok(self.handle().purge(|word| word.is(State::Dead)))
+        self.handle().purge(|word| word.is(State::Dead))
     }
 
     /// Lets up to `most` dead letters be delivered again, as if they never had been. How many.
     pub fn redrive(&mut self, most: usize) -> Result<u64> {
         self.enter()?;
         self.handle().redrive(most)
+    }
+
+    /// Returns when everything that was put into this queue and settled before is on the disk; at once if it has no
+    /// journal.
+    pub fn sync(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.enter()?;
+        self.handle().sync(timeout)
     }
 
     /// What is in the queue, and counters.
@@ -246,6 +254,13 @@ impl QueueConsumer {
 }
 
 impl QueueProducer {
+    /// Returns when everything that was put into this queue and settled before is on the disk; at once if it has no
+    /// journal.
+    pub fn sync(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.enter()?;
+        self.handle().sync(timeout)
+    }
+
     /// What is in the queue, and counters.
     pub fn stats(&self) -> QueueStats {
         self.handle().stats()

@@ -71,24 +71,31 @@ pub fn write(
     (number, generation): (u32, u64),
     data: &[u8],
     meta: &[u8],
+    thorough: bool,
 ) -> Result<bool> {
     let slot = store.slot(number);
     slot.life.store(Life::new(generation).0, Ordering::Relaxed);
-    if data.len() + meta.len() > INLINE {
-        return write_parts(store, stock, row, Cell::new(0, number, generation), data, meta);
-    }
-    slot.body.store(0, Ordering::Relaxed);
-    if meta.is_empty() {
+    if meta.is_empty() && data.len() <= INLINE {
+        slot.body.store(0, Ordering::Relaxed);
         // SAFETY: the slot is ours, its bytes are aligned, and there is room for so many, a multiple of a grain.
         unsafe { store_grains(slot.inline_bytes(), data) };
-    } else {
-        let mut both = [0; INLINE];
-        both[..data.len()].copy_from_slice(data);
-        both[data.len()..][..meta.len()].copy_from_slice(meta);
-        // SAFETY: as above.
-        unsafe { store_grains(slot.inline_bytes(), &both[..data.len() + meta.len()]) };
+        return Ok(true);
     }
-    Ok(true)
+    let (first, [data, meta]) = split_inline(data, meta);
+    // SAFETY: as above.
+    unsafe { store_grains(slot.inline_bytes(), &first) };
+    let owner = Cell::new(0, number, generation);
+    write_chain(store, stock, row, owner, &slot.body, [data, meta], thorough)
+}
+
+/// The bytes that the slot itself holds, and what is left of both for the parts.
+fn split_inline<'a>(data: &'a [u8], meta: &'a [u8]) -> ([u8; INLINE], [&'a [u8]; 2]) {
+    let mut first = [0; INLINE];
+    let (of_data, data) = data.split_at(data.len().min(INLINE));
+    let (of_meta, meta) = meta.split_at(meta.len().min(INLINE - of_data.len()));
+    first[..of_data.len()].copy_from_slice(of_data);
+    first[of_data.len()..][..of_meta.len()].copy_from_slice(of_meta);
+    (first, [data, meta])
 }
 
 /// The same of what is left when the message in slot `number` is done or dead, which the caller has; always in parts.
@@ -104,7 +111,7 @@ pub fn write_after(
     let owner = Cell::new(0, number, Life(slot.life.load(Ordering::Relaxed)).generation());
     slot.after_shape.store(shape.0, Ordering::Relaxed);
     let mut stock = Stock::default();
-    let written = write_chain(store, &mut stock, row, owner, &slot.after, data, meta);
+    let written = write_chain(store, &mut stock, row, owner, &slot.after, [data, meta], true);
     store.parts().give_stock(&mut stock);
     written
 }
@@ -112,7 +119,7 @@ pub fn write_after(
 /// Copies it out again.
 pub fn read_after(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<()> {
     let mut many = Scratch::default();
-    read_chain(store, number, &store.slot(number).after, shape.bytes(), &mut many)?;
+    read_chain(store, number, &store.slot(number).after, 0, shape.bytes(), &mut many)?;
     if shape.bytes() <= INLINE {
         // SAFETY: as many were just read.
         to.few.0[..shape.bytes()].copy_from_slice(unsafe { many.bytes(0, shape.bytes()) });
@@ -122,34 +129,28 @@ pub fn read_after(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> R
     Ok(())
 }
 
+/// Writes bytes, those of one slice and then those of another, into parts. `thorough`: when they run out, it looks for
+/// some that lost their owners.
 #[cold]
-fn write_parts(
-    store: &Store,
-    stock: &mut Stock,
-    row: u32,
-    owner: Cell,
-    data: &[u8],
-    meta: &[u8],
-) -> Result<bool> {
-    write_chain(store, stock, row, owner, &store.slot(owner.slot()).body, data, meta)
-}
-
 fn write_chain(
     store: &Store,
     stock: &mut Stock,
     row: u32,
     owner: Cell,
     first: &AtomicU64,
-    data: &[u8],
-    meta: &[u8],
+    mut rest: [&[u8]; 2],
+    thorough: bool,
 ) -> Result<bool> {
     let parts = store.parts();
     first.store(0, Ordering::Relaxed);
-    if !parts.has((data.len() + meta.len()).div_ceil(PART), stock) {
+    let wanted = (rest[0].len() + rest[1].len()).div_ceil(PART);
+    if !parts.has(wanted, stock) {
+        if !thorough {
+            return Ok(false);
+        }
         collect(parts);
     }
     let mut link = first;
-    let mut rest = [data, meta];
     while !rest[0].is_empty() || !rest[1].is_empty() {
         let Some((number, word)) = take_part(parts, stock, row)? else {
             free_chain(store, owner, first.swap(0, Ordering::Relaxed));
@@ -258,10 +259,22 @@ pub fn read(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<
 
 #[cold]
 fn read_parts(store: &Store, number: u32, bytes: usize, to: &mut Scratch) -> Result<()> {
-    read_chain(store, number, &store.slot(number).body, bytes, to)
+    let slot = store.slot(number);
+    read_chain(store, number, &slot.body, INLINE, bytes, to)?;
+    // SAFETY: room for more than these, both aligned.
+    unsafe { load_words(slot.inline_bytes(), to.start(), INLINE) };
+    Ok(())
 }
 
-fn read_chain(store: &Store, number: u32, first: &AtomicU64, bytes: usize, to: &mut Scratch) -> Result<()> {
+/// Copies a chain of parts to where `bytes` are wanted, but for those before `begin`.
+fn read_chain(
+    store: &Store,
+    number: u32,
+    first: &AtomicU64,
+    begin: usize,
+    bytes: usize,
+    to: &mut Scratch,
+) -> Result<()> {
     let parts = store.parts();
     let slot = store.slot(number);
     let owner = Cell::new(0, number, Life(slot.life.load(Ordering::Acquire)).generation());
@@ -273,11 +286,11 @@ fn read_chain(store: &Store, number: u32, first: &AtomicU64, bytes: usize, to: &
         Err(Error::new(ErrorKind::Corrupt, text))
     };
     // Before there is memory for it: a length that cannot be must not cost any.
-    if bytes.div_ceil(PART) > parts.grown() as usize {
+    if (bytes - begin).div_ceil(PART) > parts.grown() as usize {
         return broken();
     }
     let room = to.room(bytes.next_multiple_of(8));
-    let (mut link, mut done) = (first.load(Ordering::Acquire), 0);
+    let (mut link, mut done) = (first.load(Ordering::Acquire), begin);
     while done < bytes {
         let Some(part) = part_at(parts, link).map(|number| parts.slot(number)) else { return broken() };
         if !Word::of(&part.word).is(State::Part) || part.owner().load(Ordering::Acquire) != owner.0 {

@@ -38,7 +38,14 @@ impl QueueConsumer {
     pub(super) fn new(seat: Seat, handle: Handle, options: QueueOptions) -> QueueConsumer {
         seat.row().wants.store(WANTS_ITEMS, Ordering::Relaxed);
         let (heads, side) = ([0; PRIORITIES], Side::new(&handle));
-        QueueConsumer { seat, handle: Arc::new(handle), options, heads, side, asked: coarse_millis() }
+        QueueConsumer {
+            seat,
+            handle: Arc::new(handle).attach(),
+            options,
+            heads,
+            side,
+            asked: coarse_millis(),
+        }
     }
 
     pub(super) fn handle(&self) -> &Handle {
@@ -114,6 +121,9 @@ impl QueueConsumer {
             self.tidy()?;
         }
         let taken = self.take(get)?;
+        if taken.is_none() {
+            self.handle.flush()?;
+        }
         if let (None, Some(due)) = (&taken, self.side.next_due()) {
             self.seat.waiter.wake_at(due)?;
         }
@@ -230,7 +240,12 @@ impl QueueConsumer {
         slot.since.store(now, Ordering::Relaxed);
         let shape = super::shape::Shape(slot.shape.load(Ordering::Relaxed));
         let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life.attempts());
+        delivery.wait = get.durable.unwrap_or(self.handle.waits_for_disk());
         body::read(&self.handle.store, number, shape, &mut delivery.bytes)?;
+        if !delivery.is_leased() {
+            // The domain was closed in between.
+            self.handle.check_open()?;
+        }
         self.handle.count(Count::Delivered, 1);
         if let Some(lease) = get.lease {
             delivery.extend(lease)?;
@@ -260,6 +275,7 @@ impl QueueConsumer {
     /// The pollable descriptor: readable until `try_get` has returned `None`.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.enter()?;
+        self.seat.waiter.look_regularly()?;
         Ok(self.seat.waiter.watch_descriptor())
     }
 

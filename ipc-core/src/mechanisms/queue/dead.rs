@@ -4,6 +4,7 @@ use super::body;
 use super::handle::{Count, Handle};
 use super::shape::Shape;
 use super::steps::{State, Word};
+use super::store::Life;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
 use crate::value::Content;
@@ -47,18 +48,24 @@ impl Handle {
         let slot = self.store.slot(number);
         // Those who find one dead with its consumer at the same time all write the same.
         slot.reason.store(reason as u64, Ordering::Relaxed);
-        slot.after.store(0, Ordering::Relaxed);
-        if !text.is_empty() {
-            let text = &text.as_bytes()[..text.floor_char_boundary(MAX_REASON)];
-            let shape = Shape::new(text.len(), 0, Content::Raw, 0, 0);
-            // Without room for the words, the kind of reason must do.
-            body::write_after(&self.store, self.row, number, shape, text, &[])?;
-        }
+        self.write_reason(number, text)?;
         if !word.change(&slot.word, word.then(State::Dead, word.row())) {
             return Ok(false);
         }
         self.count(Count::Died, 1);
         self.tell_ticket(number);
+        self.journal(number, Life(slot.life.load(Ordering::Relaxed)).generation(), false)?;
         Ok(true)
+    }
+
+    /// Writes down in words why a message is dead that the caller has; without room for them, the kind of reason must do.
+    pub fn write_reason(&self, number: u32, text: &str) -> Result<()> {
+        self.store.slot(number).after.store(0, Ordering::Relaxed);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let end = (0..=MAX_REASON.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let shape = Shape::new(end, 0, Content::Raw, 0, 0);
+        body::write_after(&self.store, self.row, number, shape, &text.as_bytes()[..end], &[]).map(drop)
     }
 }

@@ -5,7 +5,9 @@ use super::dead::Reason;
 use super::handle::{Count, Handle};
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
 use super::steps::Word;
+use super::store::Life;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::Ordering;
 use crate::value::{Attributes, Content, Payload, Tensor, decode_attributes, decode_tensor, preview};
 use std::fmt;
 use std::sync::Arc;
@@ -22,11 +24,22 @@ pub struct Delivery {
     attempt: u16,
     pub(super) bytes: Bytes,
     settled: bool,
+    /// Settling it waits for the disk.
+    pub(super) wait: bool,
 }
 
 impl Delivery {
     pub(super) fn new(handle: Arc<Handle>, number: u32, word: Word, shape: Shape, attempt: u16) -> Delivery {
-        Delivery { handle, number, word, shape, attempt, bytes: Bytes::default(), settled: false }
+        Delivery {
+            handle,
+            number,
+            word,
+            shape,
+            attempt,
+            bytes: Bytes::default(),
+            settled: false,
+            wait: false,
+        }
     }
 
     /// The payload, 64-byte aligned.
@@ -74,7 +87,10 @@ impl Delivery {
     /// A number that is greater for each later delivery of the same message, to tell a storage that a late writer is
     /// late.
     pub fn token(&self) -> u64 {
-        self.word.generation()
+        let store = &self.handle.store;
+        let filled = Life(store.slot(self.number).life.load(Ordering::Relaxed)).generation();
+        let changes = self.word.generation().wrapping_sub(filled).min(u64::from(u32::MAX));
+        store.journal().boot.load(Ordering::Relaxed) << 32 | changes
     }
 
     /// The message is done with and goes.
@@ -84,7 +100,7 @@ impl Delivery {
             return self.ack_with(&Payload::raw(b""));
         }
         self.settled = true;
-        if !self.handle.free(self.number, self.word) {
+        if !self.handle.free(self.number, self.word, self.wait)? {
             return Err(self.lost());
         }
         self.handle.count(Count::Acked, 1);
@@ -93,7 +109,7 @@ impl Delivery {
 
     /// The message is done with; `result` is what its producer gets that waits for it.
     pub fn ack_with(mut self, result: &Payload<'_>) -> Result<()> {
-        let word = self.handle.finish(self.number, self.word, result)?;
+        let word = self.handle.finish(self.number, self.word, result, self.wait)?;
         self.settled = true;
         match word {
             Some(()) => {

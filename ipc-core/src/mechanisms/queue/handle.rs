@@ -2,14 +2,17 @@
 //! who wait for what they do.
 
 use super::body;
+use super::durable::Log;
 use super::steps::{Cell, State, Word};
 use super::store::{ITEMS_BELL, Life, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, Row, Seat};
-use crate::domain::{Domain, closed};
+use crate::domain::{Attached, Domain, closed};
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::Bell;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 /// One open of a queue. It has the row until the last delivery is settled too.
 pub struct Handle {
@@ -18,6 +21,10 @@ pub struct Handle {
     pub id: ObjectId,
     items: (Caller, Bell),
     room: (Caller, Bell),
+    /// The queue's journal, if it has one.
+    pub log: Option<Log>,
+    /// Since when the journal's lock has been taken, in coarse milliseconds, and its turn then.
+    pub suspect: (AtomicU64, AtomicU64),
     /// Tickets given out so far.
     pub(super) tickets: AtomicU64,
 }
@@ -34,7 +41,32 @@ pub enum Count {
     Wakes = 11,
 }
 
+impl Attached for Handle {
+    /// Whoever sleeps here finds the domain closed, and what it has goes to others. The row is its own until it is dropped:
+    /// a thread may be in the middle of a call.
+    fn detach(&self) -> bool {
+        if !self.domain().forked() {
+            self.store.object.ring(self.id);
+            let slots = self.store.slots();
+            for number in 0..slots.grown() {
+                let word = Word::of(&slots.slot(number).word);
+                let ours = word.row() == self.row && (word.is(State::Leased) || word.is(State::Timed));
+                // What cannot be given back now is when the handle is dropped.
+                let _ = ours.then(|| self.give_back(number, word, Duration::ZERO));
+            }
+        }
+        false
+    }
+}
+
 impl Handle {
+    /// What the domain is to call when it is closed.
+    pub fn attach(self: Arc<Self>) -> Arc<Self> {
+        let attached: Weak<dyn Attached> = Arc::<Self>::downgrade(&self);
+        self.domain().inner().attach(attached);
+        self
+    }
+
     pub fn new(seat: &Seat) -> Result<Handle> {
         Ok(Handle {
             store: Store::new(seat.object.clone())?,
@@ -42,6 +74,8 @@ impl Handle {
             id: seat.id,
             items: (Caller::default(), seat.bell(ITEMS_BELL)?),
             room: (Caller::default(), seat.bell(ROOM_BELL)?),
+            log: None,
+            suspect: (AtomicU64::new(0), AtomicU64::new(0)),
             tickets: AtomicU64::new(0),
         })
     }
@@ -90,13 +124,36 @@ impl Handle {
         Ok(())
     }
 
+    /// The message of a slot whose word is `from` is done with. Whether nobody was faster; `wait`: it is on the disk that
+    /// it is, when this returns.
+    #[inline(always)]
+    pub fn free(&self, number: u32, from: Word, wait: bool) -> Result<bool> {
+        if self.store.is_durable() {
+            self.free_durable(number, from, wait)
+        } else {
+            Ok(self.free_now(number, from))
+        }
+    }
+
+    /// The slot is free once the journal has it that the message is gone.
+    #[cold]
+    fn free_durable(&self, number: u32, from: Word, wait: bool) -> Result<bool> {
+        let slot = self.store.slot(number);
+        let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
+        if !from.change(&slot.word, from.then(State::Gone, self.row)) {
+            return Ok(false);
+        }
+        self.journal(number, filled, wait)?;
+        Ok(true)
+    }
+
     /// Frees a slot whose word is `from`, and the parts of its message. Whether nobody was faster.
     #[inline(always)]
-    pub fn free(&self, number: u32, from: Word) -> bool {
+    pub fn free_now(&self, number: u32, from: Word) -> bool {
         let slot = self.store.slot(number);
         let first = slot.body.load(Ordering::Relaxed);
         let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
-        let ended = from.is(State::Done) || from.is(State::Dead);
+        let ended = from.is(State::Done) || from.is(State::Dead) || from.is(State::Gone);
         let after = if ended { slot.after.load(Ordering::Relaxed) } else { 0 };
         if !from.change(&slot.word, from.then(State::Free, 0)) {
             return false;

@@ -37,6 +37,8 @@ struct Ready<'a> {
     shape: Shape,
     expires: u64,
     delay: Duration,
+    /// The put waits for the disk.
+    wait: bool,
 }
 
 impl QueueProducer {
@@ -44,7 +46,7 @@ impl QueueProducer {
         seat.row().wants.store(WANTS_ROOM, Ordering::Relaxed);
         QueueProducer {
             seat,
-            handle: Arc::new(handle),
+            handle: Arc::new(handle).attach(),
             options,
             slots: Stock::default(),
             parts: Stock::default(),
@@ -121,7 +123,10 @@ impl QueueProducer {
     /// The common case: raw bytes for which there is room; `false`: it is not.
     #[inline(always)]
     fn put_quickly(&mut self, data: &[u8]) -> Result<bool> {
-        if data.len() > super::store::INLINE || !self.handle.domain().usable() {
+        if data.len() > super::store::INLINE
+            || !self.handle.domain().usable()
+            || self.handle.store.is_durable()
+        {
             return Ok(false);
         }
         let shape = Shape::new(data.len(), 0, crate::value::Content::Raw, 0, 0);
@@ -129,7 +134,7 @@ impl QueueProducer {
         let taken =
             self.handle.store.slots().take(&mut self.slots, State::Writing, self.seat.number, false)?;
         let Some((number, word)) = taken else { return Ok(false) };
-        self.fill(number, word, data, &[], shape, 0)?;
+        self.fill(number, word, data, &[], (shape, 0), false)?;
         self.commit(number, word, 0);
         Ok(true)
     }
@@ -161,7 +166,8 @@ impl QueueProducer {
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
-        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay })
+        let wait = put.durable.unwrap_or(self.handle.waits_for_disk());
+        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait })
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
@@ -176,10 +182,10 @@ impl QueueProducer {
         };
         let taken = store.slots().take(&mut self.slots, State::Writing, row, thorough)?;
         let Some((number, word)) = taken else { return Ok(None) };
-        match self.fill(number, word, ready.data, &ready.meta, ready.shape, ready.expires) {
+        match self.fill(number, word, ready.data, &ready.meta, (ready.shape, ready.expires), thorough) {
             Ok(true) => {}
             other => {
-                self.handle.free(number, word);
+                self.handle.free_now(number, word);
                 return other.map(|_| None);
             }
         }
@@ -189,6 +195,7 @@ impl QueueProducer {
         } else {
             self.commit_later(number, word, priority, ready.delay)?;
         }
+        self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
         Ok(Some(Receipt { ticket }))
     }
 
@@ -199,14 +206,18 @@ impl QueueProducer {
         word: Word,
         data: &[u8],
         meta: &[u8],
-        shape: Shape,
-        expires: u64,
+        (shape, expires): (Shape, u64),
+        thorough: bool,
     ) -> Result<bool> {
         let relaxed = Ordering::Relaxed;
         let slot = self.handle.store.slot(number);
         slot.shape.store(shape.0, relaxed);
         slot.since.store(coarse_millis(), relaxed);
         slot.expires.store(expires, relaxed);
+        if self.handle.store.is_durable() {
+            slot.id.store(0, relaxed);
+            slot.segment.store(0, relaxed);
+        }
         body::write(
             &self.handle.store,
             &mut self.parts,
@@ -214,6 +225,7 @@ impl QueueProducer {
             (number, word.generation()),
             data,
             meta,
+            thorough,
         )
     }
 
@@ -250,7 +262,11 @@ impl QueueProducer {
             spins += 1;
             // The first look, and those around sleep.
             let thorough = spins == 1 || producer.seat.row().armed.load(Ordering::Relaxed) & 1 == 1;
-            producer.attempt(ready, thorough)
+            let done = producer.attempt(ready, thorough)?;
+            if done.is_none() {
+                producer.handle.flush()?;
+            }
+            Ok(done)
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
@@ -277,7 +293,7 @@ impl QueueProducer {
 
     /// Usable as it is, or in a forked child opened anew.
     #[inline(always)]
-    fn enter(&mut self) -> Result<()> {
+    pub(super) fn enter(&mut self) -> Result<()> {
         if self.handle.domain().usable() { Ok(()) } else { self.reopen() }
     }
 
@@ -286,6 +302,13 @@ impl QueueProducer {
         self.handle.check_open()?;
         *self = self.handle.domain().current()?.queue_producer(self.name(), &self.options)?;
         Ok(())
+    }
+
+    /// The message is in the queue all the same.
+    #[cold]
+    fn not_durable(&self, error: Error) -> Error {
+        let text = format!("the message is accepted, do not put it again, but it is not durable: {error}");
+        Error::new(error.kind(), text)
     }
 
     #[cold]
@@ -303,6 +326,7 @@ impl QueueProducer {
     /// The pollable descriptor: readable when a put that failed with `WouldBlock` is worth trying again.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.enter()?;
+        self.seat.waiter.look_regularly()?;
         Ok(self.seat.waiter.watch_descriptor())
     }
 

@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::steps::{Look, State, Word};
-use super::store::PRIORITIES;
+use super::store::{Life, PRIORITIES};
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
@@ -24,6 +24,10 @@ impl Handle {
 
     fn recover_row(&self, row: u32, id: ObjectId) -> Result<()> {
         info!("queue '{}': a handle of participant {} died; what it had goes on", self.name(), id.owner());
+        if self.store.is_durable() && self.store.journal().lock.load(Ordering::Acquire) == u64::from(row) + 1
+        {
+            self.write_out(true)?;
+        }
         let slots = self.store.slots();
         let mut unlisted = Vec::new();
         for number in 0..slots.grown() {
@@ -36,14 +40,22 @@ impl Handle {
                 return Ok(());
             }
             match word.state() {
-                Some(State::Writing) => drop(self.free(number, word)),
+                Some(State::Writing) => drop(self.free_now(number, word)),
                 Some(State::Ready) => unlisted.push((number, word)),
                 Some(State::Leased | State::Timed) => drop(self.give_back(number, word, Duration::ZERO)?),
                 Some(State::Returned | State::Delayed) => self.name_aside(number, word)?,
                 _ => {}
             }
+            // It may have died before it could tell the journal.
+            if !word.is(State::Writing) {
+                self.journal(
+                    number,
+                    Life(slots.slot(number).life.load(Ordering::Relaxed)).generation(),
+                    false,
+                )?;
+            }
         }
-        self.forget_tickets(row);
+        self.forget_tickets(row)?;
         if !unlisted.is_empty() {
             self.list(unlisted)?;
         }
@@ -116,9 +128,11 @@ impl Drop for Handle {
         if self.domain().forked() {
             return;
         }
-        self.store.object.release_row(self.row, self.id);
         // What the dead left must not keep the queue.
         let _ = self.recover();
+        // What was put and settled is on the disk, unless that is held up by somebody.
+        let _ = self.sync(Some(Duration::from_secs(1)));
+        self.store.object.release_row(self.row, self.id);
         self.store.object.take_away(|| self.is_spent());
     }
 }

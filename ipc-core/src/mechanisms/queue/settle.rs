@@ -33,6 +33,7 @@ impl Handle {
         }
         self.count(Count::Returned, 1);
         self.name_aside(number, returned)?;
+        self.journal(number, Life(slot.life.load(Ordering::Relaxed)).generation(), false)?;
         Ok(true)
     }
 

@@ -34,10 +34,12 @@ pub enum State {
     Dead = 8,
     /// A part of another slot's message.
     Part = 9,
+    /// A message that is done with and whose end is not in the journal yet.
+    Gone = 10,
 }
 
 impl State {
-    const ALL: [State; 10] = [
+    const ALL: [State; 11] = [
         State::Free,
         State::Writing,
         State::Ready,
@@ -48,6 +50,7 @@ impl State {
         State::Done,
         State::Dead,
         State::Part,
+        State::Gone,
     ];
 }
 

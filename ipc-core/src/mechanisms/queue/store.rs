@@ -1,5 +1,6 @@
 //! The file of a queue: where everything is in it.
 
+use super::QueueOptions;
 use super::pool::Pool;
 use super::steps::{Lane, SLOT_BITS};
 use crate::domain::Directory;
@@ -7,8 +8,10 @@ use crate::domain::layout::{Kind, LINE};
 use crate::domain::object::{Design, NOUN_HEAD, Object};
 use crate::domain::steps::Generation;
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::journal::STATE_WORDS;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::mapping::{Mapping, Shared, round_to_pages};
+use crate::sys::process;
 use std::mem::offset_of;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -21,6 +24,9 @@ pub const MAX_CAPACITY: usize = 1 << SLOT_BITS;
 pub const INLINE: usize = 128;
 /// Bytes of a message that a part holds.
 pub const PART: usize = SLOT - 32;
+
+/// Cells of the log lane that are left free for those who fill one at the same time.
+pub const LOG_MARGIN: u64 = 8192;
 
 /// What a handle waits for, as its row says.
 pub const WANTS_ROOM: u64 = 1;
@@ -42,7 +48,11 @@ pub struct QueueHead {
     pub parts: AtomicU64,
     /// Deliveries of one message before it is dead.
     pub max_attempts: AtomicU64,
-    _pad0: [AtomicU64; 13],
+    /// How the journal is synced; zero: there is none. See [`super::Fsync`].
+    pub fsync: AtomicU64,
+    /// Nanoseconds between two syncs.
+    pub interval: AtomicU64,
+    _pad0: [AtomicU64; 11],
     /// Of each part of the file, how many units are allocated.
     pub slots_grown: AtomicU64,
     pub parts_grown: AtomicU64,
@@ -55,6 +65,46 @@ pub struct QueueHead {
     pub lanes: [LaneHead; PRIORITIES],
     pub side: LaneHead,
 }
+
+/// What the processes that share a journal know in common, on the second page of the head.
+#[repr(C)]
+pub struct JournalHead {
+    /// The row of the handle that writes, plus one; zero: nobody does.
+    pub lock: AtomicU64,
+    /// Handles that wait for the lock or for a sync: a hint, too many after a death.
+    pub waiters: AtomicU64,
+    /// Counts what they wait for; they sleep on its lower half.
+    pub turns: AtomicU64,
+    /// Which queue in memory the journal belongs to, and whether it was read into it.
+    pub token: AtomicU64,
+    pub loaded: AtomicU64,
+    /// Tells the deliveries after one start from those after another.
+    pub boot: AtomicU64,
+    /// Which of the two states counts.
+    pub current: AtomicU64,
+    /// Position in the log lane up to which all is on the disk.
+    pub durable: AtomicU64,
+    /// When it was last synced, in coarse milliseconds.
+    pub synced: AtomicU64,
+    /// How many changes the last sync served, and how many nanoseconds it took.
+    pub group: AtomicU64,
+    pub pace: AtomicU64,
+    _pad0: [AtomicU64; 5],
+    /// [`crate::mechanisms::journal::State`], and the position in the log lane up to which it goes.
+    pub states: [[AtomicU64; STATE_WORDS + 1]; 2],
+    _pad1: [AtomicU64; 22],
+    pub log: LaneHead,
+}
+
+// SAFETY: atomics only.
+unsafe impl Shared for JournalHead {}
+
+/// Where it begins.
+const JOURNAL_HEAD: usize = 4096;
+const _: () =
+    assert!(offset_of!(JournalHead, states) == 128 && JOURNAL_HEAD + size_of::<JournalHead>() <= HEAD);
+const _: () =
+    assert!(offset_of!(JournalHead, log) == 512 && NOUN_HEAD + size_of::<QueueHead>() <= JOURNAL_HEAD);
 
 /// A slot: one message, or a part of one. Its first line is what it is, then come its bytes, then what few messages use.
 #[repr(C)]
@@ -85,7 +135,11 @@ pub struct Slot {
     pub after: AtomicU64,
     /// Why it is dead; [`super::dead::Reason`].
     pub reason: AtomicU64,
-    _pad: [AtomicU64; 3],
+    /// The LSN of its first record in the journal, and the segment of its newest, both zero as long as there is none.
+    /// Written under the journal's lock.
+    pub id: AtomicU64,
+    pub segment: AtomicU64,
+    _pad: [AtomicU64; 1],
 }
 
 /// `attempts 16 | generation 48`.
@@ -109,10 +163,15 @@ impl Life {
         self.0 & (u64::MAX >> 16)
     }
 
+    /// After so many deliveries.
+    pub fn after(self, attempts: u16) -> Life {
+        Life(u64::from(attempts) << 48 | self.generation())
+    }
+
     /// After one delivery more.
     #[inline(always)]
     pub fn delivered(self) -> Life {
-        Life(u64::from(self.attempts().saturating_add(1)) << 48 | self.generation())
+        self.after(self.attempts().saturating_add(1))
     }
 }
 
@@ -150,20 +209,24 @@ pub struct Plan {
     pub capacity: usize,
     pub parts: usize,
     pub cells: usize,
+    /// Cells of the log lane; zero if there is no journal.
+    pub log_cells: usize,
     slot_bits: usize,
     slot_summary: usize,
     part_bits: usize,
     part_summary: usize,
     lanes: usize,
     side: usize,
+    log: usize,
     slots: usize,
     part_slots: usize,
     pub size: usize,
 }
 
 impl Plan {
-    pub fn new(capacity: usize, parts: usize) -> Plan {
+    pub fn new(capacity: usize, parts: usize, durable: bool) -> Plan {
         let cells = capacity.next_power_of_two();
+        let log_cells = if durable { 4 * cells.max(LOG_MARGIN as usize) } else { 0 };
         let mut end = DESIGN.body();
         let mut place = |bytes: usize| {
             let at = end;
@@ -175,12 +238,14 @@ impl Plan {
             capacity,
             parts,
             cells,
+            log_cells,
             slot_bits: place(bits(capacity)),
             slot_summary: place(bits(bits(capacity) / 8)),
             part_bits: place(bits(parts)),
             part_summary: place(bits(bits(parts) / 8)),
             lanes: place(PRIORITIES * round_to_pages(cells * 8)),
             side: place(2 * cells * 8),
+            log: place(log_cells * 8),
             slots: place(capacity * SLOT),
             part_slots: place(parts * SLOT),
             size: place(0),
@@ -210,7 +275,8 @@ impl Store {
         let (capacity, parts) =
             (head.capacity.load(Ordering::Relaxed) as usize, head.parts.load(Ordering::Relaxed) as usize);
         let fits = (1..=MAX_CAPACITY).contains(&capacity) && parts <= MAX_CAPACITY;
-        let plan = if fits { Plan::new(capacity, parts) } else { Plan::new(1, 0) };
+        let durable = head.fsync.load(Ordering::Relaxed) != 0;
+        let plan = if fits { Plan::new(capacity, parts, durable) } else { Plan::new(1, 0, false) };
         if !fits || plan.size != object.mapping().len() {
             let text = format!(
                 "queue '{}': {capacity} messages and {parts} parts do not fit its {} bytes; remove it with `axonic unlink queue`",
@@ -293,6 +359,26 @@ impl Store {
         Pool { store: self, offset: slots, count: count as u32, bits, summary, grown }
     }
 
+    #[inline(always)]
+    pub fn journal(&self) -> &JournalHead {
+        // SAFETY: within the head's pages, which every such mapping has.
+        unsafe { self.base.byte_add(JOURNAL_HEAD).cast().as_ref() }
+    }
+
+    /// Whether the queue has a journal.
+    #[inline(always)]
+    pub fn is_durable(&self) -> bool {
+        self.plan.log_cells != 0
+    }
+
+    /// The lane of what is to be written to the journal; only of a queue that has one.
+    #[inline(always)]
+    pub fn log(&self) -> Lane<'_> {
+        assert!(self.is_durable());
+        // SAFETY: as above.
+        Lane::new(unsafe { self.words(self.plan.log, self.plan.log_cells) })
+    }
+
     /// The lane of a priority, allocated by its first use.
     #[inline(always)]
     pub fn used_lane(&self, priority: usize) -> Result<Lane<'_>> {
@@ -322,13 +408,20 @@ impl Store {
 /// Allocates the bits of a new queue. Whoever opens it does it again, for one that died before.
 pub fn allocate_bits(store: &Store) -> Result<()> {
     let (from, to) = (store.plan.slot_bits, store.plan.lanes);
-    store.object.allocate(from, to - from)
+    store.object.allocate(from, to - from)?;
+    store.object.allocate(store.plan.log, store.plan.log_cells * 8)
 }
 
 /// Fills the head of a new queue.
-pub fn fill(mapping: &Mapping, plan: &Plan, max_attempts: u64) {
+pub fn fill(mapping: &Mapping, plan: &Plan, options: &QueueOptions) {
     let head: &QueueHead = mapping.at(NOUN_HEAD);
     head.capacity.store(plan.capacity as u64, Ordering::Relaxed);
     head.parts.store(plan.parts as u64, Ordering::Relaxed);
-    head.max_attempts.store(max_attempts, Ordering::Relaxed);
+    head.max_attempts.store(u64::from(options.max_attempts), Ordering::Relaxed);
+    if let Some(fsync) = options.durable {
+        let (kind, interval) = fsync.to_words();
+        head.fsync.store(kind, Ordering::Relaxed);
+        head.interval.store(interval, Ordering::Relaxed);
+        mapping.at::<JournalHead>(JOURNAL_HEAD).token.store(process::random(), Ordering::Relaxed);
+    }
 }

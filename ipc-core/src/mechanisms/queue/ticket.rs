@@ -107,14 +107,15 @@ impl Ticket {
         let mut outcome =
             Outcome { shape: Shape(slot.after_shape.load(Ordering::Relaxed)), bytes: Bytes::default() };
         body::read_after(&self.handle.store, self.number, outcome.shape, &mut outcome.bytes)?;
-        self.handle.free(self.number, word);
+        self.handle.free(self.number, word, false)?;
         Ok(Some(outcome))
     }
 
     fn give_up(&self) {
         let slot = self.handle.store.slot(self.number);
         let _ = slot.ticket.compare_exchange(self.mark, 0, Ordering::AcqRel, Ordering::Relaxed);
-        self.handle.free_if_unclaimed(self.number, self.mark);
+        // What the journal does not take now it is told by the next.
+        let _ = self.handle.free_if_unclaimed(self.number, self.mark);
     }
 }
 
@@ -126,6 +127,7 @@ impl QueueProducer {
         let wait = self.wait();
         let attempt = &mut |producer: &mut QueueProducer| {
             producer.look_around()?;
+            producer.handle().flush()?;
             ticket.try_result()
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| {
@@ -137,11 +139,11 @@ impl QueueProducer {
 
 impl Handle {
     /// Ends a message with a result, which stays for the producer if it waits for it. `None`: the lease was lost.
-    pub fn finish(&self, number: u32, word: Word, result: &Payload<'_>) -> Result<Option<()>> {
+    pub fn finish(&self, number: u32, word: Word, result: &Payload<'_>, wait: bool) -> Result<Option<()>> {
         let slot = self.store.slot(number);
         let mark = slot.ticket.load(Ordering::Relaxed);
         if !Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET) || mark == 0 {
-            return Ok(self.free(number, word).then_some(()));
+            return Ok(self.free(number, word, wait)?.then_some(()));
         }
         let (tensor, attributes) = (result.tensor, result.attributes.filter(|a| !a.is_empty()));
         let meta = encode_meta(result.content, tensor, attributes, result.data.len())
@@ -159,20 +161,23 @@ impl Handle {
         if !word.change(&slot.word, word.then(State::Done, word.row())) {
             return Ok(None);
         }
-        self.free_if_unclaimed(number, mark);
+        let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
+        self.free_if_unclaimed(number, mark)?;
         self.tell_ticket(number);
+        self.journal(number, filled, wait)?;
         Ok(Some(()))
     }
 
     /// Frees a message that is done and that nobody waits for any more. Whoever gives a ticket up and whoever ends the
     /// message both come here after it, so one of them sees what the other did.
-    fn free_if_unclaimed(&self, number: u32, mark: u64) {
+    fn free_if_unclaimed(&self, number: u32, mark: u64) -> Result<()> {
         fence(Ordering::SeqCst);
         let slot = self.store.slot(number);
         let word = Word::of(&slot.word);
         if word.is(State::Done) && slot.ticket.load(Ordering::Acquire) == 0 && mark != 0 {
-            self.free(number, word);
+            self.free(number, word, false)?;
         }
+        Ok(())
     }
 
     /// Wakes the producer that waits for what becomes of a message, if it sleeps.
@@ -212,15 +217,16 @@ impl Handle {
     }
 
     /// Nobody waits any more for what a dead producer's row has tickets of.
-    pub fn forget_tickets(&self, row: u32) {
+    pub fn forget_tickets(&self, row: u32) -> Result<()> {
         for number in 0..self.store.slots().grown() {
             let slot = self.store.slot(number);
             let mark = slot.ticket.load(Ordering::Acquire);
             let ours = mark as u32 & ((1 << ROW_BITS) - 1) == row + 1;
             if ours && slot.ticket.compare_exchange(mark, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.free_if_unclaimed(number, mark);
+                self.free_if_unclaimed(number, mark)?;
             }
         }
+        Ok(())
     }
 
     /// Why a message is dead, and in words if somebody said so.

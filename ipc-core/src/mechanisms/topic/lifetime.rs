@@ -13,7 +13,7 @@ use crate::domain::participants::Participants;
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{Reader, RingHead, RingMap, on_grain, open_head};
-use crate::mechanisms::ring;
+use crate::mechanisms::{lock, ring};
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
 use crate::sys::file;
@@ -65,12 +65,16 @@ pub(crate) fn arrive(domain: &Domain) {
 pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
     let inner = domain.inner();
     let left = leftovers(&mut Living::new(domain))?;
-    let [publishers, rings] = [Directory::Publishers, Directory::Rings].map(|kind| inner.directory(kind));
+    let [publishers, rings, locks] =
+        [Directory::Publishers, Directory::Rings, Directory::Locks].map(|kind| inner.directory(kind));
     for path in &left {
         match id_of(path) {
             Some(id) if *path == publishers.join(id.to_string()) => remove_ring(inner.place(), id),
             _ if path.parent() == Some(&rings) => {
                 ring::remove_if_spent(path);
+            }
+            _ if path.parent() == Some(&locks) => {
+                lock::remove_if_spent(domain, &path.file_name().unwrap_or_default().to_string_lossy());
             }
             _ => file::unlink(path),
         }
@@ -123,6 +127,7 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
         }
     }
     left.extend(ring::spent(&place.directory(Directory::Rings))?);
+    left.extend(lock::spent(place, |id| living.is_alive(id))?);
     Ok(left)
 }
 
@@ -156,6 +161,7 @@ fn collect_last(place: &Place) {
     for ring in rings {
         ring::remove_if_spent(&ring);
     }
+    lock::collect(place);
 }
 
 pub(crate) fn id_of(path: &Path) -> Option<ObjectId> {

@@ -1,0 +1,409 @@
+//! Durable queues: what happens to messages goes to a journal too.
+//!
+//! Whoever changes a message names its slot in the log lane. Whoever has the journal's lock goes through what was named
+//! and writes of each slot what it holds then: the message if the journal does not have it, what changed if it has, that
+//! it is gone if it is done with. So a message that comes and goes in between is never written. Only then a slot that is
+//! done with is free.
+//!
+//! - `accepted`: the message is in shared memory and survives the death of any process. `durable`: it is on the disk.
+//! - Who wants to know it on the disk becomes the one who writes and syncs, or waits for the one who does: all who wait
+//!   are served by one sync (group commit).
+//! - The lock names the row that has it. Whoever takes it from a dead one asks the journal how far it came; what was
+//!   named and not written is still named.
+//! - **J1** A slot's message is in the journal when its id is one the journal has reached: the id is set before the write.
+
+mod load;
+mod lock;
+mod record;
+
+use super::handle::Handle;
+use super::steps::{Cell, Look, State, Word};
+use super::store::{LOG_MARGIN, Life};
+use crate::domain::Domain;
+use crate::domain::object::Seat;
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::journal::{Batch, Journal, Kind, STATE_WORDS};
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::disk::{self, DataDirectory};
+use crate::sys::fork::LockFd;
+use crate::sys::{file, futex};
+use lock::{Append, Writer};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use tracing::warn;
+
+/// When what a durable queue holds is known to be on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fsync {
+    /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
+    Always,
+    /// This often, as long as somebody uses the queue, and when the last one closes it.
+    Interval(Duration),
+    /// When the system writes it, and when the last one closes it.
+    Never,
+}
+
+impl Fsync {
+    pub(super) fn to_words(self) -> (u64, u64) {
+        match self {
+            Fsync::Always => (1, 0),
+            Fsync::Interval(interval) => (2, u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)),
+            Fsync::Never => (3, 0),
+        }
+    }
+
+    fn from_words(kind: u64, interval: u64) -> Option<Fsync> {
+        match kind {
+            1 => Some(Fsync::Always),
+            2 => Some(Fsync::Interval(Duration::from_nanos(interval))),
+            3 => Some(Fsync::Never),
+            _ => None,
+        }
+    }
+}
+
+/// A handle's side of the journal.
+pub struct Log {
+    pub fsync: Fsync,
+    path: PathBuf,
+    /// The journal, which one thread of this handle uses at a time; opened at first use.
+    journal: Mutex<Option<Journal>>,
+    /// Bytes of segments that are not too many, as of the last time somebody looked.
+    enough: AtomicU64,
+    /// Shares the lock that says that the journal belongs to this queue in memory.
+    _claim: LockFd,
+}
+
+/// So many changes are written at once where nobody waits for the disk.
+const FEW: u64 = 16;
+/// Bytes of records that are written at once.
+const BATCH_BYTES: u64 = 1 << 20;
+/// How long one sleeps at most before it looks whether the one it waits for is alive.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Where the journal of a queue is.
+pub fn directory(domain: &Domain, name: &str) -> Result<PathBuf> {
+    Ok(domain.data_dir()?.join(domain.name()).join("queues").join(name))
+}
+
+impl Log {
+    /// Takes part in the journal of a queue; whoever comes first reads it into the queue.
+    pub fn open(seat: &Seat, handle: &Handle) -> Result<Option<Log>> {
+        let (store, domain) = (&handle.store, handle.domain());
+        let head = store.head();
+        let words = (head.fsync.load(Ordering::Relaxed), head.interval.load(Ordering::Relaxed));
+        let Some(fsync) = Fsync::from_words(words.0, words.1) else { return Ok(None) };
+        let path = directory(domain, handle.name())?;
+        disk::ensure(&path, domain.inner().access())?;
+        let claim = load::claim(&path, store)?;
+        let log = Log { fsync, path, journal: Mutex::default(), enough: AtomicU64::new(0), _claim: claim };
+        load::load(handle, &log, seat.number)?;
+        Ok(Some(log))
+    }
+
+    fn disk(&self, domain: &Domain) -> Result<Box<DataDirectory>> {
+        Ok(Box::new(DataDirectory::open(&self.path, *domain.inner().access())?))
+    }
+}
+
+impl Handle {
+    /// Whether puts and acknowledgements wait for the disk unless told otherwise.
+    pub fn waits_for_disk(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.fsync == Fsync::Always)
+    }
+
+    /// Names a slot whose message, filled in `filled`, has changed. The position in the log lane after it.
+    fn name_for_journal(&self, number: u32, filled: u64) -> Result<u64> {
+        let journal = self.store.journal();
+        let lane = self.store.log();
+        while journal.log.tail.load(Ordering::Relaxed) + LOG_MARGIN
+            > self.written() + self.store.plan.log_cells as u64
+        {
+            self.write_out(true)?;
+        }
+        Ok(lane.fill(&journal.log.tail, number, filled) + 1)
+    }
+
+    /// Up to where the log lane is in the journal.
+    fn written(&self) -> u64 {
+        let journal = self.store.journal();
+        let current = journal.current.load(Ordering::Acquire) as usize & 1;
+        journal.states[current][STATE_WORDS].load(Ordering::Acquire)
+    }
+
+    /// A message, filled in `filled`, has changed: it goes to the journal, and to the disk before this returns if it is
+    /// to `wait`. Nothing where there is no journal.
+    #[inline(always)]
+    pub fn journal(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
+        if self.store.is_durable() { self.journal_change(number, filled, wait) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn journal_change(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
+        let position = self.name_for_journal(number, filled)?;
+        if wait {
+            return self.wait_durable(position, None);
+        }
+        // One write for several; who goes to sleep or ends writes what is left.
+        if position >= self.written() + FEW || self.waits_for_disk() { self.write_out(false) } else { Ok(()) }
+    }
+
+    /// Writes what was named and is not written yet; for one who is about to sleep.
+    #[inline(always)]
+    pub fn flush(&self) -> Result<()> {
+        if self.store.is_durable() && self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() {
+            self.write_out(false)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what was named, unless somebody else is about to, whom `wait` makes it wait for. Syncs if it is time.
+    pub fn write_out(&self, wait: bool) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        loop {
+            let Some(mut writer) = Writer::begin(self, log, wait)? else { return Ok(()) };
+            let written = self.write_named(&mut writer).and_then(|()| self.sync_if_due(&mut writer));
+            writer.end();
+            written?;
+            // Whoever found the lock taken relies on us to look once more.
+            if self.store.log().look(self.written()) == Look::Empty {
+                return Ok(());
+            }
+        }
+    }
+
+    fn sync_if_due(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let synced = self.store.journal().synced.load(Ordering::Relaxed);
+        match writer.fsync() {
+            Fsync::Interval(interval)
+                if u128::from(coarse_millis().saturating_sub(synced)) >= interval.as_millis() =>
+            {
+                self.sync_named(writer)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits until the log lane is on the disk up to `position`, and sees to it, if nobody else does.
+    pub fn wait_durable(&self, position: u64, timeout: Option<Duration>) -> Result<()> {
+        let Some(log) = &self.log else { return Ok(()) };
+        let (journal, deadline) = (self.store.journal(), Deadline::after(timeout));
+        loop {
+            let turn = journal.turns.load(Ordering::Acquire);
+            if journal.durable.load(Ordering::Acquire) >= position {
+                return Ok(());
+            }
+            if let Some(mut writer) = Writer::begin(self, log, false)? {
+                self.linger(writer.written);
+                let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
+                writer.end();
+                synced?;
+                continue;
+            }
+            if deadline.passed() {
+                let text =
+                    format!("queue '{}': not on the disk in time; it is accepted, and will be", self.name());
+                return Err(Error::new(ErrorKind::Timeout, text));
+            }
+            journal.waiters.fetch_add(1, Ordering::AcqRel);
+            futex::wait(&journal.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
+            journal.waiters.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Before a sync: those whom the last one served may be about to ask for the next. They are given up to a quarter of
+    /// the time that a sync takes, so that it serves all of them again.
+    fn linger(&self, written: u64) {
+        let journal = self.store.journal();
+        let (group, pace) = (
+            journal.group.load(Ordering::Relaxed),
+            Duration::from_nanos(journal.pace.load(Ordering::Relaxed)),
+        );
+        let begun = Instant::now();
+        while journal.log.tail.load(Ordering::Relaxed) < written + group && begun.elapsed() < pace / 4 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Everything that was put and settled before is on the disk when this returns.
+    pub fn sync(&self, timeout: Option<Duration>) -> Result<()> {
+        if !self.store.is_durable() {
+            return Ok(());
+        }
+        // What others are just naming comes before what they are told.
+        let mut position = self.store.journal().log.tail.load(Ordering::Acquire).max(self.written());
+        while self.store.log().look(position) != Look::Empty {
+            position += 1;
+        }
+        self.wait_durable(position, timeout)
+    }
+
+    /// Writes what was named to the journal, batch by batch, and frees what is done with.
+    fn write_named(&self, writer: &mut Writer<'_>) -> Result<()> {
+        loop {
+            let mut batch = writer.batch();
+            let mut position = writer.written;
+            let (mut put, mut gone) = (Vec::<(u64, u32)>::new(), Vec::new());
+            while batch.len() < BATCH_BYTES {
+                match self.store.log().look(position) {
+                    Look::Full(cell) => {
+                        self.write_slot(cell, &mut batch, writer.state.last(), &mut put, &mut gone)?
+                    }
+                    Look::Empty => break,
+                    Look::Past => {}
+                }
+                position += 1;
+            }
+            if position == writer.written {
+                return Ok(());
+            }
+            if batch.count() > 0 {
+                let segment = writer.append(&mut batch)?;
+                put.iter().for_each(|(_, number)| {
+                    self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
+                });
+            }
+            for (number, word) in gone {
+                self.free_now(number, word);
+            }
+            writer.written = position;
+            writer.publish();
+            self.compact(writer)?;
+        }
+    }
+
+    /// Adds to a batch what the journal is to know of a slot.
+    fn write_slot(
+        &self,
+        cell: Cell,
+        batch: &mut Batch,
+        last: u64,
+        put: &mut Vec<(u64, u32)>,
+        gone: &mut Vec<(u32, Word)>,
+    ) -> Result<()> {
+        if cell.slot() >= self.store.slots().grown() {
+            return Ok(());
+        }
+        let slot = self.store.slot(cell.slot());
+        let word = Word::of(&slot.word);
+        let life = Life(slot.life.load(Ordering::Acquire));
+        if !cell.means(Word::new(State::Free, 0, life.generation())) {
+            return Ok(());
+        }
+        let id = slot.id.load(Ordering::Relaxed);
+        // An id beyond what was there when this batch began is of this batch, or of one that a dead writer did not
+        // come to write (J1).
+        let of_batch = || put.binary_search(&(id, cell.slot())).is_ok();
+        let known = id != 0 && (id <= last || of_batch());
+        match word.state() {
+            Some(State::Gone | State::Done) => {
+                if known {
+                    batch.push(Kind::Gone, id, 0);
+                }
+                if word.is(State::Gone) {
+                    gone.push((cell.slot(), word));
+                }
+            }
+            None | Some(State::Free | State::Writing | State::Part) => {}
+            Some(_) if known => record::note(self, cell.slot(), word, id, batch),
+            Some(_) => {
+                let id = batch.first() + batch.count();
+                slot.id.store(id, Ordering::Relaxed);
+                record::put(self, cell.slot(), word, id, batch)?;
+                put.push((id, cell.slot()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes durable what is written; if the disk fails, everything is written anew elsewhere on it.
+    fn sync_named(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let (journal, begun) = (self.store.journal(), Instant::now());
+        let group = writer.written - journal.durable.load(Ordering::Relaxed).min(writer.written);
+        if let Err(e) = writer.sync() {
+            writer.publish();
+            warn!("queue '{}': a sync failed, its journal is written anew: {e}", self.name());
+            self.start_over(writer)?;
+        }
+        writer.publish();
+        journal.synced.store(coarse_millis(), Ordering::Relaxed);
+        journal.group.store(group, Ordering::Relaxed);
+        journal.pace.store(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        journal.durable.fetch_max(writer.written, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Frees disk: of the oldest segment what is still there is copied, until all segments are not much more than that.
+    fn compact(&self, writer: &mut Writer<'_>) -> Result<()> {
+        while writer.is_due_to_compact() {
+            let oldest = writer.state.oldest();
+            let live = self.live();
+            let bytes: u64 = live.iter().map(|(number, _)| record::length(self, *number)).sum();
+            if !writer.is_worth(bytes) {
+                return Ok(());
+            }
+            let of_oldest = live.into_iter().filter(|(number, _)| {
+                let slot = self.store.slot(*number);
+                slot.segment.load(Ordering::Relaxed) <= oldest
+                    && slot.id.load(Ordering::Relaxed) <= writer.state.last()
+            });
+            self.copy(of_oldest.collect(), writer)?;
+            writer.retire()?;
+            writer.publish();
+        }
+        Ok(())
+    }
+
+    /// The messages that the journal has or is to have.
+    fn live(&self) -> Vec<(u32, Word)> {
+        let slots = self.store.slots();
+        (0..slots.grown())
+            .map(|number| (number, Word::of(&slots.slot(number).word)))
+            .filter(|(number, word)| {
+                let ended = matches!(
+                    word.state(),
+                    None | Some(State::Free | State::Writing | State::Part | State::Gone | State::Done)
+                );
+                !ended && slots.slot(*number).id.load(Ordering::Relaxed) != 0
+            })
+            .collect()
+    }
+
+    /// Writes messages that have an id once more.
+    fn copy(&self, messages: Vec<(u32, Word)>, to: &mut dyn Append) -> Result<()> {
+        let mut left = messages.as_slice();
+        while !left.is_empty() {
+            let (mut batch, mut count) = (to.batch(), 0);
+            while count < left.len() && batch.len() < BATCH_BYTES {
+                let (number, word) = left[count];
+                let id = self.store.slot(number).id.load(Ordering::Relaxed);
+                record::put(self, number, word, id, &mut batch)?;
+                count += 1;
+            }
+            let segment = to.append(&mut batch)?;
+            for (number, _) in &left[..count] {
+                self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
+            }
+            left = &left[count..];
+        }
+        Ok(())
+    }
+
+    /// Writes all live messages to a journal beside the poisoned one, which then takes its place.
+    fn start_over(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let live = self.live();
+        writer.start_over(|fresh| self.copy(live, fresh))
+    }
+}
+
+/// Removes the journal of a queue, if it has one. Whether it had.
+pub fn remove(domain: &Domain, name: &str) -> Result<bool> {
+    let Ok(path) = directory(domain, name) else { return Ok(false) };
+    let names = file::names(&path)?;
+    for name in &names {
+        file::remove(&path.join(name))?;
+    }
+    Ok(file::exists(&path) && file::remove_directory(&path))
+}

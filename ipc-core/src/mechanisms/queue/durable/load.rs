@@ -1,0 +1,191 @@
+//! Reading a journal into a queue that was just made.
+
+use super::Log;
+use super::lock::Held;
+use super::record::{Facts, from_wall};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::journal::{Journal, Kind, Record, STATE_WORDS, State as JournalState};
+use crate::mechanisms::queue::body;
+use crate::mechanisms::queue::handle::Handle;
+use crate::mechanisms::queue::pool::Stock;
+use crate::mechanisms::queue::steps::{State, Word};
+use crate::mechanisms::queue::store::{Life, PRIORITIES, Store};
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::coarse_millis;
+use crate::sys::disk::{self, Claim};
+use crate::sys::fork::LockFd;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use tracing::info;
+
+/// Milliseconds until a queue of the same name elsewhere is called in the way.
+const ATTEMPTS: u32 = 1000;
+
+/// Shares the claim on a journal for this queue in memory. Another one of the same name, in another runtime directory,
+/// must not use it at the same time, nor go on after this one has.
+pub fn claim(path: &Path, store: &Store) -> Result<LockFd> {
+    let head = store.journal();
+    let token = head.token.load(Ordering::Relaxed);
+    for _ in 0..ATTEMPTS {
+        let fresh = head.loaded.load(Ordering::Acquire) == 0;
+        match disk::claim(path, *store.object.domain.inner().access(), token, fresh)? {
+            Claim::Shared(fd) => return LockFd::new(fd),
+            Claim::Others => break,
+            Claim::Busy => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    let text = format!(
+        "queue '{}': its journal in {} belongs to a queue of the same name in another runtime directory; close that one, use another domain's name, or set AXONIC_DATA_DIR to another directory",
+        store.object.name,
+        path.display()
+    );
+    Err(Error::new(ErrorKind::Busy, text))
+}
+
+/// A message as the journal has it.
+struct Message {
+    facts: Facts,
+    payload: Vec<u8>,
+    segment: u64,
+}
+
+/// Reads the journal into the queue, unless that was done. The caller has the row `row`.
+pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
+    let head = handle.store.journal();
+    let held = Held::take(handle, true);
+    if head.loaded.load(Ordering::Acquire) != 0 {
+        return Ok(());
+    }
+    let mut messages = BTreeMap::new();
+    let mut visit = |record: Record<'_>| read(&mut messages, record);
+    let (journal, state, recovery) =
+        Journal::recover(log.disk(handle.domain())?, &mut visit).map_err(|e| e.of("queue", handle.name()))?;
+    if recovery.records > 0 {
+        info!("queue '{}': {} messages read from its journal", handle.name(), messages.len());
+    }
+    clear(handle);
+    let filled = fill(handle, row, &messages);
+    if filled.is_err() {
+        clear(handle);
+    }
+    filled?;
+    publish(handle, &state);
+    head.boot.store(state.segment(), Ordering::Relaxed);
+    head.synced.store(coarse_millis(), Ordering::Relaxed);
+    head.loaded.store(1, Ordering::Release);
+    *log.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(journal);
+    drop(held);
+    Ok(())
+}
+
+fn read(messages: &mut BTreeMap<u64, Message>, record: Record<'_>) -> Result<()> {
+    match record.kind {
+        Kind::Put => {
+            let (facts, payload) = Facts::decode(record.body)?;
+            if payload.len() != facts.shape.bytes() {
+                let text =
+                    format!("record {} of its journal has another length than its message", record.lsn);
+                return Err(Error::new(ErrorKind::Corrupt, text));
+            }
+            messages.insert(record.id, Message { facts, payload: payload.to_vec(), segment: record.segment });
+        }
+        Kind::Note => {
+            let (facts, _) = Facts::decode(record.body)?;
+            if let Some(message) = messages.get_mut(&record.id) {
+                message.facts = Facts { shape: message.facts.shape, ..facts };
+            }
+        }
+        Kind::Gone => drop(messages.remove(&record.id)),
+    }
+    Ok(())
+}
+
+/// Empties a queue that nobody uses yet: whoever was filling it died.
+fn clear(handle: &Handle) {
+    let slots = handle.store.slots();
+    for number in 0..slots.grown() {
+        let word = Word::of(&slots.slot(number).word);
+        if !word.is(State::Free) {
+            handle.free_now(number, word);
+        }
+    }
+    for priority in 0..PRIORITIES {
+        let lane = &handle.store.head().lanes[priority];
+        lane.head.store(lane.tail.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+fn fill(handle: &Handle, row: u32, messages: &BTreeMap<u64, Message>) -> Result<()> {
+    let (mut slots, mut parts) = (Stock::default(), Stock::default());
+    for (id, message) in messages {
+        let store = &handle.store;
+        let taken = store.slots().take(&mut slots, State::Writing, row, true)?;
+        let Some((number, word)) = taken else {
+            return Err(too_small(handle, messages.len(), "capacity"));
+        };
+        let (data, meta) = message.payload.split_at(message.facts.shape.length());
+        if !body::write(store, &mut parts, row, (number, word.generation()), data, meta, true)? {
+            return Err(too_small(handle, messages.len(), "max_bytes"));
+        }
+        put(handle, number, word, *id, message)?;
+    }
+    handle.store.slots().give_stock(&mut slots);
+    handle.store.parts().give_stock(&mut parts);
+    Ok(())
+}
+
+fn too_small(handle: &Handle, messages: usize, setting: &str) -> Error {
+    let text = format!(
+        "queue '{}': its journal holds {messages} messages, more than it has room for; open it with a larger {setting}",
+        handle.name()
+    );
+    Error::new(ErrorKind::LimitReached, text)
+}
+
+/// Makes a message that was filled in what it was.
+fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> Result<()> {
+    let (store, facts, relaxed) = (&handle.store, &message.facts, Ordering::Relaxed);
+    let (slot, priority) = (store.slot(number), usize::from(facts.shape.priority()));
+    slot.shape.store(facts.shape.0, relaxed);
+    slot.life.store(Life::new(word.generation()).after(facts.attempts).0, relaxed);
+    slot.since.store(coarse_millis(), relaxed);
+    slot.expires.store(from_wall(facts.expires), relaxed);
+    slot.id.store(id, relaxed);
+    slot.segment.store(message.segment, relaxed);
+    slot.after.store(0, relaxed);
+    // Dead letters and messages for later keep their place in line, too.
+    slot.position.store(store.head().lanes[priority].tail.load(relaxed), relaxed);
+    let state = match (facts.reason, facts.due) {
+        (0, 0) => State::Ready,
+        (0, due) => {
+            slot.due.store(from_wall(due), relaxed);
+            State::Delayed
+        }
+        (reason, _) => {
+            slot.reason.store(u64::from(reason), relaxed);
+            handle.write_reason(number, &String::from_utf8_lossy(&facts.text))?;
+            State::Dead
+        }
+    };
+    let next = word.then(state, handle.row);
+    slot.word.store(next.0, Ordering::Release);
+    match state {
+        State::Ready => {
+            let lane = store.used_lane(priority)?;
+            lane.fill(&store.head().lanes[priority].tail, number, next.generation());
+        }
+        State::Delayed => handle.name_aside(number, next)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn publish(handle: &Handle, state: &JournalState) {
+    let head = handle.store.journal();
+    for (word, value) in head.states[0].iter().zip(state.to_words()) {
+        word.store(value, Ordering::Relaxed);
+    }
+    head.states[0][STATE_WORDS].store(head.log.tail.load(Ordering::Relaxed), Ordering::Relaxed);
+    head.current.store(0, Ordering::Release);
+}

@@ -1,0 +1,227 @@
+//! Who writes to the journal.
+
+use super::{Log, PATIENCE};
+use crate::error::Result;
+use crate::mechanisms::journal::{Batch, Journal, STATE_WORDS, State};
+use crate::mechanisms::queue::Fsync;
+use crate::mechanisms::queue::handle::Handle;
+use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::clock::coarse_millis;
+use crate::sys::futex;
+use std::sync::MutexGuard;
+
+/// Segments' bytes below which it is not worth to copy anything.
+const FEW_BYTES: u64 = 32 << 20;
+
+/// The one who writes, as long as this lives.
+pub struct Writer<'a> {
+    handle: &'a Handle,
+    log: &'a Log,
+    journal: MutexGuard<'a, Option<Journal>>,
+    pub state: State,
+    /// Up to where the log lane is written.
+    pub written: u64,
+}
+
+/// What appends to a journal, or to the one that takes its place.
+pub trait Append {
+    /// An empty batch that can be appended next.
+    fn batch(&self) -> Batch;
+    /// Appends it and tells the segment it is in.
+    fn append(&mut self, batch: &mut Batch) -> Result<u64>;
+}
+
+impl<'a> Writer<'a> {
+    /// Becomes the one who writes. `None`: somebody else is, and the caller did not want to `wait`.
+    pub fn begin(handle: &'a Handle, log: &'a Log, wait: bool) -> Result<Option<Writer<'a>>> {
+        let journal = if wait {
+            log.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        } else {
+            match log.journal.try_lock() {
+                Ok(journal) => journal,
+                Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(std::sync::TryLockError::WouldBlock) => return Ok(None),
+            }
+        };
+        let Some(held) = Held::take(handle, wait) else { return Ok(None) };
+        let head = handle.store.journal();
+        let words = &head.states[head.current.load(Ordering::Acquire) as usize & 1];
+        let word = |at: usize| words[at].load(Ordering::Relaxed);
+        let state = State::from_words(std::array::from_fn(word)).map_err(|e| e.of("queue", handle.name()))?;
+        let written = word(STATE_WORDS);
+        let mut writer = Writer { handle, log, journal, state, written };
+        let after_death = held.after_death;
+        std::mem::forget(held);
+        // From here on the lock is given back when the writer is dropped.
+        if writer.journal.is_none() {
+            *writer.journal = Some(Journal::resume(log.disk(handle.domain())?)?);
+        }
+        if after_death {
+            writer.verify()?;
+        }
+        Ok(Some(writer))
+    }
+
+    fn with<T>(&mut self, act: impl FnOnce(&mut Journal, &mut State) -> Result<T>) -> Result<T> {
+        let name = self.handle.name();
+        match &mut *self.journal {
+            Some(journal) => act(journal, &mut self.state).map_err(|e| e.of("queue", name)),
+            None => unreachable!("a writer has opened the journal"),
+        }
+    }
+
+    /// The one before died: how far had it come?
+    fn verify(&mut self) -> Result<()> {
+        let known = self.state.last();
+        self.with(|journal, state| journal.verify(state))?;
+        if self.state.last() > known {
+            tracing::info!("queue '{}': went on where a dead writer stopped", self.handle.name());
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// Lets others see how far the journal has come: all of it at once, or nothing.
+    pub fn publish(&mut self) {
+        let head = self.handle.store.journal();
+        let other = head.current.load(Ordering::Relaxed) as usize & 1 ^ 1;
+        for (word, value) in head.states[other].iter().zip(self.state.to_words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        head.states[other][STATE_WORDS].store(self.written, Ordering::Relaxed);
+        head.current.store(other as u64, Ordering::Release);
+    }
+
+    pub fn fsync(&self) -> Fsync {
+        self.log.fsync
+    }
+
+    pub fn sync(&mut self) -> Result<()> {
+        self.with(|journal, state| journal.sync(state))
+    }
+
+    /// Makes the copies of the oldest segment's messages durable, and removes it.
+    pub fn retire(&mut self) -> Result<()> {
+        self.with(|journal, state| journal.retire(state))
+    }
+
+    /// Whether the journal takes more of the disk than when it was last found to be worth it.
+    pub fn is_due_to_compact(&self) -> bool {
+        let enough = self.log.enough.load(Ordering::Relaxed).max(FEW_BYTES);
+        self.state.segment() > self.state.oldest() && self.state.bytes() > enough
+    }
+
+    /// Whether it takes more than twice what `live` bytes of messages need.
+    pub fn is_worth(&self, live: u64) -> bool {
+        let enough = (2 * live).max(FEW_BYTES);
+        self.log.enough.store(enough, Ordering::Relaxed);
+        self.state.bytes() > enough
+    }
+
+    /// Writes everything live, which `write` appends, beside the poisoned journal, which it then replaces.
+    pub fn start_over(&mut self, write: impl FnOnce(&mut dyn Append) -> Result<()>) -> Result<()> {
+        self.with(|journal, state| {
+            let mut fresh = journal.start_over(state)?;
+            write(&mut fresh)?;
+            fresh.finish()
+        })
+    }
+
+    pub fn end(self) {}
+}
+
+impl Append for Writer<'_> {
+    fn batch(&self) -> Batch {
+        Batch::new(self.state.last() + 1)
+    }
+
+    fn append(&mut self, batch: &mut Batch) -> Result<u64> {
+        self.with(|journal, state| journal.append(state, batch))
+    }
+}
+
+impl Append for crate::mechanisms::journal::Fresh<'_> {
+    fn batch(&self) -> Batch {
+        Batch::new(self.state().last() + 1)
+    }
+
+    fn append(&mut self, batch: &mut Batch) -> Result<u64> {
+        crate::mechanisms::journal::Fresh::append(self, batch)
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        give_back(self.handle);
+    }
+}
+
+fn give_back(handle: &Handle) {
+    let head = handle.store.journal();
+    head.lock.swap(0, Ordering::AcqRel);
+    // What those sleep on who want the lock or what was done under it.
+    head.turns.fetch_add(1, Ordering::AcqRel);
+    if head.waiters.load(Ordering::Acquire) != 0 {
+        futex::wake_all(&head.turns);
+    }
+}
+
+/// The lock itself.
+pub struct Held<'a> {
+    handle: &'a Handle,
+    /// Whoever had it before died with it.
+    pub after_death: bool,
+}
+
+impl<'a> Held<'a> {
+    /// Takes it, from a dead one too. `None`: somebody alive has it, and the caller did not want to `wait`.
+    pub fn take(handle: &'a Handle, wait: bool) -> Option<Held<'a>> {
+        let head = handle.store.journal();
+        let mine = u64::from(handle.row) + 1;
+        loop {
+            let turn = head.turns.load(Ordering::Acquire);
+            let Err(owner) = head.lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
+                return Some(Held { handle, after_death: false });
+            };
+            if handle.suspects(&head.lock, owner)
+                && handle.is_row_dead(owner as u32 - 1)
+                && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            {
+                return Some(Held { handle, after_death: true });
+            }
+            if !wait {
+                return None;
+            }
+            head.waiters.fetch_add(1, Ordering::AcqRel);
+            futex::wait(&head.turns, turn, PATIENCE);
+            head.waiters.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        give_back(self.handle);
+    }
+}
+
+impl Handle {
+    /// Whether the lock's owner has had it so long that it may be dead.
+    fn suspects(&self, lock: &AtomicU64, owner: u64) -> bool {
+        let (now, turn) = (coarse_millis(), self.store.journal().turns.load(Ordering::Relaxed));
+        let (since, seen) = (&self.suspect.0, &self.suspect.1);
+        if seen.load(Ordering::Relaxed) != turn {
+            seen.store(turn, Ordering::Relaxed);
+            since.store(now, Ordering::Relaxed);
+        }
+        now.saturating_sub(since.load(Ordering::Relaxed)) >= PATIENCE.as_millis() as u64 / 2
+            && lock.load(Ordering::Relaxed) == owner
+    }
+
+    /// Whether nobody alive has a row.
+    fn is_row_dead(&self, row: u32) -> bool {
+        let object = &self.store.object;
+        row >= object.rows()
+            || object.holder(row).is_none_or(|id| !self.domain().inner().is_alive(id.owner()))
+    }
+}

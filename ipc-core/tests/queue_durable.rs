@@ -1,0 +1,245 @@
+//! Durable queues: what was put survives the end of everything in memory, what was settled stays gone.
+
+mod common;
+
+use axonic::*;
+use common::{Place, child, expect};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+/// A place in memory, and one on a disk.
+struct Durable {
+    place: Place,
+    data: tempfile::TempDir,
+}
+
+fn in_data(mut options: DomainOptions, data: PathBuf) -> DomainOptions {
+    options.data_dir = Some(data);
+    options
+}
+
+impl Durable {
+    fn new() -> Durable {
+        Durable { place: Place::new(), data: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
+    }
+
+    fn open(&self) -> Domain {
+        Domain::open_with(in_data(self.place.options(), self.data.path().into())).unwrap()
+    }
+
+    /// What a reboot leaves: nothing in memory.
+    fn reboot(&self) {
+        std::fs::remove_dir_all(self.place.path().join("test")).unwrap();
+    }
+}
+
+fn options(fsync: Fsync) -> QueueOptions {
+    QueueOptions { durable: Some(fsync), ..Default::default() }
+}
+
+fn texts(consumer: &mut QueueConsumer) -> Vec<String> {
+    consumer.peek(100).unwrap().iter().map(|p| String::from_utf8_lossy(p.data()).into_owned()).collect()
+}
+
+const FSYNCS: [Fsync; 3] = [Fsync::Always, Fsync::Interval(Duration::from_millis(1)), Fsync::Never];
+
+/// A role's domain.
+fn role_domain() -> Domain {
+    let data = std::env::var_os("AXONIC_TEST_DATA").unwrap();
+    Domain::open_with(in_data(common::options_in(&child::directory()), data.into())).unwrap()
+}
+
+impl Durable {
+    fn command(&self, test: &str, role: &str) -> std::process::Command {
+        let mut command = child::command(test, role, self.place.path());
+        command.env("AXONIC_TEST_DATA", self.data.path());
+        command
+    }
+}
+
+/// Puts and settles a bit of everything, and ends with a message in its hands.
+fn work(fsync: Fsync) {
+    let domain = role_domain();
+    let mut producer = domain.queue_producer("jobs", &options(fsync)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(fsync)).unwrap();
+    let put = |producer: &mut QueueProducer, text: &str, put: Put| {
+        producer.put_with(&Payload::raw(text.as_bytes()), &put, SECOND).unwrap();
+    };
+    for (text, priority) in [("done", 0), ("a", 0), ("urgent", 5), ("b", 0), ("bad", 0)] {
+        put(&mut producer, text, Put { priority, ..Put::default() });
+    }
+    put(&mut producer, "later", Put { delay: Duration::from_secs(100), ..Put::default() });
+    put(&mut producer, &"large ".repeat(10_000), Put { result: true, ..Put::default() });
+    let urgent = consumer.get(SECOND).unwrap();
+    consumer.get(SECOND).unwrap().ack().unwrap();
+    let a = consumer.get(SECOND).unwrap();
+    let b = consumer.get(SECOND).unwrap();
+    consumer.get(SECOND).unwrap().reject("no good").unwrap();
+    a.nack(Duration::ZERO).unwrap();
+    drop(b);
+    let mut attributes = Attributes::new();
+    attributes.insert("type", "last").unwrap();
+    producer.put_with(&Payload::json(b"{}").with_attributes(&attributes), &Put::default(), SECOND).unwrap();
+    producer.sync(SECOND).unwrap();
+    assert_eq!((producer.stats().leased, urgent.data()), (1, &b"urgent"[..]));
+    child::ready_until_told();
+}
+
+#[test]
+fn a_reboot_changes_nothing() {
+    const NAME: &str = "a_reboot_changes_nothing";
+    if let Some(role) = child::role() {
+        work(FSYNCS[role.parse::<usize>().unwrap()]);
+    }
+    for (number, fsync) in FSYNCS.into_iter().enumerate() {
+        let here = Durable::new();
+        child::Running::of(here.command(NAME, &number.to_string())).kill();
+        here.reboot();
+        let domain = here.open();
+        let mut consumer = domain.queue_consumer("jobs", &options(fsync)).unwrap();
+        let stats = consumer.stats();
+        assert_eq!((stats.ready, stats.delayed, stats.leased, stats.dead), (5, 1, 0, 1), "{fsync:?}");
+        let large = "large ".repeat(10_000);
+        assert_eq!(texts(&mut consumer), ["urgent", "a", "b", &large, "{}"]);
+        let dead = consumer.dead_letters(9).unwrap();
+        assert_eq!((dead[0].data(), dead[0].reason_text()), (&b"bad"[..], "no good"));
+        let taken = consumer.get_many(9, &Get::default(), SECOND).unwrap();
+        let attempts: Vec<_> = taken.iter().map(Delivery::attempt).collect();
+        assert_eq!(attempts, [1, 2, 2, 1, 1], "an attempt that nobody gave back is not known");
+        assert_eq!(taken[4].attributes().unwrap().get("type"), Some("last"));
+        assert_eq!(taken[4].content(), Content::Json);
+        taken.into_iter().for_each(|delivery| delivery.ack().unwrap());
+        consumer.purge().unwrap();
+        consumer.purge_dead_letters().unwrap();
+        drop(consumer);
+        let consumer = domain.queue_consumer("jobs", &options(fsync)).unwrap();
+        assert_eq!(consumer.stats().ready + consumer.stats().delayed + consumer.stats().dead, 0);
+    }
+}
+
+#[test]
+fn tokens_grow_over_a_reboot() {
+    let here = Durable::new();
+    let mut last = 0;
+    for boot in 0..3 {
+        let domain = here.open();
+        let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Never)).unwrap();
+        if boot == 0 {
+            domain.queue_producer("jobs", &options(Fsync::Never)).unwrap().put(b"x", SECOND).unwrap();
+        }
+        for _ in 0..5 {
+            let delivery = consumer.get(SECOND).unwrap();
+            assert!(delivery.token() > last, "{} after {last}", delivery.token());
+            last = delivery.token();
+        }
+        drop(consumer);
+        drop(domain);
+        here.reboot();
+    }
+}
+
+#[test]
+fn the_disk_is_bounded() {
+    let here = Durable::new();
+    let domain = here.open();
+    let mut producer = domain.queue_producer("jobs", &options(Fsync::Never)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Never)).unwrap();
+    producer.put(b"stays", SECOND).unwrap();
+    let kept = consumer.get(SECOND).unwrap();
+    let size = || -> u64 {
+        common::files_in(here.data.path()).iter().map(|path| path.metadata().unwrap().len()).sum()
+    };
+    for n in 0..3000u32 {
+        producer.put(&n.to_le_bytes().repeat(10_000), SECOND).unwrap();
+        consumer.get(SECOND).unwrap().ack().unwrap();
+        if n % 500 == 0 {
+            assert!(size() <= 64 << 20, "{} MiB after {n} messages", size() >> 20);
+        }
+    }
+    kept.nack(Duration::ZERO).unwrap();
+    drop((producer, consumer));
+    drop(domain);
+    here.reboot();
+    let domain = here.open();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Never)).unwrap();
+    assert_eq!(texts(&mut consumer), ["stays"]);
+    consumer.purge().unwrap();
+}
+
+#[test]
+fn a_journal_has_one_queue_and_room_for_what_it_holds() {
+    let here = Durable::new();
+    {
+        let domain = here.open();
+        let mut producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+        (0..20).for_each(|n| producer.put(&[n], SECOND).unwrap());
+        let elsewhere = Place::new();
+        let other = Domain::open_with(in_data(elsewhere.options(), here.data.path().into())).unwrap();
+        let refused = other.queue_producer("jobs", &options(Fsync::Always));
+        expect(refused, ErrorKind::Busy, &["jobs", "another runtime directory", "AXONIC_DATA_DIR"]);
+    }
+    here.reboot();
+    let domain = here.open();
+    let small = QueueOptions { capacity: 10, ..options(Fsync::Always) };
+    expect(domain.queue_consumer("jobs", &small), ErrorKind::LimitReached, &["jobs", "20", "capacity"]);
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    assert_eq!(consumer.stats().ready, 20);
+    consumer.purge().unwrap();
+    drop(consumer);
+    assert!(!common::files_in(here.data.path()).is_empty());
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+    assert_eq!(common::files_in(here.data.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn whoever_dies_while_it_writes_is_followed_by_another() {
+    const NAME: &str = "whoever_dies_while_it_writes_is_followed_by_another";
+    if child::role().is_some() {
+        let domain = role_domain();
+        let mut producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+        let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+        for n in 0u64.. {
+            let put = Put { durable: Some(n % 4 == 0), ..Put::default() };
+            producer.put_with(&Payload::raw(&n.to_le_bytes()), &put, None).unwrap();
+            if n % 3 == 0 {
+                consumer.get(SECOND).unwrap().ack().unwrap();
+            }
+        }
+    }
+    let here = Durable::new();
+    let domain = here.open();
+    let mut mine = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+    let mut random = common::random::Random(1);
+    for round in 0..8 {
+        let mut children: Vec<_> = (0..2)
+            .map(|_| here.command(NAME, "worker").stdout(std::process::Stdio::null()).spawn().unwrap())
+            .collect();
+        std::thread::sleep(Duration::from_millis(30 + random.below(60)));
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        mine.put(format!("mine {round}").as_bytes(), SECOND).unwrap();
+        mine.sync(SECOND).unwrap();
+    }
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    let before = consumer.peek(1_000_000).unwrap();
+    let ready = consumer.stats().ready;
+    assert_eq!(before.len() as u64, ready);
+    drop((consumer, mine));
+    drop(domain);
+    here.reboot();
+    let domain = here.open();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    let after = consumer.peek(1_000_000).unwrap();
+    let of = |peeked: &[Peeked]| {
+        let mut all: Vec<Vec<u8>> = peeked.iter().map(|p| p.data().to_vec()).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(of(&before), of(&after));
+    assert!(!after.is_empty());
+    consumer.purge().unwrap();
+}
