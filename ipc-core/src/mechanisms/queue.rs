@@ -7,6 +7,7 @@ mod dead;
 mod delivery;
 pub(crate) mod durable;
 mod handle;
+pub(crate) mod look;
 mod pool;
 mod producer;
 mod recover;
