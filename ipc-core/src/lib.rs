@@ -104,8 +104,8 @@ pub use inspect::{
 pub use mechanisms::lock::{Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore};
 #[cfg(not(loom))]
 pub use mechanisms::queue::{
-    Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats,
-    Reason, Receipt, Ticket,
+    Dedup, Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
+    QueueStats, Reason, Receipt, Ticket,
 };
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};

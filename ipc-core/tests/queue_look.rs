@@ -111,8 +111,8 @@ fn numbers_of_a_damaged_file_are_checked() {
         file.read_exact_at(&mut bytes, offset).unwrap();
         u64::from_le_bytes(bytes)
     };
-    // Rows, capacity, parts, slots and parts allocated (docs/protocol.md).
-    for offset in [272, 1024, 1032, 1152, 1160] {
+    // Rows, capacity, parts, whether it has a journal, ids, slots and parts allocated (docs/protocol.md).
+    for offset in [272, 1024, 1032, 1048, 1064, 1152, 1160] {
         let was = word(offset);
         for lie in [u64::MAX, 1 << 40, 1 << 63, was + 1] {
             file.write_all_at(&lie.to_le_bytes(), offset).unwrap();

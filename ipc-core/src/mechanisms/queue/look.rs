@@ -50,7 +50,8 @@ pub(crate) fn look(path: &Path) -> Option<Look> {
     let own = |offset: usize| head[(NOUN_HEAD + offset) / 8];
     let durable = own(offset_of!(QueueHead, fsync)) != 0;
     let (capacity, parts) = (own(offset_of!(QueueHead, capacity)), own(offset_of!(QueueHead, parts)));
-    let plan = Plan::of_file(capacity, parts, durable, file::size(file.as_fd()).ok()?)?;
+    let size = file::size(file.as_fd()).ok()?;
+    let plan = Plan::of_file(capacity, parts, durable, own(offset_of!(QueueHead, dedup)), size)?;
 
     let rows = head[ROWS_AT / 8].min(u64::from(DESIGN.handles)) as usize;
     let rows = read(&file, DESIGN.head, rows * ROW / 8)?;

@@ -1,6 +1,7 @@
 //! The producing side of a queue.
 
 use super::body;
+use super::dedup::{self, Dedupping, Known};
 use super::handle::{BLOCKED_SINCE, Count, Handle};
 use super::pool::Stock;
 use super::settle::after;
@@ -28,6 +29,7 @@ pub struct QueueProducer {
     options: QueueOptions,
     slots: Stock,
     parts: Stock,
+    known: Known,
 }
 
 /// A message ready to be put.
@@ -39,6 +41,8 @@ struct Ready<'a> {
     delay: Duration,
     /// The put waits for the disk.
     wait: bool,
+    /// It is put only if no other with this id was.
+    key: Option<dedup::Key>,
 }
 
 impl QueueProducer {
@@ -50,6 +54,7 @@ impl QueueProducer {
             options,
             slots: Stock::default(),
             parts: Stock::default(),
+            known: Known::default(),
         }
     }
 
@@ -85,9 +90,9 @@ impl QueueProducer {
         }
     }
 
-    /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever).
-    /// How many were put: fewer than given where a later one found no room or failed, which the next call tells. They
-    /// have no tickets.
+    /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
+    /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
+    /// the next call tells. They have no tickets.
     pub fn put_many(
         &mut self,
         payloads: &[Payload<'_>],
@@ -100,14 +105,19 @@ impl QueueProducer {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         let deadline = Deadline::after(timeout);
-        for (done, payload) in payloads.iter().enumerate() {
-            match self.put_with(payload, put, deadline.remaining()) {
-                Ok(_) => {}
+        let each = Put { durable: Some(false), ..put.clone() };
+        let mut done = 0;
+        for payload in payloads {
+            match self.put_with(payload, &each, deadline.remaining()) {
+                Ok(_) => done += 1,
                 Err(e) if done == 0 => return Err(e),
-                Err(_) => return Ok(done),
+                Err(_) => break,
             }
         }
-        Ok(payloads.len())
+        if put.durable.unwrap_or(self.handle.waits_for_disk()) {
+            self.handle.sync(deadline.remaining()).map_err(|e| self.not_durable(e))?;
+        }
+        Ok(done)
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
@@ -167,7 +177,8 @@ impl QueueProducer {
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
         let wait = put.durable.unwrap_or(self.handle.waits_for_disk());
-        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait })
+        let key = put.dedup_id.as_deref().map(dedup::key);
+        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
@@ -189,14 +200,28 @@ impl QueueProducer {
                 return other.map(|_| None);
             }
         }
+        // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
+        let mut dedupping = None;
+        if let Some(key) = ready.key {
+            let Some(lock) = Dedupping::begin(&self.handle)? else {
+                self.handle.free_now(number, word);
+                return Ok(None);
+            };
+            if !lock.enter(&mut self.known, key, number, word) {
+                self.handle.free_now(number, word);
+                return Ok(Some(Receipt { ticket: None, duplicate: true }));
+            }
+            dedupping = Some(lock);
+        }
         let ticket = ready.shape.has(TICKET).then(|| Ticket::new(&self.handle, number, word));
         if ready.delay.is_zero() {
             self.commit(number, word, priority);
         } else {
             self.commit_later(number, word, priority, ready.delay)?;
         }
+        drop(dedupping);
         self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
-        Ok(Some(Receipt { ticket }))
+        Ok(Some(Receipt { ticket, duplicate: false }))
     }
 
     #[inline(always)]
@@ -231,7 +256,7 @@ impl QueueProducer {
 
     /// The put itself (Q2).
     #[inline(always)]
-    fn commit(&mut self, number: u32, word: Word, priority: usize) {
+    fn commit(&self, number: u32, word: Word, priority: usize) {
         let store = &self.handle.store;
         let ready = word.then(State::Ready, self.seat.number);
         store.slot(number).word.store(ready.0, Ordering::Release);
@@ -241,7 +266,7 @@ impl QueueProducer {
     }
 
     /// The put of a message for later, whose place is the one it would have had now.
-    fn commit_later(&mut self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
+    fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
         let store = &self.handle.store;
         let slot = store.slot(number);
         slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);

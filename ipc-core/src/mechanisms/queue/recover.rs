@@ -40,7 +40,10 @@ impl Handle {
                 return Ok(());
             }
             match word.state() {
-                Some(State::Writing) => drop(self.free_now(number, word)),
+                Some(State::Writing) => {
+                    self.forget_duplicate(number, word);
+                    self.free_now(number, word);
+                }
                 Some(State::Ready) => unlisted.push((number, word)),
                 Some(State::Leased | State::Timed) => drop(self.give_back(number, word, Duration::ZERO)?),
                 Some(State::Returned | State::Delayed) => self.name_aside(number, word)?,
