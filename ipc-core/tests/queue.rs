@@ -146,6 +146,27 @@ fn a_full_queue_holds_its_producers_back() {
 }
 
 #[test]
+fn of_many_as_many_are_put_as_there_is_room_for() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 4, ..options() });
+    let texts: Vec<[u8; 1]> = (0..6).map(|n| [n]).collect();
+    let payloads: Vec<Payload> = texts.iter().map(|text| Payload::raw(text)).collect();
+    let high = Put { priority: 5, ..Put::default() };
+    assert_eq!(producer.put_many(&[], &high, SOON).unwrap(), 0);
+    assert_eq!(producer.put_many(&payloads[..3], &high, None).unwrap(), 3);
+    assert_eq!(producer.put_many(&payloads[3..], &high, SOON).unwrap(), 1);
+    expect(producer.put_many(&payloads[4..], &high, SOON), ErrorKind::Timeout, &["jobs", "4", "capacity"]);
+    let tickets = Put { result: true, ..Put::default() };
+    expect(producer.put_many(&payloads, &tickets, SOON), ErrorKind::InvalidArgument, &["jobs", "tickets"]);
+    for n in 0..4 {
+        let delivery = get(&mut consumer);
+        assert_eq!((delivery.data(), delivery.priority()), (&[n][..], 5));
+        delivery.ack().unwrap();
+    }
+}
+
+#[test]
 fn large_messages_are_bounded_in_bytes() {
     let place = Place::new();
     let domain = place.open();

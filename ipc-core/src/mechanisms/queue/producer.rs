@@ -2,7 +2,7 @@
 
 use super::body;
 use super::dedup::{self, Dedupping, Known};
-use super::handle::{Count, Handle};
+use super::handle::{BLOCKED_SINCE, Count, Handle};
 use super::pool::Stock;
 use super::settle::after;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
@@ -15,7 +15,7 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, unix_millis};
 use crate::value::{Payload, encode_meta};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -293,7 +293,12 @@ impl QueueProducer {
             }
             Ok(done)
         };
-        wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+        let handle = self.handle.clone();
+        let since = &handle.own_row().words[BLOCKED_SINCE];
+        since.store(unix_millis(), Ordering::Relaxed);
+        let done = wait_for(self, wait, &deadline, attempt);
+        since.store(0, Ordering::Relaxed);
+        done?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     fn waits_by_descriptor(&mut self) -> Result<bool> {
