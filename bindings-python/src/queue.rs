@@ -1,10 +1,8 @@
 //! The work queue: each message goes to one consumer, which says when it is done.
 //!
-//! One Python object has both sides, each opened at first use. Threads take turns at either side; those that wait
-//! for results or for the disk have a producer each ([`Callers`]).
+//! One Python object has both sides ([`Sides`]).
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axonic::{
@@ -14,138 +12,16 @@ use axonic::{
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
 
-use crate::buffer;
-use crate::desk::Desk;
-use crate::domain::{Held, Home, fsync_name, leave, wait_name};
+use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{Handle, Patience, QUICK, seconds, soon};
 use crate::job::{PyJob, check_schema};
-use crate::log::detached;
-use crate::meaning::{Copied, Meaning};
-use crate::ticket::{Caller, Callers, PyTicket};
+use crate::look::{PyPeeked, PyQueueStats};
+use crate::sides::{Sides, Way};
+use crate::ticket::PyTicket;
 use crate::value::{self, Manner, Outgoing};
 
 const NOTHING: &str = "no message";
-
-/// One side of a queue, opened at first use.
-type Side<T> = OnceLock<Handle<T>>;
-
-/// What a queue object has open.
-struct Sides {
-    name: String,
-    /// Noun and name, as messages begin.
-    what: Arc<str>,
-    options: QueueOptions,
-    home: Arc<Home>,
-    producer: Side<QueueProducer>,
-    consumer: Side<QueueConsumer>,
-    callers: Callers,
-    /// Jobs that are not settled.
-    jobs: Arc<Desk<Delivery>>,
-    /// What whoever made the queue decided; known when a side is open.
-    fsync: OnceLock<Option<Fsync>>,
-    closed: AtomicBool,
-}
-
-/// A side as the core has it.
-trait Core: Send + Sized {
-    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self>;
-    fn fsync(&self) -> Option<Fsync>;
-}
-
-impl Core for QueueProducer {
-    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
-        domain.queue_producer(name, options)
-    }
-
-    fn fsync(&self) -> Option<Fsync> {
-        self.fsync()
-    }
-}
-
-impl Core for QueueConsumer {
-    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
-        domain.queue_consumer(name, options)
-    }
-
-    fn fsync(&self) -> Option<Fsync> {
-        self.fsync()
-    }
-}
-
-impl Sides {
-    fn open<T: Core>(&self, py: Python<'_>) -> PyResult<Handle<T>> {
-        if self.closed.load(Ordering::SeqCst) {
-            return Err(self.is_closed(py));
-        }
-        let core = detached(py, || T::open(&self.home.core, &self.name, &self.options)).or_raise(py)?;
-        self.fsync.get_or_init(|| core.fsync());
-        Ok(Handle::new(self.what.to_string(), core))
-    }
-
-    /// The side, opened by the first thread that asks.
-    fn side<'a, T: Core>(&self, py: Python<'_>, side: &'a Side<T>) -> PyResult<&'a Handle<T>> {
-        if let Some(handle) = side.get() {
-            return Ok(handle);
-        }
-        if let Err(late) = side.set(self.open(py)?) {
-            late.close(py)?;
-        }
-        // Whoever closed the queue meanwhile may not have seen it.
-        if self.closed.load(Ordering::SeqCst) {
-            self.close(py)?;
-        }
-        side.get().ok_or_else(|| self.is_closed(py))
-    }
-
-    #[inline]
-    fn producer(&self, py: Python<'_>) -> PyResult<&Handle<QueueProducer>> {
-        self.side(py, &self.producer)
-    }
-
-    #[inline]
-    fn consumer(&self, py: Python<'_>) -> PyResult<&Handle<QueueConsumer>> {
-        self.side(py, &self.consumer)
-    }
-
-    fn caller(&self, py: Python<'_>) -> PyResult<Arc<Caller>> {
-        self.callers.get(|| self.open(py).map(Caller::new))
-    }
-
-    /// Whether calls may write to the disk.
-    fn is_durable(&self) -> bool {
-        self.fsync.get().is_some_and(Option::is_some)
-    }
-
-    /// Whether a put may wait for the disk.
-    fn waits_for_disk(&self, asked: Option<bool>) -> bool {
-        match self.fsync.get() {
-            Some(Some(fsync)) => asked.unwrap_or(*fsync == Fsync::Always),
-            _ => false,
-        }
-    }
-
-    fn is_closed(&self, py: Python<'_>) -> PyErr {
-        let text = format!("{}: it is closed; open it again to go on", self.what);
-        raise(py, Error::new(ErrorKind::Closed, text))
-    }
-
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.closed.store(true, Ordering::SeqCst);
-        self.producer.get().map_or(Ok(()), |producer| producer.close(py))?;
-        self.callers.close(py)?;
-        // Dropped, deliveries give their messages back.
-        let jobs = self.jobs.clear();
-        detached(py, || drop(jobs));
-        self.consumer.get().map_or(Ok(()), |consumer| consumer.close(py))
-    }
-}
-
-impl Held for Sides {
-    fn let_go(&self, py: Python<'_>) -> PyResult<()> {
-        self.close(py)
-    }
-}
 
 /// A work queue: each message goes to one consumer, which acknowledges it, gives it back or rejects it; what a dead
 /// consumer had goes to another. Made by `Domain.queue`.
@@ -167,21 +43,7 @@ impl PyQueue {
         kind: Option<Py<PyAny>>,
         home: &Arc<Home>,
     ) -> PyQueue {
-        let sides = Arc::new(Sides {
-            name: name.to_owned(),
-            what: format!("queue {name:?}").into(),
-            options,
-            home: home.clone(),
-            producer: Side::new(),
-            consumer: Side::new(),
-            callers: Callers::default(),
-            jobs: Arc::new(Desk::new()),
-            fsync: OnceLock::new(),
-            closed: AtomicBool::new(false),
-        });
-        let held: Weak<dyn Held> = Arc::<Sides>::downgrade(&sides);
-        home.hold(held);
-        PyQueue { sides, schema, kind }
+        PyQueue { sides: Sides::new(name, options, home), schema, kind }
     }
 
     /// Reads a value that is to be put.
@@ -204,18 +66,6 @@ impl PyQueue {
         Ok(outgoing)
     }
 
-    /// The producer for such a put.
-    fn way(&self, py: Python<'_>, put: &Put) -> PyResult<Way<'_>> {
-        if put.result {
-            return self.sides.caller(py).map(Way::Own);
-        }
-        let shared = self.sides.producer(py)?;
-        match self.sides.waits_for_disk(put.durable) {
-            true => self.sides.caller(py).map(Way::Own),
-            false => Ok(Way::Shared(shared)),
-        }
-    }
-
     /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
     fn put_by(
         &self,
@@ -223,7 +73,7 @@ impl PyQueue {
         put: &Put,
         by: impl FnOnce(&Handle<QueueProducer>) -> PyResult<Receipt>,
     ) -> PyResult<Py<PyAny>> {
-        let way = self.way(py, put)?;
+        let way = self.sides.way(py, put)?;
         let receipt = by(way.handle())?;
         if !put.result {
             return Ok(PyBool::new(py, !receipt.is_duplicate()).to_owned().into_any().unbind());
@@ -302,21 +152,6 @@ impl PyQueue {
     }
 }
 
-/// The producer for a put: that of all threads, or this thread's own where it may wait for more than room.
-enum Way<'a> {
-    Shared(&'a Handle<QueueProducer>),
-    Own(Arc<Caller>),
-}
-
-impl Way<'_> {
-    fn handle(&self) -> &Handle<QueueProducer> {
-        match self {
-            Way::Shared(producer) => producer,
-            Way::Own(caller) => &caller.handle,
-        }
-    }
-}
-
 /// Reads the arguments that say when to deliver.
 fn put_argument(py: Python<'_>, priority: u8, delay: f64, ttl: Option<f64>) -> PyResult<Put> {
     let ttl = ttl.map(|ttl| seconds(py, "ttl", ttl)).transpose()?;
@@ -387,7 +222,7 @@ impl PyQueue {
     /// Whether it was closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.sides.closed.load(Ordering::Relaxed) || self.sides.home.core.is_closed()
+        self.sides.is_closed()
     }
 
     /// Puts one value, waiting up to `timeout` seconds for room, then raises TimeoutError.
@@ -471,7 +306,7 @@ impl PyQueue {
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         let payloads = outgoing.iter().map(Outgoing::payload).collect();
         let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
-        let way = self.way(py, &put)?;
+        let way = self.sides.way(py, &put)?;
         if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &put, slice))?.is_none() {
             let (what, total) = (&self.sides.what, batch.payloads.len());
             let text =
@@ -603,10 +438,7 @@ impl PyQueue {
     /// None: it is in memory only.
     #[getter]
     fn fsync(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
-        if self.sides.fsync.get().is_none() {
-            self.sides.producer(py)?;
-        }
-        Ok(self.sides.fsync.get().copied().flatten().map(fsync_name))
+        Ok(self.sides.fsync(py)?.map(fsync_name))
     }
 
     /// Waits up to `timeout` seconds until everything that was put and settled before is on the disk; returns at once
@@ -623,7 +455,7 @@ impl PyQueue {
     /// What is in it now, and counters.
     fn stats(&self, py: Python<'_>) -> PyResult<PyQueueStats> {
         let patience = Patience::new(py, None)?;
-        let stats = match self.sides.producer.get() {
+        let stats = match self.sides.open_producer() {
             Some(producer) => producer.enter(py, patience, None, |core, _| Ok(core.stats()))?,
             None => self.ask(py, |core| Ok(core.stats()))?,
         };
@@ -697,148 +529,5 @@ impl PyQueue {
         }
         options.set_item("wait", wait_name(known.wait))?;
         self.sides.home.reduce(py, "queue", &self.sides.name, &options)
-    }
-}
-
-/// A message as it was when somebody looked at it. Made by `Queue.peek` and `Queue.dead_letters`.
-#[pyclass(frozen, generic, name = "Peeked", module = "axonic")]
-pub struct PyPeeked {
-    copied: Copied,
-    /// Its priority, 0 to 7.
-    #[pyo3(get)]
-    priority: u8,
-    /// How often it was delivered.
-    #[pyo3(get)]
-    attempts: u16,
-    /// Why it is a dead letter: "rejected", "attempts" or "expired"; None for other messages.
-    #[pyo3(get)]
-    reason: Option<&'static str>,
-    /// The same in the words of whoever rejected it; empty if nobody did.
-    #[pyo3(get)]
-    reason_text: String,
-}
-
-impl PyPeeked {
-    fn new(py: Python<'_>, peeked: &Peeked, kind: Option<&Py<PyAny>>) -> PyResult<PyPeeked> {
-        let meaning = Meaning {
-            content: peeked.content(),
-            tensor: None,
-            attributes: None,
-            kind: kind.map(|kind| kind.clone_ref(py)),
-        };
-        Ok(PyPeeked {
-            copied: Copied::new(buffer::to_bytes(py, peeked.data())?, meaning),
-            priority: peeked.priority(),
-            attempts: peeked.attempts(),
-            reason: peeked.reason().map(axonic::Reason::name),
-            reason_text: peeked.reason_text().to_owned(),
-        })
-    }
-}
-
-#[pymethods]
-impl PyPeeked {
-    /// The payload as bytes.
-    #[getter]
-    fn data(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.copied.data.clone_ref(py)
-    }
-
-    /// The payload decoded by its content type, as `Job.value`; a tensor as a vector of its bytes.
-    #[getter]
-    fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.copied.value(py)
-    }
-
-    /// "raw", "json", "msgpack" or "tensor".
-    #[getter]
-    fn content(&self) -> &'static str {
-        self.copied.meaning.content.name()
-    }
-
-    fn __repr__(&self, py: Python<'_>) -> String {
-        let reason = self.reason.map_or(String::new(), |reason| format!(", {reason}"));
-        self.copied.repr(py, &format!("Peeked{reason}, {} attempts", self.attempts))
-    }
-}
-
-/// What is in a queue, each number read by itself, and what its handles have done since it was made.
-#[pyclass(frozen, get_all, name = "QueueStats", module = "axonic")]
-pub struct PyQueueStats {
-    /// Messages to be delivered now, those given back included.
-    ready: u64,
-    /// Messages for later.
-    delayed: u64,
-    /// Messages that consumers have.
-    leased: u64,
-    /// Results that producers have not fetched.
-    done: u64,
-    /// Dead letters.
-    dead: u64,
-    /// Messages it can hold.
-    capacity: u64,
-    /// Bytes of messages over 128 bytes, in the parts they are stored in.
-    bytes: u64,
-    /// The most there can be of these.
-    max_bytes: u64,
-    /// Messages put.
-    put: u64,
-    /// Messages handed out, some more than once.
-    delivered: u64,
-    /// Messages acknowledged.
-    acked: u64,
-    /// Deliveries given back, by their consumers, by the end of a lease or after a death.
-    returned: u64,
-    /// Messages that became dead letters.
-    buried: u64,
-    /// Times a producer had to wait for room.
-    blocked: u64,
-    /// Bells rung for sleeping consumers.
-    wakes_sent: u64,
-}
-
-impl PyQueueStats {
-    fn new(stats: &axonic::QueueStats) -> PyQueueStats {
-        PyQueueStats {
-            ready: stats.ready,
-            delayed: stats.delayed,
-            leased: stats.leased,
-            done: stats.done,
-            dead: stats.dead,
-            capacity: stats.capacity,
-            bytes: stats.bytes,
-            max_bytes: stats.max_bytes,
-            put: stats.put,
-            delivered: stats.delivered,
-            acked: stats.acked,
-            returned: stats.returned,
-            buried: stats.buried,
-            blocked: stats.blocked,
-            wakes_sent: stats.wakes_sent,
-        }
-    }
-}
-
-#[pymethods]
-impl PyQueueStats {
-    fn __repr__(&self) -> String {
-        format!(
-            "QueueStats(ready={}, delayed={}, leased={}, done={}, dead={}, capacity={}, bytes={}, max_bytes={}, put={}, delivered={}, acked={}, returned={}, buried={}, blocked={}, wakes_sent={})",
-            self.ready,
-            self.delayed,
-            self.leased,
-            self.done,
-            self.dead,
-            self.capacity,
-            self.bytes,
-            self.max_bytes,
-            self.put,
-            self.delivered,
-            self.acked,
-            self.returned,
-            self.buried,
-            self.blocked,
-            self.wakes_sent
-        )
     }
 }

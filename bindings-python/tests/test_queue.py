@@ -411,10 +411,14 @@ def test_threads_that_ask_for_results_leave_nothing_behind(q: axonic.Queue[Any])
         assert ticket.result(timeout=5) == n
         descriptors.append(len(os.listdir("/proc/self/fd")))
 
+    threads = len(os.listdir("/proc/self/task"))
     for n in range(10):
         thread = threading.Thread(target=ask, args=(n,))
         thread.start()
         thread.join()
+        # It is joined a moment before it has ended.
+        while len(os.listdir("/proc/self/task")) > threads:
+            time.sleep(0.001)
     assert descriptors[0] == descriptors[-1]
 
 
