@@ -352,6 +352,75 @@ fn the_same_id_is_put_once_as_far_as_ids_are_remembered() {
 }
 
 #[test]
+fn a_late_consumer_changes_nothing_of_what_became_of_a_message() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut late) = pair(&domain, &options());
+    let mut other = domain.queue_consumer("jobs", &options()).unwrap();
+    let short = Get { lease: Some(Duration::from_millis(5)), ..Get::default() };
+    let wanted = || Put { result: true, ..Put::default() };
+    let mut work = put(&mut producer, "work", wanted()).ticket().unwrap();
+    let outlived = late.get_with(&short, SECOND).unwrap();
+    get(&mut other).ack_with(&Payload::raw(b"right")).unwrap();
+    expect(outlived.ack_with(&Payload::raw(b"wrong, and too late")), ErrorKind::LeaseLost, &["jobs"]);
+    assert_eq!(producer.result(&mut work, SECOND).unwrap().data(), b"right");
+    put(&mut producer, "nonsense", Put::default());
+    let outlived = late.get_with(&short, SECOND).unwrap();
+    get(&mut other).reject("right").unwrap();
+    expect(outlived.reject("wrong, and too late"), ErrorKind::LeaseLost, &["jobs"]);
+    assert_eq!(other.dead_letters(1).unwrap()[0].reason_text(), "right");
+    other.purge_dead_letters().unwrap();
+    // Another time for which it is given back does not delay it.
+    put(&mut producer, "at once", Put::default());
+    let outlived = late.get_with(&short, SECOND).unwrap();
+    let taken = get(&mut other);
+    expect(outlived.nack(Duration::from_secs(100)), ErrorKind::LeaseLost, &["jobs"]);
+    taken.nack(Duration::from_millis(1)).unwrap();
+    get(&mut other).ack().unwrap();
+    assert_eq!(producer.stats().bytes, 0);
+}
+
+#[test]
+fn no_part_of_a_message_is_lost() {
+    let place = Place::new();
+    let domain = place.open();
+    let small = QueueOptions { max_bytes: 64 * 224, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &small);
+    // The reason stays with a dead letter only.
+    put(&mut producer, "poison", Put::default());
+    get(&mut consumer).reject("bad luck").unwrap();
+    assert!(consumer.stats().bytes > 0);
+    assert_eq!(consumer.redrive(1).unwrap(), 1);
+    get(&mut consumer).ack().unwrap();
+    assert_eq!(consumer.stats().bytes, 0);
+    // What others have at hand and do not need is there for who needs it all.
+    let mut others: Vec<_> = (0..3).map(|_| domain.queue_producer("jobs", &small).unwrap()).collect();
+    for other in &mut others {
+        other.put(&[1; 200], SECOND).unwrap();
+        get(&mut consumer).ack().unwrap();
+    }
+    producer.put(&[7; 64 * 224], SECOND).unwrap();
+    let whole = get(&mut consumer);
+    assert_eq!(whole.data(), [7; 64 * 224]);
+    whole.ack().unwrap();
+}
+
+#[test]
+fn progress_begins_anew_with_each_message() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 1, ..options() });
+    for _ in 0..2 {
+        let ticket = put(&mut producer, "work", Put { result: true, ..Put::default() }).ticket().unwrap();
+        assert_eq!(ticket.progress(), 0.0);
+        let delivery = get(&mut consumer);
+        delivery.progress(0.5).unwrap();
+        drop(ticket);
+        delivery.ack().unwrap();
+    }
+}
+
+#[test]
 fn descriptors_tell_of_messages_and_of_room() {
     let place = Place::new();
     let domain = place.open();

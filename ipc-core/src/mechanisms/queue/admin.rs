@@ -3,6 +3,7 @@
 use super::body::{self, Bytes};
 use super::consumer::QueueConsumer;
 use super::dead::Reason;
+use super::durable::Fsync;
 use super::handle::{Count, Handle};
 use super::producer::QueueProducer;
 use super::shape::Shape;
@@ -140,9 +141,9 @@ impl Handle {
         ready.into_iter().map(|(_, _, _, number, word)| (number, word)).collect()
     }
 
-    fn purge(&self, is: impl Fn(Word) -> bool) -> Result<u64> {
+    fn purge(&self, messages: impl IntoIterator<Item = (u32, Word)>) -> Result<u64> {
         let mut count = 0;
-        for (number, word) in self.slots_that(is) {
+        for (number, word) in messages {
             let waiting = self.ticket_row(number);
             if self.free(number, word, false)? {
                 count += 1;
@@ -159,15 +160,12 @@ impl Handle {
         let mut count = 0;
         for (number, word) in self.slots_that(|word| word.is(State::Dead)).take(most) {
             let slot = self.store.slot(number);
-            // As if it were delivered to us: dying in between, we leave it dead.
-            let held = word.then(State::Leased, self.row);
-            if !word.change(&slot.word, held) {
-                continue;
-            }
+            let Some(held) = self.hold(number, word) else { continue };
             let life = Life(slot.life.load(Ordering::Relaxed));
             slot.life.store(Life::new(life.generation()).0, Ordering::Relaxed);
             slot.expires.store(0, Ordering::Relaxed);
-            count += u64::from(self.give_back(number, held, Duration::ZERO)?);
+            body::free_after(&self.store, number);
+            count += u64::from(self.give_back(number, held, Duration::ZERO, self.row)?);
         }
         Ok(count)
     }
@@ -195,7 +193,7 @@ impl QueueStats {
         match word.state() {
             Some(State::Ready | State::Returned) => self.ready += 1,
             Some(State::Delayed) => self.delayed += 1,
-            Some(State::Leased | State::Timed) => self.leased += 1,
+            Some(State::Leased | State::Timed | State::Held) => self.leased += 1,
             Some(State::Done) => self.done += 1,
             Some(State::Dead) => self.dead += 1,
             _ => {}
@@ -239,14 +237,17 @@ impl QueueConsumer {
     /// Takes all messages away that nobody has, those for later included, but not the dead letters. How many.
     pub fn purge(&mut self) -> Result<u64> {
         self.enter()?;
-        let goes = |word: Word| matches!(word.state(), Some(State::Ready | State::Returned | State::Delayed));
-        self.handle().purge(goes)
+        let handle = self.handle();
+        // In their order: no cell of a lane may name a message still that those after it have outlived.
+        let messages = handle.in_order();
+        handle.purge(messages.into_iter().chain(handle.slots_that(|word| word.is(State::Delayed))))
     }
 
     /// Takes all dead letters away. How many.
     pub fn purge_dead_letters(&mut self) -> Result<u64> {
         self.enter()?;
-        self.handle().purge(|word| word.is(State::Dead))
+        let handle = self.handle();
+        handle.purge(handle.slots_that(|word| word.is(State::Dead)))
     }
 
     /// Lets up to `most` dead letters be delivered again, as if they never had been. How many.
@@ -262,6 +263,11 @@ impl QueueConsumer {
         self.handle().sync(timeout)
     }
 
+    /// When what it holds is known to be on the disk, as whoever made the queue decided; `None`: it is in memory only.
+    pub fn fsync(&self) -> Option<Fsync> {
+        self.handle().log.as_ref().map(|log| log.fsync)
+    }
+
     /// What is in the queue, and counters.
     pub fn stats(&self) -> QueueStats {
         self.handle().stats()
@@ -274,6 +280,11 @@ impl QueueProducer {
     pub fn sync(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.enter()?;
         self.handle().sync(timeout)
+    }
+
+    /// When what it holds is known to be on the disk, as whoever made the queue decided; `None`: it is in memory only.
+    pub fn fsync(&self) -> Option<Fsync> {
+        self.handle().log.as_ref().map(|log| log.fsync)
     }
 
     /// What is in the queue, and counters.

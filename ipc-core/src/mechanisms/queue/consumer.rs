@@ -203,11 +203,11 @@ impl QueueConsumer {
                 Look::Full(cell) => cell,
                 Look::Empty => break None,
                 Look::Past => {
-                    position += 1;
+                    position = position.wrapping_add(1);
                     continue;
                 }
             };
-            position += 1;
+            position = position.wrapping_add(1);
             let number = cell.slot();
             if number >= slots.grown() {
                 continue;
@@ -218,13 +218,14 @@ impl QueueConsumer {
             }
             if let Some(leased) = self.lease(number, word)? {
                 // Where it was in line; should it come back, that is its place again.
-                slots.slot(number).position.store(position - 1, Ordering::Relaxed);
+                slots.slot(number).position.store(position.wrapping_sub(1), Ordering::Relaxed);
                 break Some((number, leased));
             }
         };
         if self.heads[priority] < position {
             self.heads[priority] = position;
-            hint.store(position, Ordering::Relaxed);
+            // Never back, as the tail.
+            hint.fetch_max(position, Ordering::Relaxed);
         }
         Ok(taken)
     }

@@ -334,6 +334,16 @@ impl Handle {
         Ok(())
     }
 
+    /// After the death of one who wrote: messages for which it did not come to write the ids they got are to be written.
+    pub(super) fn forget_unwritten(&self, last: u64) {
+        let slots = self.store.slots();
+        for slot in (0..slots.grown()).map(|number| slots.slot(number)) {
+            if slot.id.load(Ordering::Relaxed) > last {
+                slot.id.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// Makes durable what is written; if the disk fails, everything is written anew elsewhere on it.
     fn sync_named(&self, writer: &mut Writer<'_>) -> Result<()> {
         let (journal, begun) = (self.store.journal(), Instant::now());

@@ -11,6 +11,7 @@ use crate::domain::{Attached, Domain, closed};
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::Bell;
+use crate::sys::process;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl Attached for Handle {
                 let word = Word::of(&slots.slot(number).word);
                 let ours = word.row() == self.row && (word.is(State::Leased) || word.is(State::Timed));
                 // What cannot be given back now is when the handle is dropped.
-                let _ = ours.then(|| self.give_back(number, word, Duration::ZERO));
+                let _ = ours.then(|| self.give_back(number, word, Duration::ZERO, self.row));
             }
         }
         false
@@ -81,7 +82,8 @@ impl Handle {
             room: (Caller::default(), seat.bell(ROOM_BELL)?),
             log: None,
             suspect: (AtomicU64::new(0), AtomicU64::new(0)),
-            tickets: AtomicU64::new(0),
+            // No mark is ever that of another handle that had the row.
+            tickets: AtomicU64::new(process::random() >> 16),
         })
     }
 
@@ -164,9 +166,9 @@ impl Handle {
             return false;
         }
         self.store.slots().give(number);
-        for chain in [first, after] {
+        for (of, chain) in [(body::MESSAGE, first), (body::AFTER, after)] {
             if chain != 0 {
-                body::free_chain(&self.store, Cell::new(0, number, filled), chain);
+                body::free_chain(&self.store, Cell::new(of, number, filled), chain);
             }
         }
         self.tell_room();
