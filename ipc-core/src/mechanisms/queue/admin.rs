@@ -3,6 +3,7 @@
 use super::body::{self, Bytes};
 use super::consumer::QueueConsumer;
 use super::dead::Reason;
+use super::durable::Fsync;
 use super::handle::{Count, Handle};
 use super::producer::QueueProducer;
 use super::shape::Shape;
@@ -247,6 +248,11 @@ impl QueueConsumer {
         self.handle().sync(timeout)
     }
 
+    /// When what it holds is known to be on the disk, as whoever made the queue decided; `None`: it is in memory only.
+    pub fn fsync(&self) -> Option<Fsync> {
+        self.handle().log.as_ref().map(|log| log.fsync)
+    }
+
     /// What is in the queue, and counters.
     pub fn stats(&self) -> QueueStats {
         self.handle().stats()
@@ -259,6 +265,11 @@ impl QueueProducer {
     pub fn sync(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.enter()?;
         self.handle().sync(timeout)
+    }
+
+    /// When what it holds is known to be on the disk, as whoever made the queue decided; `None`: it is in memory only.
+    pub fn fsync(&self) -> Option<Fsync> {
+        self.handle().log.as_ref().map(|log| log.fsync)
     }
 
     /// What is in the queue, and counters.
