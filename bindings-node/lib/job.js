@@ -1,6 +1,6 @@
 'use strict'
 
-const { checked, failure } = require('./error.js')
+const { AxonicError, checked, failure } = require('./error.js')
 const { ASYNC_DISPOSE, DISPOSE, inspectable } = require('./internal.js')
 const { CONTENTS, RAW, decode, encode } = require('./value.js')
 
@@ -121,26 +121,30 @@ class Job {
       this.#number = -1
     } catch (error) {
       // What was wrong with the call changed nothing.
-      if (error.kind !== 'InvalidArgument') this.#number = -1
+      if (!(error instanceof AxonicError && error.kind === 'InvalidArgument')) this.#number = -1
       throw error
     }
     this.#desk.disk.changed()
   }
 }
 
-/** `using` gives back what was not settled; if it is no longer ours, so much the better. */
-function giveBack () {
-  if (this.settled) return
+/**
+ * `using` gives back what was not settled; if it is no longer ours, so much the better.
+ *
+ * @param {Job} job
+ */
+function giveBack (job) {
+  if (job.settled) return
   try {
-    this.nack()
+    job.nack()
   } catch (error) {
-    if (error.code !== 'AXONIC_LEASE_LOST' && error.code !== 'AXONIC_CLOSED') throw error
+    if (!(error instanceof AxonicError && ['LeaseLost', 'Closed'].includes(error.kind))) throw error
   }
 }
 
 const hidden = { configurable: true, writable: true }
-Object.defineProperty(Job.prototype, DISPOSE, { ...hidden, value: giveBack })
-Object.defineProperty(Job.prototype, ASYNC_DISPOSE, { ...hidden, async value () { giveBack.call(this) } })
+Object.defineProperty(Job.prototype, DISPOSE, { ...hidden, value () { giveBack(this) } })
+Object.defineProperty(Job.prototype, ASYNC_DISPOSE, { ...hidden, async value () { giveBack(this) } })
 
 inspectable(Job, (job) => {
   const { queue, content, data, priority, attempt, tensor, attributes, settled } = job

@@ -237,7 +237,13 @@ class Queue {
     return PUT
   }
 
-  #putParts ({ data, parts }, { priority, delay, ttl, dedupId, result } = {}) {
+  /**
+   * @param payload what `encode` answers
+   * @param {import('../index.js').PutOptions} options
+   */
+  #putParts (payload, options = {}) {
+    const { data, parts } = payload
+    const { priority, delay, ttl, dedupId, result } = options
     const settings = { priority, delay, ttl, dedupId, result }
     const duplicate = checked('put', () => this.#native.putParts(data, parts, settings, true))
     if (duplicate === null) {
@@ -247,7 +253,8 @@ class Queue {
     }
     if (duplicate) return DUPLICATE
     this.#disk.changed()
-    return result ? { duplicate, ticket: new Ticket(this.#native.ticket(), this.name, this.#asking) } : PUT
+    const ticket = this.#native.ticket()
+    return ticket === null ? PUT : { duplicate, ticket: new Ticket(ticket, this.name, this.#asking) }
   }
 
   /** Takes the next message; null when there is none. */

@@ -2,7 +2,7 @@
 
 const { AxonicError } = require('./error.js')
 const { inspectable } = require('./internal.js')
-const { CONTENTS, RAW, decode } = require('./value.js')
+const { RAW, decode } = require('./value.js')
 const { AGAIN } = require('./wait.js')
 
 /** Makes the descriptor of a queue's tickets tell of the next news; what the ticket answers, it keeps. */
@@ -13,7 +13,11 @@ class Ticket {
   #native
   #name
   #waiters
-  /** What the core tells once: an answer, or an error. */
+  /**
+   * What the core tells once: an answer, or an error.
+   *
+   * @type {{ value?: any, error?: AxonicError } | null}
+   */
   #told = null
 
   /**
@@ -48,25 +52,29 @@ class Ticket {
   }
 
   #attempt (arm) {
-    if (this.#told === null) {
-      try {
-        const answer = this.#native.look(arm)
-        if (answer === null) return AGAIN
-        this.#told = { value: valueOf(this.#name, answer) }
-      } catch (error) {
-        if (!FINAL.has(error.code)) throw error
-        this.#told = { error }
-      }
-    }
+    this.#told ??= this.#ask(arm)
+    if (this.#told === null) return AGAIN
     if (this.#told.error !== undefined) throw this.#told.error
     return this.#told.value
+  }
+
+  #ask (arm) {
+    try {
+      const answer = this.#native.look(arm)
+      return answer === null ? null : { value: valueOf(this.#name, answer) }
+    } catch (error) {
+      if (error instanceof AxonicError && FINAL.has(error.kind)) return { error }
+      throw error
+    }
   }
 }
 
 /** Of these nothing more is to come. */
-const FINAL = new Set(['AXONIC_REJECTED', 'AXONIC_NOT_FOUND', 'AXONIC_DECODE'])
+const FINAL = new Set(['Rejected', 'NotFound', 'Decode'])
 
-function valueOf (name, { data, content, dtype, shape }) {
+/** @param {import('./native.js').Answer} answer */
+function valueOf (name, answer) {
+  const { data, content, dtype, shape } = answer
   // The consumer gave none.
   if (content === RAW && data.length === 0) return undefined
   return decode('result in queue', name, content, data, { dtype, shape })

@@ -162,9 +162,10 @@ function encodeAs (value, content) {
 /**
  * The same with attributes.
  *
- * @param {{ content?: string, attributes?: import('../index.js').Attributes }} [options]
+ * @param {import('../index.js').PublishOptions} options
  */
-function encodeWith (value, { content, attributes } = {}) {
+function encodeWith (value, options = {}) {
+  const { content, attributes } = options
   const payload = encode(value, content)
   if (attributes !== undefined) payload.parts.attributes = flatten(attributes)
   return payload

@@ -40,11 +40,12 @@ function checkTimeout (timeout) {
  *
  * @param {import('../index.js').WaitOptions} options
  */
-function within (promise, { timeout, signal } = {}, timedOut) {
+function within (promise, options = {}, timedOut) {
+  const { timeout, signal } = options
   checkTimeout(timeout)
   return new Promise((resolve, reject) => {
-    const timer = timeout <= MAX_TIMEOUT ? setTimeout(() => reject(timedOut(timeout)), timeout) : undefined
-    const onAbort = () => reject(signal.reason)
+    const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(() => reject(timedOut(timeout)), timeout) : undefined
+    const onAbort = () => reject(signal?.reason)
     if (signal?.aborted) onAbort()
     signal?.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => {

@@ -1,9 +1,11 @@
 'use strict'
 
 const { setMaxListeners } = require('node:events')
-const { Reject, invalid } = require('./error.js')
+const { AxonicError, Reject, invalid } = require('./error.js')
 const { ASYNC_DISPOSE, DISPOSE } = require('./internal.js')
 const { tell } = require('./log.js')
+
+const codeOf = (error) => error instanceof AxonicError ? error.code : undefined
 
 /** Calls a function with each job of a queue, several at a time. */
 class QueueWorker {
@@ -16,9 +18,10 @@ class QueueWorker {
   /**
    * Made by `queue.worker`.
    *
-   * @param {{ concurrency?: number, lease?: number }} options
+   * @param {import('../index.js').WorkerOptions} options
    */
-  constructor (queue, { concurrency = 1, lease } = {}, work) {
+  constructor (queue, options = {}, work) {
+    const { concurrency = 1, lease } = options
     if (typeof work !== 'function') throw invalid('worker takes a function')
     if (!(Number.isInteger(concurrency) && concurrency > 0)) {
       throw invalid(`concurrency is ${String(concurrency)}; it must be a positive integer`)
@@ -44,9 +47,9 @@ class QueueWorker {
       try {
         job = await this.#queue.get({ signal, lease: this.#lease })
       } catch (error) {
-        if (error === signal.reason || error.code === 'AXONIC_CLOSED') return
+        if (error === signal.reason || codeOf(error) === 'AXONIC_CLOSED') return
         // One that does not satisfy the schema is a dead letter now.
-        if (error.code === 'AXONIC_DECODE') continue
+        if (codeOf(error) === 'AXONIC_DECODE') continue
         this.#stopping.abort()
         throw error
       }
