@@ -22,6 +22,18 @@ _Static_assert(sizeof(axonic_publisher_stats) == 96, "publisher stats");
 _Static_assert(sizeof(axonic_subscriber_stats) == 64, "subscriber stats");
 _Static_assert(sizeof(axonic_ring_stats) == 64, "ring stats");
 _Static_assert(sizeof(axonic_participant) == 8, "participant");
+_Static_assert(sizeof(axonic_queue_options) == 32, "queue options");
+_Static_assert(offsetof(axonic_queue_options, max_attempts) == 24, "queue_options.max_attempts");
+_Static_assert(sizeof(axonic_put_options) == 32, "put options");
+_Static_assert(offsetof(axonic_put_options, ttl) == 24, "put_options.ttl");
+_Static_assert(sizeof(axonic_get_options) == 16, "get options");
+_Static_assert(sizeof(axonic_receipt) == 32, "receipt");
+_Static_assert(sizeof(axonic_delivery) == 232, "delivery");
+_Static_assert(offsetof(axonic_delivery, token) == 200, "delivery.token");
+_Static_assert(offsetof(axonic_delivery, held) == 208, "delivery.held");
+_Static_assert(sizeof(axonic_peeked) == 232, "peeked");
+_Static_assert(offsetof(axonic_peeked, reason_text) == 208, "peeked.reason_text");
+_Static_assert(sizeof(axonic_queue_stats) == 144, "queue stats");
 
 static void initial_values(void) {
     axonic_domain_options domain = AXONIC_DOMAIN_OPTIONS_INIT;
@@ -41,6 +53,13 @@ static void initial_values(void) {
     axonic_ring_options ring = AXONIC_RING_OPTIONS_INIT;
     CHECK(ring.size == sizeof ring && ring.capacity == 0 && ring.wait == AXONIC_WAIT_ADAPTIVE);
     CHECK(ring.reserved == 0);
+    axonic_queue_options queue = AXONIC_QUEUE_OPTIONS_INIT;
+    CHECK(queue.size == sizeof queue && queue.capacity == 0 && queue.max_bytes == 0);
+    CHECK(queue.max_attempts == 0 && queue.wait == AXONIC_WAIT_ADAPTIVE);
+    axonic_put_options put = AXONIC_PUT_OPTIONS_INIT;
+    CHECK(put.size == sizeof put && put.priority == 0 && put.result == 0 && put.delay == 0 && put.ttl == 0);
+    axonic_get_options get = AXONIC_GET_OPTIONS_INIT;
+    CHECK(get.size == sizeof get && get.lease == 0);
     axonic_payload payload = AXONIC_PAYLOAD_INIT;
     CHECK(payload.size == sizeof payload && payload.data == NULL && payload.data_size == 0);
     CHECK(payload.content == AXONIC_CONTENT_RAW && payload.dtype == AXONIC_DTYPE_NONE);
@@ -64,13 +83,14 @@ static void names(void) {
     SAME(axonic_error_name(AXONIC_ERROR_INVALID_ARGUMENT), "InvalidArgument");
     SAME(axonic_error_name(AXONIC_ERROR_TIMEOUT), "Timeout");
     SAME(axonic_error_name(AXONIC_ERROR_IO), "Io");
-    CHECK(axonic_error_name(AXONIC_ERROR_IO - 1) == NULL);
+    SAME(axonic_error_name(AXONIC_ERROR_REJECTED), "Rejected");
+    CHECK(axonic_error_name(AXONIC_ERROR_REJECTED - 1) == NULL);
     CHECK(axonic_error_name(6) == NULL);
     int known = 0;
     while (axonic_error_name(-known - 1) != NULL) {
         known++;
     }
-    CHECK(known == -AXONIC_ERROR_IO);
+    CHECK(known == -AXONIC_ERROR_REJECTED);
 
     SAME(axonic_dtype_name(AXONIC_DTYPE_F32), "float32");
     SAME(axonic_dtype_name(AXONIC_DTYPE_BF16), "bfloat16");

@@ -96,8 +96,9 @@ pub use domain::{domains, domains_in, runtime_dir};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]
 pub use inspect::{
-    Finding, Lag, LockHolder, LockInfo, ParticipantInfo, Pin, PublisherInfo, RegionInfo, RingInfo, Severity,
-    Snapshot, SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, snapshot,
+    Finding, Lag, LockHolder, LockInfo, ParticipantInfo, Pin, PublisherInfo, QueueHandle, QueueInfo,
+    RegionInfo, RingInfo, Severity, Snapshot, SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir,
+    snapshot,
 };
 #[cfg(not(loom))]
 pub use mechanisms::lock::{Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore};

@@ -62,8 +62,13 @@ fn messages_of_any_size_and_kind_pass_in_order() {
     }
     assert!(consumer.try_get().unwrap().is_none());
     expect(consumer.get(SOON), ErrorKind::Timeout, &["jobs", "20ms"]);
+    let both = [Payload::raw(b"one"), Payload::raw(b"two")];
+    assert_eq!(producer.put_many(&both, &Put::default(), SECOND).unwrap(), 2);
+    let many = consumer.get_many(5, &Get::default(), SECOND).unwrap();
+    assert_eq!(many.iter().map(text).collect::<Vec<_>>(), ["one", "two"]);
+    many.into_iter().for_each(|delivery| delivery.ack().unwrap());
     let stats = producer.stats();
-    assert_eq!((stats.put, stats.delivered, stats.acked, stats.ready, stats.leased), (16, 16, 16, 0, 0));
+    assert_eq!((stats.put, stats.delivered, stats.acked, stats.ready, stats.leased), (18, 18, 18, 0, 0));
     assert_eq!(stats.bytes, 0, "parts are left");
 }
 
@@ -116,12 +121,15 @@ fn a_full_queue_holds_its_producers_back() {
         &["jobs", "10", "capacity"],
     );
     expect(producer.put(b"x", SOON), ErrorKind::Timeout, &["jobs", "10", "capacity"]);
-    let waiting = std::thread::spawn(move || producer.put(&[10], Some(Duration::from_secs(10))));
-    while consumer.stats().blocked < 2 {
+    get(&mut consumer).ack().unwrap();
+    let three = [Payload::raw(&[10]), Payload::raw(b"no room"), Payload::raw(b"no room")];
+    assert_eq!(other.put_many(&three, &Put::default(), SOON).unwrap(), 1);
+    let waiting = std::thread::spawn(move || producer.put(&[11], Some(Duration::from_secs(10))));
+    while consumer.stats().blocked < 3 {
         std::thread::yield_now();
     }
     std::thread::sleep(Duration::from_millis(20));
-    for n in 0..11u8 {
+    for n in 1..12u8 {
         let delivery = get(&mut consumer);
         assert_eq!(delivery.data(), [n]);
         delivery.ack().unwrap();
@@ -135,6 +143,27 @@ fn a_full_queue_holds_its_producers_back() {
     assert_eq!(taken.len(), 10);
     expect(other.put(b"x", SOON), ErrorKind::Timeout, &[]);
     taken.into_iter().for_each(|delivery| delivery.ack().unwrap());
+}
+
+#[test]
+fn of_many_as_many_are_put_as_there_is_room_for() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 4, ..options() });
+    let texts: Vec<[u8; 1]> = (0..6).map(|n| [n]).collect();
+    let payloads: Vec<Payload> = texts.iter().map(|text| Payload::raw(text)).collect();
+    let high = Put { priority: 5, ..Put::default() };
+    assert_eq!(producer.put_many(&[], &high, SOON).unwrap(), 0);
+    assert_eq!(producer.put_many(&payloads[..3], &high, None).unwrap(), 3);
+    assert_eq!(producer.put_many(&payloads[3..], &high, SOON).unwrap(), 1);
+    expect(producer.put_many(&payloads[4..], &high, SOON), ErrorKind::Timeout, &["jobs", "4", "capacity"]);
+    let tickets = Put { result: true, ..Put::default() };
+    expect(producer.put_many(&payloads, &tickets, SOON), ErrorKind::InvalidArgument, &["jobs", "tickets"]);
+    for n in 0..4 {
+        let delivery = get(&mut consumer);
+        assert_eq!((delivery.data(), delivery.priority()), (&[n][..], 5));
+        delivery.ack().unwrap();
+    }
 }
 
 #[test]
@@ -320,6 +349,75 @@ fn the_same_id_is_put_once_as_far_as_ids_are_remembered() {
     assert_eq!(consumer.stats().put, 6);
     let none = QueueOptions { dedup: Dedup { count: 0, within }, ..options() };
     expect(domain.queue_producer("x", &none), ErrorKind::InvalidArgument, &["x", "dedup", "1048576"]);
+}
+
+#[test]
+fn a_late_consumer_changes_nothing_of_what_became_of_a_message() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut late) = pair(&domain, &options());
+    let mut other = domain.queue_consumer("jobs", &options()).unwrap();
+    let short = Get { lease: Some(Duration::from_millis(5)), ..Get::default() };
+    let wanted = || Put { result: true, ..Put::default() };
+    let mut work = put(&mut producer, "work", wanted()).ticket().unwrap();
+    let outlived = late.get_with(&short, SECOND).unwrap();
+    get(&mut other).ack_with(&Payload::raw(b"right")).unwrap();
+    expect(outlived.ack_with(&Payload::raw(b"wrong, and too late")), ErrorKind::LeaseLost, &["jobs"]);
+    assert_eq!(producer.result(&mut work, SECOND).unwrap().data(), b"right");
+    put(&mut producer, "nonsense", Put::default());
+    let outlived = late.get_with(&short, SECOND).unwrap();
+    get(&mut other).reject("right").unwrap();
+    expect(outlived.reject("wrong, and too late"), ErrorKind::LeaseLost, &["jobs"]);
+    assert_eq!(other.dead_letters(1).unwrap()[0].reason_text(), "right");
+    other.purge_dead_letters().unwrap();
+    // Another time for which it is given back does not delay it.
+    put(&mut producer, "at once", Put::default());
+    let outlived = late.get_with(&short, SECOND).unwrap();
+    let taken = get(&mut other);
+    expect(outlived.nack(Duration::from_secs(100)), ErrorKind::LeaseLost, &["jobs"]);
+    taken.nack(Duration::from_millis(1)).unwrap();
+    get(&mut other).ack().unwrap();
+    assert_eq!(producer.stats().bytes, 0);
+}
+
+#[test]
+fn no_part_of_a_message_is_lost() {
+    let place = Place::new();
+    let domain = place.open();
+    let small = QueueOptions { max_bytes: 64 * 224, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &small);
+    // The reason stays with a dead letter only.
+    put(&mut producer, "poison", Put::default());
+    get(&mut consumer).reject("bad luck").unwrap();
+    assert!(consumer.stats().bytes > 0);
+    assert_eq!(consumer.redrive(1).unwrap(), 1);
+    get(&mut consumer).ack().unwrap();
+    assert_eq!(consumer.stats().bytes, 0);
+    // What others have at hand and do not need is there for who needs it all.
+    let mut others: Vec<_> = (0..3).map(|_| domain.queue_producer("jobs", &small).unwrap()).collect();
+    for other in &mut others {
+        other.put(&[1; 200], SECOND).unwrap();
+        get(&mut consumer).ack().unwrap();
+    }
+    producer.put(&[7; 64 * 224], SECOND).unwrap();
+    let whole = get(&mut consumer);
+    assert_eq!(whole.data(), [7; 64 * 224]);
+    whole.ack().unwrap();
+}
+
+#[test]
+fn progress_begins_anew_with_each_message() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 1, ..options() });
+    for _ in 0..2 {
+        let ticket = put(&mut producer, "work", Put { result: true, ..Put::default() }).ticket().unwrap();
+        assert_eq!(ticket.progress(), 0.0);
+        let delivery = get(&mut consumer);
+        delivery.progress(0.5).unwrap();
+        drop(ticket);
+        delivery.ack().unwrap();
+    }
 }
 
 #[test]

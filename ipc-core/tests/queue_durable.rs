@@ -121,6 +121,30 @@ fn a_reboot_changes_nothing() {
 }
 
 #[test]
+fn an_interval_passes_without_anybody_putting_more() {
+    let here = Durable::new();
+    let domain = here.open();
+    let often = options(Fsync::Interval(Duration::from_millis(20)));
+    let mut producer = domain.queue_producer("jobs", &often).unwrap();
+    producer.put(b"waits", SECOND).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &often).unwrap();
+    let taken = consumer.get(SECOND).unwrap();
+    // Whoever waits for messages sees to it.
+    expect(consumer.get(Some(Duration::from_millis(100))), ErrorKind::Timeout, &[]);
+    let journal = || -> u64 {
+        let files = common::files_in(here.data.path());
+        files.iter().map(|path| std::fs::read(path).unwrap().iter().filter(|b| **b != 0).count() as u64).sum()
+    };
+    let before = journal();
+    producer.put(b"more", SECOND).unwrap();
+    let more = consumer.get(SECOND).unwrap();
+    expect(consumer.get(Some(Duration::from_millis(100))), ErrorKind::Timeout, &[]);
+    assert!(journal() > before);
+    taken.ack().unwrap();
+    more.ack().unwrap();
+}
+
+#[test]
 fn tokens_grow_over_a_reboot() {
     let here = Durable::new();
     let mut last = 0;

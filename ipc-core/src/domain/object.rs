@@ -65,8 +65,11 @@ unsafe impl Shared for Row {}
 pub const NOUN_HEAD: usize = 1024;
 /// Rows are made of two cache lines.
 pub const ROW: usize = 128;
+/// Where the head says how many there are, for those who read the file; and words of a row before the noun's own.
+pub const ROWS_AT: usize = offset_of!(ObjectHead, rows);
+pub const OWN_WORDS: usize = offset_of!(Row, words) / 8;
 const _: () = assert!(size_of::<Row>() == ROW && size_of::<ObjectHead>() <= NOUN_HEAD);
-const _: () = assert!(offset_of!(ObjectHead, rows) == 272 && offset_of!(ObjectHead, comings) == 512);
+const _: () = assert!(ROWS_AT == 272 && offset_of!(ObjectHead, comings) == 512);
 
 /// Suffixes of the bells beside an object begin with what no name can contain.
 pub const BELL_MARK: char = '*';

@@ -8,6 +8,7 @@ mod dedup;
 mod delivery;
 pub(crate) mod durable;
 mod handle;
+pub(crate) mod look;
 mod pool;
 mod producer;
 mod recover;

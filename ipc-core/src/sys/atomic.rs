@@ -123,6 +123,22 @@ mod mortal {
                 }
 
                 #[track_caller]
+                pub fn fetch_or(&self, value: $integer, order: Ordering) -> $integer {
+                    point();
+                    self.0.fetch_or(value, order)
+                }
+
+                #[track_caller]
+                pub fn fetch_sub(&self, value: $integer, order: Ordering) -> $integer {
+                    point();
+                    self.0.fetch_sub(value, order)
+                }
+
+                pub fn as_ptr(&self) -> *mut $integer {
+                    self.0.as_ptr()
+                }
+
+                #[track_caller]
                 pub fn compare_exchange(
                     &self,
                     current: $integer,

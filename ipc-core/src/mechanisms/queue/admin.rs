@@ -8,10 +8,11 @@ use super::handle::{Count, Handle};
 use super::producer::QueueProducer;
 use super::shape::Shape;
 use super::steps::{State, Word};
-use super::store::{Life, PART};
+use super::store::{Life, PART, Plan};
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
 use crate::value::{Content, preview};
+use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
@@ -59,7 +60,7 @@ impl Peeked {
 }
 
 /// What is in a queue, each number read by itself, and what its handles have done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueueStats {
     /// Messages to be delivered now, those given back included.
     pub ready: u64,
@@ -140,9 +141,9 @@ impl Handle {
         ready.into_iter().map(|(_, _, _, number, word)| (number, word)).collect()
     }
 
-    fn purge(&self, is: impl Fn(Word) -> bool) -> Result<u64> {
+    fn purge(&self, messages: impl IntoIterator<Item = (u32, Word)>) -> Result<u64> {
         let mut count = 0;
-        for (number, word) in self.slots_that(is) {
+        for (number, word) in messages {
             let waiting = self.ticket_row(number);
             if self.free(number, word, false)? {
                 count += 1;
@@ -159,51 +160,62 @@ impl Handle {
         let mut count = 0;
         for (number, word) in self.slots_that(|word| word.is(State::Dead)).take(most) {
             let slot = self.store.slot(number);
-            // As if it were delivered to us: dying in between, we leave it dead.
-            let held = word.then(State::Leased, self.row);
-            if !word.change(&slot.word, held) {
-                continue;
-            }
+            let Some(held) = self.hold(number, word) else { continue };
             let life = Life(slot.life.load(Ordering::Relaxed));
             slot.life.store(Life::new(life.generation()).0, Ordering::Relaxed);
             slot.expires.store(0, Ordering::Relaxed);
-            count += u64::from(self.give_back(number, held, Duration::ZERO)?);
+            body::free_after(&self.store, number);
+            count += u64::from(self.give_back(number, held, Duration::ZERO, self.row)?);
         }
         Ok(count)
     }
 
     pub fn stats(&self) -> QueueStats {
-        let plan = &self.store.plan;
-        let mut stats = QueueStats {
-            capacity: plan.capacity as u64,
-            max_bytes: (plan.parts * PART) as u64,
-            ..QueueStats::default()
-        };
-        for (_, word) in self.slots_that(|word| !word.is(State::Free)) {
-            match word.state() {
-                Some(State::Ready | State::Returned) => stats.ready += 1,
-                Some(State::Delayed) => stats.delayed += 1,
-                Some(State::Leased | State::Timed) => stats.leased += 1,
-                Some(State::Done) => stats.done += 1,
-                Some(State::Dead) => stats.dead += 1,
-                _ => {}
-            }
-        }
+        let mut stats = QueueStats::of_plan(&self.store.plan);
+        self.slots_that(|_| true).for_each(|(_, word)| stats.add_message(word));
         let parts = self.store.parts();
-        let used = (0..parts.grown()).filter(|n| !Word::of(&parts.slot(*n).word).is(State::Free));
-        stats.bytes = (used.count() * PART) as u64;
+        (0..parts.grown()).for_each(|number| stats.add_part(Word::of(&parts.slot(number).word)));
         for number in 0..self.store.object.rows() {
             let row = self.store.object.row(number);
-            let of = |what: Count| row.words[what as usize].load(Ordering::Relaxed);
-            stats.put += of(Count::Put);
-            stats.delivered += of(Count::Delivered);
-            stats.acked += of(Count::Acked);
-            stats.returned += of(Count::Returned);
-            stats.buried += of(Count::Died);
-            stats.blocked += of(Count::Blocked);
-            stats.wakes_sent += of(Count::Wakes);
+            stats.add_row(|what| row.words[what as usize].load(Ordering::Relaxed));
         }
         stats
+    }
+}
+
+impl QueueStats {
+    pub(super) fn of_plan(plan: &Plan) -> QueueStats {
+        let (capacity, max_bytes) = (plan.capacity as u64, (plan.parts * PART) as u64);
+        QueueStats { capacity, max_bytes, ..QueueStats::default() }
+    }
+
+    pub(super) fn add_message(&mut self, word: Word) {
+        match word.state() {
+            Some(State::Ready | State::Returned) => self.ready += 1,
+            Some(State::Delayed) => self.delayed += 1,
+            Some(State::Leased | State::Timed | State::Held) => self.leased += 1,
+            Some(State::Done) => self.done += 1,
+            Some(State::Dead) => self.dead += 1,
+            _ => {}
+        }
+    }
+
+    pub(super) fn add_part(&mut self, word: Word) {
+        self.bytes += if word.is(State::Free) { 0 } else { PART as u64 };
+    }
+
+    /// What the handles of one row have done.
+    pub(super) fn add_row(&mut self, of: impl Fn(Count) -> u64) {
+        let sums = [
+            (&mut self.put, Count::Put),
+            (&mut self.delivered, Count::Delivered),
+            (&mut self.acked, Count::Acked),
+            (&mut self.returned, Count::Returned),
+            (&mut self.buried, Count::Died),
+            (&mut self.blocked, Count::Blocked),
+            (&mut self.wakes_sent, Count::Wakes),
+        ];
+        sums.into_iter().for_each(|(sum, what)| *sum = sum.wrapping_add(of(what)));
     }
 }
 
@@ -225,14 +237,17 @@ impl QueueConsumer {
     /// Takes all messages away that nobody has, those for later included, but not the dead letters. How many.
     pub fn purge(&mut self) -> Result<u64> {
         self.enter()?;
-        let goes = |word: Word| matches!(word.state(), Some(State::Ready | State::Returned | State::Delayed));
-        self.handle().purge(goes)
+        let handle = self.handle();
+        // In their order: no cell of a lane may name a message still that those after it have outlived.
+        let messages = handle.in_order();
+        handle.purge(messages.into_iter().chain(handle.slots_that(|word| word.is(State::Delayed))))
     }
 
     /// Takes all dead letters away. How many.
     pub fn purge_dead_letters(&mut self) -> Result<u64> {
         self.enter()?;
-        self.handle().purge(|word| word.is(State::Dead))
+        let handle = self.handle();
+        handle.purge(handle.slots_that(|word| word.is(State::Dead)))
     }
 
     /// Lets up to `most` dead letters be delivered again, as if they never had been. How many.

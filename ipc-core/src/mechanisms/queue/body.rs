@@ -12,6 +12,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::words::{Scratch, load_words, store_grains};
 use crate::sys::atomic::{AtomicU64, Ordering};
 
+/// What a chain of parts is, as its owner's cell says: the bytes of a message, or what is left when it is done or dead.
+pub const MESSAGE: u64 = 0;
+pub const AFTER: u64 = 1;
+
 /// The bytes of a message outside the queue: few in place, many on the heap.
 #[derive(Default)]
 pub struct Bytes {
@@ -84,7 +88,7 @@ pub fn write(
     let (first, [data, meta]) = split_inline(data, meta);
     // SAFETY: as above.
     unsafe { store_grains(slot.inline_bytes(), &first) };
-    let owner = Cell::new(0, number, generation);
+    let owner = Cell::new(MESSAGE, number, generation);
     write_chain(store, stock, row, owner, &slot.body, [data, meta], thorough)
 }
 
@@ -98,7 +102,18 @@ fn split_inline<'a>(data: &'a [u8], meta: &'a [u8]) -> ([u8; INLINE], [&'a [u8];
     (first, [data, meta])
 }
 
-/// The same of what is left when the message in slot `number` is done or dead, which the caller has; always in parts.
+/// The owner of what is left of the message in slot `number` when it is done or dead.
+fn owner_after(slot: &Slot, number: u32) -> Cell {
+    Cell::new(AFTER, number, Life(slot.life.load(Ordering::Acquire)).generation())
+}
+
+/// Frees that; the caller holds the message.
+pub fn free_after(store: &Store, number: u32) {
+    let slot = store.slot(number);
+    free_chain(store, owner_after(slot, number), slot.after.swap(0, Ordering::AcqRel));
+}
+
+/// Writes what is left when the message in slot `number` is done or dead, which the caller holds; always in parts.
 pub fn write_after(
     store: &Store,
     row: u32,
@@ -108,7 +123,8 @@ pub fn write_after(
     meta: &[u8],
 ) -> Result<bool> {
     let slot = store.slot(number);
-    let owner = Cell::new(0, number, Life(slot.life.load(Ordering::Relaxed)).generation());
+    free_after(store, number);
+    let owner = owner_after(slot, number);
     slot.after_shape.store(shape.0, Ordering::Relaxed);
     let mut stock = Stock::default();
     let written = write_chain(store, &mut stock, row, owner, &slot.after, [data, meta], true);
@@ -119,7 +135,8 @@ pub fn write_after(
 /// Copies it out again.
 pub fn read_after(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<()> {
     let mut many = Scratch::default();
-    read_chain(store, number, &store.slot(number).after, 0, shape.bytes(), &mut many)?;
+    let slot = store.slot(number);
+    read_chain(store, owner_after(slot, number), &slot.after, 0, shape.bytes(), &mut many)?;
     if shape.bytes() <= INLINE {
         // SAFETY: as many were just read.
         to.few.0[..shape.bytes()].copy_from_slice(unsafe { many.bytes(0, shape.bytes()) });
@@ -144,7 +161,8 @@ fn write_chain(
     let parts = store.parts();
     first.store(0, Ordering::Relaxed);
     let wanted = (rest[0].len() + rest[1].len()).div_ceil(PART);
-    if !parts.has(wanted, stock) {
+    let mut lacking = !parts.has(wanted, stock);
+    if lacking {
         if !thorough {
             return Ok(false);
         }
@@ -152,7 +170,11 @@ fn write_chain(
     }
     let mut link = first;
     while !rest[0].is_empty() || !rest[1].is_empty() {
-        let Some((number, word)) = take_part(parts, stock, row)? else {
+        let Some((number, word)) = parts.take(stock, State::Writing, row, false)? else {
+            if thorough && !std::mem::replace(&mut lacking, true) {
+                collect(parts);
+                continue;
+            }
             free_chain(store, owner, first.swap(0, Ordering::Relaxed));
             return Ok(false);
         };
@@ -167,19 +189,17 @@ fn write_chain(
     Ok(true)
 }
 
-/// A free part.
-fn take_part(parts: Pool<'_>, stock: &mut Stock, row: u32) -> Result<Option<(u32, Word)>> {
-    parts.take(stock, State::Writing, row, false)
-}
-
-/// Frees the parts whose owners have moved on.
+/// Frees the parts whose owners have moved on, and finds those that are free already, though somebody has their bits
+/// who does not need them, or died with them.
 #[cold]
 pub fn collect(parts: Pool<'_>) {
     for number in 0..parts.grown() {
         let part = parts.slot(number);
         let word = Word::of(&part.word);
         let owner = Cell(part.owner().load(Ordering::Acquire));
-        if word.is(State::Part) && !owns(parts.store, owner) {
+        if word.is(State::Free) {
+            parts.give(number);
+        } else if word.is(State::Part) && !owns(parts.store, owner) {
             free_part(parts, number, word);
         }
     }
@@ -194,15 +214,19 @@ fn owns(store: &Store, owner: Cell) -> bool {
     // In this order: a slot that is filled anew says so by its word before it does by its life.
     let filled = Life(slot.life.load(Ordering::Acquire)).generation();
     let word = Word::of(&slot.word);
-    !word.is(State::Free) && owner.means(Word::new(State::Free, 0, filled))
+    let lives = match word.state() {
+        None | Some(State::Free) => false,
+        Some(State::Writing | State::Held | State::Done | State::Dead | State::Gone) => true,
+        // What was to be left of it is of no use when it goes to another consumer.
+        _ => owner.lap() == MESSAGE,
+    };
+    lives && owner.means(Word::new(State::Free, 0, filled))
 }
 
-fn free_part(parts: Pool<'_>, number: u32, word: Word) -> bool {
-    let freed = word.change(&parts.slot(number).word, word.then(State::Free, 0));
-    if freed {
+fn free_part(parts: Pool<'_>, number: u32, word: Word) {
+    if word.change(&parts.slot(number).word, word.then(State::Free, 0)) {
         parts.give(number);
     }
-    freed
 }
 
 /// Stores as much of two slices, the second after the first, as goes into a part that is ours; the rest is left.
@@ -231,12 +255,11 @@ pub fn free_chain(store: &Store, owner: Cell, first: u64) {
     while let Some(number) = part_at(parts, link) {
         let part = parts.slot(number);
         let (word, next) = (Word::of(&part.word), part.next().load(Ordering::Acquire));
-        if !word.is(State::Part)
-            || part.owner().load(Ordering::Acquire) != owner.0
-            || !free_part(parts, number, word)
-        {
+        if !word.is(State::Part) || part.owner().load(Ordering::Acquire) != owner.0 {
             return;
         }
+        // Somebody who collects may be faster with this one, and have passed the next already.
+        free_part(parts, number, word);
         link = next;
     }
 }
@@ -261,7 +284,8 @@ pub fn read(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<
 #[cold]
 fn read_parts(store: &Store, number: u32, bytes: usize, to: &mut Scratch) -> Result<()> {
     let slot = store.slot(number);
-    read_chain(store, number, &slot.body, INLINE, bytes, to)?;
+    let owner = Cell::new(MESSAGE, number, Life(slot.life.load(Ordering::Acquire)).generation());
+    read_chain(store, owner, &slot.body, INLINE, bytes, to)?;
     // SAFETY: room for more than these, both aligned.
     unsafe { load_words(slot.inline_bytes(), to.start(), INLINE) };
     Ok(())
@@ -270,15 +294,13 @@ fn read_parts(store: &Store, number: u32, bytes: usize, to: &mut Scratch) -> Res
 /// Copies a chain of parts to where `bytes` are wanted, but for those before `begin`.
 fn read_chain(
     store: &Store,
-    number: u32,
+    owner: Cell,
     first: &AtomicU64,
     begin: usize,
     bytes: usize,
     to: &mut Scratch,
 ) -> Result<()> {
     let parts = store.parts();
-    let slot = store.slot(number);
-    let owner = Cell::new(0, number, Life(slot.life.load(Ordering::Acquire)).generation());
     let broken = || {
         let text = format!(
             "queue '{}': a message of {bytes} bytes has lost some of them; its memory was damaged",

@@ -122,10 +122,8 @@ impl QueueConsumer {
         }
         let taken = self.take(get)?;
         if taken.is_none() {
-            self.handle.flush()?;
-        }
-        if let (None, Some(due)) = (&taken, self.side.next_due()) {
-            self.seat.waiter.wake_at(due)?;
+            let due = [self.side.next_due(), self.handle.flush()?];
+            due.into_iter().flatten().min().map_or(Ok(()), |due| self.seat.waiter.wake_at(due))?;
         }
         Ok(taken)
     }
@@ -205,11 +203,11 @@ impl QueueConsumer {
                 Look::Full(cell) => cell,
                 Look::Empty => break None,
                 Look::Past => {
-                    position += 1;
+                    position = position.wrapping_add(1);
                     continue;
                 }
             };
-            position += 1;
+            position = position.wrapping_add(1);
             let number = cell.slot();
             if number >= slots.grown() {
                 continue;
@@ -220,13 +218,14 @@ impl QueueConsumer {
             }
             if let Some(leased) = self.lease(number, word)? {
                 // Where it was in line; should it come back, that is its place again.
-                slots.slot(number).position.store(position - 1, Ordering::Relaxed);
+                slots.slot(number).position.store(position.wrapping_sub(1), Ordering::Relaxed);
                 break Some((number, leased));
             }
         };
         if self.heads[priority] < position {
             self.heads[priority] = position;
-            hint.store(position, Ordering::Relaxed);
+            // Never back, as the tail.
+            hint.fetch_max(position, Ordering::Relaxed);
         }
         Ok(taken)
     }

@@ -46,10 +46,10 @@ impl Handle {
     #[cold]
     pub fn bury(&self, number: u32, word: Word, reason: Reason, text: &str) -> Result<bool> {
         let slot = self.store.slot(number);
-        // Those who find one dead with its consumer at the same time all write the same.
+        let Some(held) = self.hold(number, word) else { return Ok(false) };
         slot.reason.store(reason as u64, Ordering::Relaxed);
-        self.write_reason(number, text)?;
-        if !word.change(&slot.word, word.then(State::Dead, word.row())) {
+        self.write_reason(number, text);
+        if !held.change(&slot.word, held.then(State::Dead, self.row)) {
             return Ok(false);
         }
         self.count(Count::Died, 1);
@@ -59,13 +59,13 @@ impl Handle {
     }
 
     /// Writes down in words why a message is dead that the caller has; without room for them, the kind of reason must do.
-    pub fn write_reason(&self, number: u32, text: &str) -> Result<()> {
-        self.store.slot(number).after.store(0, Ordering::Relaxed);
+    pub fn write_reason(&self, number: u32, text: &str) {
+        body::free_after(&self.store, number);
         if text.is_empty() {
-            return Ok(());
+            return;
         }
         let end = (0..=MAX_REASON.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let shape = Shape::new(end, 0, Content::Raw, 0, 0);
-        body::write_after(&self.store, self.row, number, shape, &text.as_bytes()[..end], &[]).map(drop)
+        let _ = body::write_after(&self.store, self.row, number, shape, &text.as_bytes()[..end], &[]);
     }
 }

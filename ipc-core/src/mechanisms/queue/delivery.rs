@@ -109,21 +109,24 @@ impl Delivery {
 
     /// The message is done with; `result` is what its producer gets that waits for it.
     pub fn ack_with(mut self, result: &Payload<'_>) -> Result<()> {
-        let word = self.handle.finish(self.number, self.word, result, self.wait)?;
+        let done = self.handle.finish(self.number, &mut self.word, result, self.wait)?;
         self.settled = true;
-        match word {
-            Some(()) => {
-                self.handle.count(Count::Acked, 1);
-                Ok(())
-            }
-            None => Err(self.lost()),
+        if !done {
+            return Err(self.lost());
         }
+        self.handle.count(Count::Acked, 1);
+        Ok(())
     }
 
     /// Gives it back, to be delivered again after `delay`.
     pub fn nack(mut self, delay: Duration) -> Result<()> {
+        let given = self.give_back(delay)?;
         self.settled = true;
-        if self.handle.give_back(self.number, self.word, delay)? { Ok(()) } else { Err(self.lost()) }
+        if given { Ok(()) } else { Err(self.lost()) }
+    }
+
+    fn give_back(&self, delay: Duration) -> Result<bool> {
+        self.handle.give_back(self.number, self.word, delay, self.word.row())
     }
 
     /// Nobody is to get it any more: it goes to the dead letters, with the reason.
@@ -175,7 +178,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled && !self.handle.domain().forked() {
-            let _ = self.handle.give_back(self.number, self.word, Duration::ZERO);
+            let _ = self.give_back(Duration::ZERO);
         }
     }
 }

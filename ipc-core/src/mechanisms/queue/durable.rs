@@ -24,7 +24,7 @@ use crate::domain::object::Seat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::journal::{Batch, Journal, Kind, STATE_WORDS};
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory};
 use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
@@ -147,16 +147,33 @@ impl Handle {
             return self.wait_durable(position, None);
         }
         // One write for several; who goes to sleep or ends writes what is left.
-        if position >= self.written() + FEW { self.write_out(false) } else { Ok(()) }
+        let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
+        if position >= self.written() + FEW || is_due() { self.write_out(false) } else { Ok(()) }
     }
 
-    /// Writes what was named and is not written yet; for one who is about to sleep.
+    /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
+    /// be time to sync, in nanoseconds of the monotonic clock.
     #[inline(always)]
-    pub fn flush(&self) -> Result<()> {
-        if self.store.is_durable() && self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() {
+    pub fn flush(&self) -> Result<Option<u64>> {
+        if self.store.is_durable() { self.flush_journal() } else { Ok(None) }
+    }
+
+    #[cold]
+    fn flush_journal(&self) -> Result<Option<u64>> {
+        let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
+        if self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() || is_due() {
             self.write_out(false)?;
         }
-        Ok(())
+        Ok(self.sync_due())
+    }
+
+    /// When something that is not on the disk yet is to be synced, where that is done by an interval.
+    fn sync_due(&self) -> Option<u64> {
+        let journal = self.store.journal();
+        let Some(Fsync::Interval(interval)) = self.log.as_ref().map(|log| log.fsync) else { return None };
+        let unsynced = journal.log.tail.load(Ordering::Relaxed) > journal.durable.load(Ordering::Relaxed);
+        let synced = journal.synced.load(Ordering::Relaxed).saturating_mul(1_000_000);
+        unsynced.then(|| synced.saturating_add(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// Writes what was named, unless somebody else is about to, whom `wait` makes it wait for. Syncs if it is time.
@@ -175,14 +192,10 @@ impl Handle {
     }
 
     fn sync_if_due(&self, writer: &mut Writer<'_>) -> Result<()> {
-        let synced = self.store.journal().synced.load(Ordering::Relaxed);
-        match writer.fsync() {
-            Fsync::Interval(interval)
-                if u128::from(coarse_millis().saturating_sub(synced)) >= interval.as_millis() =>
-            {
-                self.sync_named(writer)
-            }
-            _ => Ok(()),
+        if self.sync_due().is_some_and(|due| due <= monotonic_nanos()) {
+            self.sync_named(writer)
+        } else {
+            Ok(())
         }
     }
 
@@ -319,6 +332,16 @@ impl Handle {
             }
         }
         Ok(())
+    }
+
+    /// After the death of one who wrote: messages for which it did not come to write the ids they got are to be written.
+    pub(super) fn forget_unwritten(&self, last: u64) {
+        let slots = self.store.slots();
+        for slot in (0..slots.grown()).map(|number| slots.slot(number)) {
+            if slot.id.load(Ordering::Relaxed) > last {
+                slot.id.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Makes durable what is written; if the disk fails, everything is written anew elsewhere on it.

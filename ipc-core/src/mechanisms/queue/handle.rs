@@ -11,6 +11,7 @@ use crate::domain::{Attached, Domain, closed};
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::Bell;
+use crate::sys::process;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ pub enum Count {
     Wakes = 11,
 }
 
+/// The word of a row that says since when its handle has waited for room in a call, in milliseconds since 1970.
+pub const BLOCKED_SINCE: usize = 4;
+
 impl Attached for Handle {
     /// Whoever sleeps here finds the domain closed, and what it has goes to others. The row is its own until it is dropped:
     /// a thread may be in the middle of a call.
@@ -52,7 +56,7 @@ impl Attached for Handle {
                 let word = Word::of(&slots.slot(number).word);
                 let ours = word.row() == self.row && (word.is(State::Leased) || word.is(State::Timed));
                 // What cannot be given back now is when the handle is dropped.
-                let _ = ours.then(|| self.give_back(number, word, Duration::ZERO));
+                let _ = ours.then(|| self.give_back(number, word, Duration::ZERO, self.row));
             }
         }
         false
@@ -68,6 +72,8 @@ impl Handle {
     }
 
     pub fn new(seat: &Seat) -> Result<Handle> {
+        // Whoever had the row may have died in the middle of a wait.
+        seat.row().words[BLOCKED_SINCE].store(0, Ordering::Relaxed);
         Ok(Handle {
             store: Store::new(seat.object.clone())?,
             row: seat.number,
@@ -76,7 +82,8 @@ impl Handle {
             room: (Caller::default(), seat.bell(ROOM_BELL)?),
             log: None,
             suspect: (AtomicU64::new(0), AtomicU64::new(0)),
-            tickets: AtomicU64::new(0),
+            // No mark is ever that of another handle that had the row.
+            tickets: AtomicU64::new(process::random() >> 16),
         })
     }
 
@@ -159,9 +166,9 @@ impl Handle {
             return false;
         }
         self.store.slots().give(number);
-        for chain in [first, after] {
+        for (of, chain) in [(body::MESSAGE, first), (body::AFTER, after)] {
             if chain != 0 {
-                body::free_chain(&self.store, Cell::new(0, number, filled), chain);
+                body::free_chain(&self.store, Cell::new(of, number, filled), chain);
             }
         }
         self.tell_room();

@@ -2,7 +2,7 @@
 
 use super::body;
 use super::dedup::{self, Dedupping, Known};
-use super::handle::{Count, Handle};
+use super::handle::{BLOCKED_SINCE, Count, Handle};
 use super::pool::Stock;
 use super::settle::after;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
@@ -15,7 +15,7 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, unix_millis};
 use crate::value::{Payload, encode_meta};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -88,6 +88,36 @@ impl QueueProducer {
             Some(receipt) => Ok(receipt),
             None => self.wait_for_room(&ready, timeout),
         }
+    }
+
+    /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
+    /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
+    /// the next call tells. They have no tickets.
+    pub fn put_many(
+        &mut self,
+        payloads: &[Payload<'_>],
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<usize> {
+        if put.result {
+            let text =
+                format!("queue '{}': put_many gives no tickets; put with a result one by one", self.name());
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        let deadline = Deadline::after(timeout);
+        let each = Put { durable: Some(false), ..put.clone() };
+        let mut done = 0;
+        for payload in payloads {
+            match self.put_with(payload, &each, deadline.remaining()) {
+                Ok(_) => done += 1,
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => break,
+            }
+        }
+        if put.durable.unwrap_or(self.handle.waits_for_disk()) {
+            self.handle.sync(deadline.remaining()).map_err(|e| self.not_durable(e))?;
+        }
+        Ok(done)
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
@@ -263,7 +293,12 @@ impl QueueProducer {
             }
             Ok(done)
         };
-        wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+        let handle = self.handle.clone();
+        let since = &handle.own_row().words[BLOCKED_SINCE];
+        since.store(unix_millis(), Ordering::Relaxed);
+        let done = wait_for(self, wait, &deadline, attempt);
+        since.store(0, Ordering::Relaxed);
+        done?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     fn waits_by_descriptor(&mut self) -> Result<bool> {

@@ -1,6 +1,8 @@
 //! Setting right what the dead left: their rows name what they had.
 
+use super::body;
 use super::handle::Handle;
+use super::shape::Shape;
 use super::steps::{Look, State, Word};
 use super::store::{Life, PRIORITIES};
 use crate::domain::layout::ObjectId;
@@ -45,8 +47,13 @@ impl Handle {
                     self.free_now(number, word);
                 }
                 Some(State::Ready) => unlisted.push((number, word)),
-                Some(State::Leased | State::Timed) => drop(self.give_back(number, word, Duration::ZERO)?),
+                // In the name of the dead: should we be stopped, another goes on with it.
+                Some(State::Leased | State::Timed | State::Held) => {
+                    self.give_back(number, word, Duration::ZERO, row)?;
+                }
                 Some(State::Returned | State::Delayed) => self.name_aside(number, word)?,
+                // Whoever gave the ticket up saw that it was not done yet.
+                Some(State::Done) => self.free_if_unclaimed(number)?,
                 _ => {}
             }
             // It may have died before it could tell the journal.
@@ -58,7 +65,7 @@ impl Handle {
                 )?;
             }
         }
-        self.forget_tickets(row)?;
+        self.forget_tickets(row, id)?;
         if !unlisted.is_empty() {
             self.list(unlisted)?;
         }
@@ -73,23 +80,23 @@ impl Handle {
                 parts.give(number);
             }
         }
+        body::collect(parts);
         Ok(())
     }
 
-    /// Puts messages into their lanes that are ready and were not yet: their producers died in between. Whoever does
-    /// the same at the same time makes a cell too many, which is empty in effect.
+    /// Puts messages into their lanes that are ready and were not yet: their producers died in between.
     fn list(&self, ready: Vec<(u32, Word)>) -> Result<()> {
         let listed = self.listed();
         for (number, word) in ready {
-            if listed.contains_key(&(number, word.generation()))
-                || Word::of(&self.store.slot(number).word) != word
-            {
+            let slot = self.store.slot(number);
+            let priority = usize::from(Shape(slot.shape.load(Ordering::Relaxed)).priority());
+            let lane = self.store.used_lane(priority)?;
+            // Made ours, so that of all who set this right one gives it a cell: there are no more cells than slots.
+            let ours = word.then(State::Ready, self.row);
+            if listed.contains_key(&(number, word.generation())) || !word.change(&slot.word, ours) {
                 continue;
             }
-            let priority =
-                super::shape::Shape(self.store.slot(number).shape.load(Ordering::Relaxed)).priority();
-            let lane = self.store.used_lane(usize::from(priority))?;
-            lane.fill(&self.store.head().lanes[usize::from(priority)].tail, number, word.generation());
+            lane.fill(&self.store.head().lanes[priority].tail, number, ours.generation());
             self.tell_item();
         }
         Ok(())
@@ -113,7 +120,7 @@ impl Handle {
                     Look::Empty => break,
                     _ => {}
                 }
-                position += 1;
+                position = position.wrapping_add(1);
             }
         }
         listed

@@ -15,9 +15,30 @@ pub fn after(delay: Duration) -> u64 {
 }
 
 impl Handle {
-    /// Gives a message back that is leased as `word` says, for after `delay`; one that was delivered often enough is
-    /// dead. Whether nobody was faster.
-    pub fn give_back(&self, number: u32, word: Word, delay: Duration) -> Result<bool> {
+    /// Makes a message that somebody has as `word` says ours alone: neither the end of its lease nor the end of the domain
+    /// gives it to others while we write down what becomes of it. `None`: somebody was faster. Whoever ends here
+    /// leaves a message that is given back.
+    pub fn hold(&self, number: u32, word: Word) -> Option<Word> {
+        let held = word.then(State::Held, self.row);
+        word.change(&self.store.slot(number).word, held).then_some(held)
+    }
+
+    /// The opposite: the message is leased again as it `was`. The word it has then.
+    pub fn let_go(&self, number: u32, held: Word, was: Word) -> Result<Word> {
+        let state = if was.is(State::Timed) { State::Timed } else { State::Leased };
+        let word = held.then(state, self.row);
+        if held.change(&self.store.slot(number).word, word) && state == State::Timed {
+            self.name_aside(number, word)?;
+        }
+        Ok(word)
+    }
+
+    /// Gives a message back that somebody has as `word` says, for after `delay`; one that was delivered often enough is
+    /// dead. Whether nobody was faster. The handle with this `row`, or whoever sets right what it left, sees to it that
+    /// others learn of it.
+    pub fn give_back(&self, number: u32, mut word: Word, delay: Duration, row: u32) -> Result<bool> {
+        // What may lack memory comes first.
+        self.store.used_side()?;
         let slot = self.store.slot(number);
         let most = self.store.head().max_attempts.load(Ordering::Relaxed);
         if most != 0 && u64::from(Life(slot.life.load(Ordering::Relaxed)).attempts()) >= most {
@@ -25,9 +46,11 @@ impl Handle {
         }
         let state = if delay.is_zero() { State::Returned } else { State::Delayed };
         if state == State::Delayed {
+            let Some(held) = self.hold(number, word) else { return Ok(false) };
             slot.due.store(after(delay), Ordering::Relaxed);
+            word = held;
         }
-        let returned = word.then(state, word.row());
+        let returned = word.then(state, row);
         if !word.change(&slot.word, returned) {
             return Ok(false);
         }
@@ -39,7 +62,7 @@ impl Handle {
 
     /// Ends a lease whose time is over.
     pub fn end_lease(&self, number: u32, word: Word) -> Result<bool> {
-        self.give_back(number, word, Duration::ZERO)
+        self.give_back(number, word, Duration::ZERO, self.row)
     }
 
     /// Names a message that is not in line, so that every consumer learns of it.
@@ -60,12 +83,10 @@ impl Handle {
 
     /// Lets a lease end after `lease` from now, whatever it was before. The word it has then; `None`: it was lost.
     pub fn set_lease(&self, number: u32, word: Word, lease: Duration) -> Result<Option<Word>> {
+        self.store.used_side()?;
         let slot = self.store.slot(number);
-        // First without an end, so that nobody ends it by a time that is just changing.
-        let held = word.then(State::Leased, self.row);
-        if !word.change(&slot.word, held) {
-            return Ok(None);
-        }
+        // Nobody ends it by a time that is just changing.
+        let Some(held) = self.hold(number, word) else { return Ok(None) };
         slot.due.store(after(lease), Ordering::Relaxed);
         let timed = held.then(State::Timed, self.row);
         if !held.change(&slot.word, timed) {

@@ -43,15 +43,19 @@ impl Side {
 
     #[inline(always)]
     fn read_lane(&mut self, handle: &Handle) {
+        let lane = handle.store.side();
+        // What is in use moves on with the lane: there is nothing more than a round back.
+        let tail = handle.store.head().side.tail.load(Ordering::Relaxed);
+        self.cursor = self.cursor.max(tail.saturating_sub(lane.cells()));
         loop {
-            match handle.store.side().look(self.cursor) {
+            match lane.look(self.cursor) {
                 Look::Empty => return,
                 Look::Full(cell) if cell.slot() < handle.store.slots().grown() => {
                     self.consider(handle, cell.slot());
                 }
                 _ => {}
             }
-            self.cursor += 1;
+            self.cursor = self.cursor.wrapping_add(1);
         }
     }
 

@@ -36,10 +36,12 @@ pub enum State {
     Part = 9,
     /// A message that is done with and whose end is not in the journal yet.
     Gone = 10,
+    /// Somebody who has a message writes down what becomes of it: until then nothing else does.
+    Held = 11,
 }
 
 impl State {
-    const ALL: [State; 11] = [
+    const ALL: [State; 12] = [
         State::Free,
         State::Writing,
         State::Ready,
@@ -51,6 +53,7 @@ impl State {
         State::Dead,
         State::Part,
         State::Gone,
+        State::Held,
     ];
 }
 
@@ -74,6 +77,11 @@ impl Word {
     #[inline(always)]
     pub fn is(self, state: State) -> bool {
         self.0 >> 60 == state as u64
+    }
+
+    /// Whether a consumer has the message.
+    pub fn is_leased(self) -> bool {
+        self.is(State::Leased) || self.is(State::Timed)
     }
 
     #[inline(always)]
@@ -157,33 +165,25 @@ impl<'a> Lane<'a> {
     /// The lap of a position, as its cell bears it. The first is 1.
     #[inline(always)]
     fn lap(&self, position: u64) -> u64 {
-        ((position >> self.shift) + 1) & LAP
+        (position >> self.shift).wrapping_add(1) & LAP
+    }
+
+    /// So many positions are in use at most.
+    #[inline(always)]
+    pub fn cells(&self) -> u64 {
+        self.cells.len() as u64
     }
 
     /// Fills the first empty cell at or after `tail`, which says how far the lane is full, or was not long ago. Returns
     /// the position.
     #[inline(always)]
     pub fn fill(&self, tail: &AtomicU64, slot: u32, generation: u64) -> u64 {
-        let mut position = tail.load(Ordering::Relaxed);
-        loop {
-            let cell = self.cell(position);
-            let seen = cell.load(Ordering::Relaxed);
-            let lap = self.lap(position);
-            if Cell(seen).lap() != lap.wrapping_sub(1) & LAP {
-                // Full, or full for the next lap even.
-                position += 1;
-                continue;
-            }
-            let filled = Cell::new(lap, slot, generation);
-            if cell.compare_exchange(seen, filled.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                tail.store(position + 1, Ordering::Relaxed);
-                return position;
-            }
-        }
+        self.fill_keeping(tail, slot, generation, |_| false)
     }
 
     /// The same in a lane whose cells go out of use in any order: what is still in use (`keep`) is moved on to where it
     /// stands in the new lap. There are cells enough for that.
+    #[inline(always)]
     pub fn fill_keeping(
         &self,
         tail: &AtomicU64,
@@ -191,16 +191,31 @@ impl<'a> Lane<'a> {
         generation: u64,
         keep: impl Fn(Cell) -> bool,
     ) -> u64 {
+        let first = tail.load(Ordering::Relaxed);
+        let mut position = first;
         loop {
-            let position = tail.load(Ordering::Relaxed);
-            let old = Cell(self.cell(position).load(Ordering::Acquire));
+            let cell = self.cell(position);
+            let seen = Cell(cell.load(Ordering::Acquire));
             let lap = self.lap(position);
-            let moved = Cell(old.0 & (u64::MAX >> 12) | lap << 52);
-            if old.0 == 0 || old.lap() != lap.wrapping_sub(1) & LAP || !keep(old) {
-                return self.fill(tail, slot, generation);
+            if seen.lap() != lap.wrapping_sub(1) & LAP {
+                // Full, or full for the next lap even.
+                position = position.wrapping_add(1);
+                continue;
             }
-            let _ = self.cell(position).compare_exchange(old.0, moved.0, Ordering::AcqRel, Ordering::Relaxed);
-            tail.store(position + 1, Ordering::Relaxed);
+            // Where everything seems to be in use, round after round, the memory was damaged.
+            let round = position.wrapping_sub(first) >> self.shift;
+            let kept = seen.0 != 0 && round < 4 && keep(seen);
+            let moved = Cell(seen.0 & (u64::MAX >> 12) | lap << 52);
+            let next = if kept { moved } else { Cell::new(lap, slot, generation) };
+            if cell.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            // Never back: who was stopped just here would send the others to where the laps look the same again.
+            tail.fetch_max(position.wrapping_add(1), Ordering::Relaxed);
+            if !kept {
+                return position;
+            }
+            position = position.wrapping_add(1);
         }
     }
 

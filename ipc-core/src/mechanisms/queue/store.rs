@@ -245,8 +245,8 @@ pub struct Plan {
     side: usize,
     log: usize,
     ids: usize,
-    slots: usize,
-    part_slots: usize,
+    pub slots: usize,
+    pub part_slots: usize,
     pub size: usize,
 }
 
@@ -281,6 +281,15 @@ impl Plan {
         }
     }
 
+    /// The plan of a file that says so of itself, if it is of the size such a file has.
+    pub fn of_file(capacity: u64, parts: u64, durable: bool, dedup: u64, size: u64) -> Option<Plan> {
+        let fits = (1..=MAX_CAPACITY as u64).contains(&capacity)
+            && parts <= MAX_CAPACITY as u64
+            && (1..=MAX_DEDUP as u64).contains(&dedup);
+        let plan = fits.then(|| Plan::new(capacity as usize, parts as usize, durable, dedup as usize))?;
+        (plan.size as u64 == size).then_some(plan)
+    }
+
     fn lane(&self, priority: usize) -> usize {
         self.lanes + priority * round_to_pages(self.cells * 8)
     }
@@ -301,22 +310,17 @@ unsafe impl Sync for Store {}
 impl Store {
     pub fn new(object: Arc<Object>) -> Result<Store> {
         let head: &QueueHead = object.mapping().at(NOUN_HEAD);
-        let (capacity, parts) =
-            (head.capacity.load(Ordering::Relaxed) as usize, head.parts.load(Ordering::Relaxed) as usize);
-        let dedup = head.dedup.load(Ordering::Relaxed) as usize;
-        let fits = (1..=MAX_CAPACITY).contains(&capacity)
-            && parts <= MAX_CAPACITY
-            && (1..=MAX_DEDUP).contains(&dedup);
-        let durable = head.fsync.load(Ordering::Relaxed) != 0;
-        let plan = if fits { Plan::new(capacity, parts, durable, dedup) } else { Plan::new(1, 0, false, 1) };
-        if !fits || plan.size != object.mapping().len() {
+        let of = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let (capacity, parts, dedup) = (of(&head.capacity), of(&head.parts), of(&head.dedup));
+        let size = object.mapping().len() as u64;
+        let Some(plan) = Plan::of_file(capacity, parts, of(&head.fsync) != 0, dedup, size) else {
             let text = format!(
                 "queue '{}': {capacity} messages and {parts} parts do not fit its {} bytes; remove it with `axonic unlink queue`",
                 object.name,
                 object.mapping().len()
             );
             return Err(Error::new(ErrorKind::Corrupt, text));
-        }
+        };
         let base = NonNull::new(object.mapping().as_mut_ptr()).unwrap_or(NonNull::dangling());
         Ok(Store { object, plan, base })
     }

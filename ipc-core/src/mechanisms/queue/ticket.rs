@@ -7,6 +7,7 @@ use super::producer::QueueProducer;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
 use super::steps::{State, Word};
 use super::store::Life;
+use crate::domain::layout::ObjectId;
 use crate::domain::waiter::wait_for;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{Ordering, fence};
@@ -59,7 +60,9 @@ impl Ticket {
     pub(super) fn new(handle: &Arc<Handle>, number: u32, word: Word) -> Ticket {
         let serial = handle.tickets.fetch_add(1, Ordering::Relaxed) + 1;
         let mark = serial << ROW_BITS | u64::from(handle.row + 1);
-        handle.store.slot(number).ticket.store(mark, Ordering::Relaxed);
+        let slot = handle.store.slot(number);
+        slot.progress.store(0, Ordering::Relaxed);
+        slot.ticket.store(mark, Ordering::Relaxed);
         Ticket { handle: handle.clone(), number, filled: word.generation(), mark }
     }
 
@@ -115,7 +118,7 @@ impl Ticket {
         let slot = self.handle.store.slot(self.number);
         let _ = slot.ticket.compare_exchange(self.mark, 0, Ordering::AcqRel, Ordering::Relaxed);
         // What the journal does not take now it is told by the next.
-        let _ = self.handle.free_if_unclaimed(self.number, self.mark);
+        let _ = self.handle.free_if_unclaimed(self.number);
     }
 }
 
@@ -138,19 +141,24 @@ impl QueueProducer {
 }
 
 impl Handle {
-    /// Ends a message with a result, which stays for the producer if it waits for it. `None`: the lease was lost.
-    pub fn finish(&self, number: u32, word: Word, result: &Payload<'_>, wait: bool) -> Result<Option<()>> {
+    /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After an
+    /// error it is still the caller's, as `word` says then.
+    pub fn finish(&self, number: u32, word: &mut Word, result: &Payload<'_>, wait: bool) -> Result<bool> {
         let slot = self.store.slot(number);
-        let mark = slot.ticket.load(Ordering::Relaxed);
-        if !Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET) || mark == 0 {
-            return Ok(self.free(number, word, wait)?.then_some(()));
+        let waits = Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET);
+        if !waits || slot.ticket.load(Ordering::Relaxed) == 0 {
+            return self.free(number, *word, wait);
         }
         let (tensor, attributes) = (result.tensor, result.attributes.filter(|a| !a.is_empty()));
         let meta = encode_meta(result.content, tensor, attributes, result.data.len())
             .map_err(|e| e.of("queue", self.name()))?;
         let flags = tensor.map_or(0, |_| TENSOR) | attributes.map_or(0, |_| ATTRIBUTES);
         let shape = Shape::new(result.data.len(), meta.len(), result.content, 0, flags);
-        if !super::body::write_after(&self.store, self.row, number, shape, result.data, &meta)? {
+        let Some(held) = self.hold(number, *word) else { return Ok(false) };
+        let written = body::write_after(&self.store, self.row, number, shape, result.data, &meta);
+        if !matches!(written, Ok(true)) {
+            *word = self.let_go(number, held, *word)?;
+            written?;
             let text = format!(
                 "queue '{}': no room for a result of {} bytes; the message is still yours: acknowledge it with a smaller one, or make the queue with a larger max_bytes",
                 self.name(),
@@ -158,23 +166,23 @@ impl Handle {
             );
             return Err(Error::new(ErrorKind::Full, text));
         }
-        if !word.change(&slot.word, word.then(State::Done, word.row())) {
-            return Ok(None);
-        }
         let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
-        self.free_if_unclaimed(number, mark)?;
+        if !held.change(&slot.word, held.then(State::Done, self.row)) {
+            return Ok(false);
+        }
+        self.free_if_unclaimed(number)?;
         self.tell_ticket(number);
         self.journal(number, filled, wait)?;
-        Ok(Some(()))
+        Ok(true)
     }
 
     /// Frees a message that is done and that nobody waits for any more. Whoever gives a ticket up and whoever ends the
     /// message both come here after it, so one of them sees what the other did.
-    fn free_if_unclaimed(&self, number: u32, mark: u64) -> Result<()> {
+    pub fn free_if_unclaimed(&self, number: u32) -> Result<()> {
         fence(Ordering::SeqCst);
         let slot = self.store.slot(number);
         let word = Word::of(&slot.word);
-        if word.is(State::Done) && slot.ticket.load(Ordering::Acquire) == 0 && mark != 0 {
+        if word.is(State::Done) && slot.ticket.load(Ordering::Acquire) == 0 {
             self.free(number, word, false)?;
         }
         Ok(())
@@ -217,13 +225,15 @@ impl Handle {
     }
 
     /// Nobody waits any more for what a dead producer's row has tickets of.
-    pub fn forget_tickets(&self, row: u32) -> Result<()> {
+    pub fn forget_tickets(&self, row: u32, id: ObjectId) -> Result<()> {
         for number in 0..self.store.slots().grown() {
             let slot = self.store.slot(number);
             let mark = slot.ticket.load(Ordering::Acquire);
-            let ours = mark as u32 & ((1 << ROW_BITS) - 1) == row + 1;
-            if ours && slot.ticket.compare_exchange(mark, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.free_if_unclaimed(number, mark)?;
+            // As long as the row is the dead one's, so is the mark.
+            let theirs =
+                mark as u32 & ((1 << ROW_BITS) - 1) == row + 1 && self.store.object.holder(row) == Some(id);
+            if theirs && slot.ticket.compare_exchange(mark, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                self.free_if_unclaimed(number)?;
             }
         }
         Ok(())

@@ -53,8 +53,12 @@ struct Message {
 /// Reads the journal into the queue, unless that was done. The caller has the row `row`.
 pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     let head = handle.store.journal();
-    let held = Held::take(handle, true);
-    if head.loaded.load(Ordering::Acquire) != 0 {
+    let is_loaded = || head.loaded.load(Ordering::Acquire) != 0;
+    if is_loaded() {
+        return Ok(());
+    }
+    let Some(mut held) = Held::take(handle, true) else { return Ok(()) };
+    if is_loaded() {
         return Ok(());
     }
     let mut messages = BTreeMap::new();
@@ -75,7 +79,8 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     head.synced.store(coarse_millis(), Ordering::Relaxed);
     head.loaded.store(1, Ordering::Release);
     *log.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(journal);
-    drop(held);
+    // Whoever died with the lock was to load it.
+    held.after_death = false;
     Ok(())
 }
 
@@ -164,7 +169,7 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
         }
         (reason, _) => {
             slot.reason.store(u64::from(reason), relaxed);
-            handle.write_reason(number, &String::from_utf8_lossy(&facts.text))?;
+            handle.write_reason(number, &String::from_utf8_lossy(&facts.text));
             State::Dead
         }
     };

@@ -3,7 +3,6 @@
 use super::{Log, PATIENCE};
 use crate::error::Result;
 use crate::mechanisms::journal::{Batch, Journal, STATE_WORDS, State};
-use crate::mechanisms::queue::Fsync;
 use crate::mechanisms::queue::handle::Handle;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::coarse_millis;
@@ -21,6 +20,8 @@ pub struct Writer<'a> {
     pub state: State,
     /// Up to where the log lane is written.
     pub written: u64,
+    /// The one before died, and nobody has asked the journal yet how far it had come.
+    unverified: bool,
 }
 
 /// What appends to a journal, or to the one that takes its place.
@@ -49,14 +50,14 @@ impl<'a> Writer<'a> {
         let word = |at: usize| words[at].load(Ordering::Relaxed);
         let state = State::from_words(std::array::from_fn(word)).map_err(|e| e.of("queue", handle.name()))?;
         let written = word(STATE_WORDS);
-        let mut writer = Writer { handle, log, journal, state, written };
-        let after_death = held.after_death;
+        let unverified = held.after_death;
+        let mut writer = Writer { handle, log, journal, state, written, unverified };
         std::mem::forget(held);
         // From here on the lock is given back when the writer is dropped.
         if writer.journal.is_none() {
             *writer.journal = Some(Journal::resume(log.disk(handle.domain())?)?);
         }
-        if after_death {
+        if unverified {
             writer.verify()?;
         }
         Ok(Some(writer))
@@ -74,6 +75,8 @@ impl<'a> Writer<'a> {
     fn verify(&mut self) -> Result<()> {
         let known = self.state.last();
         self.with(|journal, state| journal.verify(state))?;
+        self.unverified = false;
+        self.handle.forget_unwritten(self.state.last());
         if self.state.last() > known {
             tracing::info!("queue '{}': went on where a dead writer stopped", self.handle.name());
         }
@@ -90,10 +93,6 @@ impl<'a> Writer<'a> {
         }
         head.states[other][STATE_WORDS].store(self.written, Ordering::Relaxed);
         head.current.store(other as u64, Ordering::Release);
-    }
-
-    pub fn fsync(&self) -> Fsync {
-        self.log.fsync
     }
 
     pub fn sync(&mut self) -> Result<()> {
@@ -152,13 +151,16 @@ impl Append for crate::mechanisms::journal::Fresh<'_> {
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        give_back(self.handle);
+        give_back(self.handle, self.unverified);
     }
 }
 
-fn give_back(handle: &Handle) {
+/// What the lock says after a death of which nobody has asked the journal yet: the next one does, whoever it is.
+const UNVERIFIED: u64 = u64::MAX;
+
+fn give_back(handle: &Handle, unverified: bool) {
     let head = handle.store.journal();
-    head.lock.swap(0, Ordering::AcqRel);
+    head.lock.swap(if unverified { UNVERIFIED } else { 0 }, Ordering::AcqRel);
     // What those sleep on who want the lock or what was done under it.
     head.turns.fetch_add(1, Ordering::AcqRel);
     if head.waiters.load(Ordering::Acquire) != 0 {
@@ -183,10 +185,9 @@ impl<'a> Held<'a> {
             let Err(owner) = head.lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
                 return Some(Held { handle, after_death: false });
             };
-            if handle.suspects(&head.lock, owner)
-                && handle.is_row_dead(owner as u32 - 1)
-                && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-            {
+            let dead = owner == UNVERIFIED
+                || handle.suspects(&head.lock, owner) && handle.is_row_dead((owner as u32).wrapping_sub(1));
+            if dead && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(Held { handle, after_death: true });
             }
             if !wait {
@@ -201,7 +202,7 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        give_back(self.handle);
+        give_back(self.handle, self.after_death);
     }
 }
 
