@@ -999,7 +999,7 @@ int axonic_queue_consumer_get_stats(struct axonic_queue_consumer *consumer, stru
 
 /// The message is done with and goes. `result` is what its producer gets that waits for it; NULL: nothing.
 /// The delivery is spent whatever the answer is: AXONIC_ERROR_LEASE_LOST when the message was somebody
-/// else's already.
+/// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back.
 int axonic_delivery_ack(struct axonic_delivery *delivery, const struct axonic_payload *result);
 
 /// Gives it back, to be delivered again after `delay` nanoseconds. Spent as by axonic_delivery_ack().

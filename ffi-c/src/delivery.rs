@@ -103,7 +103,7 @@ unsafe fn place_of<'a>(place: *mut axonic_delivery) -> Outcome<&'a mut axonic_de
 
 /// The message is done with and goes. `result` is what its producer gets that waits for it; NULL: nothing.
 /// The delivery is spent whatever the answer is: AXONIC_ERROR_LEASE_LOST when the message was somebody
-/// else's already.
+/// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_delivery_ack(
     delivery: *mut axonic_delivery,

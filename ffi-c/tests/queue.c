@@ -268,6 +268,26 @@ static void tickets(void) {
     CHECK(purged == 1);
 }
 
+/* A result there is no room for gives the message back. */
+static void no_room_for_a_result(void) {
+    static char large[2 << 20];
+    axonic_ticket *ticket = ask("too much");
+    axonic_delivery delivery = get("too much");
+    axonic_payload answer = AXONIC_PAYLOAD_INIT;
+    answer.data = large;
+    answer.data_size = sizeof large;
+    FAILS(AXONIC_ERROR_FULL, "max_bytes", axonic_delivery_ack(&delivery, &answer));
+    CHECK(delivery.held == NULL);
+    delivery = get("too much");
+    CHECK(delivery.attempt == 2);
+    answer.data_size = 100;
+    OK(axonic_delivery_ack(&delivery, &answer));
+    axonic_message result;
+    OK(axonic_ticket_result(ticket, producer, AXONIC_SECOND, &result));
+    CHECK(result.size == 100);
+    OK(axonic_ticket_close(ticket));
+}
+
 static void many(void) {
     axonic_payload payloads[] = {raw("a"), raw("b"), raw("c"), raw("d"), raw("e"), raw("f")};
     size_t count = 0;
@@ -438,6 +458,10 @@ int main(void) {
     open_it("few", &options);
     after_attempts();
     close_it("few");
+    options.max_bytes = 1 << 20;
+    open_it("tight", &options);
+    no_room_for_a_result();
+    close_it("tight");
     durable();
     OK(axonic_domain_close(domain));
     return 0;
