@@ -45,14 +45,14 @@
 #define AXONIC_SECOND ((int64_t)1000000000)
 
 /* Initial values, for C and C++: axonic_publisher_options options = AXONIC_PUBLISHER_OPTIONS_INIT; */
-#define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0, 0, 0 }
+#define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0, 0, 0, NULL }
 #define AXONIC_PUBLISHER_OPTIONS_INIT { sizeof(axonic_publisher_options), 0, 0, 0, 0, 0, 0, NULL }
 #define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0, NULL }
 #define AXONIC_REGION_OPTIONS_INIT { sizeof(axonic_region_options), 0, 0, 0 }
 #define AXONIC_RING_OPTIONS_INIT { sizeof(axonic_ring_options), 0, 0, 0 }
-#define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0 }
-#define AXONIC_PUT_OPTIONS_INIT { sizeof(axonic_put_options), 0, 0, 0, 0 }
-#define AXONIC_GET_OPTIONS_INIT { sizeof(axonic_get_options), 0 }
+#define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define AXONIC_PUT_OPTIONS_INIT { sizeof(axonic_put_options), 0, 0, 0, 0, NULL, 0, 0 }
+#define AXONIC_GET_OPTIONS_INIT { sizeof(axonic_get_options), 0, 0, 0 }
 #define AXONIC_PAYLOAD_INIT { sizeof(axonic_payload), NULL, 0, 0, 0, NULL, 0, NULL, 0 }
 
 #define AXONIC_VERSION_MAJOR 0
@@ -210,6 +210,18 @@ typedef enum axonic_reason {
     AXONIC_REASON_EXPIRED = 3,
 } axonic_reason;
 
+/// Whether what is in a queue survives a reboot, and when it is known to be on the disk.
+typedef enum axonic_fsync {
+    /// It does not survive: the queue is in memory only.
+    AXONIC_FSYNC_NONE = 0,
+    /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
+    AXONIC_FSYNC_ALWAYS = 1,
+    /// Every `fsync_interval`, as long as somebody uses the queue, and when the last one closes it.
+    AXONIC_FSYNC_INTERVAL = 2,
+    /// When the system writes it, and when the last one closes it.
+    AXONIC_FSYNC_NEVER = 3,
+} axonic_fsync;
+
 /// What keeps a delivery the consumer's.
 typedef struct axonic_delivery_token axonic_delivery_token;
 
@@ -272,6 +284,9 @@ typedef struct axonic_domain_options {
     uint64_t quota;
     /// Bytes each participant's objects may take in a domain that is created; 0: no limit.
     uint64_t participant_quota;
+    /// Where what must survive a reboot is kept; default: AXONIC_DATA_DIR, else axonic in XDG_STATE_HOME, which
+    /// is ~/.local/state unless set.
+    const char *data_dir;
 } axonic_domain_options;
 
 /// Who a participant is, as `axonic ls` shows it: "slot.epoch".
@@ -478,8 +493,18 @@ typedef struct axonic_queue_options {
     size_t max_bytes;
     /// Deliveries of one message before it is a dead letter; default 16; negative: no limit.
     int32_t max_attempts;
+    /// An axonic_fsync.
+    int32_t durable;
+    /// Nanoseconds, for AXONIC_FSYNC_INTERVAL only.
+    int64_t fsync_interval;
+    /// Ids of messages that are remembered (see `dedup_id`), up to 1,048,576; default 4096.
+    size_t dedup_count;
+    /// Nanoseconds for which they are; default five minutes.
+    int64_t dedup_within;
     /// An axonic_wait.
     int32_t wait;
+    /// 0; for later versions.
+    int32_t reserved;
 } axonic_queue_options;
 
 /// How to put a message. Start with AXONIC_PUT_OPTIONS_INIT, which is an ordinary message, now.
@@ -494,14 +519,25 @@ typedef struct axonic_put_options {
     int64_t delay;
     /// Nanoseconds after which it is a dead letter, if nobody has taken it; 0: never.
     int64_t ttl;
+    /// A message with this id is put only once, as far as the queue remembers ids; NULL or "": none.
+    const char *dedup_id;
+    /// Positive: the put waits until the message is on the disk; negative: it does not; 0: as the queue's
+    /// axonic_fsync says.
+    int32_t durable;
+    /// 0; for later versions.
+    int32_t reserved;
 } axonic_put_options;
 
 /// What a put gives: the message is in the queue, and survives the death of any process.
 typedef struct axonic_receipt {
     /// NULL unless it was asked for. Ends with axonic_ticket_close().
     struct axonic_ticket *ticket;
+    /// Not 0: a message with this id was put before, and nothing was done now.
+    int32_t duplicate;
     /// 0; for later versions.
-    uint64_t reserved[3];
+    int32_t reserved0;
+    /// 0; for later versions.
+    uint64_t reserved[2];
 } axonic_receipt;
 
 /// What is in a queue, each number read by itself, and what its handles have done since it was made.
@@ -546,6 +582,10 @@ typedef struct axonic_get_options {
     size_t size;
     /// Nanoseconds for which it is the consumer's, and then somebody else's; 0: until the consumer is dead.
     int64_t lease;
+    /// As in axonic_put_options, for the acknowledgement.
+    int32_t durable;
+    /// 0; for later versions.
+    int32_t reserved;
 } axonic_get_options;
 
 /// A message taken from a queue: nobody else gets it until it is settled, given back, or its consumer is
@@ -884,6 +924,10 @@ int axonic_queue_producer_put_many(struct axonic_queue_producer *producer,
                                    int64_t timeout,
                                    size_t *out_count);
 
+/// Returns when everything that was put into this queue and settled before is on the disk; at once if it
+/// is in memory only.
+int axonic_queue_producer_sync(struct axonic_queue_producer *producer, int64_t timeout);
+
 /// A descriptor for poll() and epoll, readable until a put or a result with timeout 0 has answered
 /// AXONIC_ERROR_WOULD_BLOCK, and again when it should be tried again. Only poll it; it belongs to
 /// the producer.
@@ -921,6 +965,9 @@ int axonic_queue_consumer_get_many(struct axonic_queue_consumer *consumer,
 /// A descriptor for poll() and epoll, readable until a get with timeout 0 has answered
 /// AXONIC_ERROR_WOULD_BLOCK (level-triggered). Only poll it; it belongs to the consumer.
 int axonic_queue_consumer_fd(struct axonic_queue_consumer *consumer, int *out);
+
+/// As axonic_queue_producer_sync().
+int axonic_queue_consumer_sync(struct axonic_queue_consumer *consumer, int64_t timeout);
 
 /// Up to `most` messages that can be delivered now, in that order, without taking them; how many is
 /// written to `out_count`. Valid until the next axonic_queue_consumer_peek() or

@@ -47,7 +47,7 @@ Examples:
   axonic bench                                   how fast this machine is, and how near to it Axonic comes
 
 Exit codes: 0 done, 1 a finding or an error, 2 a wrong command line, 128+n ended early by signal n.
-Environment: AXONIC_DOMAIN, AXONIC_RUNTIME_DIR, NO_COLOR.";
+Environment: AXONIC_DOMAIN, AXONIC_RUNTIME_DIR, AXONIC_DATA_DIR, NO_COLOR.";
 
 /// Local IPC at memory speed: see, measure and speak to any Axonic domain from a shell.
 #[derive(Parser)]

@@ -167,6 +167,7 @@ pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
         ">LARGE",
         ">PRODUCERS",
         ">CONSUMERS",
+        "DURABLE",
     ]);
     for queue in queues {
         let stats = &queue.stats;
@@ -181,6 +182,7 @@ pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
             bytes(stats.bytes),
             queue.producers.to_string(),
             queue.consumers.to_string(),
+            if queue.durable { "yes" } else { "-" }.into(),
         ]);
     }
     table

@@ -5,7 +5,7 @@ mod put;
 
 use std::io::Write;
 
-use axonic::{Peeked, QueueConsumer, QueueInfo, QueueOptions, preview};
+use axonic::{Fsync, Peeked, QueueConsumer, QueueInfo, QueueOptions, preview};
 use clap::Subcommand;
 
 use crate::human::{plural, printable, since};
@@ -118,6 +118,11 @@ fn tell(line: &str) -> Outcome {
     writeln!(out, "{line}")?;
     out.flush()?;
     Ok(0)
+}
+
+/// How `put` and `get` open a queue.
+fn options(durable: bool) -> QueueOptions {
+    QueueOptions { durable: durable.then_some(Fsync::Always), ..QueueOptions::default() }
 }
 
 /// The queue of this name as it is seen from outside.

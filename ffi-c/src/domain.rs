@@ -41,6 +41,9 @@ pub struct axonic_domain_options {
     pub quota: u64,
     /// Bytes each participant's objects may take in a domain that is created; 0: no limit.
     pub participant_quota: u64,
+    /// Where what must survive a reboot is kept; default: AXONIC_DATA_DIR, else axonic in XDG_STATE_HOME, which
+    /// is ~/.local/state unless set.
+    pub data_dir: *const c_char,
 }
 
 // SAFETY: `repr(C)`, the size first, numbers and pointers only.
@@ -54,6 +57,7 @@ unsafe impl Versioned for axonic_domain_options {
         max_participants: 0,
         quota: 0,
         participant_quota: 0,
+        data_dir: null(),
     };
     const NAME: &'static str = "axonic_domain_options";
 }
@@ -112,15 +116,17 @@ pub unsafe extern "C" fn axonic_domain_open(
             (Out::new(out)?, args::versioned(options)?, args::optional_text(name, "name of the domain")?)
         };
         // SAFETY: as above.
-        let (runtime_dir, label) = unsafe {
+        let (runtime_dir, data_dir, label) = unsafe {
             (
                 args::optional_text(given.runtime_dir, "runtime directory")?,
+                args::optional_text(given.data_dir, "data directory")?,
                 args::optional_text(given.label, "label")?,
             )
         };
         let domain = Domain::open_with(DomainOptions {
             name: name.map(str::to_owned),
             runtime_dir: runtime_dir.map(Into::into),
+            data_dir: data_dir.map(Into::into),
             mode: (given.mode != 0).then_some(given.mode),
             group: group(given.group)?,
             max_participants: (given.max_participants != 0).then_some(given.max_participants),

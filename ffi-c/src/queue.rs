@@ -7,9 +7,11 @@ use crate::error::{Failure, Outcome, enter};
 use crate::handle::{self, Noun};
 use crate::message::{Sent, Strings, axonic_message, axonic_payload};
 use crate::ticket::{self, axonic_ticket};
-use axonic::{Get, Payload, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats, Receipt};
+use axonic::{
+    Dedup, Fsync, Get, Payload, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats, Receipt,
+};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 
 /// The putting side of a queue.
 pub struct axonic_queue_producer(());
@@ -40,6 +42,20 @@ impl Noun for axonic_queue_consumer {
     type State = Taking;
 }
 
+/// Whether what is in a queue survives a reboot, and when it is known to be on the disk.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum axonic_fsync {
+    /// It does not survive: the queue is in memory only.
+    AXONIC_FSYNC_NONE = 0,
+    /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
+    AXONIC_FSYNC_ALWAYS = 1,
+    /// Every `fsync_interval`, as long as somebody uses the queue, and when the last one closes it.
+    AXONIC_FSYNC_INTERVAL = 2,
+    /// When the system writes it, and when the last one closes it.
+    AXONIC_FSYNC_NEVER = 3,
+}
+
 /// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `wait`, whoever makes the queue
 /// decides.
 #[repr(C)]
@@ -53,14 +69,34 @@ pub struct axonic_queue_options {
     pub max_bytes: usize,
     /// Deliveries of one message before it is a dead letter; default 16; negative: no limit.
     pub max_attempts: i32,
+    /// An axonic_fsync.
+    pub durable: i32,
+    /// Nanoseconds, for AXONIC_FSYNC_INTERVAL only.
+    pub fsync_interval: i64,
+    /// Ids of messages that are remembered (see `dedup_id`), up to 1,048,576; default 4096.
+    pub dedup_count: usize,
+    /// Nanoseconds for which they are; default five minutes.
+    pub dedup_within: i64,
     /// An axonic_wait.
     pub wait: i32,
+    /// 0; for later versions.
+    pub reserved: i32,
 }
 
 // SAFETY: `repr(C)`, the size first, numbers only.
 unsafe impl Versioned for axonic_queue_options {
-    const INIT: Self =
-        axonic_queue_options { size: size_of::<Self>(), capacity: 0, max_bytes: 0, max_attempts: 0, wait: 0 };
+    const INIT: Self = axonic_queue_options {
+        size: size_of::<Self>(),
+        capacity: 0,
+        max_bytes: 0,
+        max_attempts: 0,
+        durable: axonic_fsync::AXONIC_FSYNC_NONE as i32,
+        fsync_interval: 0,
+        dedup_count: 0,
+        dedup_within: 0,
+        wait: 0,
+        reserved: 0,
+    };
     const NAME: &'static str = "axonic_queue_options";
 }
 
@@ -78,12 +114,27 @@ pub struct axonic_put_options {
     pub delay: i64,
     /// Nanoseconds after which it is a dead letter, if nobody has taken it; 0: never.
     pub ttl: i64,
+    /// A message with this id is put only once, as far as the queue remembers ids; NULL or "": none.
+    pub dedup_id: *const c_char,
+    /// Positive: the put waits until the message is on the disk; negative: it does not; 0: as the queue's
+    /// axonic_fsync says.
+    pub durable: i32,
+    /// 0; for later versions.
+    pub reserved: i32,
 }
 
-// SAFETY: `repr(C)`, the size first, numbers only.
+// SAFETY: `repr(C)`, the size first, numbers and pointers only.
 unsafe impl Versioned for axonic_put_options {
-    const INIT: Self =
-        axonic_put_options { size: size_of::<Self>(), priority: 0, result: 0, delay: 0, ttl: 0 };
+    const INIT: Self = axonic_put_options {
+        size: size_of::<Self>(),
+        priority: 0,
+        result: 0,
+        delay: 0,
+        ttl: 0,
+        dedup_id: null(),
+        durable: 0,
+        reserved: 0,
+    };
     const NAME: &'static str = "axonic_put_options";
 }
 
@@ -95,11 +146,15 @@ pub struct axonic_get_options {
     pub size: usize,
     /// Nanoseconds for which it is the consumer's, and then somebody else's; 0: until the consumer is dead.
     pub lease: i64,
+    /// As in axonic_put_options, for the acknowledgement.
+    pub durable: i32,
+    /// 0; for later versions.
+    pub reserved: i32,
 }
 
 // SAFETY: `repr(C)`, the size first, numbers only.
 unsafe impl Versioned for axonic_get_options {
-    const INIT: Self = axonic_get_options { size: size_of::<Self>(), lease: 0 };
+    const INIT: Self = axonic_get_options { size: size_of::<Self>(), lease: 0, durable: 0, reserved: 0 };
     const NAME: &'static str = "axonic_get_options";
 }
 
@@ -109,8 +164,12 @@ unsafe impl Versioned for axonic_get_options {
 pub struct axonic_receipt {
     /// NULL unless it was asked for. Ends with axonic_ticket_close().
     pub ticket: *mut axonic_ticket,
+    /// Not 0: a message with this id was put before, and nothing was done now.
+    pub duplicate: i32,
     /// 0; for later versions.
-    pub reserved: [u64; 3],
+    pub reserved0: i32,
+    /// 0; for later versions.
+    pub reserved: [u64; 2],
 }
 
 /// Why a message is a dead letter.
@@ -195,8 +254,35 @@ fn options(given: &axonic_queue_options) -> Outcome<QueueOptions> {
         capacity: args::or_default(given.capacity, default.capacity),
         max_bytes: args::or_default(given.max_bytes, default.max_bytes),
         max_attempts,
+        durable: fsync(given)?,
+        dedup: Dedup {
+            count: args::or_default(given.dedup_count, default.dedup.count),
+            within: args::optional_duration(given.dedup_within, "dedup_within")?
+                .unwrap_or(default.dedup.within),
+        },
         wait: domain::wait(given.wait)?,
     })
+}
+
+fn fsync(given: &axonic_queue_options) -> Outcome<Option<Fsync>> {
+    use axonic_fsync::*;
+    let interval = args::duration(given.fsync_interval, "fsync_interval")?;
+    let choices = [
+        (AXONIC_FSYNC_NONE as i32, None),
+        (AXONIC_FSYNC_ALWAYS as i32, Some(Fsync::Always)),
+        (AXONIC_FSYNC_INTERVAL as i32, Some(Fsync::Interval(interval))),
+        (AXONIC_FSYNC_NEVER as i32, Some(Fsync::Never)),
+    ];
+    let durable = args::choice(given.durable, &choices, "axonic_fsync")?;
+    if matches!(durable, Some(Fsync::Interval(_))) == interval.is_zero() {
+        return Err(Failure::argument("fsync_interval goes with AXONIC_FSYNC_INTERVAL, which needs one"));
+    }
+    Ok(durable)
+}
+
+/// Whether to wait for the disk, as options say it.
+fn waits(durable: i32) -> Option<bool> {
+    (durable != 0).then_some(durable > 0)
 }
 
 /// # Safety
@@ -204,11 +290,15 @@ fn options(given: &axonic_queue_options) -> Outcome<QueueOptions> {
 unsafe fn put(options: *const axonic_put_options) -> Outcome<Put> {
     // SAFETY: the caller's promise.
     let given = unsafe { args::versioned(options)? };
+    // SAFETY: as above.
+    let dedup_id = unsafe { args::optional_text(given.dedup_id, "dedup_id")? };
     Ok(Put {
         // What is over 255 is refused as 255 is.
         priority: given.priority.try_into().unwrap_or(u8::MAX),
         delay: args::duration(given.delay, "delay")?,
         ttl: args::optional_duration(given.ttl, "ttl")?,
+        dedup_id: dedup_id.map(str::to_owned),
+        durable: waits(given.durable),
         result: given.result != 0,
     })
 }
@@ -218,7 +308,7 @@ unsafe fn put(options: *const axonic_put_options) -> Outcome<Put> {
 unsafe fn get(options: *const axonic_get_options) -> Outcome<Get> {
     // SAFETY: the caller's promise.
     let given = unsafe { args::versioned(options)? };
-    Ok(Get { lease: args::optional_duration(given.lease, "lease")? })
+    Ok(Get { lease: args::optional_duration(given.lease, "lease")?, durable: waits(given.durable) })
 }
 
 fn stats(stats: QueueStats) -> axonic_queue_stats {
@@ -318,8 +408,9 @@ pub unsafe extern "C" fn axonic_queue_producer_send(
 }
 
 fn describe_receipt(receipt: Receipt, queue: &CStr) -> axonic_receipt {
+    let duplicate = i32::from(receipt.is_duplicate());
     let ticket = receipt.ticket().map_or(null_mut(), |ticket| ticket::give(ticket, queue));
-    axonic_receipt { ticket, reserved: [0; 3] }
+    axonic_receipt { ticket, duplicate, reserved0: 0, reserved: [0; 2] }
 }
 
 /// Puts `count` payloads one after another, each as `options` say, waiting for room up to `timeout` in
@@ -342,6 +433,20 @@ pub unsafe extern "C" fn axonic_queue_producer_put_many(
         let payloads: Vec<Payload> = sent.iter().map(Sent::payload).collect();
         out.set(args::within(timeout, |limit| state.producer.put_many(&payloads, &put, limit))?);
         Ok(())
+    })
+}
+
+/// Returns when everything that was put into this queue and settled before is on the disk; at once if it
+/// is in memory only.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_queue_producer_sync(
+    producer: *mut axonic_queue_producer,
+    timeout: i64,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles.
+        let state = unsafe { handle::get_mut(producer)? };
+        args::within(timeout, |limit| state.producer.sync(limit))
     })
 }
 
@@ -470,6 +575,19 @@ pub unsafe extern "C" fn axonic_queue_consumer_fd(
         let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(consumer)?) };
         out.set(state.consumer.fd()?);
         Ok(())
+    })
+}
+
+/// As axonic_queue_producer_sync().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_queue_consumer_sync(
+    consumer: *mut axonic_queue_consumer,
+    timeout: i64,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles.
+        let state = unsafe { handle::get_mut(consumer)? };
+        args::within(timeout, |limit| state.consumer.sync(limit))
     })
 }
 

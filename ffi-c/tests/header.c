@@ -3,7 +3,7 @@
 #include "check.h"
 
 /* Offsets are the ABI: a field that moves breaks programs that are compiled already. */
-_Static_assert(sizeof(axonic_domain_options) == 56, "domain options");
+_Static_assert(sizeof(axonic_domain_options) == 64, "domain options");
 _Static_assert(sizeof(axonic_publisher_options) == 48, "publisher options");
 _Static_assert(offsetof(axonic_publisher_options, schema) == 40, "publisher_options.schema");
 _Static_assert(sizeof(axonic_subscriber_options) == 32, "subscriber options");
@@ -22,11 +22,13 @@ _Static_assert(sizeof(axonic_publisher_stats) == 96, "publisher stats");
 _Static_assert(sizeof(axonic_subscriber_stats) == 64, "subscriber stats");
 _Static_assert(sizeof(axonic_ring_stats) == 64, "ring stats");
 _Static_assert(sizeof(axonic_participant) == 8, "participant");
-_Static_assert(sizeof(axonic_queue_options) == 32, "queue options");
+_Static_assert(sizeof(axonic_queue_options) == 64, "queue options");
 _Static_assert(offsetof(axonic_queue_options, max_attempts) == 24, "queue_options.max_attempts");
-_Static_assert(sizeof(axonic_put_options) == 32, "put options");
+_Static_assert(offsetof(axonic_queue_options, dedup_within) == 48, "queue_options.dedup_within");
+_Static_assert(sizeof(axonic_put_options) == 48, "put options");
 _Static_assert(offsetof(axonic_put_options, ttl) == 24, "put_options.ttl");
-_Static_assert(sizeof(axonic_get_options) == 16, "get options");
+_Static_assert(offsetof(axonic_put_options, durable) == 40, "put_options.durable");
+_Static_assert(sizeof(axonic_get_options) == 24, "get options");
 _Static_assert(sizeof(axonic_receipt) == 32, "receipt");
 _Static_assert(sizeof(axonic_delivery) == 232, "delivery");
 _Static_assert(offsetof(axonic_delivery, token) == 200, "delivery.token");
@@ -38,7 +40,7 @@ _Static_assert(sizeof(axonic_queue_stats) == 144, "queue stats");
 static void initial_values(void) {
     axonic_domain_options domain = AXONIC_DOMAIN_OPTIONS_INIT;
     CHECK(domain.size == sizeof domain && domain.runtime_dir == NULL && domain.label == NULL);
-    CHECK(domain.group == -1 && domain.mode == 0 && domain.max_participants == 0);
+    CHECK(domain.group == -1 && domain.mode == 0 && domain.max_participants == 0 && domain.data_dir == NULL);
     axonic_publisher_options publisher = AXONIC_PUBLISHER_OPTIONS_INIT;
     CHECK(publisher.size == sizeof publisher && publisher.overflow == AXONIC_OVERFLOW_DROP_OLDEST);
     CHECK(publisher.wait == AXONIC_WAIT_ADAPTIVE && publisher.capacity == 0 && publisher.max_bytes == 0);
@@ -55,11 +57,14 @@ static void initial_values(void) {
     CHECK(ring.reserved == 0);
     axonic_queue_options queue = AXONIC_QUEUE_OPTIONS_INIT;
     CHECK(queue.size == sizeof queue && queue.capacity == 0 && queue.max_bytes == 0);
-    CHECK(queue.max_attempts == 0 && queue.wait == AXONIC_WAIT_ADAPTIVE);
+    CHECK(queue.max_attempts == 0 && queue.wait == AXONIC_WAIT_ADAPTIVE && queue.reserved == 0);
+    CHECK(queue.durable == AXONIC_FSYNC_NONE && queue.fsync_interval == 0);
+    CHECK(queue.dedup_count == 0 && queue.dedup_within == 0);
     axonic_put_options put = AXONIC_PUT_OPTIONS_INIT;
     CHECK(put.size == sizeof put && put.priority == 0 && put.result == 0 && put.delay == 0 && put.ttl == 0);
+    CHECK(put.dedup_id == NULL && put.durable == 0 && put.reserved == 0);
     axonic_get_options get = AXONIC_GET_OPTIONS_INIT;
-    CHECK(get.size == sizeof get && get.lease == 0);
+    CHECK(get.size == sizeof get && get.lease == 0 && get.durable == 0 && get.reserved == 0);
     axonic_payload payload = AXONIC_PAYLOAD_INIT;
     CHECK(payload.size == sizeof payload && payload.data == NULL && payload.data_size == 0);
     CHECK(payload.content == AXONIC_CONTENT_RAW && payload.dtype == AXONIC_DTYPE_NONE);

@@ -191,6 +191,39 @@ static void many() {
     SETS(InvalidName, wrong.get_fd(ec));
 }
 
+static void durable_and_once() {
+    char directory[] = "/tmp/axonic-test-data-XXXXXX";
+    CHECK(mkdtemp(directory) != nullptr);
+    axonic::DomainOptions options;
+    options.data_dir = directory;
+    auto ax = axonic::open("durable", options);
+    auto q = ax.queue("d", {0, 0, 0, axonic::Wait::Adaptive, axonic::Fsync::Interval, 10ms, 2, 1h});
+    axonic::Put once;
+    once.dedup_id = "a";
+    CHECK(q.put("a", once) && !q.put("a", once) && q.try_put("a", once) && q.stats().put == 1);
+    CHECK(!q.put_for_result("a", once));
+    axonic::Put waits;
+    waits.durable = true;
+    CHECK(q.put("b", waits));
+    q.sync(5s);
+    auto job = q.get(0s, {0ns, true});
+    CHECK(job->text() == "a");
+    job->ack();
+    q.sync();
+    // Only as many ids are remembered as the queue was told to.
+    for (const char* id : {"x", "y", "z"}) {
+        once.dedup_id = id;
+        CHECK(q.put(id, once));
+    }
+    once.dedup_id = "a";
+    CHECK(q.put("a", once));
+    SETS(InvalidArgument, ax.queue("e", {0, 0, 0, axonic::Wait::Adaptive, axonic::Fsync::Always, 1s}).put("x", {}, 0s, ec));
+    q.purge();
+    q.close();
+    ax = axonic::Domain();
+    nftw(directory, check_remove, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 int main() {
     return check_main([] {
         shown();
@@ -198,5 +231,6 @@ int main() {
         leases_and_dead_letters();
         tickets();
         many();
+        durable_and_once();
     });
 }

@@ -31,6 +31,7 @@ struct DomainOptions {
     std::uint32_t max_participants = 0;
     std::uint64_t quota = 0;
     std::uint64_t participant_quota = 0;
+    std::string data_dir{};
 };
 
 // A domain this process attached to. Copies are the same participant; it is left when the last copy
@@ -129,6 +130,7 @@ inline Domain open(const std::string& name = "", const DomainOptions& options = 
     given.max_participants = options.max_participants;
     given.quota = options.quota;
     given.participant_quota = options.participant_quota;
+    given.data_dir = options.data_dir.c_str();
     if (!detail::nul_free(name, report)) {
         return Domain();
     }

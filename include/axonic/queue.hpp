@@ -17,24 +17,39 @@
 
 namespace axonic {
 
+// Whether what is in a queue survives a reboot, and when it is known to be on the disk.
+enum class Fsync : std::int32_t {
+    None = AXONIC_FSYNC_NONE,
+    Always = AXONIC_FSYNC_ALWAYS,
+    Interval = AXONIC_FSYNC_INTERVAL,
+    Never = AXONIC_FSYNC_NEVER,
+};
+
 // Options mean what they mean in axonic.h; 0 is the default.
 struct QueueOptions {
     std::size_t capacity = 0;
     std::size_t max_bytes = 0;
     std::int32_t max_attempts = 0;
     Wait wait = Wait::Adaptive;
+    Fsync durable = Fsync::None;
+    std::chrono::nanoseconds fsync_interval{0};
+    std::size_t dedup_count = 0;
+    std::chrono::nanoseconds dedup_within{0};
 };
 
-// How to put a message; a ttl of 0 is none.
+// How to put a message; a ttl of 0 and a dedup_id of "" are none. Durable or not is as the queue says unless given.
 struct Put {
     std::uint32_t priority = 0;
     std::chrono::nanoseconds delay{0};
     std::chrono::nanoseconds ttl{0};
+    std::string dedup_id{};
+    std::optional<bool> durable{};
 };
 
 // How to take a message; a lease of 0 ends with its consumer.
 struct Get {
     std::chrono::nanoseconds lease{0};
+    std::optional<bool> durable{};
 };
 
 enum class Reason : std::int32_t {
@@ -196,18 +211,20 @@ public:
         domain_.reset();
     }
 
-    // Puts a message, waiting for room.
-    void put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
-        if (how.priority != 0 || how.delay.count() != 0 || how.ttl.count() != 0) {
-            put(raw(data), how, timeout, report);
-        } else if (axonic_queue_producer* to = producer(report)) {
-            report(axonic_queue_producer_put(to, data.data(), data.size(), timeout.nanoseconds()));
+    // Puts a message, waiting for room. False when one with its dedup_id was put before.
+    bool put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
+        if (!is_plain(how)) {
+            return put(raw(data), how, timeout, report);
         }
+        axonic_queue_producer* to = producer(report);
+        return to != nullptr &&
+               report(axonic_queue_producer_put(to, data.data(), data.size(), timeout.nanoseconds()));
     }
-    void put(const Payload& payload, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
-        send(payload, how, false, timeout, report);
+    bool put(const Payload& payload, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
+        axonic_receipt receipt{};
+        return send(payload, how, false, timeout, receipt, report) && receipt.duplicate == 0;
     }
-    // False when there is no room.
+    // False when there is no room; one that was put before needs none.
     bool try_put(bytes_view data, const Put& how = {}, Report report = {}) {
         return try_put(raw(data), how, report);
     }
@@ -234,14 +251,15 @@ public:
                                                   out);
         });
     }
-    // Puts a message and returns a claim on what becomes of it.
+    // Puts a message and returns a claim on what becomes of it; none when one with its dedup_id was put before.
     Ticket put_for_result(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
         return put_for_result(raw(data), how, timeout, report);
     }
     Ticket put_for_result(const Payload& payload, const Put& how = {}, Timeout timeout = forever,
                           Report report = {}) {
-        axonic_ticket* ticket = send(payload, how, true, timeout, report).ticket;
-        return ticket != nullptr ? Ticket(producer_, ticket) : Ticket();
+        axonic_receipt receipt{};
+        send(payload, how, true, timeout, receipt, report);
+        return receipt.ticket != nullptr ? Ticket(producer_, receipt.ticket) : Ticket();
     }
 
     // Takes the next message, waiting for one: nothing when the timeout passed.
@@ -275,6 +293,15 @@ public:
             }
         }
         return taken;
+    }
+
+    // Returns when everything that was put and settled before is on the disk.
+    void sync(Timeout timeout = forever, Report report = {}) {
+        if (consumer_.get() != nullptr) {
+            report(axonic_queue_consumer_sync(consumer_.get(), timeout.nanoseconds()));
+        } else if (axonic_queue_producer* to = producer(report)) {
+            report(axonic_queue_producer_sync(to, timeout.nanoseconds()));
+        }
     }
 
     // Up to `most` messages that can be delivered now, in that order, without taking them.
@@ -353,23 +380,30 @@ private:
         options.result = result ? 1 : 0;
         options.delay = how.delay.count();
         options.ttl = how.ttl.count();
+        options.dedup_id = how.dedup_id.c_str();
+        options.durable = in_c(how.durable);
         return options;
     }
     static axonic_get_options in_c(const Get& how) noexcept {
         axonic_get_options options = AXONIC_GET_OPTIONS_INIT;
         options.lease = how.lease.count();
+        options.durable = in_c(how.durable);
         return options;
     }
-    axonic_receipt send(const Payload& payload, const Put& how, bool result, Timeout timeout, const Report& report) {
+    static std::int32_t in_c(const std::optional<bool>& durable) noexcept { return durable ? (*durable ? 1 : -1) : 0; }
+    static bool is_plain(const Put& how) noexcept {
+        return how.priority == 0 && how.delay.count() == 0 && how.ttl.count() == 0 && how.dedup_id.empty() &&
+               !how.durable;
+    }
+    bool send(const Payload& payload, const Put& how, bool result, Timeout timeout, axonic_receipt& receipt,
+              const Report& report) {
         axonic_queue_producer* to = producer(report);
         if (to == nullptr) {
-            return {};
+            return false;
         }
         const detail::PayloadInC given(payload);
         const axonic_put_options options = in_c(how, result);
-        return detail::result<axonic_receipt>(report, [&](auto* out) {
-            return axonic_queue_producer_send(to, &given.get(), &options, timeout.nanoseconds(), out);
-        });
+        return report(axonic_queue_producer_send(to, &given.get(), &options, timeout.nanoseconds(), &receipt));
     }
     std::vector<Peeked> look(int (*call)(axonic_queue_consumer*, std::size_t, const axonic_peeked**, std::size_t*),
                              std::size_t most, const Report& report) {
@@ -415,6 +449,10 @@ private:
         given.capacity = options_.capacity;
         given.max_bytes = options_.max_bytes;
         given.max_attempts = options_.max_attempts;
+        given.durable = static_cast<std::int32_t>(options_.durable);
+        given.fsync_interval = options_.fsync_interval.count();
+        given.dedup_count = options_.dedup_count;
+        given.dedup_within = options_.dedup_within.count();
         given.wait = static_cast<std::int32_t>(options_.wait);
         if (!detail::nul_free(name_, report)) {
             return nullptr;

@@ -520,6 +520,34 @@ fn a_queue_stays_while_something_is_in_it() {
 }
 
 #[test]
+fn a_queue_that_only_the_dead_have_open_goes_when_nothing_is_in_it() {
+    const NAME: &str = "a_queue_that_only_the_dead_have_open_goes_when_nothing_is_in_it";
+    if let Some(role) = child::role() {
+        let domain = Domain::open_with(common::options_in(&child::directory())).unwrap();
+        let (mut producer, mut consumer) = pair(&domain, &options());
+        producer.put(b"x", SECOND).unwrap();
+        if role == "acked" {
+            get(&mut consumer).ack().unwrap();
+        }
+        child::ready_until_told();
+    }
+    let place = Place::new();
+    let domain = place.open();
+    let jobs = || place.files().iter().any(|path| path.ends_with("queues/jobs"));
+    child::Running::start(NAME, "acked", place.path()).kill();
+    assert!(jobs());
+    // Whoever opens the first object sweeps up.
+    drop(domain.queue_producer("other", &options()).unwrap());
+    assert!(!jobs());
+    child::Running::start(NAME, "left", place.path()).kill();
+    domain.close();
+    let domain = place.open();
+    drop(domain.queue_producer("other", &options()).unwrap());
+    assert!(jobs(), "a message is in it");
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
 fn many_threads_share_the_work() {
     let place = Place::new();
     let domain = place.open();

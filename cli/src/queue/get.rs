@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use axonic::{Delivery, QueueConsumer, QueueOptions};
+use axonic::{Delivery, QueueConsumer};
 use nix::poll::{PollFd, PollFlags};
 
 use crate::human::plural;
@@ -12,6 +12,7 @@ use crate::interrupt::{Interrupt, until};
 use crate::message;
 use crate::output::Output;
 use crate::place::Place;
+use crate::queue::options;
 use crate::stop::{Outcome, Stop};
 use crate::subscribe::seconds;
 
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// One JSON object per message: its value (or data, or data_base64), priority, attempt, attributes
     #[arg(long)]
     json: bool,
+    /// A queue that is made here survives a reboot, as one that was made so and is read back
+    #[arg(long)]
+    durable: bool,
     /// Take N messages
     #[arg(long, value_name = "N", default_value_t = 1)]
     count: u64,
@@ -42,7 +46,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let interrupt = Interrupt::catch()?;
     let mut out = Output::interruptible(&interrupt)?;
-    let mut consumer = place.open("queue get")?.queue_consumer(&args.queue, &QueueOptions::default())?;
+    let options = options(args.durable);
+    let mut consumer = place.open("queue get")?.queue_consumer(&args.queue, &options)?;
     for taken in 0..args.count {
         let Some(delivery) = next(&mut consumer, args.timeout, &interrupt, &out)? else {
             let (wanted, seconds) = (plural(args.count, "message"), args.timeout.unwrap_or_default());

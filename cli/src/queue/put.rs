@@ -5,12 +5,13 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
-use axonic::{Attributes, ErrorKind, Payload, Put, QueueOptions, QueueProducer};
+use axonic::{Attributes, ErrorKind, Payload, Put, QueueProducer};
 use nix::poll::{PollFd, PollFlags};
 
 use crate::input::{attributes, content, each_line, key_value, read_whole};
 use crate::interrupt::{Interrupt, until};
 use crate::place::Place;
+use crate::queue::options;
 use crate::stop::{Outcome, Stop};
 use crate::subscribe::seconds;
 
@@ -20,6 +21,7 @@ Examples:
   axonic queue put jobs '{\"id\": 7}' --json --priority 7
   find . -name '*.png' | axonic queue put jobs      each line is a message
   axonic queue put jobs --whole < cat.png           all of stdin is one message
+  axonic queue put jobs 'pay bill 7' --durable      on the disk when it ends
   axonic queue put jobs ping --delay 60 --ttl 3600  in a minute, and not after an hour";
 
 #[derive(clap::Args)]
@@ -36,6 +38,9 @@ pub(crate) struct Args {
     /// All of stdin is one message
     #[arg(long, conflicts_with = "data")]
     whole: bool,
+    /// A queue that is made here survives a reboot, as one that was made so and is read back
+    #[arg(long)]
+    durable: bool,
     /// 0 to 7; the highest is served first
     #[arg(long, value_name = "N", default_value_t = 0)]
     priority: u8,
@@ -58,7 +63,8 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let attributes = attributes(&args.attribute)?;
     let whole = if args.whole { Some(read_whole(&interrupt)?) } else { None };
     let single: Option<&[u8]> = whole.as_deref().or(args.data.as_ref().map(|data| data.as_bytes()));
-    let producer = place.open("queue put")?.queue_producer(&args.queue, &QueueOptions::default())?;
+    let options = options(args.durable);
+    let producer = place.open("queue put")?.queue_producer(&args.queue, &options)?;
     let limit = usize::try_from(producer.stats().max_bytes).unwrap_or(usize::MAX);
     let put = Put {
         priority: args.priority,

@@ -103,6 +103,21 @@ fn a_delay_a_ttl_and_a_full_queue() {
 }
 
 #[test]
+fn a_durable_queue_is_read_back() {
+    let data = tempfile::tempdir().unwrap();
+    let run = |place: &Place, args: &[&str]| {
+        let mut command = place.axonic(["queue"].iter().chain(args));
+        Running::start(command.env("AXONIC_DATA_DIR", data.path())).finish().ok()
+    };
+    // A runtime directory of its own is what a reboot leaves.
+    let (before, after) = (Place::new(), Place::new());
+    run(&before, &["put", "jobs", "kept", "--durable"]);
+    assert!(run(&before, &["ls"]).lines().any(|line| line.starts_with("jobs") && line.ends_with("yes")));
+    drop(before);
+    assert_eq!(run(&after, &["get", "jobs", "--durable", "--timeout", "5"]), "kept\n");
+}
+
+#[test]
 fn what_was_not_written_goes_back() {
     let place = Place::new();
     let (mut producer, mut consumer) = both(&place, &QueueOptions::default());

@@ -275,10 +275,20 @@ impl Object {
 
     /// Takes the object away if nobody has it open and it is `spent`. Whether it did.
     pub fn take_away(&self, spent: impl FnOnce() -> bool) -> bool {
+        self.take_away_if(|| self.taken().next().is_none() && spent())
+    }
+
+    /// The same where the dead have it open still, who need nothing of it any more.
+    pub fn take_away_from_dead(&self, spent: impl FnOnce() -> bool) -> bool {
+        let is_alive = |id: ObjectId| self.inner().is_alive(id.owner());
+        self.take_away_if(|| !self.taken().any(|(_, id)| is_alive(id)) && spent())
+    }
+
+    fn take_away_if(&self, goes: impl FnOnce() -> bool) -> bool {
         if !lock::try_lock(self.fd.as_fd(), 0).unwrap_or(false) {
             return false;
         }
-        let goes = !file::is_unlinked(self.fd.as_fd()) && self.taken().next().is_none() && spent();
+        let goes = !file::is_unlinked(self.fd.as_fd()) && goes();
         if goes {
             remove_files(&self.design.path(self.inner(), &self.name), self.design);
             debug!("{} '{}': the last one out took it away", self.design.noun, self.name);

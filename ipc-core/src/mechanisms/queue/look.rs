@@ -5,12 +5,14 @@ use super::handle::{BLOCKED_SINCE, Count};
 use super::steps::Word;
 use super::store::{DESIGN, Plan, QueueHead, SLOT, Slot, WANTS_ROOM};
 use crate::domain::layout::{Kind, ObjectId, check_growing_file};
-use crate::domain::object::{NOUN_HEAD, OWN_WORDS, ROW, ROWS_AT};
+use crate::domain::object::{BELL_MARK, NOUN_HEAD, OWN_WORDS, ROW, ROWS_AT, existing, remove_files};
+use crate::domain::{Directory, Domain, ParticipantId, Place};
+use crate::error::Result;
 use crate::sys::clock::{coarse_millis, unix_millis};
 use crate::sys::file;
 use std::mem::offset_of;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Slots that are read at once.
 const CHUNK: usize = 4096;
@@ -33,6 +35,35 @@ pub(crate) struct Seen {
     /// Messages it has, and since when it has had the oldest of them, in milliseconds since 1970.
     pub leased: u64,
     pub leased_since: u64,
+}
+
+impl Look {
+    /// Whether nobody alive has it open and nothing is in it. What a durable queue has in memory may not be on the disk.
+    fn is_spent(&self, is_alive: &mut dyn FnMut(ParticipantId) -> bool) -> bool {
+        let stats = &self.stats;
+        let empty = stats.ready + stats.delayed + stats.leased + stats.done + stats.dead == 0;
+        empty && !self.durable && !self.handles.iter().any(|handle| is_alive(handle.id.owner()))
+    }
+}
+
+/// The queues that nobody alive has open and in which nothing is left.
+pub(crate) fn spent(place: &Place, mut is_alive: impl FnMut(ParticipantId) -> bool) -> Result<Vec<PathBuf>> {
+    let directory = place.directory(Directory::Queues);
+    let names = file::names(&directory)?.into_iter().filter(|name| !name.contains(BELL_MARK));
+    let paths = names.map(|name| directory.join(name));
+    Ok(paths.filter(|path| look(path).is_some_and(|seen| seen.is_spent(&mut is_alive))).collect())
+}
+
+/// Removes a queue if it still is.
+pub(crate) fn remove_if_spent(domain: &Domain, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let Ok(object) = existing(domain, &DESIGN, &name) else { return false };
+    object.take_away_from_dead(|| look(path).is_some_and(|seen| seen.is_spent(&mut |_| false)))
+}
+
+/// Removes those of a domain in which nobody is alive, and into which nobody comes meanwhile.
+pub(crate) fn collect(place: &Place) {
+    spent(place, |_| false).unwrap_or_default().iter().for_each(|path| remove_files(path, &DESIGN));
 }
 
 /// Words of a file, none of them beyond its end.
