@@ -175,6 +175,16 @@ fn take_some(py: Python<'_>, consumer: &Handle<QueueConsumer>, get: &Get, most: 
     taken.unwrap_or_default()
 }
 
+/// Waits until all that was put and settled is on the disk.
+fn on_disk(
+    py: Python<'_>,
+    producer: &Handle<QueueProducer>,
+    patience: Patience,
+    awaited: &str,
+) -> PyResult<()> {
+    producer.enter(py, patience, Some(awaited), |core, slice| core.sync(Some(slice)))
+}
+
 fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
     if max == 0 { Err(invalid(py, "get_many(max=0): ask for at least one message")) } else { Ok(()) }
 }
@@ -285,6 +295,7 @@ impl PyQueue {
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
     /// tickets. A TimeoutError tells how many were put, the first ones; an error in a value comes before any is.
+    /// Where they are to be on the disk, they wait for it once.
     #[pyo3(signature = (values, *, priority = 0, delay = 0.0, ttl = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn put_many<'py>(
@@ -307,11 +318,16 @@ impl PyQueue {
         let payloads = outgoing.iter().map(Outgoing::payload).collect();
         let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
-        if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &put, slice))?.is_none() {
+        // All wait for the disk once, when the last is put.
+        let each = Put { durable: Some(false), ..put };
+        if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &each, slice))?.is_none() {
             let (what, total) = (&self.sides.what, batch.payloads.len());
             let text =
                 format!("{what}: no room in time; {} of {total} values were put, in their order", batch.done);
             return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
+        }
+        if self.sides.waits_for_disk(durable) {
+            on_disk(py, way.handle(), patience, "all values are put, but not all are on the disk")?;
         }
         match way {
             Way::Own(caller) if result => {

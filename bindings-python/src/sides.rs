@@ -155,7 +155,7 @@ impl Sides {
     }
 
     /// Whether a put may wait for the disk.
-    fn waits_for_disk(&self, asked: Option<bool>) -> bool {
+    pub fn waits_for_disk(&self, asked: Option<bool>) -> bool {
         match self.fsync.get() {
             Some(Some(fsync)) => asked.unwrap_or(*fsync == Fsync::Always),
             _ => false,

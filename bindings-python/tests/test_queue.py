@@ -535,7 +535,7 @@ def test_a_durable_queue_survives_a_reboot(data: Path, runtime: Path, fsync: Any
     with axonic.open("test") as ax:
         q = ax.queue("jobs", durable=True, fsync=fsync, fsync_interval=0.01)
         assert q.fsync == ax.queue("jobs").fsync == fsync
-        q.put_many(["done", "kept", {"large": "x" * 10_000}])
+        q.put_many(["done", "kept", {"large": "x" * 10_000}], durable=True)
         q.put("last", durable=True)
         with q.get(timeout=1, durable=True):
             pass
