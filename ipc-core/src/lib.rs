@@ -101,7 +101,9 @@ pub use inspect::{
     snapshot,
 };
 #[cfg(not(loom))]
-pub use mechanisms::lock::{Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore};
+pub use mechanisms::lock::{
+    Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
+};
 #[cfg(not(loom))]
 pub use mechanisms::queue::{
     Dedup, Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
