@@ -48,6 +48,17 @@ impl Effort {
         self.exchanges / 10
     }
 
+    /// The same for what takes `times` as long.
+    pub fn fewer(&self, times: usize) -> Effort {
+        Effort { exchanges: self.exchanges / times, messages: self.messages / times, ..*self }
+    }
+
+    /// Waits for the disk, one after the other.
+    pub fn syncs(&self) -> Stream {
+        let timed = self.exchanges / 100;
+        Stream { margin: timed / 10, timed, part: (timed / 20).max(1) }
+    }
+
     /// Messages of `size` bytes for a rate: larger ones proportionally fewer.
     pub fn stream(&self, size: usize) -> Stream {
         let timed = (self.messages * 256 / size.max(256)).clamp(200, self.messages);

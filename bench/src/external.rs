@@ -205,6 +205,8 @@ fn run(mut command: Command) -> Result<String, String> {
     let (out, err) = (scratch.join("stdout"), scratch.join("stderr"));
     let file = |path| std::fs::File::create(path).map_err(|e| format!("creating a file in /dev/shm: {e}"));
     command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?);
+    // The last words of a panic are its message then.
+    command.env("RUST_BACKTRACE", "0");
     // A process group of its own, so that both halves can be ended together.
     let child = command.process_group(0).spawn();
     let mut child = child.map_err(|e| format!("starting {}: {e}", program.display()))?;

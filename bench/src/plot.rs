@@ -14,6 +14,9 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("fan_out", &["fan_out", "many_topics"]),
     ("opening", &["open_and_first_publish", "memory"]),
     ("calls", &["binding_call"]),
+    ("queue", &["queue", "queue_pending"]),
+    ("disk", &["queue_unsynced", "floor_disk", "queue_sync_each", "queue_group_commit", "queue_reopen"]),
+    ("mutex", &["mutex", "mutex_contended"]),
 ];
 
 const LABEL: f64 = 430.0;
