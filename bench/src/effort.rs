@@ -61,7 +61,7 @@ impl Effort {
 
     /// Messages of `size` bytes for a rate: larger ones proportionally fewer.
     pub fn stream(&self, size: usize) -> Stream {
-        let timed = (self.messages * 256 / size.max(256)).clamp(200, self.messages);
+        let timed = (self.messages * 256 / size.max(256)).max(200);
         let part = (timed / 20).min(5000 * 256 / size.max(256)).max(10);
         Stream { margin: (timed / 4).max(80), timed, part }
     }

@@ -44,6 +44,9 @@ const THROUGHPUT: &str = "throughput";
 const OPENING: &str = "open_and_first_publish";
 const CALL: &str = "binding_call";
 const LOAN: &str = "loan_borrow";
+const QUEUE: &str = "queue";
+const UNSYNCED: &str = "queue_unsynced";
+const SYNC_EACH: &str = "queue_sync_each";
 
 const SUBJECTS: &[Subject] = &[
     Subject {
@@ -65,7 +68,14 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "axonic-python",
         program: Program::Python("axonic_sync.py"),
-        cases: &[SPIN, BLOCKING, ADAPTIVE, THROUGHPUT, LOAN, "ring", OPENING, CALL],
+        cases: &[
+            SPIN, BLOCKING, ADAPTIVE, THROUGHPUT, LOAN, "ring", OPENING, CALL, QUEUE, UNSYNCED, SYNC_EACH,
+        ],
+    },
+    Subject {
+        name: "persist-queue",
+        program: Program::Python("persist_queue.py"),
+        cases: &[UNSYNCED, SYNC_EACH],
     },
     Subject { name: "axonic-asyncio", program: Program::Python("event_loop.py"), cases: &[LOOP] },
     Subject { name: "unix-socket", program: Program::Python("event_loop.py"), cases: &[LOOP] },
@@ -88,12 +98,12 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "multiprocessing",
         program: Program::Python("sockets.py"),
-        cases: &[BLOCKING, THROUGHPUT],
+        cases: &[BLOCKING, THROUGHPUT, QUEUE],
     },
     Subject {
         name: "axonic-node",
         program: Program::Node("axonic.mjs"),
-        cases: &[SPIN, LOOP, THROUGHPUT, LOAN, "ring", OPENING, CALL],
+        cases: &[SPIN, LOOP, THROUGHPUT, LOAN, "ring", OPENING, CALL, QUEUE],
     },
     Subject { name: "node-unix-socket", program: Program::Node("peers.mjs"), cases: &[LOOP, THROUGHPUT] },
     Subject { name: "node-child-process", program: Program::Node("peers.mjs"), cases: &[LOOP, THROUGHPUT] },

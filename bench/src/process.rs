@@ -10,8 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Keeps this process on one core.
 pub fn pin(core: usize) {
+    keep(&[core]);
+}
+
+/// Keeps this process, and what it starts, on these cores.
+pub fn keep(cores: &[usize]) {
     let mut set = CpuSet::new();
-    let _ = set.set(core);
+    for core in cores {
+        let _ = set.set(*core);
+    }
     let _ = sched_setaffinity(Pid::from_raw(0), &set);
 }
 

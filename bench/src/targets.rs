@@ -175,6 +175,18 @@ const TARGETS: &[Target] = &[
         at_least: true,
         than: Than::Value(8e6),
     },
+    Target {
+        what: "Python queue 64 B: at least 1.5 M/s",
+        row: rate("queue", PYTHON, 64, MSGS),
+        at_least: true,
+        than: Than::Value(1.5e6),
+    },
+    Target {
+        what: "Node queue 64 B: at least 0.8 M/s",
+        row: rate("queue", NODE, 64, MSGS),
+        at_least: true,
+        than: Than::Value(0.8e6),
+    },
     most(
         "queue with a million pending: at most 1.5 x with few",
         ("queue_pending", RUST, 64, "get_put_million", NS),
