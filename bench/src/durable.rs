@@ -7,7 +7,7 @@ use crate::queue::{MILLION, rate};
 use crate::report::Report;
 use crate::topic::{SUBJECT, domain_options, open};
 use axonic::*;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -105,27 +105,24 @@ pub fn group_commit(effort: &Effort, report: &mut Report) {
 
 /// How long it takes to open a queue with a million jobs, and to have the first of them, when only the disk has them.
 pub fn reopen(_: &Effort, report: &mut Report) {
-    let before = domain_options();
-    // What a reboot leaves: the journal, and no shared memory.
-    let empty = crate::scratch::folder().join(format!("reboot-{}", std::process::id()));
-    std::fs::DirBuilder::new().mode(0o700).create(&empty).expect("a folder");
-    let after = DomainOptions { runtime_dir: Some(empty), ..before.clone() };
-    let options = options(Fsync::Never);
-    let domain = open(&before);
-    let mut output = domain.queue_producer("jobs", &options).expect("producer");
+    let (place, queue) = (domain_options(), options(Fsync::Never));
+    let domain = open(&place);
+    let mut output = domain.queue_producer("jobs", &queue).expect("producer");
     let message = [7u8; SIZE];
     for _ in 0..MILLION {
         output.put(&message, None).expect("put");
     }
     drop(output);
+    let memory = domain.path().to_owned();
     drop(domain);
+    // What a reboot leaves: the journal, and no shared memory.
+    std::fs::remove_dir_all(memory).expect("removing the domain");
     let started = Instant::now();
-    let domain = open(&after);
-    let mut input = domain.queue_consumer("jobs", &options).expect("consumer");
+    let domain = open(&place);
+    let mut input = domain.queue_consumer("jobs", &queue).expect("consumer");
     let job = input.get(None).expect("job");
     report.latencies("queue_reopen", SUBJECT, SIZE, vec![started.elapsed().as_nanos() as f64]);
     assert_eq!((job.data(), input.stats().ready as usize), (&message[..], MILLION - 1));
     drop((job, input));
-    open(&before).unlink(Noun::Queue, "jobs").expect("unlink");
     domain.unlink(Noun::Queue, "jobs").expect("unlink");
 }
