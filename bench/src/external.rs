@@ -47,6 +47,7 @@ const LOAN: &str = "loan_borrow";
 const QUEUE: &str = "queue";
 const UNSYNCED: &str = "queue_unsynced";
 const SYNC_EACH: &str = "queue_sync_each";
+const DURABLE: &[&str] = &[UNSYNCED, SYNC_EACH, "queue_group_commit"];
 
 const SUBJECTS: &[Subject] = &[
     Subject {
@@ -65,6 +66,9 @@ const SUBJECTS: &[Subject] = &[
         program: Program::Peer("crossbeam"),
         cases: &["one_way_spin", SPIN, ADAPTIVE, THROUGHPUT],
     },
+    Subject { name: "redis", program: Program::Peer("redis"), cases: DURABLE },
+    Subject { name: "nats", program: Program::Peer("nats"), cases: DURABLE },
+    Subject { name: "sqlite", program: Program::Peer("sqlite"), cases: DURABLE },
     Subject {
         name: "axonic-python",
         program: Program::Python("axonic_sync.py"),
