@@ -302,10 +302,10 @@ def main() -> None:
         case "queue":
             queue(effort, 64, many=True)
             queue(effort, 64, many=False)
-        case "queue_unsynced":
+        case "durable_unsynced":
             queue(effort, 256, many=True, durable=True)
             queue(effort, 256, many=False, durable=True)
-        case "queue_sync_each":
+        case "durable_sync_each":
             sync_each(effort)
         case "open_and_first_publish":
             opens()

@@ -22,7 +22,7 @@ def main() -> None:
     os.sched_setaffinity(0, {0})
     path, message = f"{disk()}/persist-queue-{os.getpid()}", bytes(SIZE)
     match case:
-        case "queue_unsynced":
+        case "durable_unsynced":
             files = persistqueue.Queue(path, tempdir=disk())
 
             def exchange() -> bytes:
@@ -32,7 +32,7 @@ def main() -> None:
                 return got
 
             rates(SIZE, receive(effort.fewer(50).stream(SIZE), exchange))
-        case "queue_sync_each":
+        case "durable_sync_each":
             table = persistqueue.SQLiteAckQueue(path)
             rates(SIZE, receive(effort.syncs(), lambda: table.put(message)))
 

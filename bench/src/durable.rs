@@ -24,7 +24,7 @@ fn options(fsync: Fsync) -> QueueOptions {
 /// The disk is left to the system.
 pub fn unsynced(effort: &Effort, report: &mut Report) {
     let rate = rate(effort.fewer(4).stream(SIZE), SIZE, &options(Fsync::Never));
-    report.rates("queue_unsynced", SUBJECT, SIZE, rate);
+    report.rates("durable_unsynced", SUBJECT, SIZE, rate);
 }
 
 /// Records of a file that are on the disk: so many are written at once, and then one waits for them. In blocks that were
@@ -35,7 +35,7 @@ pub fn floor(effort: &Effort, report: &mut Report) {
         for (metric, written) in [("rate", false), ("rate_rewritten", true)] {
             let rate = records as f64 * write(syncs, &vec![7; records * SIZE], written);
             let metric = format!("{metric}_{records}");
-            report.add("floor_disk", "fdatasync", SIZE, &metric, "msgs_per_s", [rate; 3]);
+            report.add("floor_durable", "fdatasync", SIZE, &metric, "msgs_per_s", [rate; 3]);
         }
     }
 }
@@ -67,7 +67,7 @@ pub fn sync_each(effort: &Effort, report: &mut Report) {
     let mut output = domain.queue_producer("jobs", &options(Fsync::Always)).expect("producer");
     let message = [7u8; SIZE];
     let rate = receive(effort.syncs(), || output.put(std::hint::black_box(&message), None).expect("put"));
-    report.rates("queue_sync_each", SUBJECT, SIZE, rate);
+    report.rates("durable_sync_each", SUBJECT, SIZE, rate);
     drop(output);
     domain.unlink(Noun::Queue, "jobs").expect("unlink");
 }
@@ -99,7 +99,7 @@ pub fn group_commit(effort: &Effort, report: &mut Report) {
         end.store(1, Ordering::Relaxed);
         rate
     });
-    report.rates("queue_group_commit", SUBJECT, SIZE, rate);
+    report.rates("durable_group_commit", SUBJECT, SIZE, rate);
     open(&domain).unlink(Noun::Queue, "jobs").expect("unlink");
 }
 
@@ -121,7 +121,7 @@ pub fn reopen(_: &Effort, report: &mut Report) {
     let domain = open(&place);
     let mut input = domain.queue_consumer("jobs", &queue).expect("consumer");
     let job = input.get(None).expect("job");
-    report.latencies("queue_reopen", SUBJECT, SIZE, vec![started.elapsed().as_nanos() as f64]);
+    report.latencies("durable_reopen", SUBJECT, SIZE, vec![started.elapsed().as_nanos() as f64]);
     assert_eq!((job.data(), input.stats().ready as usize), (&message[..], MILLION - 1));
     drop((job, input));
     domain.unlink(Noun::Queue, "jobs").expect("unlink");

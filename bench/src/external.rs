@@ -45,9 +45,9 @@ const OPENING: &str = "open_and_first_publish";
 const CALL: &str = "binding_call";
 const LOAN: &str = "loan_borrow";
 const QUEUE: &str = "queue";
-const UNSYNCED: &str = "queue_unsynced";
-const SYNC_EACH: &str = "queue_sync_each";
-const DURABLE: &[&str] = &[UNSYNCED, SYNC_EACH, "queue_group_commit"];
+const UNSYNCED: &str = "durable_unsynced";
+const SYNC_EACH: &str = "durable_sync_each";
+const DURABLE: &[&str] = &[UNSYNCED, SYNC_EACH, "durable_group_commit"];
 
 const SUBJECTS: &[Subject] = &[
     Subject {

@@ -11,7 +11,7 @@ of many parts; scripts send a quarter of the messages. `rate` uses the calls tha
 call per message where those take many, `rate_many` the reverse. In `round_trip_event_loop`, `unix-socket` is \
 asyncio's streams. A job of a queue is put, taken and acknowledged, the peers' `rate` 64 at a time. Of SQLite, `_off` is synchronous=OFF \
 where the other is NORMAL. What waits for a disk is in `target/bench`, and \
-`floor_disk` is a file there, into which one process writes as many records at once as the metric says, and waits for \
+`floor_durable` is a file there, into which one process writes as many records at once as the metric says, and waits for \
 them. Compare ratios within a run, not numbers between machines or days.
 ";
 

@@ -15,7 +15,10 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("opening", &["open_and_first_publish", "memory"]),
     ("calls", &["binding_call"]),
     ("queue", &["queue", "queue_pending"]),
-    ("disk", &["queue_unsynced", "floor_disk", "queue_sync_each", "queue_group_commit", "queue_reopen"]),
+    (
+        "durable",
+        &["durable_unsynced", "floor_durable", "durable_sync_each", "durable_group_commit", "durable_reopen"],
+    ),
     ("mutex", &["mutex", "mutex_contended"]),
 ];
 

@@ -14,7 +14,7 @@ use std::process::Command;
 fn main() {
     let (case, effort) = asked();
     match case.as_str() {
-        "queue_unsynced" => {
+        "durable_unsynced" => {
             let port = start("");
             pass(effort.fewer(40).stream(SIZE), "rate", BATCH, || {
                 Stream::connect(port).expect("a connection")
@@ -23,8 +23,8 @@ fn main() {
                 Stream::connect(port).expect("a connection")
             });
         }
-        "queue_sync_each" => put_each(&effort, Stream::connect(start(ALWAYS)).expect("a connection")),
-        "queue_group_commit" => {
+        "durable_sync_each" => put_each(&effort, Stream::connect(start(ALWAYS)).expect("a connection")),
+        "durable_group_commit" => {
             let port = start(ALWAYS);
             put_together(&effort, || Stream::connect(port).expect("a connection"));
         }

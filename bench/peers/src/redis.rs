@@ -13,13 +13,13 @@ use std::process::Command;
 fn main() {
     let (case, effort) = asked();
     match case.as_str() {
-        "queue_unsynced" => {
+        "durable_unsynced" => {
             let client = start("everysec");
             pass(effort.fewer(40).stream(SIZE), "rate", BATCH, || List::of(&client));
             pass(effort.fewer(200).stream(SIZE), "rate_singly", 1, || List::of(&client));
         }
-        "queue_sync_each" => put_each(&effort, List::of(&start("always"))),
-        "queue_group_commit" => {
+        "durable_sync_each" => put_each(&effort, List::of(&start("always"))),
+        "durable_group_commit" => {
             let client = start("always");
             put_together(&effort, || List::of(&client));
         }

@@ -16,7 +16,7 @@ fn main() {
     make(&path);
     let table = |synchronous| Table::open(&path, synchronous);
     match case.as_str() {
-        "queue_unsynced" => {
+        "durable_unsynced" => {
             for (synchronous, suffix) in [("NORMAL", ""), ("OFF", "_off")] {
                 let many = format!("rate{suffix}");
                 pass(effort.fewer(40).stream(SIZE), &many, BATCH, || table(synchronous));
@@ -24,8 +24,8 @@ fn main() {
                 pass(effort.fewer(400).stream(SIZE), &one, 1, || table(synchronous));
             }
         }
-        "queue_sync_each" => put_each(&effort, table("FULL")),
-        "queue_group_commit" => put_together(&effort, || table("FULL")),
+        "durable_sync_each" => put_each(&effort, table("FULL")),
+        "durable_group_commit" => put_together(&effort, || table("FULL")),
         _ => {}
     }
 }
