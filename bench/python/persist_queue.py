@@ -31,7 +31,7 @@ def main() -> None:
                 files.task_done()
                 return got
 
-            rates(SIZE, receive(effort.fewer(50).stream(SIZE), exchange))
+            rates(SIZE, receive(effort.fewer(200).stream(SIZE), exchange))
         case "durable_sync_each":
             table = persistqueue.SQLiteAckQueue(path)
             rates(SIZE, receive(effort.syncs(), lambda: table.put(message)))

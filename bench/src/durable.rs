@@ -93,7 +93,7 @@ pub fn group_commit(effort: &Effort, report: &mut Report) {
         let _domain = open(&domain);
         meet(start, PROCESSES as u64 + 1);
         let rate = watch(effort.fewer(20).stream(SIZE), || {
-            std::thread::sleep(Duration::from_micros(200));
+            std::thread::sleep(Duration::from_millis(1));
             (0..PROCESSES).map(|process| count(process).load(Ordering::Relaxed) as usize).sum()
         });
         end.store(1, Ordering::Relaxed);

@@ -73,11 +73,11 @@ const CASES: &[&str] = &[
     "binding_call",
     "queue",
     "queue_pending",
-    "durable_reopen",
-    "durable_unsynced",
     "floor_durable",
     "durable_sync_each",
     "durable_group_commit",
+    "durable_unsynced",
+    "durable_reopen",
     "mutex",
     "mutex_contended",
 ];

@@ -53,12 +53,12 @@ extern "C" fn child_ended(_: nix::libc::c_int) {
 
 /// Runs `child` in another process on core 1 and `parent` here on core 0; the parent's result counts.
 pub fn pair<T>(child: impl FnOnce(), parent: impl FnOnce() -> T) -> T {
-    with(vec![start(1, child)], parent)
+    with(vec![start(&[1], child)], parent)
 }
 
-/// The same with so many children, on both cores by turns; each is told its number.
+/// The same with so many children, each told its number; they run on both cores, as the system likes.
 pub fn crew<T>(count: usize, child: impl Fn(usize), parent: impl FnOnce() -> T) -> T {
-    with((0..count).map(|i| start((i + 1) % 2, || child(i))).collect(), parent)
+    with((0..count).map(|i| start(&[0, 1], || child(i))).collect(), parent)
 }
 
 fn with<T>(children: Vec<Pid>, parent: impl FnOnce() -> T) -> T {
@@ -73,15 +73,15 @@ fn with<T>(children: Vec<Pid>, parent: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Begins `child` in a process of its own on this core.
-fn start(core: usize, child: impl FnOnce()) -> Pid {
+/// Begins `child` in a process of its own on these cores.
+fn start(cores: &[usize], child: impl FnOnce()) -> Pid {
     // SAFETY: the handler makes system calls only, and leaves when it has no reason to end the process.
     unsafe { signal(Signal::SIGCHLD, SigHandler::Handler(child_ended)) }.expect("a handler");
     // SAFETY: the bench is single-threaded, so the child may do anything.
     match unsafe { fork() }.expect("fork") {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
-            pin(core);
+            keep(cores);
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
             // SAFETY: ends the child without running the parent's destructors in it.
             unsafe { nix::libc::_exit(i32::from(outcome.is_err())) }

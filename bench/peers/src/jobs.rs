@@ -74,7 +74,7 @@ pub fn put_together<J: Jobs>(effort: &Effort, open: impl Fn() -> J) {
     let rate = crew(PROCESSES, produce, || {
         meet(start, PROCESSES as u64 + 1);
         let rate = watch(effort.fewer(200).stream(SIZE), || {
-            std::thread::sleep(Duration::from_micros(200));
+            std::thread::sleep(Duration::from_millis(1));
             (0..PROCESSES).map(|process| count(process).load(Ordering::Relaxed) as usize).sum()
         });
         end.store(1, Ordering::Relaxed);
