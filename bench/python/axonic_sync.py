@@ -238,7 +238,7 @@ def queue(effort: Effort, size: int, many: bool, durable: bool = False) -> None:
 
 def sync_each(effort: Effort) -> None:
     """One job after the other is put and is on the disk."""
-    os.sched_setaffinity(0, {0})
+    os.sched_setaffinity(0, {0, 1})
     with axonic.open(_name()) as domain:
         jobs = domain.queue("jobs", durable=True)
         message = bytes(256)

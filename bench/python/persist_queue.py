@@ -19,7 +19,7 @@ def main() -> None:
         import persistqueue
     except ImportError as error:
         skip(str(error))
-    os.sched_setaffinity(0, {0})
+    os.sched_setaffinity(0, {0, 1})
     path, message = f"{disk()}/persist-queue-{os.getpid()}", bytes(SIZE)
     match case:
         case "durable_unsynced":

@@ -2,7 +2,7 @@
 
 use crate::effort::{Effort, Stream};
 use crate::measure::{receive, watch};
-use crate::process::{crew, meet, shared, word};
+use crate::process::{CORES, crew, keep, meet, shared, word};
 use crate::queue::{MILLION, rate};
 use crate::report::Report;
 use crate::topic::{SUBJECT, domain_options, open};
@@ -31,6 +31,7 @@ pub fn unsynced(effort: &Effort, report: &mut Report) {
 /// reserved, as a journal's are, and in blocks that were written before, for which the file system has nothing to note.
 pub fn floor(effort: &Effort, report: &mut Report) {
     let syncs = effort.syncs();
+    keep(CORES);
     for records in [1, PROCESSES * AT_ONCE] {
         for (metric, written) in [("rate", false), ("rate_rewritten", true)] {
             let rate = records as f64 * write(syncs, &vec![7; records * SIZE], written);
@@ -62,7 +63,7 @@ fn write(stream: Stream, bytes: &[u8], written: bool) -> f64 {
 
 /// One process puts one job after the other.
 pub fn sync_each(effort: &Effort, report: &mut Report) {
-    crate::process::pin(0);
+    keep(CORES);
     let domain = open(&domain_options());
     let mut output = domain.queue_producer("jobs", &options(Fsync::Always)).expect("producer");
     let message = [7u8; SIZE];

@@ -8,6 +8,9 @@ use nix::unistd::{ForkResult, Pid, fork};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Where whoever waits for a disk may be: what the disk has done is told to one of them, which is the faster one then.
+pub const CORES: &[usize] = &[0, 1];
+
 /// Keeps this process on one core.
 pub fn pin(core: usize) {
     keep(&[core]);
@@ -58,7 +61,7 @@ pub fn pair<T>(child: impl FnOnce(), parent: impl FnOnce() -> T) -> T {
 
 /// The same with so many children, each told its number; they run on both cores, as the system likes.
 pub fn crew<T>(count: usize, child: impl Fn(usize), parent: impl FnOnce() -> T) -> T {
-    with((0..count).map(|i| start(&[0, 1], || child(i))).collect(), parent)
+    with((0..count).map(|i| start(CORES, || child(i))).collect(), parent)
 }
 
 fn with<T>(children: Vec<Pid>, parent: impl FnOnce() -> T) -> T {

@@ -3,7 +3,7 @@
 use super::common::effort::{Effort, Stream};
 use super::common::measure::{receive, watch};
 use super::common::{disk, process, skip, tell};
-use process::{crew, meet, pair, shared, word};
+use process::{CORES, crew, keep, meet, pair, shared, word};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub fn pass<J: Jobs>(stream: Stream, metric: &str, batch: usize, open: impl Fn()
 
 /// One process puts one message after the other.
 pub fn put_each(effort: &Effort, mut jobs: impl Jobs) {
-    process::pin(0);
+    keep(CORES);
     let rate = receive(effort.syncs(), || jobs.put(1));
     tell(SIZE, "rate", "msgs_per_s", [rate; 3]);
 }
@@ -90,7 +90,7 @@ pub fn serve<T>(mut command: Command, mut connect: impl FnMut(&Child) -> Option<
     let file = std::fs::File::create(&log).expect("a file on the disk");
     command.stdin(Stdio::null()).stderr(file.try_clone().expect("a second descriptor")).stdout(file);
     let program = command.get_program().to_string_lossy().into_owned();
-    process::keep(&[0, 1]);
+    keep(CORES);
     let mut server = command.spawn().unwrap_or_else(|e| skip(&format!("starting {program}: {e}")));
     let began = Instant::now();
     loop {
