@@ -233,7 +233,7 @@ fn cut_everywhere(domain: &Domain, caller: Caller, random: &mut Random, further:
     drop(caller);
     // Nothing is in memory any more, either.
     domain.unlink(Noun::Queue, &name).unwrap();
-    let mut count = 0;
+    let mut count = 0_usize;
     for cut in 0..=operations {
         for image in world.after_cut(cut, MOST, random) {
             count += 1;
