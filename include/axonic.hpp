@@ -7,7 +7,7 @@
 // Lifetime. Handles are movable and keep their domain open; a Loan keeps its publisher, a Ticket its
 // queue's producer, a Sample its memory. Using a handle after close(), or after it was moved from, is ErrorKind::Closed.
 //
-// Threads. A Domain and a Region may be used from several threads at once; any other object by one at a time. A
+// Threads. A Domain, a Region and locks may be used from several threads at once; any other object by one at a time. A
 // Ticket counts as part of its Queue; a Delivery may be settled by another thread than the one that uses the Queue.
 #ifndef AXONIC_HPP
 #define AXONIC_HPP
@@ -15,6 +15,7 @@
 #include "axonic.h"
 #include "axonic/domain.hpp"
 #include "axonic/error.hpp"
+#include "axonic/lock.hpp"
 #include "axonic/log.hpp"
 #include "axonic/message.hpp"
 #include "axonic/publisher.hpp"
