@@ -52,7 +52,7 @@ pub unsafe extern "C" fn axonic_condvar_wait(
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
         let (out, mutex) = unsafe { (Out::optional(owner_died), handle::get(mutex)?) };
-        // If none has it, one that has nothing says so. It is dropped, and what it has goes back, unless the wait ends well.
+        // If none has it, one that has nothing says so. Unless the wait ends well it is dropped: what it has goes back.
         let mut held = mutex.holding().map_or_else(|| mutex.idle(), Ok)?;
         // SAFETY: as above.
         let waited = unsafe { handle::get(condvar) }.and_then(|lock| wait(lock, &mut held, timeout));
