@@ -2,7 +2,7 @@
 //
 // Failures. Every call that can fail takes a Report last: leave it out and the call throws
 // axonic::Error (or the subclass of its kind, such as axonic::TimeoutError); give a std::error_code
-// and it is set instead, and the call returns something empty.
+// and it is set instead, and the call returns something empty. OwnerDied is no failure: see error.hpp.
 //
 // Lifetime. Handles are movable and keep their domain open; a Loan keeps its publisher, a Ticket its
 // queue's producer, a Sample its memory. Using a handle after close(), or after it was moved from, is ErrorKind::Closed.
