@@ -8,7 +8,7 @@ use axonic::{
     RingOptions, Start, SubscriberOptions, Wait,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyMapping, PyTuple};
 
 use crate::error::OrRaise;
 use crate::gate::seconds;
@@ -16,7 +16,7 @@ use crate::lock::{PyBarrier, PyCondvar, PyEvent, PyMutex, PyRwLock, PySemaphore}
 use crate::log::detached;
 use crate::message::lock;
 use crate::publisher::PyPublisher;
-use crate::queue::PyQueue;
+use crate::queue::{PyQueue, dedup_argument};
 use crate::region::PyRegion;
 use crate::ring::{PyRingConsumer, PyRingProducer};
 use crate::subscriber::PySubscriber;
@@ -286,14 +286,15 @@ impl PyDomain {
 
     /// Opens a work queue, for putting and for getting. What whoever makes it decides: `capacity`, the messages
     /// it can hold, `max_bytes`, the bytes of those over 128 bytes together, `max_attempts`, the deliveries of a
-    /// message before it is a dead letter (0: no limit), and whether it is `durable`: what is in it then survives
+    /// message before it is a dead letter (0: no limit), which ids of put() it remembers, `dedup={"count": 4096,
+    /// "within": 300}`: so many, for so many seconds, and whether it is `durable`: what is in it then survives
     /// a reboot. `fsync` says when that is known to be on the disk: "always" before put() and ack() return,
     /// "interval" every `fsync_interval` seconds, or "never" but when the system writes it.
     ///
     /// `type` shapes structured values. `schema` is a JSON Schema (a mapping, or JSON text) that every value
     /// must satisfy: another raises InvalidArgumentError in put(), and goes to the dead letters where it is
     /// met by get().
-    #[pyo3(signature = (name, r#type = None, *, schema = None, capacity = None, max_bytes = None, max_attempts = None, durable = false, fsync = "always", fsync_interval = 0.1, wait = "adaptive"))]
+    #[pyo3(signature = (name, r#type = None, *, schema = None, capacity = None, max_bytes = None, max_attempts = None, dedup = None, durable = false, fsync = "always", fsync_interval = 0.1, wait = "adaptive"))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn queue(
         &self,
@@ -304,6 +305,7 @@ impl PyDomain {
         capacity: Option<usize>,
         max_bytes: Option<usize>,
         max_attempts: Option<u32>,
+        dedup: Option<&Bound<'_, PyMapping>>,
         durable: bool,
         fsync: &str,
         fsync_interval: f64,
@@ -318,9 +320,9 @@ impl PyDomain {
             capacity: capacity.unwrap_or(defaults.capacity),
             max_bytes: max_bytes.unwrap_or(defaults.max_bytes),
             max_attempts: max_attempts.unwrap_or(defaults.max_attempts),
+            dedup: dedup_argument(py, dedup)?,
             durable: durable.then_some(fsync),
             wait: wait_argument(py, wait)?,
-            ..defaults
         };
         Ok(PyQueue::new(name, options, schema_argument(py, schema)?, r#type, &self.home))
     }

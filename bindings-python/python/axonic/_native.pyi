@@ -6,7 +6,19 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from os import PathLike
 from pathlib import Path
 from types import GenericAlias, TracebackType
-from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, final, overload, type_check_only
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    Self,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    final,
+    overload,
+    type_check_only,
+)
 
 from ._worker import Worker
 
@@ -23,6 +35,12 @@ _Content: TypeAlias = Literal["raw", "json", "msgpack", "tensor"]
 _Fsync: TypeAlias = Literal["always", "interval", "never"]
 _Create: TypeAlias = Literal["open_or_create", "create_new", "open"]
 _Noun: TypeAlias = Literal["topic", "region", "ring", "queue", "lock"]
+
+# Which ids of put() a queue remembers: so many, for so many seconds.
+@type_check_only
+class _Dedup(TypedDict, total=False):
+    count: int
+    within: float
 
 # Any array library's array.
 @type_check_only
@@ -163,6 +181,7 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        dedup: _Dedup | None = None,
         durable: bool = False,
         fsync: _Fsync = "always",
         fsync_interval: float = 0.1,
@@ -178,6 +197,7 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        dedup: _Dedup | None = None,
         durable: bool = False,
         fsync: _Fsync = "always",
         fsync_interval: float = 0.1,

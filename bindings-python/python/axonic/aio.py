@@ -43,7 +43,7 @@ from ._readiness import Handle, Open, Readiness, check_timeout
 if TYPE_CHECKING:
     import os
 
-    from ._native import _Content, _Create, _Fsync, _Noun, _Overflow, _Readable, _Start, _Wait
+    from ._native import _Content, _Create, _Dedup, _Fsync, _Noun, _Overflow, _Readable, _Start, _Wait
 
 __all__ = [
     "Barrier",
@@ -683,6 +683,7 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        dedup: _Dedup | None = None,
         durable: bool = False,
         fsync: _Fsync = "always",
         fsync_interval: float = 0.1,
@@ -698,6 +699,7 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        dedup: _Dedup | None = None,
         durable: bool = False,
         fsync: _Fsync = "always",
         fsync_interval: float = 0.1,
