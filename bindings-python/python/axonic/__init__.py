@@ -7,9 +7,10 @@
         ax.publisher("orders.created").publish({"id": 1})
         print(sub.receive(timeout=1).value)
 
-Times are seconds. Handles may be shared by threads, are context managers, pickle by name and work
-after a fork. Importing starts nothing: no thread, no signal handler, no log output. What happens
-beside the answers of calls (who came, who died, what was removed) goes to `logging.getLogger("axonic")`.
+Times are seconds. Handles may be shared by threads, are closed at the end of their `with` block (that of a
+lock has the lock, and gives it back), pickle by name and work after a fork. Importing starts nothing: no
+thread, no signal handler, no log output. What happens beside the answers of calls (who came, who died, what
+was removed) goes to `logging.getLogger("axonic")`.
 """
 
 from __future__ import annotations
