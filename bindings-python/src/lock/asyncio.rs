@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 
 use super::{Lock, Way};
 use crate::error::OrRaise;
-use crate::log::deliver;
+use crate::log::{deliver, detached};
 use crate::message::lock;
 
 /// The attempts of one task to get something of a lock. For `axonic.aio`.
@@ -25,6 +25,10 @@ impl PyAttempts {
 impl PyAttempts {
     /// What was got, one bit; None: nothing yet.
     fn attempt(&self, py: Python<'_>) -> PyResult<Option<bool>> {
+        let ready = lock(&self.0).is_ready();
+        if !ready {
+            detached(py, || lock(&self.0).open()).or_raise(py)?;
+        }
         let attempted = lock(&self.0).attempt();
         deliver(py);
         attempted.or_raise(py)
@@ -45,6 +49,9 @@ impl PyAttempts {
 
 /// The same for a lock of any type.
 trait Attempts: Send {
+    /// Whether it has a handle, or could take one that is open already.
+    fn is_ready(&mut self) -> bool;
+    fn open(&mut self) -> axonic::Result<()>;
     fn attempt(&mut self) -> axonic::Result<Option<bool>>;
     fn fd(&mut self) -> axonic::Result<RawFd>;
     fn end(&mut self) -> Option<bool>;
@@ -66,6 +73,16 @@ impl<T: Send + 'static> Task<T> {
 }
 
 impl<T: Send + 'static> Attempts for Task<T> {
+    fn is_ready(&mut self) -> bool {
+        self.handle = self.handle.take().or_else(|| self.lock.shared.spare());
+        self.handle.is_some()
+    }
+
+    fn open(&mut self) -> axonic::Result<()> {
+        self.handle = Some(self.lock.shared.idle()?);
+        Ok(())
+    }
+
     fn attempt(&mut self) -> axonic::Result<Option<bool>> {
         let mut handle = self.handle()?;
         match (self.way.attempt)(&mut handle) {
