@@ -1,6 +1,7 @@
 //! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random points, pass
 //! pids and slots of the dead on to others, and put peers into containers (the ignored tests of the core's `litmus_*`
-//! and of `tests/chaos`), cut the power of queues (the core's own), death and stop at every step of every operation (`crash`), and hostile memory ([`hostile`]).
+//! and of `tests/chaos`), power cuts of whole queues (those of the core itself), death and stop at every step of every
+//! operation (`crash`), and hostile memory ([`hostile`]).
 
 mod hostile;
 
