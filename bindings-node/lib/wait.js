@@ -100,10 +100,7 @@ class Waiters {
         const result = attempt()
         if (result !== AGAIN) return settled(result)
       }
-      if (timeout === 0) {
-        if (this.#queue.size === 0) this.#handle.left?.()
-        return Promise.reject(this.#handle.timedOut(timeout, line))
-      }
+      if (timeout === 0) throw this.#handle.timedOut(timeout, line)
       if (this.#poll === null) {
         this.#watch()
         // Making it pollable may have come after a message: look again before sleeping.
@@ -111,6 +108,7 @@ class Waiters {
         if (result !== AGAIN) return settled(result)
       }
     } catch (error) {
+      if (this.#queue.size === 0) this.#handle.left?.()
       return Promise.reject(error)
     }
     return new Promise((resolve, reject) => {

@@ -234,9 +234,10 @@ describe('lifecycle', { timeout: 120_000 }, () => {
   it('lets a Worker end in every way', async () => {
     const { code, signal, stdout, stderr } = await child('worker', '3').ended
     assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' })
-    const { ends, left } = JSON.parse(stdout)
+    const { ends, left, ownerDied } = JSON.parse(stdout)
     assert.deepEqual(ends, { idle: 0, exit: 0, throw: 1, terminate: 1, borrowing: 1, closing: 0, leaving: 0 })
     assert.equal(left, 0)
+    assert.equal(ownerDied, false, 'what it had went back')
   })
 
   it('can be opened again and again', () => {

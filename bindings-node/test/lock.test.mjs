@@ -1,23 +1,22 @@
 import assert from 'node:assert/strict'
-import { readFileSync, readdirSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
-import { Held, child, domain, is, open, sleep, until } from './helper.mjs'
+import { Held, child, domain, is, sleep, until } from './helper.mjs'
 
 const { dispose = Symbol.for('nodejs.dispose'), asyncDispose = Symbol.for('nodejs.asyncDispose') } = Symbol
 
 /** A second participant of the same domain: another process, as far as locks can tell. */
 const other = (ax) => domain(ax.name)
 
-/** Handles of all processes that wait for a lock, as others see it: see docs/protocol.md. */
-function waiting (ax, name) {
+/** The handles of a lock in all processes, as others see them: whether each waits. See docs/protocol.md. */
+function handles (ax, name) {
   const file = readFileSync(`${ax.path}/locks/${name}`)
-  let count = 0
-  for (let row = 4096; row < 4096 + 1024 * 128; row += 128) {
-    if (file.readBigUInt64LE(row) !== 0n && file.readBigUInt64LE(row + 8) & 1n) count++
-  }
-  return count
+  const rows = Array.from({ length: 1024 }, (_, row) => file.subarray(4096 + row * 128))
+  return rows.filter((row) => row.readBigUInt64LE() !== 0n).map((row) => (row[8] & 1) === 1)
 }
+
+const waiting = (ax, name) => handles(ax, name).filter(Boolean).length
 
 /** A child that has this of a lock. */
 async function holder (ax, what) {
@@ -428,19 +427,12 @@ describe('lock', { timeout: 120_000 }, () => {
     assert.equal((await ax.mutex('m').acquire()).ownerDied, false)
   })
 
-  it('needs no more handles for a loop than for one turn', async () => {
-    const ax = open(`loop-${process.pid}`)
-    try {
-      const descriptors = () => readdirSync('/proc/self/fd').length
-      ;(await ax.mutex('gpu').acquire()).release()
-      const before = descriptors()
-      for (let i = 0; i < 5000; i++) {
-        const lock = await ax.mutex('gpu').acquire()
-        await lock[asyncDispose]()
-      }
-      assert.equal(descriptors(), before)
-    } finally {
-      ax.close()
+  it('needs one handle for a loop', async () => {
+    const ax = domain()
+    for (let i = 0; i < 5000; i++) {
+      const lock = await ax.mutex('gpu').acquire()
+      await lock[asyncDispose]()
     }
+    assert.deepEqual(handles(ax, 'gpu'), [false])
   })
 })
