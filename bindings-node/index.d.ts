@@ -740,14 +740,14 @@ export interface Mutex extends Handle {
 export const Mutex: { readonly prototype: Mutex }
 
 /**
- * A lock that many read, or one writes, between processes and between tasks. If a writer dies while it writes, who writes
- * next, or the first to read, is told.
+ * A lock that many read, or one writes, between processes and between tasks. One that waits to write stops those who come
+ * to read. If a writer dies while it writes, who writes next, or the first to read, is told.
  */
 export interface RwLock extends Handle {
   readonly name: string
   read(options?: WaitOptions): Promise<Held>
   write(options?: WaitOptions): Promise<Held>
-  /** undefined: somebody alive writes, or waits here to read. */
+  /** undefined: somebody alive writes, or waits to, or waits here to read. */
   tryRead(): Held | undefined
   /** undefined: somebody alive has it, or waits here to write. */
   tryWrite(): Held | undefined

@@ -96,20 +96,28 @@ impl<T: 'static> Pool<T> {
 const FIRST: u64 = 0;
 
 /// How those who want the same of a lock get it.
-struct Line<T> {
+struct Line<T: 'static> {
     pool: Rc<Pool<T>>,
-    attempt: fn(&mut T) -> axonic::Result<Option<Acquired>>,
-    fd: fn(&mut T) -> axonic::Result<RawFd>,
-    /// Whether a handle that got something has to give it back.
-    keeps: bool,
+    way: &'static Way<T>,
     /// What the event loop watches: the handle that waits changes.
     set: RefCell<Option<WaitSet>>,
     waiting: RefCell<Option<Handle<T>>>,
 }
 
+/// The core's calls for what somebody wants of a lock.
+struct Way<T> {
+    /// For who does not wait.
+    once: fn(&mut T) -> axonic::Result<Option<Acquired>>,
+    /// For who waits by the descriptor.
+    waiting: fn(&mut T) -> axonic::Result<Option<Acquired>>,
+    fd: fn(&mut T) -> axonic::Result<RawFd>,
+    /// Whether a handle that got something has to give it back.
+    keeps: bool,
+}
+
 impl<T: 'static> Line<T> {
     fn put_back(&self, handle: Handle<T>, got: Acquired) -> axonic::Result<Option<Acquired>> {
-        if self.keeps {
+        if self.way.keeps {
             self.pool.shared.put_holding(handle)?;
         } else {
             self.pool.shared.put_idle(handle);
@@ -128,9 +136,27 @@ impl<T: 'static> Line<T> {
     fn watch(&self, handle: &mut Handle<T>) -> axonic::Result<bool> {
         let mut set = self.set.borrow_mut();
         let Some(set) = &mut *set else { return Ok(false) };
-        set.add_fd((self.fd)(&mut handle.lock)?, FIRST)?;
+        set.add_fd((self.way.fd)(&mut handle.lock)?, FIRST)?;
         handle.watched = true;
         Ok(true)
+    }
+
+    /// A handle that is watched tries again.
+    fn go_on(&self, mut handle: Handle<T>) -> axonic::Result<Option<Acquired>> {
+        match (self.way.waiting)(&mut handle.lock) {
+            Ok(Some(got)) => {
+                self.unwatch();
+                self.put_back(handle, got)
+            }
+            Ok(None) => {
+                *self.waiting.borrow_mut() = Some(handle);
+                Ok(None)
+            }
+            Err(e) => {
+                self.unwatch();
+                Err(e)
+            }
+        }
     }
 }
 
@@ -148,28 +174,25 @@ trait Tried {
 
 impl<T: 'static> Tried for Line<T> {
     fn attempt(&self) -> axonic::Result<Option<Acquired>> {
-        let waiting = self.waiting.take().map_or_else(|| self.pool.shared.idle(), Ok);
-        self.unwatch();
-        let mut handle = waiting?;
-        if let Some(got) = (self.attempt)(&mut handle.lock)? {
-            return self.put_back(handle, got);
+        let waiting = self.waiting.take();
+        if let Some(handle) = waiting {
+            return self.go_on(handle);
         }
-        if !self.watch(&mut handle)? {
-            self.pool.shared.put_idle(handle);
-            return Ok(None);
+        let mut handle = self.pool.shared.idle()?;
+        if let Some(got) = (self.way.once)(&mut handle.lock)? {
+            return self.put_back(handle, got);
         }
         // A descriptor tells only what happens after an attempt.
-        if let Some(got) = (self.attempt)(&mut handle.lock)? {
-            self.unwatch();
-            return self.put_back(handle, got);
+        if self.watch(&mut handle)? {
+            return self.go_on(handle);
         }
-        *self.waiting.borrow_mut() = Some(handle);
+        self.pool.shared.put_idle(handle);
         Ok(None)
     }
 
     fn attempt_once(&self) -> axonic::Result<Option<Acquired>> {
         let mut handle = self.pool.shared.idle()?;
-        match (self.attempt)(&mut handle.lock)? {
+        match (self.way.once)(&mut handle.lock)? {
             Some(got) => return self.put_back(handle, got),
             None if handle.watched => self.pool.retire(handle),
             None => self.pool.shared.put_idle(handle),
@@ -207,20 +230,8 @@ pub struct LockLine {
 }
 
 impl LockLine {
-    fn new<T: 'static>(
-        pool: &Rc<Pool<T>>,
-        keeps: bool,
-        attempt: fn(&mut T) -> axonic::Result<Option<Acquired>>,
-        fd: fn(&mut T) -> axonic::Result<RawFd>,
-    ) -> LockLine {
-        let line = Line {
-            pool: pool.clone(),
-            attempt,
-            fd,
-            keeps,
-            set: RefCell::default(),
-            waiting: RefCell::default(),
-        };
+    fn new<T>(pool: &Rc<Pool<T>>, way: &'static Way<T>) -> LockLine {
+        let line = Line { pool: pool.clone(), way, set: RefCell::default(), waiting: RefCell::default() };
         LockLine { line: Rc::new(AnyLine(Box::new(line))) }
     }
 }

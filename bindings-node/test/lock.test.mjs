@@ -279,6 +279,7 @@ describe('lock', { timeout: 120_000 }, () => {
       return held
     })
     await sleep(5)
+    assert.deepEqual([lock.tryRead(), other(ax).rwlock('rw').tryRead()], [undefined, undefined], 'a writer that waits goes first')
     for (const reader of readers) {
       assert.equal(written, false)
       reader.release()
@@ -288,6 +289,33 @@ describe('lock', { timeout: 120_000 }, () => {
     assert.equal(lock.tryRead(), undefined)
     writer.release()
     for (const reader of await Promise.all(reading)) reader.release()
+  })
+
+  it('is written at some time however many read, and read again when a writer gave up', async () => {
+    const ax = domain()
+    const lock = ax.rwlock('rw')
+    let [reads, over] = [0, false]
+    const readers = Array.from({ length: 3 }, async (_, i) => {
+      await sleep(i)
+      while (!over) {
+        const held = await lock.read({ timeout: 5000 })
+        await sleep(3)
+        reads++
+        held.release()
+      }
+    })
+    await until(() => reads > 5)
+    ;(await lock.write({ timeout: 5000 })).release()
+    const held = await other(ax).rwlock('rw').read()
+    for (const options of [{ timeout: 0 }, { timeout: 10 }, { signal: AbortSignal.timeout(10) }]) {
+      await assert.rejects(lock.write(options))
+      reads = 0
+      await until(() => reads > 5)
+    }
+    held.release()
+    over = true
+    await Promise.all(readers)
+    assert.notEqual(lock.tryWrite(), undefined)
   })
 
   it('lets so many tasks in as a semaphore has permits', async () => {

@@ -6,8 +6,11 @@ use axonic::{Acquired, LockOptions, Reset};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use super::{LockLine, Pool};
+use super::{LockLine, Pool, Way};
 use crate::error::OrThrow;
+
+static PASS: Way<axonic::Event> =
+    Way { once: attempt, waiting: attempt, fd: axonic::Event::fd, keeps: false };
 
 /// The native event behind the facade's.
 #[napi]
@@ -36,7 +39,7 @@ impl Event {
     /// Those who wait for it.
     #[napi]
     pub fn line(&self) -> LockLine {
-        LockLine::new(&self.pool, false, attempt, axonic::Event::fd)
+        LockLine::new(&self.pool, &PASS)
     }
 
     /// Sets it.

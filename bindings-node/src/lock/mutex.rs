@@ -6,8 +6,15 @@ use axonic::LockOptions;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use super::{LockLine, Pool};
+use super::{LockLine, Pool, Way};
 use crate::call::{Call, bind};
+
+static LOCK: Way<axonic::Mutex> = Way {
+    once: axonic::Mutex::try_lock,
+    waiting: axonic::Mutex::try_lock,
+    fd: axonic::Mutex::fd,
+    keeps: true,
+};
 
 /// The native mutex behind the facade's.
 #[napi]
@@ -26,7 +33,7 @@ impl Mutex {
     /// Those who want it.
     #[napi]
     pub fn line(&self) -> LockLine {
-        LockLine::new(&self.pool, true, axonic::Mutex::try_lock, axonic::Mutex::fd)
+        LockLine::new(&self.pool, &LOCK)
     }
 
     /// `()`: gives it back.

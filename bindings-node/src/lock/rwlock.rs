@@ -6,8 +6,22 @@ use axonic::LockOptions;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use super::{LockLine, Pool};
+use super::{LockLine, Pool, Way};
 use crate::call::{Call, bind};
+
+static READ: Way<axonic::RwLock> = Way {
+    once: axonic::RwLock::try_read,
+    waiting: axonic::RwLock::try_read,
+    fd: axonic::RwLock::fd,
+    keeps: true,
+};
+
+static WRITE: Way<axonic::RwLock> = Way {
+    once: axonic::RwLock::try_write,
+    waiting: axonic::RwLock::claim_write,
+    fd: axonic::RwLock::fd,
+    keeps: true,
+};
 
 /// The native readers' and writers' lock behind the facade's.
 #[napi]
@@ -26,13 +40,13 @@ impl RwLock {
     /// Those who want to read.
     #[napi]
     pub fn readers(&self) -> LockLine {
-        LockLine::new(&self.pool, true, axonic::RwLock::try_read, axonic::RwLock::fd)
+        LockLine::new(&self.pool, &READ)
     }
 
     /// Those who want to write.
     #[napi]
     pub fn writers(&self) -> LockLine {
-        LockLine::new(&self.pool, true, axonic::RwLock::try_write, axonic::RwLock::fd)
+        LockLine::new(&self.pool, &WRITE)
     }
 
     /// `()`: gives it back, however it was had.

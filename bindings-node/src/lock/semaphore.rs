@@ -6,9 +6,12 @@ use axonic::{Acquired, LockOptions};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use super::{LockLine, Pool};
+use super::{LockLine, Pool, Way};
 use crate::call::{Call, bind};
 use crate::error::OrThrow;
+
+static PERMIT: Way<axonic::Semaphore> =
+    Way { once: attempt, waiting: attempt, fd: axonic::Semaphore::fd, keeps: true };
 
 /// The native semaphore behind the facade's.
 #[napi]
@@ -36,7 +39,7 @@ impl Semaphore {
     /// Those who want a permit.
     #[napi]
     pub fn line(&self) -> LockLine {
-        LockLine::new(&self.pool, true, attempt, axonic::Semaphore::fd)
+        LockLine::new(&self.pool, &PERMIT)
     }
 
     /// `()`: gives a permit back.
