@@ -8,6 +8,7 @@ use common::{Place, expect, wait_readable};
 use litmus::{PATIENCE, Parent, Process, SOON, start};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -141,6 +142,7 @@ fn threads_share_a_lock() {
     let domain = place.open();
     let opened = domain.clone();
     let shared = SharedLock::new("mutex 'm'".into(), move || opened.mutex("m", &asleep())).unwrap();
+    assert!(shared.spare().map(|mutex| shared.put_idle(mutex)).is_some() && shared.holders() == 0);
     let (count, most) = (AtomicU32::new(0), 3);
     thread::scope(|scope| {
         for _ in 0..most {
@@ -380,6 +382,40 @@ fn many_read_or_one_writes() {
     await_waiting(&place, "rw", 1);
     writer.unlock().unwrap();
     reading.join().unwrap();
+}
+
+thread_local! {
+    /// Whether this thread's waits go on.
+    static GOES_ON: Cell<bool> = const { Cell::new(true) };
+}
+
+#[test]
+fn a_wait_that_is_asked_about_keeps_its_place_or_ends() {
+    let place = Place::new();
+    let domain = place.open();
+    ask_while_waiting(|| GOES_ON.get());
+    let mut reader = domain.rwlock("rw", &asleep()).unwrap();
+    reader.read(None).unwrap();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| domain.rwlock("rw", &asleep()).unwrap().write(PATIENCE).map(drop));
+        await_waiting(&place, "rw", 1);
+        // It is asked several times meanwhile, and lets nobody in.
+        let mut late = domain.rwlock("rw", &asleep()).unwrap();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(350) {
+            assert!(late.try_read().unwrap().is_none(), "a reader came in before the writer");
+        }
+        reader.unlock().unwrap();
+        writer.join().unwrap().unwrap();
+    });
+
+    let mut mutex = domain.mutex("m", &asleep()).unwrap();
+    mutex.lock(None).unwrap();
+    GOES_ON.set(false);
+    let mut other = domain.mutex("m", &asleep()).unwrap();
+    expect(other.lock(None), ErrorKind::Interrupted, &["wait again"]);
+    mutex.unlock().unwrap();
+    assert!(other.try_lock().unwrap().is_some(), "it may be tried again");
 }
 
 #[test]
