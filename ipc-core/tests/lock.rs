@@ -419,6 +419,58 @@ fn a_wait_that_is_asked_about_keeps_its_place_or_ends() {
 }
 
 #[test]
+fn who_waits_by_the_descriptor_to_write_stops_those_who_come_to_read() {
+    let place = Place::new();
+    let domain = place.open();
+    let open = || domain.rwlock("rw", &asleep()).unwrap();
+    let (mut one, mut two, mut writer) = (open(), open(), open());
+    let fd = writer.fd().unwrap();
+    one.read(None).unwrap();
+    assert_eq!(writer.claim_write().unwrap(), None);
+    assert_eq!(two.try_read().unwrap(), None, "a writer that waits goes first");
+    assert_eq!(open().claim_write().unwrap(), None);
+    // The other one, which came and went, was heard.
+    assert_eq!(writer.claim_write().unwrap(), None);
+    assert!(!writer.is_locked() && !wait_readable(fd, Duration::ZERO));
+    one.unlock().unwrap();
+    assert!(wait_readable(fd, SOON) && writer.claim_write().unwrap().is_some());
+    assert_eq!(seen(&place, "rw").state, "written");
+    assert!(!writer.withdraw().unwrap(), "it is no claim any more");
+    writer.unlock().unwrap();
+
+    // Given up in whatever way, it lets them in.
+    let ways: [fn(RwLock) -> Option<RwLock>; 3] = [
+        |mut writer| writer.withdraw().unwrap().then_some(writer),
+        |mut writer| writer.try_write().unwrap().is_none().then_some(writer),
+        |writer| {
+            writer.close();
+            None
+        },
+    ];
+    for give_up in ways {
+        one.read(None).unwrap();
+        let mut writer = open();
+        writer.fd().unwrap();
+        assert_eq!(writer.claim_write().unwrap(), None);
+        let reading = thread::scope(|scope| {
+            let reading = scope.spawn(|| two.read(PATIENCE));
+            await_waiting(&place, "rw", 2);
+            let writer = give_up(writer);
+            let read = reading.join().unwrap();
+            drop(writer);
+            read
+        });
+        reading.unwrap();
+        one.unlock().unwrap();
+        two.unlock().unwrap();
+    }
+    one.read(None).unwrap();
+    assert_eq!(writer.claim_write().unwrap(), None);
+    one.unlock().unwrap();
+    assert!(writer.write(SHORT).is_ok(), "another call claims anew");
+}
+
+#[test]
 fn a_dead_reader_is_not_waited_for_and_a_dead_writer_is_told_of() {
     let place = Place::new();
     let domain = place.open();
@@ -696,7 +748,12 @@ fn a_fork_keeps_nothing_and_opens_anew() {
     let domain = place.open();
     let mut held = domain.mutex("m", &asleep()).unwrap();
     let mut free = domain.mutex("n", &asleep()).unwrap();
+    let mut reader = domain.rwlock("rw", &asleep()).unwrap();
+    let mut claimed = domain.rwlock("rw", &asleep()).unwrap();
     held.lock(None).unwrap();
+    reader.read(None).unwrap();
+    assert_eq!(claimed.claim_write().unwrap(), None);
+    reader.unlock().unwrap();
     // SAFETY: the child calls what this test is about, and ends without running anything else.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
@@ -704,9 +761,10 @@ fn a_fork_keeps_nothing_and_opens_anew() {
                 expect(held.unlock(), ErrorKind::Forked, &["lock 'm'", "parent", "anew"]);
                 expect(held.lock(SHORT), ErrorKind::Forked, &["lock 'm'"]);
                 free.lock(SHORT).unwrap();
+                assert_eq!(claimed.claim_write().unwrap(), None, "the claim is the parent's");
                 let mut anew = domain.mutex("m", &asleep()).unwrap();
                 assert_eq!(anew.try_lock().unwrap(), None);
-                drop((held, anew));
+                drop((held, anew, claimed));
                 free.unlock().unwrap();
                 domain.close();
             }));
@@ -719,6 +777,7 @@ fn a_fork_keeps_nothing_and_opens_anew() {
         }
     }
     held.unlock().unwrap();
+    assert!(claimed.claim_write().unwrap().is_some());
 }
 
 #[test]
