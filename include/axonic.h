@@ -515,8 +515,8 @@ typedef struct axonic_ring_stats {
     uint64_t reserved[2];
 } axonic_ring_stats;
 
-/// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `wait`, whoever makes the queue
-/// decides.
+/// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `schema` and `wait`, whoever makes the
+/// queue decides.
 typedef struct axonic_queue_options {
     /// sizeof(axonic_queue_options)
     size_t size;
@@ -534,6 +534,10 @@ typedef struct axonic_queue_options {
     size_t dedup_count;
     /// Nanoseconds for which they are; default five minutes.
     int64_t dedup_within;
+    /// JSON Schema, as JSON text, that every value must satisfy; NULL or "": none. What does not is refused with
+    /// AXONIC_ERROR_INVALID_ARGUMENT, and what comes out and does not goes to the dead letters, which
+    /// AXONIC_ERROR_DECODE tells. Bytes and tensors satisfy no schema.
+    const char *schema;
     /// An axonic_wait.
     int32_t wait;
     /// 0; for later versions.
