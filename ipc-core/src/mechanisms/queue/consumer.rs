@@ -108,6 +108,8 @@ impl QueueConsumer {
         while taken.len() < most {
             match self.take(get) {
                 Ok(Some(delivery)) => taken.push(delivery),
+                // It is a dead letter.
+                Err(e) if e.kind() == ErrorKind::Decode => {}
                 // What was taken comes first; what went wrong is told by the next call.
                 _ => break,
             }
@@ -249,7 +251,21 @@ impl QueueConsumer {
         if let Some(lease) = get.lease {
             delivery.extend(lease)?;
         }
-        Ok(delivery)
+        if self.options.schema.is_some() { self.check(delivery) } else { Ok(delivery) }
+    }
+
+    /// What does not satisfy the schema goes to the dead letters.
+    #[cold]
+    fn check(&self, delivery: Delivery) -> Result<Delivery> {
+        let checked = self.options.schema.as_ref().map(|s| s.check(delivery.content(), delivery.data()));
+        let Some(Err(e)) = checked else { return Ok(delivery) };
+        let text = format!(
+            "queue '{}': a message went to the dead letters: {}; put it with the same schema",
+            self.name(),
+            e.message()
+        );
+        delivery.reject(e.message())?;
+        Err(Error::new(ErrorKind::Decode, text))
     }
 
     /// Usable as it is, or in a forked child opened anew.
