@@ -51,7 +51,7 @@
 #define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0, NULL }
 #define AXONIC_REGION_OPTIONS_INIT { sizeof(axonic_region_options), 0, 0, 0 }
 #define AXONIC_RING_OPTIONS_INIT { sizeof(axonic_ring_options), 0, 0, 0 }
-#define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
 #define AXONIC_PUT_OPTIONS_INIT { sizeof(axonic_put_options), 0, 0, 0, 0, NULL, 0, 0 }
 #define AXONIC_GET_OPTIONS_INIT { sizeof(axonic_get_options), 0, 0, 0 }
 #define AXONIC_LOCK_OPTIONS_INIT { sizeof(axonic_lock_options), 0, 0 }

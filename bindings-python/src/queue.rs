@@ -169,22 +169,14 @@ pub fn dedup_argument(py: Python<'_>, given: Option<&Bound<'_, PyMapping>>) -> P
 /// Deliveries taken at a time of many: few enough to stay in the caches until they are Python's objects.
 const AT_ONCE: usize = 64;
 
-/// Takes up to `most` messages that are there already. What goes wrong behind the first is told by the next call.
+/// Takes up to `most` messages that are there already.
 fn take_some(
     py: Python<'_>,
     consumer: &Handle<QueueConsumer>,
     get: &Get,
     most: usize,
 ) -> axonic::Result<Vec<Delivery>> {
-    let take = |core: &mut QueueConsumer| match core.try_get_with(get)? {
-        None => Ok(Vec::new()),
-        Some(first) => {
-            let next = || core.try_get_with(get).ok().flatten();
-            let rest = std::iter::from_fn(next).take(most.min(AT_ONCE) - 1);
-            Ok(std::iter::once(first).chain(rest).collect())
-        }
-    };
-    consumer.quick(py, take).unwrap_or(Ok(Vec::new()))
+    consumer.quick(py, |core| core.try_get_many(most.min(AT_ONCE), get)).unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Waits until all that was put and settled is on the disk.

@@ -98,21 +98,32 @@ impl QueueConsumer {
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.timed_out(timeout))
     }
 
+    /// Takes up to `most` messages that are there. Those that do not satisfy the schema are told of only if there is no
+    /// other.
+    pub fn try_get_many(&mut self, most: usize, get: &Get) -> Result<Vec<Delivery>> {
+        let (mut taken, mut refused) = (Vec::new(), None);
+        while taken.len() < most {
+            let next = if taken.is_empty() { self.try_get_with(get) } else { self.take(get) };
+            match next {
+                Ok(Some(delivery)) => taken.push(delivery),
+                Ok(None) => break,
+                Err(e) if e.kind() == ErrorKind::Decode => refused = refused.or(Some(e)),
+                Err(e) if taken.is_empty() => return Err(e),
+                // What was taken comes first; what went wrong is told by the next call.
+                Err(_) => break,
+            }
+        }
+        refused.filter(|_| taken.is_empty()).map_or(Ok(taken), Err)
+    }
+
     /// Waits for a message up to `timeout`, and takes up to `most` that are there then.
     pub fn get_many(&mut self, most: usize, get: &Get, timeout: Option<Duration>) -> Result<Vec<Delivery>> {
-        let mut taken = Vec::new();
-        if most == 0 {
-            return Ok(taken);
-        }
-        taken.push(self.get_with(get, timeout)?);
-        while taken.len() < most {
-            match self.take(get) {
-                Ok(Some(delivery)) => taken.push(delivery),
-                // It is a dead letter.
-                Err(e) if e.kind() == ErrorKind::Decode => {}
-                // What was taken comes first; what went wrong is told by the next call.
-                _ => break,
-            }
+        let mut taken = self.try_get_many(most, get)?;
+        if taken.is_empty() && most > 0 {
+            taken.push(self.get_with(get, timeout)?);
+            let more = self.try_get_many(most - 1, get);
+            // What was taken comes first.
+            taken.extend(more.unwrap_or_default());
         }
         Ok(taken)
     }
