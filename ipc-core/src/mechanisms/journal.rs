@@ -41,8 +41,8 @@ pub use state::{STATE_WORDS, State};
 use std::ops::Range;
 use tracing::warn;
 
-/// Bytes of a segment, unless one batch needs more.
-const SEGMENT: u64 = 8 << 20;
+/// Bytes of a segment, unless one batch needs more. Few where a test goes through every step.
+const SEGMENT: u64 = if cfg!(crash_points) { 4 << 10 } else { 8 << 20 };
 
 /// A journal as one process uses it. It remembers nothing that is not on the disk or in the [`State`].
 pub struct Journal {

@@ -347,8 +347,14 @@ impl Handle {
 
     /// Frees disk: of the oldest segment what is still there is copied, until all segments are not much more than that.
     fn compact(&self, writer: &mut Writer<'_>) -> Result<()> {
+        let newest = writer.state.segment();
         while writer.is_due_to_compact() {
             let oldest = writer.state.oldest();
+            if oldest > newest {
+                // All was copied once. Messages of half a segment do not come closer together than that.
+                writer.is_compact();
+                return Ok(());
+            }
             let live = self.live();
             let bytes: u64 = live.iter().map(|(number, _)| record::length(self, *number)).sum();
             if !writer.is_worth(bytes) {

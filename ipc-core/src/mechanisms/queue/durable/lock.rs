@@ -11,7 +11,7 @@ use crate::sys::futex;
 use std::sync::MutexGuard;
 
 /// Segments' bytes below which it is not worth to copy anything.
-const FEW_BYTES: u64 = 32 << 20;
+const FEW_BYTES: u64 = if cfg!(crash_points) { 12 << 10 } else { 32 << 20 };
 
 /// The one who writes, as long as this lives.
 pub struct Writer<'a> {
@@ -120,6 +120,11 @@ impl<'a> Writer<'a> {
         let enough = (2 * live).max(FEW_BYTES);
         self.log.enough.store(enough, Ordering::Relaxed);
         self.state.bytes() > enough
+    }
+
+    /// It takes what it needs, however much that is.
+    pub fn is_compact(&self) {
+        self.log.enough.store(self.state.bytes() + FEW_BYTES, Ordering::Relaxed);
     }
 
     /// Writes everything live, which `write` appends, beside the poisoned journal, which it then replaces.
