@@ -2,7 +2,7 @@
 
 /**
  * Local IPC at shared-memory speed. A domain is a named place on this machine; processes in any
- * language open it and exchange messages through topics, regions and rings.
+ * language open it and exchange messages through topics, regions, rings and queues.
  *
  * Conventions: times are milliseconds; nothing blocks the event loop; calls whose name begins with
  * `try` answer null (or -1) at once, calls that return a promise wait in the event loop, without a
@@ -16,7 +16,7 @@ export type ErrorKind =
   | 'InvalidArgument' | 'InvalidName' | 'NotFound' | 'AlreadyExists' | 'PermissionDenied' | 'Timeout'
   | 'WouldBlock' | 'Closed' | 'Disconnected' | 'TooLarge' | 'Full' | 'LimitReached' | 'NoSpace'
   | 'LayoutMismatch' | 'Corrupt' | 'Forked' | 'Busy' | 'InUse' | 'Interrupted' | 'Unsupported'
-  | 'Decode' | 'Io'
+  | 'Decode' | 'Io' | 'LeaseLost' | 'Rejected'
 
 /** `err.code` of each kind. */
 export type ErrorCode =
@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'AXONIC_DISCONNECTED' | 'AXONIC_TOO_LARGE' | 'AXONIC_FULL' | 'AXONIC_LIMIT_REACHED'
   | 'AXONIC_NO_SPACE' | 'AXONIC_LAYOUT_MISMATCH' | 'AXONIC_CORRUPT' | 'AXONIC_FORKED' | 'AXONIC_BUSY'
   | 'AXONIC_IN_USE' | 'AXONIC_INTERRUPTED' | 'AXONIC_UNSUPPORTED' | 'AXONIC_DECODE' | 'AXONIC_IO'
+  | 'AXONIC_LEASE_LOST' | 'AXONIC_REJECTED'
 
 /** Every failure; the message names the object, what happened, the limit and the remedy. */
 export class AxonicError extends Error {
@@ -77,6 +78,11 @@ export interface DomainOptions {
   quota?: number
   /** Bytes each participant's objects may take, when this call creates it. */
   participantQuota?: number
+  /**
+   * Where durable queues are kept; default `AXONIC_DATA_DIR`, or `axonic` in `XDG_STATE_HOME` (`~/.local/state`
+   * unless set).
+   */
+  dataDir?: string
   /** What `axonic ls` calls this participant; default: the script's name. */
   label?: string
 }
@@ -116,8 +122,10 @@ export interface Domain extends Handle {
   ringProducer(name: string, options?: RingOptions): RingProducer
   /** Opens the only reading end of a ring. */
   ringConsumer(name: string, options?: RingOptions): RingConsumer
-  /** Removes a region, or what is left of a topic or ring that nobody alive holds. */
-  unlink(noun: 'topic' | 'region' | 'ring', name: string): void
+  /** Opens a work queue, for putting and for getting. `T` is the type of the values. */
+  queue<T = unknown>(name: string, options?: QueueOptions): Queue<T>
+  /** Removes a region, or what is left of a topic, ring or queue that nobody alive holds. */
+  unlink(noun: 'topic' | 'region' | 'ring' | 'queue', name: string): void
 }
 export const Domain: { readonly prototype: Domain }
 
@@ -461,6 +469,229 @@ export interface RingConsumer extends Handle, AsyncIterable<Buffer> {
   [Symbol.asyncIterator](): AsyncIterableIterator<Buffer>
 }
 export const RingConsumer: { readonly prototype: RingConsumer }
+
+/** What whoever makes the queue decides, `schema` and `wait` excepted. */
+export interface QueueOptions {
+  /** Messages it can hold; default 65,536. */
+  capacity?: number
+  /** Bytes of messages over 128 bytes it can hold together; default 128 MiB. */
+  maxBytes?: number
+  /** Deliveries of one message before it is a dead letter; default 16; 0: no limit. */
+  maxAttempts?: number
+  /** Whether what is in it survives a reboot; default: it does not. */
+  durable?: boolean
+  /**
+   * When what a durable queue holds is on the disk: `always` (default) before `putAsync` and `ackAsync` resolve,
+   * `interval` every `fsyncInterval` milliseconds, `never` when the system writes it. All of them sync when the last
+   * one closes the queue.
+   */
+  fsync?: 'always' | 'interval' | 'never'
+  /** Milliseconds; default 100. */
+  fsyncInterval?: number
+  /** Which `dedupId`s are remembered: so many (default 4096), for so many milliseconds (default 300,000). */
+  dedup?: { count?: number, within?: number }
+  /**
+   * A JSON Schema, as an object or as JSON text, that every value must satisfy. `put` refuses others with
+   * AXONIC_INVALID_ARGUMENT; where `get` meets one it goes to the dead letters, with AXONIC_DECODE. Bytes and tensors
+   * satisfy none.
+   */
+  schema?: object | string
+  wait?: Wait
+}
+
+export interface PutOptions extends PublishOptions {
+  /** 0 (default) to 7; the highest is served first. */
+  priority?: number
+  /** It is delivered after so many milliseconds, not before. */
+  delay?: number
+  /** After so many milliseconds it is a dead letter, if nobody has taken it. */
+  ttl?: number
+  /** A message with this id is put only once, as far as the queue remembers ids. */
+  dedupId?: string
+  /** Whether the receipt has a ticket. */
+  result?: boolean
+}
+
+/** Whether to wait for the disk; default: as the queue's `fsync` says. */
+export interface DurableOptions extends WaitOptions {
+  durable?: boolean
+}
+
+/** What a put gives: the message is in the queue, and survives the death of any process. */
+export interface Receipt {
+  /** Whether a message with this `dedupId` was put before, so that nothing was done now. */
+  readonly duplicate: boolean
+  /** With `result: true`, unless it is a duplicate. */
+  readonly ticket: Ticket | null
+}
+
+/** A claim on what becomes of one message. Given up when it is collected; the message is worked on all the same. */
+export interface Ticket<R = any> {
+  /** How far the work is, from 0 to 1, as its consumer told. */
+  readonly progress: number
+  /**
+   * The result the consumer gave, decoded as `value` of a job; undefined when it gave none. Rejects with
+   * AXONIC_REJECTED, and the reason, when the message is a dead letter, with AXONIC_NOT_FOUND when somebody purged
+   * it. Asked again, it answers the same.
+   */
+  result(options?: WaitOptions): Promise<R>
+}
+export const Ticket: { readonly prototype: Ticket }
+
+export interface GetOptions {
+  /** The job is this consumer's for so many milliseconds, and then somebody else's; default: until it is dead. */
+  lease?: number
+}
+
+/**
+ * A message taken from a queue: nobody else gets it until it is settled, its lease is over, or its process is dead.
+ * `using` gives it back unless it was settled. Settling a job whose lease is over throws AXONIC_LEASE_LOST, settling
+ * one twice AXONIC_CLOSED.
+ */
+export interface Job<T = unknown> {
+  /** The queue's name. */
+  readonly queue: string
+  /** The payload. */
+  readonly data: Buffer
+  /** The payload by its content type, as `value` of a message. */
+  readonly value: T
+  readonly content: 'raw' | 'json' | 'msgpack' | 'tensor'
+  /** CloudEvents attributes, if it has any. */
+  readonly attributes: Readonly<Attributes> | null
+  readonly tensor: TensorInfo | null
+  /** 0 to 7. */
+  readonly priority: number
+  /** The number of this delivery of the message, from 1. */
+  readonly attempt: number
+  /** Greater for each later delivery of the same message, to tell a storage that a late writer is late. */
+  readonly token: bigint
+  /** Whether it was settled here. */
+  readonly settled: boolean
+  /** It is done with; `result` is for the producer that waits for it. Never waits for the disk. */
+  ack(result?: unknown): void
+  /** The same; of a durable queue, it is on the disk when the promise resolves. */
+  ackAsync(result?: unknown, options?: DurableOptions): Promise<void>
+  /** Gives it back, to be delivered again after `delay` milliseconds (default: at once). */
+  nack(options?: { delay?: number }): void
+  /** Nobody is to get it any more: it goes to the dead letters. */
+  reject(reason?: string): void
+  /** From now on it is this consumer's for so many milliseconds. */
+  extend(lease: number): void
+  /** Tells the producer that waits for the result how far the work is, from 0 to 1. */
+  progress(done: number): void
+  [Symbol.dispose](): void
+  [Symbol.asyncDispose](): Promise<void>
+}
+export const Job: { readonly prototype: Job }
+
+/** Thrown by the function of a worker: nobody is to get the job any more. Its text is the reason. */
+export class Reject extends Error {}
+
+export interface WorkerOptions extends GetOptions {
+  /** Jobs that are worked on at the same time; default 1. */
+  concurrency?: number
+}
+
+/** Calls a function with each job of a queue. */
+export interface QueueWorker {
+  /** Takes no more jobs; resolves when those that were begun are finished. */
+  stop(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** A message as it was when somebody looked at it. */
+export interface Peeked<T = unknown> {
+  readonly data: Buffer
+  /** As `value` of a job; of a tensor the bytes. */
+  readonly value: T
+  readonly content: 'raw' | 'json' | 'msgpack' | 'tensor'
+  readonly priority: number
+  /** How often it was delivered. */
+  readonly attempts: number
+  /** Why it is a dead letter; null: it is none. */
+  readonly reason: 'rejected' | 'attempts' | 'expired' | null
+  /** The same in the words of whoever rejected it; empty if nobody did. */
+  readonly reasonText: string
+}
+
+/**
+ * A work queue: each message goes to one consumer, which acknowledges it, gives it back or rejects it; what a dead
+ * consumer had goes to another. `for await` gets for ever.
+ */
+export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
+  readonly name: string
+  /** The pollable descriptor: readable until `tryGet` answered that there is nothing. */
+  readonly fd: number
+  /**
+   * Puts now, as `publish` sends values; a full queue throws AXONIC_WOULD_BLOCK. Never waits for the disk: what is put
+   * into a durable queue gets there by itself.
+   */
+  put(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions): Receipt
+  /**
+   * Puts as soon as there is room, in the order of the calls; of a durable queue, it is on the disk when the promise
+   * resolves. The bytes of an array must not be changed before. Running out of time for the disk, it is put all the
+   * same, and says so.
+   */
+  putAsync(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions & DurableOptions): Promise<Receipt>
+  /** The next message, or null. */
+  tryGet(options?: GetOptions): Job<T> | null
+  get(options?: GetOptions & WaitOptions): Promise<Job<T>>
+  /** At least one message, at most `max` (default 256). */
+  getMany(max?: number, options?: GetOptions & WaitOptions): Promise<Job<T>[]>
+  /**
+   * Calls `work` with each job. What it returns is the ticket's result; when it throws, the job is given back and the
+   * logger is told (`warn`), and `Reject` rejects it.
+   */
+  worker(work: (job: Job<T>) => unknown): QueueWorker
+  worker(options: WorkerOptions, work: (job: Job<T>) => unknown): QueueWorker
+  /** Up to `max` messages (default 256) that can be delivered now, in that order, without taking them. */
+  peek(max?: number): Peeked<T>[]
+  /** Up to `max` dead letters (default 256). */
+  deadLetters(max?: number): Peeked<T>[]
+  /**
+   * Takes all messages away that nobody has, those for later included, or with `dead` all dead letters instead; answers
+   * how many. With `fsync: 'always'` it waits for the disk, once.
+   */
+  purge(options?: { dead?: boolean }): number
+  /** Lets up to `max` dead letters (default: all) be delivered again, as if they never had been; answers how many. */
+  redrive(max?: number): number
+  /** What is in it now, and counters since it was made. */
+  stats(): QueueStats
+  /** Resolves when everything that was put and settled before is on the disk; at once if it is in memory only. */
+  sync(options?: WaitOptions): Promise<void>
+  [Symbol.asyncIterator](): AsyncIterableIterator<Job<T>>
+}
+export const Queue: { readonly prototype: Queue }
+
+export interface QueueStats {
+  /** Messages to be delivered now, those given back included. */
+  ready: number
+  /** Messages for later. */
+  delayed: number
+  /** Messages that consumers have. */
+  leased: number
+  /** Results that producers have not fetched. */
+  done: number
+  dead: number
+  /** Messages it can hold. */
+  capacity: number
+  /** Bytes of messages over 128 bytes, in the parts they are stored in. */
+  bytes: number
+  /** The most there can be of these. */
+  maxBytes: number
+  put: number
+  /** Messages handed out, some more than once. */
+  delivered: number
+  acked: number
+  /** Deliveries given back, by their consumers, by the end of a lease or after a death. */
+  returned: number
+  /** Messages that became dead letters. */
+  buried: number
+  /** Times a producer had to wait for room. */
+  blocked: number
+  /** Sleeping consumers woken. */
+  wakesSent: number
+}
 
 /** Waits for many things at once; `Token` is what it reports for each. */
 export interface WaitSet<Token = unknown> extends Handle {

@@ -45,11 +45,14 @@
 #define AXONIC_SECOND ((int64_t)1000000000)
 
 /* Initial values, for C and C++: axonic_publisher_options options = AXONIC_PUBLISHER_OPTIONS_INIT; */
-#define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0, 0, 0 }
+#define AXONIC_DOMAIN_OPTIONS_INIT { sizeof(axonic_domain_options), NULL, NULL, -1, 0, 0, 0, 0, NULL }
 #define AXONIC_PUBLISHER_OPTIONS_INIT { sizeof(axonic_publisher_options), 0, 0, 0, 0, 0, 0, NULL }
 #define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0, NULL }
 #define AXONIC_REGION_OPTIONS_INIT { sizeof(axonic_region_options), 0, 0, 0 }
 #define AXONIC_RING_OPTIONS_INIT { sizeof(axonic_ring_options), 0, 0, 0 }
+#define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define AXONIC_PUT_OPTIONS_INIT { sizeof(axonic_put_options), 0, 0, 0, 0, NULL, 0, 0 }
+#define AXONIC_GET_OPTIONS_INIT { sizeof(axonic_get_options), 0, 0, 0 }
 #define AXONIC_PAYLOAD_INIT { sizeof(axonic_payload), NULL, 0, 0, 0, NULL, 0, NULL, 0 }
 
 #define AXONIC_VERSION_MAJOR 0
@@ -104,6 +107,10 @@ typedef enum axonic_error_kind {
     AXONIC_ERROR_DECODE = -21,
     /// Any other failure of the operating system, and errors inside the library.
     AXONIC_ERROR_IO = -22,
+    /// The lease of a delivery ran out: its message is somebody else's now.
+    AXONIC_ERROR_LEASE_LOST = -23,
+    /// A message whose result was waited for is a dead letter.
+    AXONIC_ERROR_REJECTED = -24,
 } axonic_error_kind;
 
 /// How much it matters.
@@ -121,6 +128,7 @@ typedef enum axonic_noun {
     AXONIC_NOUN_TOPIC = 1,
     AXONIC_NOUN_REGION = 2,
     AXONIC_NOUN_RING = 3,
+    AXONIC_NOUN_QUEUE = 4,
 } axonic_noun;
 
 /// How a handle waits, in option structs.
@@ -190,6 +198,33 @@ typedef enum axonic_create {
     AXONIC_CREATE_OPEN = 2,
 } axonic_create;
 
+/// Why a message is a dead letter.
+typedef enum axonic_reason {
+    /// It is not dead.
+    AXONIC_REASON_NONE = 0,
+    /// A consumer rejected it.
+    AXONIC_REASON_REJECTED = 1,
+    /// It was delivered as often as the queue allows.
+    AXONIC_REASON_ATTEMPTS = 2,
+    /// It was too late for it.
+    AXONIC_REASON_EXPIRED = 3,
+} axonic_reason;
+
+/// Whether what is in a queue survives a reboot, and when it is known to be on the disk.
+typedef enum axonic_fsync {
+    /// It does not survive: the queue is in memory only.
+    AXONIC_FSYNC_NONE = 0,
+    /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
+    AXONIC_FSYNC_ALWAYS = 1,
+    /// Every `fsync_interval`, as long as somebody uses the queue, and when the last one closes it.
+    AXONIC_FSYNC_INTERVAL = 2,
+    /// When the system writes it, and when the last one closes it.
+    AXONIC_FSYNC_NEVER = 3,
+} axonic_fsync;
+
+/// What keeps a delivery the consumer's.
+typedef struct axonic_delivery_token axonic_delivery_token;
+
 /// A domain this process attached to: one participant, shared by every handle opened from it.
 typedef struct axonic_domain axonic_domain;
 
@@ -198,6 +233,12 @@ typedef struct axonic_loan_token axonic_loan_token;
 
 /// Publishes to one topic.
 typedef struct axonic_publisher axonic_publisher;
+
+/// The taking side of a queue.
+typedef struct axonic_queue_consumer axonic_queue_consumer;
+
+/// The putting side of a queue.
+typedef struct axonic_queue_producer axonic_queue_producer;
 
 /// A piece of memory that several processes map.
 typedef struct axonic_region axonic_region;
@@ -213,6 +254,9 @@ typedef struct axonic_sample axonic_sample;
 
 /// Receives what is published to the topics that match its pattern.
 typedef struct axonic_subscriber axonic_subscriber;
+
+/// A claim on what becomes of one message. It belongs to the producer that put it.
+typedef struct axonic_ticket axonic_ticket;
 
 /// Waits for several things at once. Each is known by a token of the caller's choice.
 typedef struct axonic_waitset axonic_waitset;
@@ -240,6 +284,9 @@ typedef struct axonic_domain_options {
     uint64_t quota;
     /// Bytes each participant's objects may take in a domain that is created; 0: no limit.
     uint64_t participant_quota;
+    /// Where what must survive a reboot is kept; default: AXONIC_DATA_DIR, else axonic in XDG_STATE_HOME, which
+    /// is ~/.local/state unless set.
+    const char *data_dir;
 } axonic_domain_options;
 
 /// Who a participant is, as `axonic ls` shows it: "slot.epoch".
@@ -257,7 +304,8 @@ typedef struct axonic_attribute {
 
 /// A message that arrived. Filled by axonic_subscriber_receive() and axonic_subscriber_borrow(); all
 /// its pointers stay valid until the next call on the subscriber, or, when it was borrowed, until
-/// axonic_subscriber_release().
+/// axonic_subscriber_release(). In an axonic_delivery, an axonic_peeked and as the result of a ticket it
+/// has the queue's name as its topic, and 0 as `missed`, `sequence` and `publisher`.
 typedef struct axonic_message {
     /// Ends with a NUL.
     const char *topic;
@@ -434,6 +482,148 @@ typedef struct axonic_ring_stats {
     uint64_t reserved[2];
 } axonic_ring_stats;
 
+/// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `wait`, whoever makes the queue
+/// decides.
+typedef struct axonic_queue_options {
+    /// sizeof(axonic_queue_options)
+    size_t size;
+    /// Messages it can hold, up to 16,777,216; default 65,536.
+    size_t capacity;
+    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB.
+    size_t max_bytes;
+    /// Deliveries of one message before it is a dead letter; default 16; negative: no limit.
+    int32_t max_attempts;
+    /// An axonic_fsync.
+    int32_t durable;
+    /// Nanoseconds, for AXONIC_FSYNC_INTERVAL only.
+    int64_t fsync_interval;
+    /// Ids of messages that are remembered (see `dedup_id`), up to 1,048,576; default 4096.
+    size_t dedup_count;
+    /// Nanoseconds for which they are; default five minutes.
+    int64_t dedup_within;
+    /// An axonic_wait.
+    int32_t wait;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_queue_options;
+
+/// How to put a message. Start with AXONIC_PUT_OPTIONS_INIT, which is an ordinary message, now.
+typedef struct axonic_put_options {
+    /// sizeof(axonic_put_options)
+    size_t size;
+    /// 0 to 7; the highest is served first.
+    uint32_t priority;
+    /// Not 0: the receipt has a ticket, with which to wait for what becomes of the message.
+    int32_t result;
+    /// Nanoseconds after which it is delivered, and not before.
+    int64_t delay;
+    /// Nanoseconds after which it is a dead letter, if nobody has taken it; 0: never.
+    int64_t ttl;
+    /// A message with this id is put only once, as far as the queue remembers ids; NULL or "": none.
+    const char *dedup_id;
+    /// Positive: the put waits until the message is on the disk; negative: it does not; 0: as the queue's
+    /// axonic_fsync says.
+    int32_t durable;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_put_options;
+
+/// What a put gives: the message is in the queue, and survives the death of any process.
+typedef struct axonic_receipt {
+    /// NULL unless it was asked for. Ends with axonic_ticket_close().
+    struct axonic_ticket *ticket;
+    /// Not 0: a message with this id was put before, and nothing was done now.
+    int32_t duplicate;
+    /// 0; for later versions.
+    int32_t reserved0;
+    /// 0; for later versions.
+    uint64_t reserved[2];
+} axonic_receipt;
+
+/// What is in a queue, each number read by itself, and what its handles have done since it was made.
+typedef struct axonic_queue_stats {
+    /// Messages to be delivered now, those given back included.
+    uint64_t ready;
+    /// Messages for later.
+    uint64_t delayed;
+    /// Messages that consumers have.
+    uint64_t leased;
+    /// Results that producers have not fetched.
+    uint64_t done;
+    /// Dead letters.
+    uint64_t dead;
+    /// Messages it can hold.
+    uint64_t capacity;
+    /// Bytes of messages over 128 bytes, in the parts they are stored in.
+    uint64_t bytes;
+    /// The most there can be of these.
+    uint64_t max_bytes;
+    /// Messages put.
+    uint64_t put;
+    /// Messages handed out, some more than once.
+    uint64_t delivered;
+    /// Messages acknowledged.
+    uint64_t acked;
+    /// Deliveries given back, by their consumers, by the end of a lease or after a death.
+    uint64_t returned;
+    /// Messages that became dead letters.
+    uint64_t buried;
+    /// Times a producer had to wait for room.
+    uint64_t blocked;
+    /// Sleeping consumers that were woken.
+    uint64_t wakes_sent;
+    /// 0; for later versions.
+    uint64_t reserved[3];
+} axonic_queue_stats;
+
+/// How to take a message. Start with AXONIC_GET_OPTIONS_INIT.
+typedef struct axonic_get_options {
+    /// sizeof(axonic_get_options)
+    size_t size;
+    /// Nanoseconds for which it is the consumer's, and then somebody else's; 0: until the consumer is dead.
+    int64_t lease;
+    /// As in axonic_put_options, for the acknowledgement.
+    int32_t durable;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_get_options;
+
+/// A message taken from a queue: nobody else gets it until it is settled, given back, or its consumer is
+/// dead. Filled by axonic_queue_consumer_get(); all its pointers stay valid until it is settled or
+/// released, once, whatever becomes of the consumer. Any thread may do that.
+typedef struct axonic_delivery {
+    struct axonic_message message;
+    /// 0 to 7.
+    uint32_t priority;
+    /// The number of this delivery of the message, from 1.
+    uint32_t attempt;
+    /// A number that is greater for each later delivery of the same message, to tell a storage that a late
+    /// writer is late.
+    uint64_t token;
+    /// NULL once settled or released.
+    struct axonic_delivery_token *held;
+    /// 0; for later versions.
+    uint64_t reserved[2];
+} axonic_delivery;
+
+/// A message as it was when somebody looked at it.
+typedef struct axonic_peeked {
+    /// Without attributes, shape and element type.
+    struct axonic_message message;
+    /// 0 to 7.
+    uint32_t priority;
+    /// How often it was delivered.
+    uint32_t attempts;
+    /// An axonic_reason.
+    int32_t reason;
+    /// 0; for later versions.
+    int32_t reserved0;
+    /// The same in the words of whoever rejected it; "" if nobody did.
+    const char *reason_text;
+    /// 0; for later versions.
+    uint64_t reserved[2];
+} axonic_peeked;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -479,8 +669,8 @@ const char *axonic_domain_path(const struct axonic_domain *domain);
 /// Who this process is in the domain. A child of fork() becomes another one at its first use.
 int axonic_domain_participant(const struct axonic_domain *domain, struct axonic_participant *out);
 
-/// Removes a region, or what a topic or ring left behind; `noun` is an axonic_noun.
-/// AXONIC_ERROR_BUSY while somebody alive holds a topic or ring of that name.
+/// Removes a region, a queue with all that is in it, or what a topic or ring left behind; `noun` is an
+/// axonic_noun. AXONIC_ERROR_BUSY while somebody alive holds a topic, ring or queue of that name.
 int axonic_domain_unlink(const struct axonic_domain *domain, int32_t noun, const char *name);
 
 /// The value of an attribute of a message, or NULL when it has none of that name.
@@ -700,6 +890,149 @@ int axonic_ring_consumer_fd(struct axonic_ring_consumer *consumer, int *out);
 
 /// Its counters.
 int axonic_ring_consumer_get_stats(struct axonic_ring_consumer *consumer, struct axonic_ring_stats *out);
+
+/// Opens the putting side of a queue, making it if there is none. `options` NULL: the defaults.
+int axonic_queue_producer_open(const struct axonic_domain *domain,
+                               const char *name,
+                               const struct axonic_queue_options *options,
+                               struct axonic_queue_producer **out);
+
+/// Ends it. What it has put stays.
+int axonic_queue_producer_close(struct axonic_queue_producer *producer);
+
+/// Puts a copy of raw bytes, an ordinary message, waiting for room.
+int axonic_queue_producer_put(struct axonic_queue_producer *producer,
+                              const void *data,
+                              size_t size,
+                              int64_t timeout);
+
+/// Puts a copy of a payload as `options` say (NULL: as an ordinary message), waiting for room. `out` is
+/// NULL when nobody needs the receipt; a ticket needs it.
+int axonic_queue_producer_send(struct axonic_queue_producer *producer,
+                               const struct axonic_payload *payload,
+                               const struct axonic_put_options *options,
+                               int64_t timeout,
+                               struct axonic_receipt *out);
+
+/// Puts `count` payloads one after another, each as `options` say, waiting for room up to `timeout` in
+/// all, and writes to `out_count` how many were put: fewer than `count` where a later one found no room
+/// or failed, which the next call tells. There are no tickets.
+int axonic_queue_producer_put_many(struct axonic_queue_producer *producer,
+                                   const struct axonic_payload *payloads,
+                                   size_t count,
+                                   const struct axonic_put_options *options,
+                                   int64_t timeout,
+                                   size_t *out_count);
+
+/// Returns when everything that was put into this queue and settled before is on the disk; at once if it
+/// is in memory only.
+int axonic_queue_producer_sync(struct axonic_queue_producer *producer, int64_t timeout);
+
+/// A descriptor for poll() and epoll, readable until a put or a result with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK, and again when it should be tried again. Only poll it; it belongs to
+/// the producer.
+int axonic_queue_producer_fd(struct axonic_queue_producer *producer, int *out);
+
+/// What is in the queue, and its counters.
+int axonic_queue_producer_get_stats(struct axonic_queue_producer *producer, struct axonic_queue_stats *out);
+
+/// Opens the taking side of a queue, making it if there is none. `options` NULL: the defaults.
+int axonic_queue_consumer_open(const struct axonic_domain *domain,
+                               const char *name,
+                               const struct axonic_queue_options *options,
+                               struct axonic_queue_consumer **out);
+
+/// Ends it. Deliveries that are not settled stay its own until they are.
+int axonic_queue_consumer_close(struct axonic_queue_consumer *consumer);
+
+/// Takes the next message, waiting for one: of the highest priority, and of these what was given back
+/// before what is delivered first. It is settled with axonic_delivery_ack(), _nack() or _reject(), or
+/// given back with _release().
+int axonic_queue_consumer_get(struct axonic_queue_consumer *consumer,
+                              const struct axonic_get_options *options,
+                              int64_t timeout,
+                              struct axonic_delivery *out);
+
+/// Waits for a message, takes up to `capacity` that are there then, and writes them to `out` and their
+/// number to `out_count`.
+int axonic_queue_consumer_get_many(struct axonic_queue_consumer *consumer,
+                                   const struct axonic_get_options *options,
+                                   int64_t timeout,
+                                   struct axonic_delivery *out,
+                                   size_t capacity,
+                                   size_t *out_count);
+
+/// A descriptor for poll() and epoll, readable until a get with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK (level-triggered). Only poll it; it belongs to the consumer.
+int axonic_queue_consumer_fd(struct axonic_queue_consumer *consumer, int *out);
+
+/// As axonic_queue_producer_sync().
+int axonic_queue_consumer_sync(struct axonic_queue_consumer *consumer, int64_t timeout);
+
+/// Up to `most` messages that can be delivered now, in that order, without taking them; how many is
+/// written to `out_count`. Valid until the next axonic_queue_consumer_peek() or
+/// axonic_queue_consumer_dead_letters() on this consumer.
+int axonic_queue_consumer_peek(struct axonic_queue_consumer *consumer,
+                               size_t most,
+                               const struct axonic_peeked **out,
+                               size_t *out_count);
+
+/// As axonic_queue_consumer_peek() with the dead letters, in no order.
+int axonic_queue_consumer_dead_letters(struct axonic_queue_consumer *consumer,
+                                       size_t most,
+                                       const struct axonic_peeked **out,
+                                       size_t *out_count);
+
+/// Takes all messages away that nobody has, those for later included, but not the dead letters. How many
+/// is written to `out`.
+int axonic_queue_consumer_purge(struct axonic_queue_consumer *consumer, uint64_t *out);
+
+/// Takes all dead letters away. How many is written to `out`.
+int axonic_queue_consumer_purge_dead_letters(struct axonic_queue_consumer *consumer, uint64_t *out);
+
+/// Lets up to `most` dead letters be delivered again, as if they never had been. How many is written to
+/// `out`.
+int axonic_queue_consumer_redrive(struct axonic_queue_consumer *consumer, size_t most, uint64_t *out);
+
+/// What is in the queue, and its counters.
+int axonic_queue_consumer_get_stats(struct axonic_queue_consumer *consumer, struct axonic_queue_stats *out);
+
+/// The message is done with and goes. `result` is what its producer gets that waits for it; NULL: nothing.
+/// The delivery is spent whatever the answer is: AXONIC_ERROR_LEASE_LOST when the message was somebody
+/// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back.
+int axonic_delivery_ack(struct axonic_delivery *delivery, const struct axonic_payload *result);
+
+/// Gives it back, to be delivered again after `delay` nanoseconds. Spent as by axonic_delivery_ack().
+int axonic_delivery_nack(struct axonic_delivery *delivery, int64_t delay);
+
+/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none).
+/// Spent as by axonic_delivery_ack().
+int axonic_delivery_reject(struct axonic_delivery *delivery, const char *reason);
+
+/// From now on it is this consumer's for `lease` nanoseconds, whatever was left of it. Its `token` changes.
+int axonic_delivery_extend(struct axonic_delivery *delivery, int64_t lease);
+
+/// Tells a producer that waits for the result how far the work is, from 0 to 1.
+int axonic_delivery_progress(struct axonic_delivery *delivery, double done);
+
+/// Ends it in any case: what is not settled is given back, to be delivered again at once. The struct
+/// becomes an empty message. No-op for NULL and for a delivery that is spent. Needs no consumer.
+int axonic_delivery_release(struct axonic_delivery *delivery);
+
+/// Gives the claim up; the message is worked on all the same.
+int axonic_ticket_close(struct axonic_ticket *ticket);
+
+/// How far the work is, from 0 to 1, as its consumer told. Negative on failure.
+double axonic_ticket_progress(const struct axonic_ticket *ticket);
+
+/// Waits for what becomes of the message, and writes the result its consumer gave to `out`, empty if it
+/// gave none; valid until the ticket is closed. AXONIC_ERROR_REJECTED, with the reason, when the message is
+/// a dead letter; AXONIC_ERROR_NOT_FOUND when somebody took it away. It is told once. `producer` is the one
+/// that put the message.
+int axonic_ticket_result(struct axonic_ticket *ticket,
+                         struct axonic_queue_producer *producer,
+                         int64_t timeout,
+                         struct axonic_message *out);
 
 /// Makes an empty wait set.
 int axonic_waitset_open(struct axonic_waitset **out);

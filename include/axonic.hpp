@@ -4,10 +4,11 @@
 // axonic::Error (or the subclass of its kind, such as axonic::TimeoutError); give a std::error_code
 // and it is set instead, and the call returns something empty.
 //
-// Lifetime. Handles are movable and keep their domain open; a Loan keeps its publisher, a Sample its
-// memory. Using a handle after close(), or after it was moved from, is ErrorKind::Closed.
+// Lifetime. Handles are movable and keep their domain open; a Loan keeps its publisher, a Ticket its
+// queue's producer, a Sample its memory. Using a handle after close(), or after it was moved from, is ErrorKind::Closed.
 //
-// Threads. A Domain and a Region may be used from several threads at once; any other object by one at a time.
+// Threads. A Domain and a Region may be used from several threads at once; any other object by one at a time. A
+// Ticket counts as part of its Queue; a Delivery may be settled by another thread than the one that uses the Queue.
 #ifndef AXONIC_HPP
 #define AXONIC_HPP
 
@@ -17,6 +18,7 @@
 #include "axonic/log.hpp"
 #include "axonic/message.hpp"
 #include "axonic/publisher.hpp"
+#include "axonic/queue.hpp"
 #include "axonic/region.hpp"
 #include "axonic/ring.hpp"
 #include "axonic/subscriber.hpp"

@@ -7,6 +7,7 @@ const internal = require('./internal.js')
 const { deliver } = require('./log.js')
 const { ABANDON } = internal
 const { Publisher } = require('./publisher.js')
+const { Queue } = require('./queue.js')
 const { Region } = require('./region.js')
 const { RingConsumer, RingProducer } = require('./ring.js')
 const { Subscriber } = require('./subscriber.js')
@@ -24,7 +25,7 @@ class Domain {
   #native
   /** What of this domain somebody waits on. */
   #busy = new Set()
-  /** Open ring ends: they hold their role until they are closed, also beyond the domain. */
+  /** Open ring ends and queues: they hold their role until they are closed, also beyond the domain. */
   #ends = new Set()
   #reference = new WeakRef(this)
 
@@ -61,6 +62,10 @@ class Domain {
 
   ringConsumer (name, options = {}) {
     return new RingConsumer(this.#open('ringConsumer', name, options), name, this.#busy, this.#ends)
+  }
+
+  queue (name, options = {}) {
+    return new Queue(this.#open('queue', name, options), name, this.#busy, this.#ends)
   }
 
   unlink (noun, name) {

@@ -15,6 +15,10 @@ class AxonicError extends Error {
 }
 Object.defineProperty(AxonicError.prototype, 'name', { value: 'AxonicError', configurable: true, writable: true })
 
+/** Thrown by a worker: nobody is to get the job any more. */
+class Reject extends Error {}
+Object.defineProperty(Reject.prototype, 'name', { value: 'Reject', configurable: true, writable: true })
+
 native.setErrorClass(AxonicError)
 
 /** An error about an object: what happened, and what to do about it. */
@@ -32,4 +36,4 @@ function checked (what, call) {
   }
 }
 
-module.exports = { AxonicError, checked, errors, failure, invalid }
+module.exports = { AxonicError, Reject, checked, errors, failure, invalid }

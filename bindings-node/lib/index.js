@@ -1,24 +1,31 @@
 'use strict'
 
-const { AxonicError, errors } = require('./error.js')
+const { AxonicError, Reject, errors } = require('./error.js')
 const { Domain, open } = require('./domain.js')
+const { Job } = require('./job.js')
 const { setLogger } = require('./log.js')
 const { Message } = require('./message.js')
 const { Publisher } = require('./publisher.js')
+const { Queue } = require('./queue.js')
 const { Region, regionFromFd, sealedRegion } = require('./region.js')
 const { RingConsumer, RingProducer } = require('./ring.js')
 const { Subscriber } = require('./subscriber.js')
+const { Ticket } = require('./ticket.js')
 const { WaitSet } = require('./waitset.js')
 
 module.exports = {
   AxonicError,
   Domain,
+  Job,
   Message,
   Publisher,
+  Queue,
   Region,
+  Reject,
   RingConsumer,
   RingProducer,
   Subscriber,
+  Ticket,
   WaitSet,
   errors,
   open,

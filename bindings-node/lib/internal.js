@@ -6,7 +6,7 @@ const native = require('./native.js')
 
 /** Key of a handle's native object. */
 const NATIVE = Symbol('axonic.native')
-/** Key of how a domain closes a ring end. */
+/** Key of how a domain closes a ring end or a queue. */
 const ABANDON = Symbol('axonic.abandon')
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 const DISPOSE = Symbol.dispose ?? Symbol.for('nodejs.dispose')
@@ -25,6 +25,11 @@ const TICKET = 5
 const SHARED = 6
 const DTYPE = 7
 const DIMENSIONS = 8
+// Of a job it says in places that jobs have no use for: see `job.rs`.
+const PRIORITY = SOURCE
+const ATTEMPT = MISSED
+const TOKEN_LOW = SEQUENCE
+const TOKEN_HIGH = SHARED
 
 let scratch
 
@@ -59,6 +64,9 @@ function inspectable (Class, describe) {
 
 module.exports = {
   ABANDON,
+  ATTEMPT,
+  DISPOSE,
+  ASYNC_DISPOSE,
   NATIVE,
   ROW,
   ROWS,
@@ -71,6 +79,9 @@ module.exports = {
   SHARED,
   DTYPE,
   DIMENSIONS,
+  PRIORITY,
+  TOKEN_HIGH,
+  TOKEN_LOW,
   disposable,
   getScratch,
   inspectable

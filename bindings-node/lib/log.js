@@ -7,16 +7,20 @@ const { invalid } = require('./error.js')
 let logger = null
 let turn = 0
 
+function tell (level, message) {
+  if (logger === null) return
+  try {
+    logger(level, message)
+  } catch (error) {
+    // The logger's own failure is as uncaught as any, and keeps no record from being told.
+    setImmediate(() => { throw error })
+  }
+}
+
 /** Tells what happened since the last time. */
 function deliver () {
   for (const { level, message } of native.takeLog(turn)) {
-    if (logger === null) continue
-    try {
-      logger(level, message)
-    } catch (error) {
-      // The logger's own failure is as uncaught as any, and keeps no record from being told.
-      setImmediate(() => { throw error })
-    }
+    tell(level, message)
     // What the logger's own calls cause is not told, or it might never end.
     native.takeLog(turn)
   }
@@ -36,4 +40,4 @@ function setLogger (given) {
   logger = given
 }
 
-module.exports = { deliver, setLogger }
+module.exports = { deliver, setLogger, tell }

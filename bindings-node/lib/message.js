@@ -47,7 +47,7 @@ class Message {
   get value () {
     if (!this.#decoded) {
       const { content, source, tensor } = this.#seen
-      this.#value = content === RAW ? this.data : decode(source.topic, content, this.data, tensor)
+      this.#value = content === RAW ? this.data : decode('message on', source.topic, content, this.data, tensor)
       this.#decoded = true
     }
     return this.#value

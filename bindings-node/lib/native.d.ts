@@ -1,5 +1,25 @@
 // Written by scripts/build.mjs from the crate; do not edit.
 
+/** What a consumer gave as the result of a message. */
+export interface Answer {
+  /** Its bytes; none if the consumer gave none. */
+  data: Buffer
+  /** Their content type's number. */
+  content: number
+  /** The element type of a tensor. */
+  dtype?: string
+  /** The shape of a tensor. */
+  shape?: Array<number>
+}
+
+/** Which ids of messages are remembered. */
+export interface DedupSettings {
+  /** So many. */
+  count?: number
+  /** For so many milliseconds. */
+  within?: number
+}
+
 /** An open domain: one participant. */
 export class Domain {
   /** Opens or creates it. */
@@ -24,7 +44,9 @@ export class Domain {
   ringProducer(name: string, settings: RingSettings): RingProducer
   /** Opens the reading end of a ring. */
   ringConsumer(name: string, settings: RingSettings): RingConsumer
-  /** Removes a region, or what is left of a topic or ring. */
+  /** Opens or creates a queue. */
+  queue(name: string, settings: QueueSettings): Queue
+  /** Removes a region, or what is left of a topic, ring or queue. */
   unlink(noun: string, name: string): void
 }
 
@@ -44,6 +66,8 @@ export interface DomainSettings {
   quota?: number
   /** Bytes each participant's objects may take, when this call creates it. */
   participantQuota?: number
+  /** Where durable queues are kept. */
+  dataDir?: string
   /** What `axonic ls` calls this participant. */
   label?: string
 }
@@ -56,6 +80,14 @@ export interface ErrorRow {
   name: string
   /** `err.code`, such as `AXONIC_TIMEOUT`. */
   code: string
+}
+
+/** A core error on its way from a thread, where nothing can be thrown. */
+export interface Failure {
+  /** The kind's name. */
+  kind: string
+  /** What happened. */
+  message: string
 }
 
 /** One thing that happened. */
@@ -84,6 +116,22 @@ export interface PayloadParts {
   shape?: Array<number>
   /** CloudEvents attributes: name, value, name, value. */
   attributes?: Array<string>
+}
+
+/** A message as it was when somebody looked at it. */
+export interface PeekedMessage {
+  /** Its bytes. */
+  data: Buffer
+  /** Their content type's number. */
+  content: number
+  /** 0 to 7. */
+  priority: number
+  /** How often it was delivered. */
+  attempts: number
+  /** Why it is dead. */
+  reason?: string
+  /** The same in words; empty if there are none. */
+  reasonText: string
 }
 
 /**
@@ -189,6 +237,134 @@ export interface PublisherStats {
   orphans: number
   /** Those of which only the count is left, for subscribers that are still to be told what they missed. */
   remnants: number
+}
+
+/** How to put a message. */
+export interface PutSettings {
+  /** 0 to 7. */
+  priority?: number
+  /** Milliseconds before it is delivered. */
+  delay?: number
+  /** Milliseconds after which it is a dead letter. */
+  ttl?: number
+  /** A message with this id is put only once. */
+  dedupId?: string
+  /** Whether there is to be a ticket. */
+  result?: boolean
+}
+
+/** The native queue behind the facade's. */
+export class Queue {
+  /**
+  * `(lease)`: takes the next message for so many milliseconds, or (-1) without an end; row 0 of the table says what
+  * it is. 0: there is none.
+  */
+  bindGet(): (lease: number) => number
+  /** `(number, view)`: fetches a job's bytes into a view of their length. */
+  bindTake(): (number: number, view: Uint8Array) => undefined
+  /** `(number)`: a job is done with. */
+  bindAck(): (number: number) => undefined
+  /** The attributes of a job: name, value, name, value. */
+  attributes(number: number): Array<string>
+  /** A job is done with; `data` is what its producer gets that waits for it. */
+  finish(number: number, data: Uint8Array, parts: PayloadParts): void
+  /** Gives a job back, for after so many milliseconds. */
+  giveBack(number: number, delay: number): void
+  /** Nobody is to get a job any more. */
+  reject(number: number, reason: string): void
+  /** From now on a job is this consumer's for so many milliseconds. */
+  extend(number: number, lease: number): void
+  /** Tells how far the work on a job is. */
+  progress(number: number, done: number): void
+  /**
+  * Milliseconds within which what happens is to be on the disk: 0 for at once, -1 for no such time, -2 for a queue
+  * in memory only.
+  */
+  fsync(): number
+  /** `(view, flags)`: puts a view's bytes; `false` when quiet and full. */
+  bindPut(): (view: Uint8Array, flags: number) => false | undefined
+  /** `(length, flags)`: puts the first bytes of the scratch. */
+  bindPutScratch(): (length: number, flags: number) => false | undefined
+  /** Puts one payload; whether it is a duplicate, or `null` when quiet and full. */
+  putParts(data: Uint8Array, parts: PayloadParts, settings: PutSettings, quiet: boolean): boolean | null
+  /** The ticket of the last put, if it has one. */
+  ticket(): Ticket | null
+  /** Up to `max` messages that can be delivered now. */
+  peek(max: number): Array<PeekedMessage>
+  /** Up to `max` dead letters. */
+  deadLetters(max: number): Array<PeekedMessage>
+  /** Takes all messages away that nobody has, or all dead letters. How many. */
+  purge(dead: boolean): number
+  /** Lets up to `max` dead letters be delivered again. How many. */
+  redrive(max: number): number
+  /** What is in it, and counters. */
+  stats(): QueueStats
+  /** Has a thread wait until all that was put and settled before is on the disk. */
+  sync(): Promise<Failure | null>
+  /** The pollable descriptor of the consuming side; readable until `get` answered that there is nothing. */
+  fd(): number
+  /** The descriptor that is readable when a put that found no room should be tried again. */
+  roomFd(): number
+  /** The same for puts with a ticket, and readable when there may be news of a ticket. */
+  ticketFd(): number
+  /** Ends both sides: jobs that are not settled go back, tickets are given up. A second time does nothing. */
+  close(): void
+}
+
+/** How to open a queue; what is missing takes the core's default. */
+export interface QueueSettings {
+  /** Messages it can hold. */
+  capacity?: number
+  /** Bytes of messages over 128 bytes it can hold together. */
+  maxBytes?: number
+  /** Deliveries of one message before it is a dead letter. */
+  maxAttempts?: number
+  /** Whether what is in it survives a reboot. */
+  durable?: boolean
+  /** `always`, `interval` or `never`. */
+  fsync?: string
+  /** Milliseconds between syncs. */
+  fsyncInterval?: number
+  /** Which ids of messages are remembered. */
+  dedup?: DedupSettings
+  /** JSON Schema, as text, that every value must satisfy. */
+  schema?: string
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+}
+
+/** What is in a queue, and counters. */
+export interface QueueStats {
+  /** Messages to be delivered now. */
+  ready: number
+  /** Messages for later. */
+  delayed: number
+  /** Messages that consumers have. */
+  leased: number
+  /** Results that producers have not fetched. */
+  done: number
+  /** Dead letters. */
+  dead: number
+  /** Messages it can hold. */
+  capacity: number
+  /** Bytes of messages over 128 bytes, in the parts they are stored in. */
+  bytes: number
+  /** The most there can be of these. */
+  maxBytes: number
+  /** Messages put. */
+  put: number
+  /** Messages handed out. */
+  delivered: number
+  /** Messages acknowledged. */
+  acked: number
+  /** Deliveries given back. */
+  returned: number
+  /** Messages that became dead letters. */
+  buried: number
+  /** Times a producer had to wait for room. */
+  blocked: number
+  /** Bells rung for sleeping consumers. */
+  wakesSent: number
 }
 
 /** The native region behind the facade's. */
@@ -371,6 +547,17 @@ export interface SubscriberStats {
   pinned: number
   /** Of these rings, those whose publishers have ended and that are still to be read out. */
   orphans: number
+}
+
+/** The native ticket behind the facade's. When that is collected, the claim is given up. */
+export class Ticket {
+  /**
+  * What became of the message; `null`: nothing yet. With `arm`, the descriptor of the queue's tickets is silent
+  * afterwards until there may be news of any of them.
+  */
+  look(arm: boolean): Answer | null
+  /** How far the work is, from 0 to 1. */
+  progress(): number
 }
 
 /** The native wait set behind the facade's. Tokens are the facade's small integers. */

@@ -84,7 +84,7 @@ class Publisher {
         return this.#waiters.wait(nothing)
       }
       // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
-      const { data, parts } = this.#encode(value, options)
+      const { data, parts } = values.encodeWith(value, options)
       return this.#waiters.wait(() => (this.#native.sendParts(data, parts, true) ? undefined : AGAIN), options)
     } catch (error) {
       return Promise.reject(error)
@@ -176,7 +176,7 @@ class Publisher {
   /** Sends if there is room; false if there is none and flags say QUIET. */
   #publish (value, options, flags) {
     if (options?.attributes !== undefined || options?.content !== undefined) {
-      const { data, parts } = this.#encode(value, options)
+      const { data, parts } = values.encodeWith(value, options)
       return this.#native.sendParts(data, parts, flags !== 0)
     }
     if (values.isBytes(value)) return this.#send(value, RAW | flags) !== false
@@ -192,12 +192,6 @@ class Publisher {
       return this.#sendScratch(this.#bytes.write(text), JSON_TEXT | flags) !== false
     }
     return this.#send(Buffer.from(text), JSON_TEXT | flags) !== false
-  }
-
-  #encode (value, options) {
-    const payload = values.encode(value, options?.content)
-    if (options?.attributes !== undefined) payload.parts.attributes = values.flatten(options.attributes)
-    return payload
   }
 
   #publishMany (all, quiet) {

@@ -159,6 +159,18 @@ function encodeAs (value, content) {
   return { data: number === JSON_TEXT ? json : native.jsonToMsgpack(json), parts: { content: number } }
 }
 
+/**
+ * The same with attributes.
+ *
+ * @param {import('../index.js').PublishOptions} options
+ */
+function encodeWith (value, options = {}) {
+  const { content, attributes } = options
+  const payload = encode(value, content)
+  if (attributes !== undefined) payload.parts.attributes = flatten(attributes)
+  return payload
+}
+
 /** Attributes as the native side takes them. */
 function flatten (attributes) {
   return Object.entries(attributes).flatMap(([name, value]) => [name, String(value)])
@@ -185,15 +197,15 @@ function shaped (buffer, byteOffset, byteLength, dtype, shape) {
   return array
 }
 
-/** The value a message carries. */
-function decode (topic, content, data, tensor) {
+/** The value that something carries, which errors call `what` of this name. */
+function decode (what, name, content, data, tensor) {
   try {
     if (content === JSON_TEXT) return JSON.parse(data.toString())
     if (content === MESSAGE_PACK) return JSON.parse(native.msgpackToJson(data).toString())
   } catch (error) {
     if (error instanceof AxonicError) throw error
     const why = error instanceof Error ? error.message : error
-    const text = `message on "${topic}": its ${CONTENTS[content]} cannot be decoded: ${why}; its bytes are in data`
+    const text = `${what} "${name}": its ${CONTENTS[content]} cannot be decoded: ${why}; its bytes are in data`
     throw new AxonicError('Decode', text, { cause: error })
   }
   if (content === TENSOR) return shaped(data.buffer, data.byteOffset, data.byteLength, tensor.dtype, tensor.shape)
@@ -209,6 +221,7 @@ module.exports = {
   bytesOf,
   decode,
   encode,
+  encodeWith,
   flatten,
   getTensor,
   isBinary,

@@ -35,6 +35,26 @@ function checkTimeout (timeout) {
   }
 }
 
+/**
+ * The outcome of what goes on elsewhere, and cannot be stopped: whoever is out of time just leaves.
+ *
+ * @param {import('../index.js').WaitOptions} options
+ */
+function within (promise, options = {}, timedOut) {
+  const { timeout, signal } = options
+  checkTimeout(timeout)
+  return new Promise((resolve, reject) => {
+    const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(() => reject(timedOut(timeout)), timeout) : undefined
+    const onAbort = () => reject(signal?.reason)
+    if (signal?.aborted) onAbort()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    promise.then(resolve, reject).finally(() => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    })
+  })
+}
+
 class Waiters {
   #handle
   /** @type {native.Poll | null} */
@@ -43,10 +63,13 @@ class Waiters {
   #hold = null
   #started = false
   #queue = new Set()
+  /** How many stand in each line. */
+  #lines = new Map()
   #busy
 
   /**
-   * @param handle `{ fd(), timedOut(ms, line) }`: the descriptor, and the error when time runs out
+   * @param handle `{ fd(), timedOut(ms, line), arm?(lines) }`: the descriptor, the error when time runs out, and, where
+   *   attempts leave the descriptor as it is, what makes it tell of the next news
    * @param busy the set of the domain's waiting `Waiters`; closing the domain closes them
    */
   constructor (handle, busy) {
@@ -56,10 +79,7 @@ class Waiters {
 
   /** Whether somebody is in this line. */
   isWaiting (line) {
-    for (const entry of this.#queue) {
-      if (entry.line === line) return true
-    }
-    return false
+    return this.#lines.has(line)
   }
 
   /**
@@ -122,6 +142,7 @@ class Waiters {
       this.#busy.add(this)
     }
     this.#queue.add(entry)
+    this.#lines.set(entry.line, (this.#lines.get(entry.line) ?? 0) + 1)
     if (!this.#started) {
       this.#poll?.start()
       this.#started = true
@@ -142,7 +163,10 @@ class Waiters {
   }
 
   #leave (entry) {
-    this.#queue.delete(entry)
+    if (!this.#queue.delete(entry)) return
+    const others = this.#lines.get(entry.line) - 1
+    if (others === 0) this.#lines.delete(entry.line)
+    else this.#lines.set(entry.line, others)
     if (entry.timer !== undefined) clearTimeout(entry.timer)
     if (entry.onAbort !== undefined) entry.signal.removeEventListener('abort', entry.onAbort)
     if (this.#queue.size === 0) {
@@ -159,9 +183,15 @@ class Waiters {
       this.#started = false
       return
     }
-    const stuck = []
+    this.#handle.arm?.(this.#lines.keys())
+    this.look()
+  }
+
+  /** Those go on for whom there is something; `except` for those of one line. */
+  look (except) {
+    const stuck = new Set([except])
     for (const entry of this.#queue) {
-      if (stuck.includes(entry.line)) continue
+      if (stuck.has(entry.line)) continue
       let result
       try {
         result = entry.attempt()
@@ -171,7 +201,7 @@ class Waiters {
         continue
       }
       if (result === AGAIN) {
-        stuck.push(entry.line)
+        stuck.add(entry.line)
         continue
       }
       this.#leave(entry)
@@ -227,4 +257,4 @@ class Iteration {
   }
 }
 
-module.exports = { AGAIN, Iteration, Waiters }
+module.exports = { AGAIN, Iteration, Waiters, settled, within }

@@ -33,6 +33,14 @@ impl Call {
         value
     }
 
+    /// A number argument; 0 when it is something else.
+    pub fn number(&self, index: usize) -> f64 {
+        let mut value = 0.0;
+        // SAFETY: as in `int`.
+        unsafe { sys::napi_get_value_double(self.env, self.arguments[index], &mut value) };
+        value
+    }
+
     /// The bytes of a typed array. The facade has checked with `ArrayBuffer.isView`.
     pub fn bytes(&self, index: usize) -> &[u8] {
         let (data, length) = self.view(index);

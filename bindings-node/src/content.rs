@@ -1,6 +1,6 @@
 //! What a payload is: tensors, attributes and value encodings between the two sides.
 
-use axonic::{Attributes, Content, Dtype, Tensor};
+use axonic::{Attributes, Content, Dtype, Payload, Tensor};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -39,6 +39,18 @@ pub struct Parts {
     pub attributes: Option<Attributes>,
 }
 
+impl Parts {
+    /// The payload with these bytes.
+    pub fn payload<'a>(&'a self, data: &'a [u8]) -> Payload<'a> {
+        Payload {
+            data,
+            content: self.content,
+            tensor: self.tensor.as_ref(),
+            attributes: self.attributes.as_ref(),
+        }
+    }
+}
+
 impl PayloadParts {
     /// Checks and converts.
     pub fn parse(self) -> axonic::Result<Parts> {
@@ -65,10 +77,14 @@ fn attributes(pairs: Vec<String>) -> axonic::Result<Attributes> {
     Ok(attributes)
 }
 
-/// The attributes of a sample: name, value, name, value.
+/// Attributes as the facade takes them: name, value, name, value.
+pub fn flatten(attributes: &Attributes) -> Vec<String> {
+    attributes.iter().flat_map(|(name, value)| [name.to_string(), value.to_string()]).collect()
+}
+
+/// The attributes of a sample.
 pub fn attributes_of(sample: &axonic::Sample) -> axonic::Result<Vec<String>> {
-    let flatten = |(name, value): (&str, &str)| [name.to_string(), value.to_string()];
-    Ok(sample.attributes()?.iter().flat_map(flatten).collect())
+    Ok(flatten(&sample.attributes()?))
 }
 
 /// The names of the element types, by their number in the protocol.

@@ -9,6 +9,7 @@ use crate::error::OrThrow;
 use crate::memory::{Scratch, ScratchMemory};
 use crate::options;
 use crate::publisher::{Publisher, PublisherSettings};
+use crate::queue::{Queue, QueueSettings};
 use crate::region::{Region, RegionSettings};
 use crate::ring::{RingConsumer, RingProducer, RingSettings};
 use crate::subscriber::{Subscriber, SubscriberSettings};
@@ -31,6 +32,8 @@ pub struct DomainSettings {
     pub quota: Option<f64>,
     /// Bytes each participant's objects may take, when this call creates it.
     pub participant_quota: Option<f64>,
+    /// Where durable queues are kept.
+    pub data_dir: Option<String>,
     /// What `axonic ls` calls this participant.
     pub label: Option<String>,
 }
@@ -49,6 +52,7 @@ impl DomainSettings {
             max_participants: number("maxParticipants", self.max_participants)?,
             quota: bytes("quota", self.quota)?,
             participant_quota: bytes("participantQuota", self.participant_quota)?,
+            data_dir: self.data_dir.map(Into::into),
             label: self.label,
         })
     }
@@ -138,7 +142,14 @@ impl Domain {
         Ok(RingConsumer::new(consumer, &self.scratch))
     }
 
-    /// Removes a region, or what is left of a topic or ring.
+    /// Opens or creates a queue.
+    #[napi]
+    pub fn queue(&self, env: &Env, name: String, settings: QueueSettings) -> Result<Queue> {
+        let (options, schema) = settings.options().or_throw(env)?;
+        Queue::open(&self.domain, &name, options, schema, &self.scratch).or_throw(env)
+    }
+
+    /// Removes a region, or what is left of a topic, ring or queue.
     #[napi]
     pub fn unlink(&self, env: &Env, noun: String, name: String) -> Result<()> {
         let noun = options::noun(&noun).or_throw(env)?;

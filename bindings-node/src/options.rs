@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axonic::{Create, Noun, Overflow, Start, Wait};
+use axonic::{Create, Fsync, Noun, Overflow, Start, Wait};
 
 use crate::error::invalid;
 
@@ -40,6 +40,13 @@ pub fn wait(value: &str) -> axonic::Result<Wait> {
     one_of("wait", value, &[("spin", Wait::Spin), ("adaptive", Wait::Adaptive), ("block", Wait::Block)])
 }
 
+/// `fsync`: when what a durable queue holds is on the disk.
+pub fn fsync(value: &str, interval: Duration) -> axonic::Result<Fsync> {
+    let choices =
+        [("always", Fsync::Always), ("interval", Fsync::Interval(interval)), ("never", Fsync::Never)];
+    one_of("fsync", value, &choices)
+}
+
 /// `overflow`: what a full ring means.
 pub fn overflow(value: &str) -> axonic::Result<Overflow> {
     let choices =
@@ -61,5 +68,7 @@ pub fn create(value: &str) -> axonic::Result<Create> {
 
 /// The noun to unlink.
 pub fn noun(value: &str) -> axonic::Result<Noun> {
-    one_of("noun", value, &[("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring)])
+    let choices =
+        [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring), ("queue", Noun::Queue)];
+    one_of("noun", value, &choices)
 }

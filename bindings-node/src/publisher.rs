@@ -234,12 +234,7 @@ impl Publisher {
     #[napi]
     pub fn send_parts(&self, env: &Env, data: &[u8], parts: PayloadParts, quiet: bool) -> Result<bool> {
         let parts = parts.parse().or_throw(env)?;
-        let payload = Payload {
-            data,
-            content: parts.content,
-            tensor: parts.tensor.as_ref(),
-            attributes: parts.attributes.as_ref(),
-        };
+        let payload = parts.payload(data);
         let answer =
             quietly(self.state.with(|publisher| publisher.try_send(&payload)), quiet).or_throw(env)?;
         Ok(!matches!(answer, Answer::No))
@@ -252,15 +247,7 @@ impl Publisher {
         for item in items {
             all.push((item.data, item.parts.parse().or_throw(env)?));
         }
-        let payloads: Vec<Payload<'_>> = all
-            .iter()
-            .map(|(data, parts)| Payload {
-                data,
-                content: parts.content,
-                tensor: parts.tensor.as_ref(),
-                attributes: parts.attributes.as_ref(),
-            })
-            .collect();
+        let payloads: Vec<Payload<'_>> = all.iter().map(|(data, parts)| parts.payload(data)).collect();
         let answer = quietly(self.state.with(|publisher| many(publisher, &payloads)), quiet).or_throw(env)?;
         Ok(!matches!(answer, Answer::No))
     }

@@ -82,7 +82,7 @@ describe('domain', () => {
     assert.throws(() => ax.publisher('t', { capacity: 1.5 }), is('InvalidArgument'))
     assert.throws(() => ax.subscriber('t', { start: 'soon' }), is('InvalidArgument'))
     assert.throws(() => ax.subscriber('t', { maxBorrowed: 0 }), is('InvalidArgument'))
-    assert.throws(() => ax.unlink('queue', 'q'), is('InvalidArgument'))
+    assert.throws(() => ax.unlink('stack', 's'), is('InvalidArgument'))
   })
 
   it('shows itself', () => {

@@ -9,18 +9,19 @@ function everything (ax = domain()) {
   const region = ax.region('region', { size: 10 })
   const producer = ax.ringProducer('ring')
   const consumer = ax.ringConsumer('ring')
-  return { ax, sub, pub, region, producer, consumer }
+  const queue = ax.queue('queue')
+  return { ax, sub, pub, region, producer, consumer, queue }
 }
 
 const bytes = Buffer.alloc(1)
 
 /** Every call of every handle; `now` throw, `later` reject. */
-function calls ({ ax, sub, pub, region, producer, consumer }) {
+function calls ({ ax, sub, pub, region, producer, consumer, queue }) {
   return {
     ax: {
       now: [
         () => ax.publisher('t'), () => ax.subscriber('t'), () => ax.region('region'), () => ax.ringProducer('ring'),
-        () => ax.ringConsumer('ring'), () => ax.unlink('region', 'region')
+        () => ax.ringConsumer('ring'), () => ax.queue('queue'), () => ax.unlink('region', 'region')
       ],
       later: []
     },
@@ -58,6 +59,16 @@ function calls ({ ax, sub, pub, region, producer, consumer }) {
         () => consumer.pop(), () => consumer.popInto(bytes), () => consumer.borrow(() => 1),
         async () => { for await (const message of consumer) assert.fail(message) }
       ]
+    },
+    queue: {
+      now: [
+        () => queue.put(1), () => queue.put(bytes), () => queue.put(1, { result: true }), () => queue.tryGet(), () => queue.peek(),
+        () => queue.deadLetters(), () => queue.purge(), () => queue.redrive(), () => queue.stats(), () => queue.fd
+      ],
+      later: [
+        () => queue.putAsync(1), () => queue.get(), () => queue.getMany(), () => queue.sync(),
+        async () => { for await (const job of queue) assert.fail(job) }
+      ]
     }
   }
 }
@@ -72,7 +83,7 @@ describe('lifecycle', { timeout: 120_000 }, () => {
     const handles = everything()
     const uses = calls(handles)
     handles.ax.unlink('region', 'region')
-    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'ax']) {
+    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'queue', 'ax']) {
       assert.equal(handles[name].closed, false)
       handles[name].close()
       handles[name].close()
@@ -86,12 +97,12 @@ describe('lifecycle', { timeout: 120_000 }, () => {
     const uses = calls(handles)
     handles.ax.unlink('region', 'region')
     handles.ax.close()
-    for (const name of ['sub', 'pub', 'producer', 'consumer']) await allClosed(uses[name])
-    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'ax']) handles[name].close()
+    for (const name of ['sub', 'pub', 'producer', 'consumer', 'queue']) await allClosed(uses[name])
+    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'queue', 'ax']) handles[name].close()
   })
 
   it('closes in any order', () => {
-    const names = ['ax', 'sub', 'pub', 'region', 'producer', 'consumer']
+    const names = ['ax', 'sub', 'pub', 'region', 'producer', 'consumer', 'queue']
     for (let turn = 0; turn < names.length; turn++) {
       const handles = everything()
       handles.ax.unlink('region', 'region')
@@ -102,7 +113,7 @@ describe('lifecycle', { timeout: 120_000 }, () => {
   it('ends with its block', async () => {
     const handles = everything()
     handles.ax.unlink('region', 'region')
-    for (const name of ['sub', 'pub', 'region']) {
+    for (const name of ['sub', 'pub', 'region', 'queue']) {
       handles[name][Symbol.dispose]()
       assert.equal(handles[name].closed, true)
     }
@@ -116,10 +127,10 @@ describe('lifecycle', { timeout: 120_000 }, () => {
   })
 
   it('rejects waits when the handle or the domain is closed', async () => {
-    for (const close of [(h) => { h.sub.close(); h.consumer.close() }, (h) => h.ax.close()]) {
+    for (const close of [(h) => { h.sub.close(); h.consumer.close(); h.queue.close() }, (h) => h.ax.close()]) {
       const handles = everything()
       handles.ax.unlink('region', 'region')
-      const waits = [handles.sub.receive(), handles.sub.receive(), handles.consumer.pop(), handles.sub.borrow(() => 1)]
+      const waits = [handles.sub.receive(), handles.sub.receive(), handles.consumer.pop(), handles.sub.borrow(() => 1), handles.queue.get()]
       const settled = Promise.allSettled(waits)
       close(handles)
       for (const { status, reason } of await settled) {

@@ -4,16 +4,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use axonic::{
-    Create, DomainOptions, Noun, Overflow, PublisherOptions, RegionOptions, RingOptions, Start,
-    SubscriberOptions, Wait,
+    Create, DomainOptions, Fsync, Noun, Overflow, PublisherOptions, QueueOptions, RegionOptions, RingOptions,
+    Start, SubscriberOptions, Wait,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::error::OrRaise;
+use crate::gate::seconds;
 use crate::log::detached;
 use crate::message::lock;
 use crate::publisher::PyPublisher;
+use crate::queue::PyQueue;
 use crate::region::PyRegion;
 use crate::ring::{PyRingConsumer, PyRingProducer};
 use crate::subscriber::PySubscriber;
@@ -29,8 +31,8 @@ pub trait Held: Send + Sync {
 pub struct Home {
     pub core: axonic::Domain,
     pub views: Arc<Views>,
-    /// Ends of rings. The core leaves a closed domain when the last of them is dropped, and here that
-    /// is when Python forgets the object, which may be much later.
+    /// Ends of rings, and queues. A domain that is closed while there are any is left when they and itself are dropped,
+    /// and here that is when Python forgets the objects, which may be much later.
     held: Mutex<Vec<Weak<dyn Held>>>,
 }
 
@@ -43,9 +45,15 @@ impl Home {
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.let_go(py)?;
         detached(py, || self.core.close());
-        let held = std::mem::take(&mut *lock(&self.held));
-        held.iter().filter_map(Weak::upgrade).try_for_each(|handle| handle.let_go(py))
+        // What another thread has opened meanwhile.
+        self.let_go(py)
+    }
+
+    fn let_go(&self, py: Python<'_>) -> PyResult<()> {
+        let held: Vec<_> = lock(&self.held).iter().filter_map(Weak::upgrade).collect();
+        held.iter().try_for_each(|handle| handle.let_go(py))
     }
 
     /// How another process opens the same domain: the arguments of `axonic.open`.
@@ -59,6 +67,7 @@ impl Home {
         arguments.set_item("max_participants", options.max_participants)?;
         arguments.set_item("quota", options.quota)?;
         arguments.set_item("participant_quota", options.participant_quota)?;
+        arguments.set_item("data_dir", options.data_dir.as_ref())?;
         arguments.set_item("label", options.label.as_deref())?;
         Ok(arguments)
     }
@@ -97,6 +106,14 @@ pub fn start_name(start: Start) -> &'static str {
     }
 }
 
+pub fn fsync_name(fsync: Fsync) -> &'static str {
+    match fsync {
+        Fsync::Always => "always",
+        Fsync::Interval(_) => "interval",
+        Fsync::Never => "never",
+    }
+}
+
 /// A named place on this machine where processes meet. Made by `axonic.open`.
 ///
 /// Safe to use from several threads. Closing it closes every handle made from it.
@@ -108,7 +125,7 @@ pub struct PyDomain {
 #[pymethods]
 impl PyDomain {
     #[new]
-    #[pyo3(signature = (name = None, *, runtime_dir = None, mode = None, group = None, max_participants = None, quota = None, participant_quota = None, label = None))]
+    #[pyo3(signature = (name = None, *, runtime_dir = None, mode = None, group = None, max_participants = None, quota = None, participant_quota = None, data_dir = None, label = None))]
     #[allow(clippy::too_many_arguments)] // one per keyword of `axonic.open`
     fn new(
         py: Python<'_>,
@@ -119,6 +136,7 @@ impl PyDomain {
         max_participants: Option<u32>,
         quota: Option<u64>,
         participant_quota: Option<u64>,
+        data_dir: Option<PathBuf>,
         label: Option<String>,
     ) -> PyResult<PyDomain> {
         let options = DomainOptions {
@@ -129,6 +147,7 @@ impl PyDomain {
             max_participants,
             quota,
             participant_quota,
+            data_dir,
             label,
         };
         let core = detached(py, || axonic::Domain::open_with(options)).or_raise(py)?;
@@ -264,11 +283,53 @@ impl PyDomain {
         Ok(PyRingConsumer::new(core, name, options, &self.home))
     }
 
-    /// Removes a "region", or what a dead "topic" or "ring" left behind; raises BusyError while one of
-    /// these is in use.
+    /// Opens a work queue, for putting and for getting. What whoever makes it decides: `capacity`, the messages
+    /// it can hold, `max_bytes`, the bytes of those over 128 bytes together, `max_attempts`, the deliveries of a
+    /// message before it is a dead letter (0: no limit), and whether it is `durable`: what is in it then survives
+    /// a reboot. `fsync` says when that is known to be on the disk: "always" before put() and ack() return,
+    /// "interval" every `fsync_interval` seconds, or "never" but when the system writes it.
+    ///
+    /// `type` shapes structured values. `schema` is a JSON Schema (a mapping, or JSON text) that every value
+    /// must satisfy: another raises InvalidArgumentError in put(), and goes to the dead letters where it is
+    /// met by get().
+    #[pyo3(signature = (name, r#type = None, *, schema = None, capacity = None, max_bytes = None, max_attempts = None, durable = false, fsync = "always", fsync_interval = 0.1, wait = "adaptive"))]
+    #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
+    fn queue(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        r#type: Option<Py<PyAny>>,
+        schema: Option<&Bound<'_, PyAny>>,
+        capacity: Option<usize>,
+        max_bytes: Option<usize>,
+        max_attempts: Option<u32>,
+        durable: bool,
+        fsync: &str,
+        fsync_interval: f64,
+        wait: &str,
+    ) -> PyResult<PyQueue> {
+        axonic::check_name("queue", name).or_raise(py)?;
+        let interval = seconds(py, "fsync_interval", fsync_interval)?;
+        let known = [Fsync::Always, Fsync::Interval(interval), Fsync::Never];
+        let fsync = choice(py, "fsync", fsync, known.map(|known| (fsync_name(known), known)))?;
+        let defaults = QueueOptions::default();
+        let options = QueueOptions {
+            capacity: capacity.unwrap_or(defaults.capacity),
+            max_bytes: max_bytes.unwrap_or(defaults.max_bytes),
+            max_attempts: max_attempts.unwrap_or(defaults.max_attempts),
+            durable: durable.then_some(fsync),
+            wait: wait_argument(py, wait)?,
+            ..defaults
+        };
+        Ok(PyQueue::new(name, options, schema_argument(py, schema)?, r#type, &self.home))
+    }
+
+    /// Removes a "region", a "queue" with all that is in it, or what a dead "topic" or "ring" left behind; raises
+    /// BusyError while one of these is in use.
     #[pyo3(signature = (noun, name))]
     fn unlink(&self, py: Python<'_>, noun: &str, name: &str) -> PyResult<()> {
-        let known = [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring)];
+        let known =
+            [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring), ("queue", Noun::Queue)];
         let noun = choice(py, "noun", noun, known)?;
         detached(py, || self.home.core.unlink(noun, name)).or_raise(py)
     }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axonic::{Error, ErrorKind};
+use axonic::{Error, ErrorKind, Wait};
 use pyo3::prelude::*;
 
 use crate::error::raise;
@@ -37,6 +37,35 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// ever, and its generation is how that is recognised.
 pub fn forked() {
     GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The process something of the core belongs to, which a forked child must leave alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Process(u32);
+
+impl Process {
+    /// This one.
+    pub fn current() -> Process {
+        Process(GENERATION.load(Ordering::Relaxed))
+    }
+
+    /// Refuses in a child that was forked since; `what` is the noun and name.
+    pub fn check(self, py: Python<'_>, what: &str, thing: &str) -> PyResult<()> {
+        if self == Process::current() {
+            return Ok(());
+        }
+        let text = format!("{what}: this {thing} belongs to the process before the fork; use it there");
+        Err(raise(py, Error::new(ErrorKind::Forked, text)))
+    }
+}
+
+/// Reads an argument that is a time from 0 up, in seconds.
+pub fn seconds(py: Python<'_>, argument: &str, seconds: f64) -> PyResult<Duration> {
+    if seconds.is_nan() || seconds < 0.0 {
+        let text = format!("{argument}={seconds}: give seconds as a number from 0 up");
+        return Err(raise(py, Error::new(ErrorKind::InvalidArgument, text)));
+    }
+    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 /// How long a call may take: a number of seconds, or without end.
@@ -69,6 +98,32 @@ impl Patience {
     fn is_over(&self) -> bool {
         self.end.is_some_and(|end| Instant::now() >= end)
     }
+}
+
+/// Payloads up to this many bytes are first tried without detaching: copying them takes less time than
+/// letting go of the interpreter and getting it back.
+pub const QUICK: usize = 16 * 1024;
+
+/// How long a call that may spin looks for something before it lets go of the interpreter: longer than letting go and
+/// coming back costs, and nothing beside the 5 ms for which a thread keeps the interpreter anyway.
+const ATTACHED: Duration = Duration::from_micros(3);
+
+/// Attempts a call that may wait, attached: it spins, if it may, for as long as that is cheaper than letting go of the
+/// interpreter. Whether an attempt succeeded.
+pub fn soon(wait: Wait, mut attempt: impl FnMut() -> axonic::Result<bool>) -> axonic::Result<bool> {
+    if attempt()? {
+        return Ok(true);
+    }
+    if wait == Wait::Block {
+        return Ok(false);
+    }
+    let end = Instant::now() + ATTACHED;
+    while Instant::now() < end {
+        if attempt()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Nobody is inside.

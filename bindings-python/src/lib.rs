@@ -5,17 +5,24 @@
 
 mod buffer;
 mod cli;
+mod desk;
 mod dlpack;
 mod domain;
 mod error;
 mod gate;
+mod job;
 mod loan;
 mod log;
+mod look;
+mod meaning;
 mod message;
 mod publisher;
+mod queue;
 mod region;
 mod ring;
+mod sides;
 mod subscriber;
+mod ticket;
 mod value;
 mod views;
 mod wait;
@@ -51,6 +58,12 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ring::PyRingConsumer>()?;
     module.add_class::<ring::PyReservation>()?;
     module.add_class::<ring::PyRingMessage>()?;
+    module.add_class::<queue::PyQueue>()?;
+    module.add_class::<look::PyPeeked>()?;
+    module.add_class::<look::PyQueueStats>()?;
+    module.add_class::<job::PyJob>()?;
+    module.add("Reject", py.get_type::<job::Reject>())?;
+    module.add_class::<ticket::PyTicket>()?;
     module.add_class::<wait::PyWaitSet>()?;
     module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
     // The package decides what is public.

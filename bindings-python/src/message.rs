@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use axonic::{Attributes, Content, Error, ErrorKind, Sample, Tensor};
+use axonic::{Content, Error, ErrorKind, Sample, Tensor};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyDict, PyMemoryView, PyString};
@@ -12,39 +12,28 @@ use pyo3::types::{PyBytes, PyCapsule, PyDict, PyMemoryView, PyString};
 use crate::buffer::{self, Block, Layout};
 use crate::dlpack;
 use crate::error::{OrRaise, raise};
+use crate::meaning::Meaning;
 use crate::value;
 use crate::views::{Views, in_use};
-
-/// Longest preview of the data in a repr, in characters.
-const PREVIEW: usize = 60;
 
 /// Everything about a message except its bytes.
 pub struct Facts {
     pub topic: Py<PyString>,
-    pub content: Content,
-    pub tensor: Option<Box<Tensor>>,
-    pub attributes: Option<Box<Attributes>>,
+    pub meaning: Meaning,
     pub missed: u64,
     pub sequence: u64,
     pub publisher: u64,
-    /// The subscriber's `type=`.
-    pub kind: Option<Py<PyAny>>,
 }
 
 impl Facts {
-    fn layout(&self, len: usize) -> Layout {
-        self.tensor.as_deref().map_or_else(|| Layout::bytes(len), Layout::tensor)
-    }
-
     fn repr(&self, py: Python<'_>, class: &str, data: &[u8]) -> PyResult<String> {
         let topic = self.topic.bind(py).repr()?;
-        let shown = axonic::preview(self.content, self.tensor.as_deref(), data, PREVIEW);
         let missed = if self.missed > 0 { format!(", missed {}", self.missed) } else { String::new() };
         Ok(format!(
-            "<axonic.{class} {topic} #{}, {} bytes of {}{missed}: {shown}>",
+            "<axonic.{class} {topic} #{}, {}{missed}: {}>",
             self.sequence,
-            data.len(),
-            self.content.name()
+            self.meaning.size(data),
+            self.meaning.preview(data)
         ))
     }
 }
@@ -71,22 +60,16 @@ impl PyMessage {
     /// Makes it Python's.
     pub fn hand_out(self, py: Python<'_>) -> PyResult<Py<PyMessage>> {
         let message = Py::new(py, self)?;
-        // Every class of PyO3 is the garbage collector's to look through. This one shows it nothing, and would cost it
-        // a quarter of what receiving many at once takes.
-        // SAFETY: an object of such a class, attached; whoever frees it does not mind.
-        unsafe { ffi::PyObject_GC_UnTrack(message.as_ptr().cast()) };
+        untrack(&message);
         Ok(message)
     }
+}
 
-    fn decode<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let this = slf.get();
-        match this.facts.content {
-            Content::Raw => Ok(this.data.bind(py).clone().into_any()),
-            Content::Tensor => value::as_array(slf.as_any()),
-            content => value::decode(py, content, this.data.as_bytes(py), this.facts.kind.as_ref()),
-        }
-    }
+/// Every class of PyO3 is the garbage collector's to look through. A message shows it nothing, and would cost it
+/// a quarter of what receiving many at once takes.
+pub fn untrack<T>(message: &Py<T>) {
+    // SAFETY: an object of such a class, attached since it is just made; whoever frees it does not mind.
+    unsafe { ffi::PyObject_GC_UnTrack(message.as_ptr().cast()) };
 }
 
 #[pymethods]
@@ -103,43 +86,32 @@ impl PyMessage {
     /// Decoded at first use; raises DecodeError when the bytes are not what they claim to be.
     #[getter]
     fn value<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
         let this = slf.get();
-        let known = || lock(&this.value).as_ref().map(|value| value.clone_ref(py));
-        if let Some(value) = known() {
-            return Ok(value.into_bound(py));
-        }
-        let decoded = PyMessage::decode(slf)?;
-        // An array looks at this message through a buffer, so keeping it would make a cycle.
-        if this.facts.content != Content::Tensor {
-            let replaced = lock(&this.value).replace(decoded.clone().unbind());
-            drop(replaced);
-        }
-        Ok(decoded)
+        this.facts.meaning.value(slf.py(), &this.data, &this.value, || value::as_array(slf.as_any()))
     }
 
     /// "raw", "json", "msgpack" or "tensor".
     #[getter]
     fn content(&self) -> &'static str {
-        self.facts.content.name()
+        self.facts.meaning.content.name()
     }
 
     /// Element type of a tensor, by its numpy name; None for other contents.
     #[getter]
     fn dtype(&self) -> Option<&'static str> {
-        self.facts.tensor.as_deref().map(|tensor| tensor.dtype.name())
+        self.facts.meaning.dtype()
     }
 
     /// Shape of a tensor; None for other contents.
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, pyo3::types::PyTuple>>> {
-        shape(py, self.facts.tensor.as_deref())
+        self.facts.meaning.shape(py)
     }
 
     /// CloudEvents attributes; empty when the publisher gave none.
     #[getter]
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        value::attribute_dict(py, self.facts.attributes.as_deref())
+        self.facts.meaning.attributes(py)
     }
 
     /// Messages of this publisher lost just before this one, exactly.
@@ -186,7 +158,7 @@ impl PyMessage {
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let this = slf.get();
         let data = this.data.as_bytes(slf.py());
-        let layout = this.layout.get_or_init(|| Box::new(this.facts.layout(data.len())));
+        let layout = this.layout.get_or_init(|| Box::new(this.facts.meaning.layout(data.len())));
         let block = Block { start: data.as_ptr().cast_mut(), len: data.len(), layout, writable: false };
         // SAFETY: called by CPython; bytes and layout live as long as the message, which the view keeps.
         unsafe { buffer::export(slf.clone().into_any(), view, flags, &block) }
@@ -203,7 +175,7 @@ impl PyMessage {
         let py = slf.py();
         let request = dlpack::Request::new(stream, max_version, dl_device, copy)?;
         let data = slf.get().data.as_bytes(py);
-        let tensor = as_tensor(slf.get().facts.tensor.as_deref(), data.len());
+        let tensor = as_tensor(slf.get().facts.meaning.tensor.as_deref(), data.len());
         if request.wants_copy()? {
             return copied(py, &request, &tensor, data);
         }
@@ -218,13 +190,6 @@ impl PyMessage {
 
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn shape<'py>(
-    py: Python<'py>,
-    tensor: Option<&Tensor>,
-) -> PyResult<Option<Bound<'py, pyo3::types::PyTuple>>> {
-    tensor.map(|tensor| pyo3::types::PyTuple::new(py, &tensor.shape)).transpose()
 }
 
 /// Bytes without a tensor header are a vector of uint8 to array libraries.
@@ -353,12 +318,17 @@ impl PySample {
     fn value<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.get();
-        match this.facts.content {
+        match this.facts.meaning.content {
             Content::Raw => Ok(PySample::data(slf)?.into_any()),
             Content::Tensor => value::as_array(slf.as_any()),
             content => {
                 let held = this.held(py)?;
-                value::decode(py, content, held.sample.try_data().or_raise(py)?, this.facts.kind.as_ref())
+                value::decode(
+                    py,
+                    content,
+                    held.sample.try_data().or_raise(py)?,
+                    this.facts.meaning.kind.as_ref(),
+                )
             }
         }
     }
@@ -366,25 +336,25 @@ impl PySample {
     /// "raw", "json", "msgpack" or "tensor".
     #[getter]
     fn content(&self) -> &'static str {
-        self.facts.content.name()
+        self.facts.meaning.content.name()
     }
 
     /// Element type of a tensor, by its numpy name; None for other contents.
     #[getter]
     fn dtype(&self) -> Option<&'static str> {
-        self.facts.tensor.as_deref().map(|tensor| tensor.dtype.name())
+        self.facts.meaning.dtype()
     }
 
     /// Shape of a tensor; None for other contents.
     #[getter]
     fn shape<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, pyo3::types::PyTuple>>> {
-        shape(py, self.facts.tensor.as_deref())
+        self.facts.meaning.shape(py)
     }
 
     /// CloudEvents attributes; empty when the publisher gave none.
     #[getter]
     fn attributes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        value::attribute_dict(py, self.facts.attributes.as_deref())
+        self.facts.meaning.attributes(py)
     }
 
     /// Messages of this publisher lost just before this one, exactly.
@@ -491,7 +461,7 @@ impl PySample {
         let request = dlpack::Request::new(stream, max_version, dl_device, copy)?;
         let held = self.held(py)?;
         let data = held.sample.try_data().or_raise(py)?;
-        let tensor = as_tensor(self.facts.tensor.as_deref(), data.len());
+        let tensor = as_tensor(self.facts.meaning.tensor.as_deref(), data.len());
         if request.wants_copy()? {
             return copied(py, &request, &tensor, data);
         }
@@ -525,7 +495,7 @@ impl PySample {
             let data = held.sample.try_data().or_raise(py)?;
             let own = match flat {
                 Some(flat) => flat.get_or_init(|| Layout::bytes(data.len())),
-                None => held.layout.get_or_init(|| this.facts.layout(data.len())),
+                None => held.layout.get_or_init(|| this.facts.meaning.layout(data.len())),
             };
             // SAFETY: a layout's owner outlives the view: `owner` for a flat one, and for the other the
             // held sample, which stays while `exports` is not zero.

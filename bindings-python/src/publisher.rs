@@ -9,14 +9,10 @@ use pyo3::types::{PyBytes, PyDict, PyMapping, PyTuple};
 use crate::buffer::dtype_argument;
 use crate::domain::{Home, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
-use crate::gate::{Handle, Patience};
+use crate::gate::{Handle, Patience, QUICK};
 use crate::loan::PyLoan;
 use crate::value::{self, Manner};
 use crate::views::Views;
-
-/// Payloads up to this many bytes are first tried without detaching: copying them takes less time than
-/// letting go of the interpreter and getting it back.
-const QUICK: usize = 16 * 1024;
 
 /// The sending end of one topic. Made by `Domain.publisher`.
 ///

@@ -15,14 +15,11 @@ use pyo3::types::{PyBytes, PyDict, PyMemoryView, PyTuple};
 use crate::buffer::{self, Layout};
 use crate::domain::{Held, Home, leave, wait_name};
 use crate::error::{OrRaise, raise};
-use crate::gate::{Handle, Patience};
+use crate::gate::{Handle, Patience, QUICK};
 use crate::views::Views;
 use crate::window::{Shut, Window};
 
 const NOTHING: &str = "no message arrived";
-
-/// Payloads up to this many bytes are first tried without detaching.
-const QUICK: usize = 16 * 1024;
 
 /// The core's end of a ring and whether memory of it is lent out.
 struct Lender<T> {

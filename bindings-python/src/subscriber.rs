@@ -3,24 +3,20 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
 
-use axonic::{Arrival, ErrorKind, Message, Sample, Schema, SubscriberOptions, Wait};
+use axonic::{Arrival, ErrorKind, Message, Sample, Schema, SubscriberOptions};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
 use crate::buffer;
 use crate::domain::{Home, leave, start_name, wait_name};
 use crate::error::{OrRaise, invalid};
-use crate::gate::{Handle, Patience};
+use crate::gate::{Handle, Patience, soon};
+use crate::meaning::Meaning;
 use crate::message::{Facts, PyMessage, PySample, lock};
 use crate::views::Views;
 
 const NOTHING: &str = "no message arrived";
-
-/// How long a call that may spin looks for a message before it lets go of the interpreter: longer than letting go and
-/// coming back costs, and nothing beside the 5 ms for which a thread keeps the interpreter anyway.
-const ATTACHED: Duration = Duration::from_micros(3);
 
 /// Publishers whose topic string is remembered; one past that starts over.
 const TOPICS: usize = 1024;
@@ -78,13 +74,15 @@ macro_rules! facts {
         let attributes = message.attributes()?;
         Facts {
             topic: $topics.of($py, message.publisher(), message.topic()),
-            content: message.content(),
-            tensor: message.tensor().cloned().map(Box::new),
-            attributes: if attributes.is_empty() { None } else { Some(Box::new(attributes)) },
+            meaning: Meaning {
+                content: message.content(),
+                tensor: message.tensor().cloned().map(Box::new),
+                attributes: if attributes.is_empty() { None } else { Some(Box::new(attributes)) },
+                kind: $subscriber.kind.as_ref().map(|kind| kind.clone_ref($py)),
+            },
             missed: message.missed(),
             sequence: message.sequence(),
             publisher: message.publisher(),
-            kind: $subscriber.kind.as_ref().map(|kind| kind.clone_ref($py)),
         }
     }};
 }
@@ -156,27 +154,14 @@ impl PySubscriber {
         Ok(true)
     }
 
-    /// The same, for a call that may wait: it spins, if it may, for as long as that is cheaper than letting go of the
-    /// interpreter.
+    /// The same, for a call that may wait.
     fn take_soon(
         &self,
         py: Python<'_>,
         core: &mut axonic::Subscriber,
         out: &mut impl FnMut(Taken),
     ) -> axonic::Result<bool> {
-        if self.take(py, core, out)? {
-            return Ok(true);
-        }
-        if self.options.wait == Wait::Block {
-            return Ok(false);
-        }
-        let end = Instant::now() + ATTACHED;
-        while Instant::now() < end {
-            if self.take(py, core, out)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        soon(self.options.wait, || self.take(py, core, out))
     }
 
     #[inline]

@@ -8,6 +8,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -147,6 +148,14 @@ impl Interrupt {
         while !self.poll(&mut fds, PollTimeout::NONE)? {}
         Ok(())
     }
+}
+
+/// The time left until `end` (`None`: for ever), for [`Interrupt::poll`]; rounded up, so that the last fraction of a
+/// millisecond is not spent spinning. A long wait ends early: its caller comes back for the rest.
+pub(crate) fn until(end: Option<Instant>) -> PollTimeout {
+    let Some(end) = end else { return PollTimeout::NONE };
+    let left = end.saturating_duration_since(Instant::now()).as_nanos().div_ceil(1_000_000);
+    PollTimeout::from(u16::try_from(left).unwrap_or(u16::MAX))
 }
 
 impl Drop for Interrupt {

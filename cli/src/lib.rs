@@ -7,6 +7,7 @@
 mod bench;
 mod doctor;
 mod human;
+mod input;
 mod interrupt;
 mod ls;
 mod message;
@@ -14,6 +15,7 @@ mod openmetrics;
 mod output;
 mod place;
 mod publish;
+mod queue;
 mod stat;
 mod stop;
 mod subscribe;
@@ -39,12 +41,13 @@ Examples:
   axonic sub 'orders.>'                          print what arrives on matching topics
   axonic pub orders.created '{\"id\": 1}' --json   send one message
   axonic sub a | grep error | axonic pub b       a filter between two topics
+  axonic queue put jobs 'resize cat.png'         work for whoever takes it with `axonic queue get jobs`
   axonic stat                                    who lags, who waits, who pins memory
   axonic doctor --clean                          find and remove what the dead left behind
   axonic bench                                   how fast this machine is, and how near to it Axonic comes
 
 Exit codes: 0 done, 1 a finding or an error, 2 a wrong command line, 128+n ended early by signal n.
-Environment: AXONIC_DOMAIN, AXONIC_RUNTIME_DIR, NO_COLOR.";
+Environment: AXONIC_DOMAIN, AXONIC_RUNTIME_DIR, AXONIC_DATA_DIR, NO_COLOR.";
 
 /// Local IPC at memory speed: see, measure and speak to any Axonic domain from a shell.
 #[derive(Parser)]
@@ -63,6 +66,7 @@ enum Verb {
     Top(top::Args),
     Pub(publish::Args),
     Sub(subscribe::Args),
+    Queue(queue::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Unlink(unlink::Args),
@@ -72,7 +76,7 @@ enum Verb {
 /// stdin, stdout and stderr. Returns the exit code: 0 done, 1 a finding or an error, 2 a wrong
 /// command line, 128 + n when signal n ended it before its work was complete.
 ///
-/// Blocks until the verb ends. While `pub`, `sub`, `top` or `bench` runs, SIGINT, SIGTERM and SIGHUP end it;
+/// Blocks until the verb ends. While `pub`, `sub`, `queue`, `top` or `bench` runs, SIGINT, SIGTERM and SIGHUP end it;
 /// the handlers found are put back before `run` returns. May be called from any thread, more than
 /// once, and by several threads at a time.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
@@ -114,6 +118,7 @@ fn dispatch(cli: Cli, again: &[OsString]) -> Outcome {
         Verb::Top(args) => top::run(&args, place),
         Verb::Pub(args) => publish::run(&args, place),
         Verb::Sub(args) => subscribe::run(&args, place),
+        Verb::Queue(args) => queue::run(&args, place),
         Verb::Doctor(args) => doctor::run(&args, place),
         Verb::Bench(args) => bench::run(&args, place, again),
         Verb::Unlink(args) => unlink::run(&args, place),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use axonic::Pattern;
+use axonic::{Pattern, QueueInfo};
 
 use crate::human::{bytes, plural, printable, since};
 use crate::output::{Output, Style};
@@ -15,7 +15,7 @@ use crate::view::{View, held, id};
 const EXAMPLES: &str = "\
 Examples:
   axonic ls              all domains
-  axonic ls demo         participants, topics, regions and rings of the domain demo";
+  axonic ls demo         participants, topics, regions, rings and queues of the domain demo";
 
 /// List domains, or the objects of a domain
 #[derive(clap::Args)]
@@ -50,7 +50,8 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
         writeln!(out, "no domains in {}", place.directory()?.display())?;
         return Ok(());
     }
-    let mut table = Table::new(["DOMAIN", ">PARTICIPANTS", ">TOPICS", ">REGIONS", ">RINGS", ">MEMORY"]);
+    let mut table =
+        Table::new(["DOMAIN", ">PARTICIPANTS", ">TOPICS", ">REGIONS", ">RINGS", ">QUEUES", ">MEMORY"]);
     let mut unreadable = Vec::new();
     for name in names {
         match View::take(&place.with_domain(&name), "ls") {
@@ -67,7 +68,7 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
     Ok(())
 }
 
-fn summary(view: &View) -> [String; 6] {
+fn summary(view: &View) -> [String; 7] {
     let snapshot = &view.snapshot;
     let alive = snapshot.participants.iter().filter(|p| p.alive).count();
     [
@@ -76,6 +77,7 @@ fn summary(view: &View) -> [String; 6] {
         topics(view).len().to_string(),
         snapshot.regions.len().to_string(),
         snapshot.rings.len().to_string(),
+        snapshot.queues.len().to_string(),
         bytes(snapshot.bytes),
     ]
 }
@@ -138,7 +140,8 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
         regions.row([region.name.clone(), bytes(region.size)]);
     }
     section(out, "region", &regions)?;
-    section(out, "ring", &rings(view))
+    section(out, "ring", &rings(view))?;
+    section(out, "queue", &queues(&view.snapshot.queues))
 }
 
 fn rings(view: &View) -> Table {
@@ -147,6 +150,40 @@ fn rings(view: &View) -> Table {
         let ends = (held(ring.producer), held(ring.consumer));
         let (capacity, pending) = (bytes(ring.capacity), bytes(ring.pending_bytes));
         table.row([ring.name.clone(), ends.0.into(), ends.1.into(), capacity, pending]);
+    }
+    table
+}
+
+/// What is in each queue, and how many live handles put into it and take from it.
+pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
+    let mut table = Table::new([
+        "QUEUE",
+        ">READY",
+        ">DELAYED",
+        ">HELD",
+        ">RESULTS",
+        ">DEAD",
+        ">CAPACITY",
+        ">LARGE",
+        ">PRODUCERS",
+        ">CONSUMERS",
+        "DURABLE",
+    ]);
+    for queue in queues {
+        let stats = &queue.stats;
+        table.row([
+            queue.name.clone(),
+            stats.ready.to_string(),
+            stats.delayed.to_string(),
+            stats.leased.to_string(),
+            stats.done.to_string(),
+            stats.dead.to_string(),
+            stats.capacity.to_string(),
+            bytes(stats.bytes),
+            queue.producers.to_string(),
+            queue.consumers.to_string(),
+            if queue.durable { "yes" } else { "-" }.into(),
+        ]);
     }
     table
 }

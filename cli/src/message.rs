@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use axonic::{Attributes, Content, Message, msgpack_to_json, preview};
+use axonic::{Attributes, Content, Delivery, Message, Peeked, Reason, Tensor, msgpack_to_json, preview};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
@@ -18,14 +18,15 @@ const PREVIEW: usize = 160;
 /// Writes the data and a line feed. Raw bytes pass unchanged, except to a terminal, which gets a
 /// preview of what it cannot show; JSON is put on one line, MessagePack becomes JSON, and a tensor,
 /// which has no text form, is previewed.
-pub(crate) fn write_line(out: &mut Output<'_>, message: &Message<'_>) -> Result<(), Stop> {
-    let data = message.data();
-    match line(message.content(), data, out.is_terminal()) {
+pub(crate) fn write_line(
+    out: &mut Output<'_>,
+    content: Content,
+    tensor: Option<&Tensor>,
+    data: &[u8],
+) -> Result<(), Stop> {
+    match line(content, data, out.is_terminal()) {
         Some(text) => out.write_all(&text)?,
-        None => {
-            let text = preview(message.content(), message.tensor(), data, PREVIEW);
-            out.write_all(text.as_bytes())?;
-        }
+        None => out.write_all(preview(content, tensor, data, PREVIEW).as_bytes())?,
     }
     out.write_all(b"\n")?;
     Ok(())
@@ -62,7 +63,10 @@ fn one_line(json: &[u8]) -> Cow<'_, [u8]> {
 /// (the name CloudEvents gives it) exactly one is present.
 #[derive(Default, Serialize)]
 struct Record<'a> {
-    topic: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<&'a str>,
     content: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tensor: Option<Shape<'a>>,
@@ -73,9 +77,22 @@ struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     data_base64: Option<String>,
     /// In hexadecimal: readers in JavaScript and jq would round a number of 64 bits.
-    publisher: String,
-    sequence: u64,
-    missed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publisher: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempts: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attributes: Option<Pairs>,
 }
@@ -84,6 +101,12 @@ struct Record<'a> {
 struct Shape<'a> {
     dtype: &'static str,
     shape: &'a [usize],
+}
+
+impl Shape<'_> {
+    fn of(tensor: &Tensor) -> Shape<'_> {
+        Shape { dtype: tensor.dtype.name(), shape: &tensor.shape }
+    }
 }
 
 /// Attributes as a JSON object, in their own order.
@@ -99,17 +122,49 @@ impl Serialize for Pairs {
 pub(crate) fn write_json(out: &mut Output<'_>, message: &Message<'_>) -> Result<(), Stop> {
     let attributes = message.attributes()?;
     let mut record = Record {
-        topic: message.topic(),
-        content: message.content().name(),
-        tensor: message.tensor().map(|tensor| Shape { dtype: tensor.dtype.name(), shape: &tensor.shape }),
-        publisher: format!("{:016x}", message.publisher()),
-        sequence: message.sequence(),
-        missed: message.missed(),
+        topic: Some(message.topic()),
+        tensor: message.tensor().map(Shape::of),
+        publisher: Some(format!("{:016x}", message.publisher())),
+        sequence: Some(message.sequence()),
+        missed: Some(message.missed()),
         attributes: (!attributes.is_empty()).then_some(Pairs(attributes)),
         ..Record::default()
     };
     set_body(&mut record, message.content(), message.data());
-    serde_json::to_writer(&mut *out, &record)?;
+    write_record(out, &record)
+}
+
+/// The same of a message taken from a queue.
+pub(crate) fn write_delivery(out: &mut Output<'_>, queue: &str, delivery: &Delivery) -> Result<(), Stop> {
+    let (attributes, tensor) = (delivery.attributes()?, delivery.tensor()?);
+    let mut record = Record {
+        queue: Some(queue),
+        tensor: tensor.as_ref().map(Shape::of),
+        priority: Some(delivery.priority()),
+        attempt: Some(delivery.attempt()),
+        attributes: (!attributes.is_empty()).then_some(Pairs(attributes)),
+        ..Record::default()
+    };
+    set_body(&mut record, delivery.content(), delivery.data());
+    write_record(out, &record)
+}
+
+/// The same of a message that stays in its queue.
+pub(crate) fn write_peeked(out: &mut Output<'_>, queue: &str, peeked: &Peeked) -> Result<(), Stop> {
+    let mut record = Record {
+        queue: Some(queue),
+        priority: Some(peeked.priority()),
+        attempts: Some(peeked.attempts()),
+        reason: peeked.reason().map(Reason::name),
+        reason_text: Some(peeked.reason_text()).filter(|text| !text.is_empty()),
+        ..Record::default()
+    };
+    set_body(&mut record, peeked.content(), peeked.data());
+    write_record(out, &record)
+}
+
+fn write_record(out: &mut Output<'_>, record: &Record<'_>) -> Result<(), Stop> {
+    serde_json::to_writer(&mut *out, record)?;
     out.write_all(b"\n")?;
     Ok(())
 }
@@ -117,6 +172,7 @@ pub(crate) fn write_json(out: &mut Output<'_>, message: &Message<'_>) -> Result<
 /// A value when the content decodes to one, else the text, else base64. The publisher may have
 /// sent nonsense under a good name: that comes out as the bytes it is.
 fn set_body<'a>(record: &mut Record<'a>, content: Content, data: &'a [u8]) {
+    record.content = content.name();
     record.value = match content {
         Content::Json => raw_value(&one_line(data)),
         Content::MessagePack => msgpack_to_json(data).ok().and_then(|json| raw_value(&json)),

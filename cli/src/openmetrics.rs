@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use axonic::{PublisherInfo, RingInfo, Snapshot, SubscriberInfo, TopicInfo};
+use axonic::{PublisherInfo, QueueInfo, RingInfo, Snapshot, SubscriberInfo, TopicInfo};
 
 use crate::human::printable;
 use crate::view::id;
@@ -42,6 +42,7 @@ pub(crate) fn text(domains: &[Snapshot], unreadable: &[String]) -> String {
         of_subscribers(domains),
         of_lags(domains),
         of_rings(domains),
+        of_queues(domains),
         of_regions(domains),
     ];
     families.iter().flatten().filter(|family| !family.samples.is_empty()).for_each(|f| write(&mut text, f));
@@ -288,6 +289,49 @@ fn of_rings(domains: &[Snapshot]) -> Vec<Family> {
     let objects: Vec<_> = domains
         .iter()
         .flat_map(|d| d.rings.iter().map(move |r| (labels(&[("domain", &d.domain), ("ring", &r.name)]), r)))
+        .collect();
+    families(columns, &objects)
+}
+
+fn of_queues(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<QueueInfo>] = &[
+        ("axonic_queue_put_messages", Counter, "messages", "Messages put since the queue was made.", |q| {
+            q.stats.put
+        }),
+        ("axonic_queue_delivered_messages", Counter, "messages", "Handed out, some more than once.", |q| {
+            q.stats.delivered
+        }),
+        ("axonic_queue_acked_messages", Counter, "messages", "Acknowledged.", |q| q.stats.acked),
+        (
+            "axonic_queue_returned_messages",
+            Counter,
+            "messages",
+            "Given back, by a consumer, by the end of a lease or after a death.",
+            |q| q.stats.returned,
+        ),
+        ("axonic_queue_buried_messages", Counter, "messages", "Those that became dead letters.", |q| {
+            q.stats.buried
+        }),
+        ("axonic_queue_blocked", Counter, "", "Times a producer waited for room.", |q| q.stats.blocked),
+        ("axonic_queue_wakes_sent", Counter, "", "Bells rung for sleeping consumers.", |q| {
+            q.stats.wakes_sent
+        }),
+        ("axonic_queue_ready_messages", Gauge, "messages", "To be delivered now.", |q| q.stats.ready),
+        ("axonic_queue_delayed_messages", Gauge, "messages", "For later.", |q| q.stats.delayed),
+        ("axonic_queue_held_messages", Gauge, "messages", "Consumers have them.", |q| q.stats.leased),
+        ("axonic_queue_done_messages", Gauge, "messages", "Results not fetched yet.", |q| q.stats.done),
+        ("axonic_queue_dead_messages", Gauge, "messages", "Dead letters.", |q| q.stats.dead),
+        ("axonic_queue_capacity_messages", Gauge, "messages", "The most it can hold.", |q| q.stats.capacity),
+        ("axonic_queue_large_bytes", Gauge, "bytes", "Memory of messages over 128 bytes.", |q| q.stats.bytes),
+        ("axonic_queue_large_limit_bytes", Gauge, "bytes", "The most there can be of these.", |q| {
+            q.stats.max_bytes
+        }),
+        ("axonic_queue_producers", Gauge, "", "Live handles that put.", |q| q.producers as u64),
+        ("axonic_queue_consumers", Gauge, "", "Live handles that take.", |q| q.consumers as u64),
+    ];
+    let objects: Vec<_> = domains
+        .iter()
+        .flat_map(|d| d.queues.iter().map(move |q| (labels(&[("domain", &d.domain), ("queue", &q.name)]), q)))
         .collect();
     families(columns, &objects)
 }

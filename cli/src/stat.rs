@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use axonic::PublisherInfo;
+use axonic::{PublisherInfo, QueueHandle, QueueInfo};
 
-use crate::human::{bytes, plural, since};
+use crate::human::{bytes, plural, printable, since};
+use crate::ls;
 use crate::openmetrics;
 use crate::output::{Output, Style, complain};
 use crate::place::Place;
@@ -76,13 +77,16 @@ fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     let name = out.paint(Style::Name, &snapshot.domain);
     writeln!(
         out,
-        "{name}  {} of shared memory, {}, {}, {}",
+        "{name}  {} of shared memory, {}, {}, {}, {}",
         bytes(snapshot.bytes),
         plural(alive as u64, "live participant"),
         plural(snapshot.regions.len() as u64, "region"),
         plural(snapshot.rings.len() as u64, "ring"),
+        plural(snapshot.queues.len() as u64, "queue"),
     )?;
-    for table in [topics(view), publishers(view), subscribers(view), lags(view), pins(view), rings(view)] {
+    let queues = &snapshot.queues;
+    let of_topics = [topics(view), publishers(view), subscribers(view), lags(view), pins(view)];
+    for table in of_topics.into_iter().chain([rings(view), ls::queues(queues), queue_counters(queues)]) {
         if !table.is_empty() {
             writeln!(out)?;
             table.print(out, 0)?;
@@ -262,6 +266,49 @@ fn rings(view: &View) -> Table {
     table
 }
 
+/// What the handles of each queue have done since it was made.
+pub(crate) fn queue_counters(queues: &[QueueInfo]) -> Table {
+    let mut table = Table::new([
+        "QUEUE",
+        ">PUT",
+        ">DELIVERED",
+        ">ACKED",
+        ">RETURNED",
+        ">BURIED",
+        ">BLOCKED",
+        ">WAKES",
+        "OLDEST HELD BY",
+        ">FOR",
+    ]);
+    for queue in queues {
+        let stats = &queue.stats;
+        let oldest = queue.oldest_holder.as_ref();
+        table.row([
+            queue.name.clone(),
+            stats.put.to_string(),
+            stats.delivered.to_string(),
+            stats.acked.to_string(),
+            stats.returned.to_string(),
+            stats.buried.to_string(),
+            stats.blocked.to_string(),
+            stats.wakes_sent.to_string(),
+            oldest.map_or("-".into(), queue_handle),
+            oldest.map_or("-".into(), |handle| since(handle.leased_since_unix_ms)),
+        ]);
+    }
+    table
+}
+
+/// `label(pid)`, and what is the matter with it.
+pub(crate) fn queue_handle(handle: &QueueHandle) -> String {
+    let state = match handle {
+        h if !h.alive => ", dead",
+        h if h.stopped => ", stopped",
+        _ => "",
+    };
+    format!("{}({}){state}", printable(&handle.label), handle.pid)
+}
+
 /// `, for 3 s` where it is known since when.
 fn blocked_for(since_unix_ms: u64) -> String {
     if since_unix_ms == 0 { String::new() } else { format!(", for {}", since(since_unix_ms)) }
@@ -293,6 +340,12 @@ fn notes(view: &View) -> Vec<String> {
             view.who(&p.participant),
             blocked_for(p.blocked_since_unix_ms)
         ));
+    }
+    for queue in &view.snapshot.queues {
+        for handle in queue.handles.iter().filter(|h| h.blocked_since_unix_ms != 0) {
+            let (name, who) = (&queue.name, queue_handle(handle));
+            notes.push(format!("{name}: {who} waits for room{}", blocked_for(handle.blocked_since_unix_ms)));
+        }
     }
     for s in view.snapshot.subscribers.iter().filter(|s| s.alive && s.missed > 0) {
         let missed = s.missed;

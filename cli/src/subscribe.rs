@@ -55,7 +55,7 @@ enum From {
 /// The longest single wait; the loop comes back for the rest.
 const LONGEST: Duration = Duration::from_secs(60);
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number of seconds, such as 2.5".to_owned())?;
     Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
 }
@@ -152,7 +152,8 @@ impl Reader<'_> {
             if self.args.json {
                 message::write_json(&mut self.out, &message)?;
             } else {
-                message::write_line(&mut self.out, &message)?;
+                let tensor = message.tensor();
+                message::write_line(&mut self.out, message.content(), tensor, message.data())?;
             }
             self.printed += 1;
         }

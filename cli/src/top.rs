@@ -1,4 +1,4 @@
-//! `axonic top`: the busiest topics and the slowest subscribers, with rates.
+//! `axonic top`: the busiest topics and queues and the slowest subscribers, with rates.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -22,7 +22,7 @@ Examples:
 
 Without a terminal `top` behaves as with --once.";
 
-/// Watch a domain live: rates of every publisher and subscriber
+/// Watch a domain live: rates of every publisher, subscriber and queue
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -50,7 +50,9 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     }
     let frame = meter.frame(View::take(place, "top")?);
     writeln!(out, "{}", frame.title)?;
-    for table in [&frame.publishers, &frame.subscribers] {
+    let tables = [&frame.publishers, &frame.subscribers, &frame.queues];
+    // Most domains have no queue.
+    for table in tables.into_iter().take(if frame.queues.is_empty() { 2 } else { 3 }) {
         writeln!(out)?;
         table.print(&mut out, 0)?;
     }
@@ -65,16 +67,25 @@ pub(crate) struct Frame {
     pub(crate) publishers: Table,
     /// The one that lags most first.
     pub(crate) subscribers: Table,
+    /// The busiest first.
+    pub(crate) queues: Table,
 }
 
-/// Counters of a publisher or subscriber: messages, bytes, missed.
+/// Counters of a publisher or subscriber: messages, bytes, missed; of a queue: put, acknowledged, returned.
 type Counters = [u64; 3];
+
+/// Whose counters they are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Of {
+    Publisher(u64),
+    Subscriber(u64),
+    Queue(String),
+}
 
 /// Turns counters into rates: it remembers the previous ones.
 #[derive(Default)]
 pub(crate) struct Meter {
-    /// By id; publisher and subscriber ids may coincide, hence the flag.
-    before: HashMap<(bool, u64), Counters>,
+    before: HashMap<Of, Counters>,
     at: Option<Instant>,
 }
 
@@ -84,15 +95,20 @@ impl Meter {
         let now = Instant::now();
         let seconds = self.at.map_or(0.0, |then| (now - then).as_secs_f64());
         let snapshot = &view.snapshot;
-        let publishing: HashMap<(bool, u64), Counters> =
-            snapshot.publishers.iter().map(|p| ((true, p.id), [p.published, p.bytes, 0])).collect();
-        let receiving = snapshot.subscribers.iter().map(|s| ((false, s.id), [s.received, s.bytes, s.missed]));
-        let counters: HashMap<(bool, u64), Counters> = publishing.into_iter().chain(receiving).collect();
+        let publishing = snapshot.publishers.iter().map(|p| (Of::Publisher(p.id), [p.published, p.bytes, 0]));
+        let receiving =
+            snapshot.subscribers.iter().map(|s| (Of::Subscriber(s.id), [s.received, s.bytes, s.missed]));
+        let working = snapshot
+            .queues
+            .iter()
+            .map(|q| (Of::Queue(q.name.clone()), [q.stats.put, q.stats.acked, q.stats.returned]));
+        let counters: HashMap<Of, Counters> = publishing.chain(receiving).chain(working).collect();
         let rates = Rates { before: &self.before, now: &counters, seconds };
         let frame = Frame {
             title: title(&view),
             publishers: publishers(&view, &rates),
             subscribers: subscribers(&view, &rates),
+            queues: queues(&view, &rates),
         };
         self.before = counters;
         self.at = Some(now);
@@ -101,16 +117,15 @@ impl Meter {
 }
 
 struct Rates<'a> {
-    before: &'a HashMap<(bool, u64), Counters>,
-    now: &'a HashMap<(bool, u64), Counters>,
+    before: &'a HashMap<Of, Counters>,
+    now: &'a HashMap<Of, Counters>,
     seconds: f64,
 }
 
 impl Rates<'_> {
     /// Per second; zero for what was not there before.
-    fn of(&self, publisher: bool, id: u64) -> [f64; 3] {
-        let key = (publisher, id);
-        match (self.before.get(&key), self.now.get(&key)) {
+    fn of(&self, key: &Of) -> [f64; 3] {
+        match (self.before.get(key), self.now.get(key)) {
             (Some(before), Some(now)) if self.seconds > 0.0 => {
                 std::array::from_fn(|i| now[i].saturating_sub(before[i]) as f64 / self.seconds)
             }
@@ -129,7 +144,8 @@ fn title(view: &View) -> String {
 fn publishers(view: &View, rates: &Rates<'_>) -> Table {
     let mut table =
         Table::new(["TOPIC", "PUBLISHER", ">MSG/S", ">BYTES/S", ">PUBLISHED", ">BLOCKED", ">SLAB", "STATE"]);
-    let mut all: Vec<_> = view.snapshot.publishers.iter().map(|p| (rates.of(true, p.id), p)).collect();
+    let mut all: Vec<_> =
+        view.snapshot.publishers.iter().map(|p| (rates.of(&Of::Publisher(p.id)), p)).collect();
     all.sort_by(|(a, p), (b, q)| b[0].total_cmp(&a[0]).then_with(|| p.topic.cmp(&q.topic)));
     for ([messages, volume, _], p) in all {
         table.row([
@@ -149,7 +165,8 @@ fn publishers(view: &View, rates: &Rates<'_>) -> Table {
 fn subscribers(view: &View, rates: &Rates<'_>) -> Table {
     let mut table =
         Table::new(["PATTERN", "SUBSCRIBER", ">MSG/S", ">BYTES/S", ">MISSED/S", ">LAG", ">PINNED", "STATE"]);
-    let mut all: Vec<_> = view.snapshot.subscribers.iter().map(|s| (rates.of(false, s.id), s)).collect();
+    let mut all: Vec<_> =
+        view.snapshot.subscribers.iter().map(|s| (rates.of(&Of::Subscriber(s.id)), s)).collect();
     all.sort_by(|(a, s), (b, t)| {
         lag(t).cmp(&lag(s)).then(b[0].total_cmp(&a[0])).then_with(|| s.pattern.cmp(&t.pattern))
     });
@@ -163,6 +180,27 @@ fn subscribers(view: &View, rates: &Rates<'_>) -> Table {
             lag(s).to_string(),
             s.pinned.to_string(),
             subscriber_state(view, s).into(),
+        ]);
+    }
+    table
+}
+
+fn queues(view: &View, rates: &Rates<'_>) -> Table {
+    let mut table =
+        Table::new(["QUEUE", ">PUT/S", ">ACKED/S", ">RETURNED/S", ">READY", ">HELD", ">DEAD", ">CONSUMERS"]);
+    let mut all: Vec<_> =
+        view.snapshot.queues.iter().map(|q| (rates.of(&Of::Queue(q.name.clone())), q)).collect();
+    all.sort_by(|(a, q), (b, r)| b[0].total_cmp(&a[0]).then_with(|| q.name.cmp(&r.name)));
+    for ([put, acked, returned], q) in all {
+        table.row([
+            q.name.clone(),
+            rate(put),
+            rate(acked),
+            rate(returned),
+            q.stats.ready.to_string(),
+            q.stats.leased.to_string(),
+            q.stats.dead.to_string(),
+            q.consumers.to_string(),
         ]);
     }
     table

@@ -119,9 +119,12 @@ impl Drop for Guarded<'_> {
 
 fn draw(screen: &mut Screen<'_>, frame: &Frame) {
     let rows = |table: &Table| u16::try_from(table.rows().len()).unwrap_or(u16::MAX);
-    let [title, publishers, subscribers, footer] = Layout::vertical([
+    // Most domains have no queue.
+    let of_queues = if frame.queues.is_empty() { 0 } else { rows(&frame.queues).saturating_add(2) };
+    let [title, publishers, queues, subscribers, footer] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Max(rows(&frame.publishers).saturating_add(2)),
+        Constraint::Max(of_queues),
         Constraint::Min(3),
         Constraint::Length(1),
     ])
@@ -129,6 +132,7 @@ fn draw(screen: &mut Screen<'_>, frame: &Frame) {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     screen.render_widget(Line::styled(frame.title.as_str(), bold), title);
     draw_table(screen, publishers, &frame.publishers);
+    draw_table(screen, queues, &frame.queues);
     draw_table(screen, subscribers, &frame.subscribers);
     let dim = Style::new().add_modifier(Modifier::DIM);
     screen.render_widget(Line::styled("q quits; rates per second", dim), footer);
@@ -171,7 +175,9 @@ mod tests {
             publishers.row([format!("topic.{number}"), number.to_string()]);
         }
         let subscribers = Table::new(["PATTERN", ">LAG"]);
-        let frame = Frame { title: "demo".into(), publishers, subscribers };
+        let mut queues = Table::new(["QUEUE", ">READY"]);
+        queues.row(["jobs".into(), "7".into()]);
+        let frame = Frame { title: "demo".into(), publishers, subscribers, queues };
         for (width, height) in [(1, 1), (20, 4), (80, 24)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|screen| draw(screen, &frame)).unwrap();
@@ -179,6 +185,11 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
         terminal.draw(|screen| draw(screen, &frame)).unwrap();
         let shown: String = terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect();
-        assert!(shown.contains("topic.0") && shown.contains("PATTERN") && shown.contains("q quits"));
+        assert!(
+            shown.contains("topic.0")
+                && shown.contains("jobs")
+                && shown.contains("PATTERN")
+                && shown.contains("q quits")
+        );
     }
 }

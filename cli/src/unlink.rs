@@ -10,9 +10,10 @@ const EXAMPLES: &str = "\
 Examples:
   axonic unlink region frame-buffer
   axonic unlink topic orders.created       its leftovers, once no live process holds them
-  axonic unlink ring camera-0 --domain demo";
+  axonic unlink ring camera-0 --domain demo
+  axonic unlink queue jobs                 with all messages that are in it";
 
-/// Remove a region, or the leftovers of a topic or ring that nobody alive holds
+/// Remove a region or a queue, or the leftovers of a topic or ring that nobody alive holds
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,6 +28,7 @@ enum Kind {
     Region,
     Topic,
     Ring,
+    Queue,
 }
 
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
@@ -34,6 +36,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         Kind::Region => Noun::Region,
         Kind::Topic => Noun::Topic,
         Kind::Ring => Noun::Ring,
+        Kind::Queue => Noun::Queue,
     };
     // Opening creates: a mistyped domain must not come into being here.
     axonic::snapshot(&place.options("unlink"))?;

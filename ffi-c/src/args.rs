@@ -127,6 +127,19 @@ pub(crate) fn timeout(nanoseconds: i64) -> Timeout {
     }
 }
 
+/// A time that is no timeout, and cannot be negative.
+pub(crate) fn duration(nanoseconds: i64, what: &str) -> Outcome<Duration> {
+    match u64::try_from(nanoseconds) {
+        Ok(nanoseconds) => Ok(Duration::from_nanos(nanoseconds)),
+        Err(_) => Err(Failure::argument(format!("a {what} of {nanoseconds} nanoseconds is negative"))),
+    }
+}
+
+/// As `duration`; 0 means that there is none.
+pub(crate) fn optional_duration(nanoseconds: i64, what: &str) -> Outcome<Option<Duration>> {
+    Ok((nanoseconds != 0).then_some(duration(nanoseconds, what)?))
+}
+
 /// For calls of the core that take 0 as a deadline like any other: here it means to try, and that
 /// it would have had to wait is told apart from time that passed.
 pub(crate) fn within<T>(
@@ -258,6 +271,12 @@ mod tests {
         assert_eq!(timeout(5), Timeout::Wait(Some(Duration::from_nanos(5))));
         assert_eq!(timeout(-1), Timeout::Wait(None));
         assert_eq!(timeout(i64::MIN), Timeout::Wait(None));
+        assert_eq!(duration(0, "delay").unwrap(), Duration::ZERO);
+        assert_eq!(optional_duration(0, "lease").unwrap(), None);
+        assert_eq!(optional_duration(5, "lease").unwrap(), Some(Duration::from_nanos(5)));
+        let failure = optional_duration(-1, "lease").unwrap_err();
+        assert_eq!(failure.kind(), ErrorKind::InvalidArgument);
+        assert!(failure.to_string().contains("lease of -1"), "{failure}");
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct axonic_domain_options {
     pub quota: u64,
     /// Bytes each participant's objects may take in a domain that is created; 0: no limit.
     pub participant_quota: u64,
+    /// Where what must survive a reboot is kept; default: AXONIC_DATA_DIR, else axonic in XDG_STATE_HOME, which
+    /// is ~/.local/state unless set.
+    pub data_dir: *const c_char,
 }
 
 // SAFETY: `repr(C)`, the size first, numbers and pointers only.
@@ -54,6 +57,7 @@ unsafe impl Versioned for axonic_domain_options {
         max_participants: 0,
         quota: 0,
         participant_quota: 0,
+        data_dir: null(),
     };
     const NAME: &'static str = "axonic_domain_options";
 }
@@ -73,6 +77,7 @@ pub enum axonic_noun {
     AXONIC_NOUN_TOPIC = 1,
     AXONIC_NOUN_REGION = 2,
     AXONIC_NOUN_RING = 3,
+    AXONIC_NOUN_QUEUE = 4,
 }
 
 /// How a handle waits, in option structs.
@@ -111,15 +116,17 @@ pub unsafe extern "C" fn axonic_domain_open(
             (Out::new(out)?, args::versioned(options)?, args::optional_text(name, "name of the domain")?)
         };
         // SAFETY: as above.
-        let (runtime_dir, label) = unsafe {
+        let (runtime_dir, data_dir, label) = unsafe {
             (
                 args::optional_text(given.runtime_dir, "runtime directory")?,
+                args::optional_text(given.data_dir, "data directory")?,
                 args::optional_text(given.label, "label")?,
             )
         };
         let domain = Domain::open_with(DomainOptions {
             name: name.map(str::to_owned),
             runtime_dir: runtime_dir.map(Into::into),
+            data_dir: data_dir.map(Into::into),
             mode: (given.mode != 0).then_some(given.mode),
             group: group(given.group)?,
             max_participants: (given.max_participants != 0).then_some(given.max_participants),
@@ -183,8 +190,8 @@ pub unsafe extern "C" fn axonic_domain_participant(
     })
 }
 
-/// Removes a region, or what a topic or ring left behind; `noun` is an axonic_noun.
-/// AXONIC_ERROR_BUSY while somebody alive holds a topic or ring of that name.
+/// Removes a region, a queue with all that is in it, or what a topic or ring left behind; `noun` is an
+/// axonic_noun. AXONIC_ERROR_BUSY while somebody alive holds a topic, ring or queue of that name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_domain_unlink(
     domain: *const axonic_domain,
@@ -197,6 +204,7 @@ pub unsafe extern "C" fn axonic_domain_unlink(
             (AXONIC_NOUN_TOPIC as i32, axonic::Noun::Topic),
             (AXONIC_NOUN_REGION as i32, axonic::Noun::Region),
             (AXONIC_NOUN_RING as i32, axonic::Noun::Ring),
+            (AXONIC_NOUN_QUEUE as i32, axonic::Noun::Queue),
         ];
         let noun = args::choice(noun, &choices, "axonic_noun")?;
         // SAFETY: the header's rules for handles and strings.

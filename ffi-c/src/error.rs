@@ -53,6 +53,10 @@ pub enum axonic_error_kind {
     AXONIC_ERROR_DECODE = -21,
     /// Any other failure of the operating system, and errors inside the library.
     AXONIC_ERROR_IO = -22,
+    /// The lease of a delivery ran out: its message is somebody else's now.
+    AXONIC_ERROR_LEASE_LOST = -23,
+    /// A message whose result was waited for is a dead letter.
+    AXONIC_ERROR_REJECTED = -24,
 }
 
 pub const AXONIC_VERSION_MAJOR: u32 = 0;
@@ -251,6 +255,8 @@ mod tests {
             ErrorKind::Unsupported => AXONIC_ERROR_UNSUPPORTED,
             ErrorKind::Decode => AXONIC_ERROR_DECODE,
             ErrorKind::Io => AXONIC_ERROR_IO,
+            ErrorKind::LeaseLost => AXONIC_ERROR_LEASE_LOST,
+            ErrorKind::Rejected => AXONIC_ERROR_REJECTED,
         }
     }
 
@@ -269,7 +275,7 @@ mod tests {
             assert_eq!(constant, kind.name().to_uppercase());
         }
         assert_eq!(text(axonic_error_name(0)), "Ok");
-        for unknown in [1, -23, i32::MIN, i32::MAX] {
+        for unknown in [1, -25, i32::MIN, i32::MAX] {
             assert!(axonic_error_name(unknown).is_null());
         }
     }

@@ -36,4 +36,10 @@ pub mod region;
 
 pub mod ring;
 
+pub mod queue;
+
+pub mod delivery;
+
+pub mod ticket;
+
 pub mod wait;

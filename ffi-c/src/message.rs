@@ -102,7 +102,8 @@ impl Noun for axonic_sample {
 
 /// A message that arrived. Filled by axonic_subscriber_receive() and axonic_subscriber_borrow(); all
 /// its pointers stay valid until the next call on the subscriber, or, when it was borrowed, until
-/// axonic_subscriber_release().
+/// axonic_subscriber_release(). In an axonic_delivery, an axonic_peeked and as the result of a ticket it
+/// has the queue's name as its topic, and 0 as `missed`, `sequence` and `publisher`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct axonic_message {
@@ -174,6 +175,36 @@ impl<'a> Sent<'a> {
             (args::bytes(given.data, given.data_size)?, tensor(&given, content)?, attributes(&given)?)
         };
         Ok(Sent { data, content, tensor, attributes })
+    }
+
+    /// # Safety
+    /// The header's rules for pointers, and they hold for `'a`.
+    pub(crate) unsafe fn read_many(payloads: *const axonic_payload, count: usize) -> Outcome<Vec<Sent<'a>>> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        if payloads.is_null() || !payloads.is_aligned() {
+            return Err(Failure::argument("payloads is NULL or misaligned"));
+        }
+        // The caller's struct may be older or newer than ours: its own size is the distance between them.
+        // SAFETY: at least one readable payload by the caller's promise.
+        let stride = unsafe { payloads.cast::<usize>().read() };
+        if !stride.is_multiple_of(align_of::<axonic_payload>()) {
+            return Err(Failure::argument(format!("the first payload says its size is {stride}")));
+        }
+        let mut sent = Vec::new();
+        for index in 0..count {
+            // SAFETY: inside the caller's array of `count` structs of that size.
+            let payload = unsafe { payloads.cast::<u8>().add(index * stride).cast::<axonic_payload>() };
+            // SAFETY: as above, and aligned because the stride is.
+            if unsafe { payload.cast::<usize>().read() } != stride {
+                let message = "the payloads say different sizes; begin each with AXONIC_PAYLOAD_INIT";
+                return Err(Failure::argument(message));
+            }
+            // SAFETY: the caller's promise.
+            sent.push(unsafe { Sent::read(payload)? });
+        }
+        Ok(sent)
     }
 
     pub(crate) fn payload(&self) -> Payload<'_> {
@@ -302,25 +333,34 @@ macro_rules! describe {
         let (message, strings) = (&$message, &mut $strings);
         strings.set_topic(message.topic());
         strings.set_attributes(&message.attributes()?);
-        let data: &[u8] = message.data();
-        let mut filled = $crate::message::axonic_message {
-            data: data.as_ptr().cast(),
-            size: data.len(),
-            content: message.content() as i32,
+        let tensor = message.tensor();
+        let filled = $crate::message::axonic_message::new(message.data(), message.content(), tensor, strings);
+        $crate::message::axonic_message {
             missed: message.missed(),
             sequence: message.sequence(),
             publisher: message.publisher(),
-            ..$crate::message::axonic_message::EMPTY
-        };
-        filled.describe_tensor(message.tensor());
-        filled.point_at(strings);
-        filled
+            ..filled
+        }
     }};
 }
 pub(crate) use describe;
 
 impl axonic_message {
-    pub(crate) fn describe_tensor(&mut self, tensor: Option<&Tensor>) {
+    /// Of these bytes, with the strings of `strings`.
+    pub(crate) fn new(
+        data: &[u8],
+        content: Content,
+        tensor: Option<&Tensor>,
+        strings: &Strings,
+    ) -> axonic_message {
+        let (data, size) = (data.as_ptr().cast(), data.len());
+        let mut filled = axonic_message { data, size, content: content as i32, ..axonic_message::EMPTY };
+        filled.describe_tensor(tensor);
+        filled.point_at(strings);
+        filled
+    }
+
+    fn describe_tensor(&mut self, tensor: Option<&Tensor>) {
         if let Some(tensor) = tensor {
             let ndim = tensor.shape.len().min(AXONIC_MAX_DIMENSIONS);
             self.dtype = tensor.dtype as i32;
@@ -329,7 +369,7 @@ impl axonic_message {
         }
     }
 
-    pub(crate) fn point_at(&mut self, strings: &Strings) {
+    fn point_at(&mut self, strings: &Strings) {
         self.topic = strings.topic.as_ptr().cast();
         self.topic_size = strings.topic.len() - 1;
         if !strings.attributes.is_empty() {

@@ -225,40 +225,10 @@ pub unsafe extern "C" fn axonic_publisher_publish_many(
 ) -> c_int {
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
-        let (state, sent) = unsafe { (handle::get_mut(publisher)?, read_many(payloads, count)?) };
+        let (state, sent) = unsafe { (handle::get_mut(publisher)?, Sent::read_many(payloads, count)?) };
         let payloads: Vec<Payload> = sent.iter().map(Sent::payload).collect();
         args::within(timeout, |limit| state.publisher.publish_many(&payloads, limit))
     })
-}
-
-/// # Safety
-/// The header's rules for pointers, and they hold for `'a`.
-unsafe fn read_many<'a>(payloads: *const axonic_payload, count: usize) -> Outcome<Vec<Sent<'a>>> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    if payloads.is_null() || !payloads.is_aligned() {
-        return Err(Failure::argument("payloads is NULL or misaligned"));
-    }
-    // The caller's struct may be older or newer than ours: its own size is the distance between them.
-    // SAFETY: at least one readable payload by the caller's promise.
-    let stride = unsafe { payloads.cast::<usize>().read() };
-    if !stride.is_multiple_of(align_of::<axonic_payload>()) {
-        return Err(Failure::argument(format!("the first payload says its size is {stride}")));
-    }
-    let mut sent = Vec::new();
-    for index in 0..count {
-        // SAFETY: inside the caller's array of `count` structs of that size.
-        let payload = unsafe { payloads.cast::<u8>().add(index * stride).cast::<axonic_payload>() };
-        // SAFETY: as above, and aligned because the stride is.
-        if unsafe { payload.cast::<usize>().read() } != stride {
-            let message = "the payloads say different sizes; begin each with AXONIC_PAYLOAD_INIT";
-            return Err(Failure::argument(message));
-        }
-        // SAFETY: the caller's promise.
-        sent.push(unsafe { Sent::read(payload)? });
-    }
-    Ok(sent)
 }
 
 /// Lends `size` bytes to write a message in place.

@@ -30,7 +30,8 @@ static void every_kind() {
                       MAPPED(PermissionDenied) + MAPPED(Timeout) + MAPPED(WouldBlock) + MAPPED(Closed) +
                       MAPPED(Disconnected) + MAPPED(TooLarge) + MAPPED(Full) + MAPPED(LimitReached) +
                       MAPPED(NoSpace) + MAPPED(LayoutMismatch) + MAPPED(Corrupt) + MAPPED(Forked) + MAPPED(Busy) +
-                      MAPPED(InUse) + MAPPED(Interrupted) + MAPPED(Unsupported) + MAPPED(Decode) + MAPPED(Io);
+                      MAPPED(InUse) + MAPPED(Interrupted) + MAPPED(Unsupported) + MAPPED(Decode) + MAPPED(Io) +
+                      MAPPED(LeaseLost) + MAPPED(Rejected);
     int known = 0;
     while (axonic_error_name(-known - 1) != nullptr) {
         known++;

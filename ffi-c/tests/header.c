@@ -3,7 +3,7 @@
 #include "check.h"
 
 /* Offsets are the ABI: a field that moves breaks programs that are compiled already. */
-_Static_assert(sizeof(axonic_domain_options) == 56, "domain options");
+_Static_assert(sizeof(axonic_domain_options) == 64, "domain options");
 _Static_assert(sizeof(axonic_publisher_options) == 48, "publisher options");
 _Static_assert(offsetof(axonic_publisher_options, schema) == 40, "publisher_options.schema");
 _Static_assert(sizeof(axonic_subscriber_options) == 32, "subscriber options");
@@ -22,11 +22,25 @@ _Static_assert(sizeof(axonic_publisher_stats) == 96, "publisher stats");
 _Static_assert(sizeof(axonic_subscriber_stats) == 64, "subscriber stats");
 _Static_assert(sizeof(axonic_ring_stats) == 64, "ring stats");
 _Static_assert(sizeof(axonic_participant) == 8, "participant");
+_Static_assert(sizeof(axonic_queue_options) == 64, "queue options");
+_Static_assert(offsetof(axonic_queue_options, max_attempts) == 24, "queue_options.max_attempts");
+_Static_assert(offsetof(axonic_queue_options, dedup_within) == 48, "queue_options.dedup_within");
+_Static_assert(sizeof(axonic_put_options) == 48, "put options");
+_Static_assert(offsetof(axonic_put_options, ttl) == 24, "put_options.ttl");
+_Static_assert(offsetof(axonic_put_options, durable) == 40, "put_options.durable");
+_Static_assert(sizeof(axonic_get_options) == 24, "get options");
+_Static_assert(sizeof(axonic_receipt) == 32, "receipt");
+_Static_assert(sizeof(axonic_delivery) == 232, "delivery");
+_Static_assert(offsetof(axonic_delivery, token) == 200, "delivery.token");
+_Static_assert(offsetof(axonic_delivery, held) == 208, "delivery.held");
+_Static_assert(sizeof(axonic_peeked) == 232, "peeked");
+_Static_assert(offsetof(axonic_peeked, reason_text) == 208, "peeked.reason_text");
+_Static_assert(sizeof(axonic_queue_stats) == 144, "queue stats");
 
 static void initial_values(void) {
     axonic_domain_options domain = AXONIC_DOMAIN_OPTIONS_INIT;
     CHECK(domain.size == sizeof domain && domain.runtime_dir == NULL && domain.label == NULL);
-    CHECK(domain.group == -1 && domain.mode == 0 && domain.max_participants == 0);
+    CHECK(domain.group == -1 && domain.mode == 0 && domain.max_participants == 0 && domain.data_dir == NULL);
     axonic_publisher_options publisher = AXONIC_PUBLISHER_OPTIONS_INIT;
     CHECK(publisher.size == sizeof publisher && publisher.overflow == AXONIC_OVERFLOW_DROP_OLDEST);
     CHECK(publisher.wait == AXONIC_WAIT_ADAPTIVE && publisher.capacity == 0 && publisher.max_bytes == 0);
@@ -41,6 +55,16 @@ static void initial_values(void) {
     axonic_ring_options ring = AXONIC_RING_OPTIONS_INIT;
     CHECK(ring.size == sizeof ring && ring.capacity == 0 && ring.wait == AXONIC_WAIT_ADAPTIVE);
     CHECK(ring.reserved == 0);
+    axonic_queue_options queue = AXONIC_QUEUE_OPTIONS_INIT;
+    CHECK(queue.size == sizeof queue && queue.capacity == 0 && queue.max_bytes == 0);
+    CHECK(queue.max_attempts == 0 && queue.wait == AXONIC_WAIT_ADAPTIVE && queue.reserved == 0);
+    CHECK(queue.durable == AXONIC_FSYNC_NONE && queue.fsync_interval == 0);
+    CHECK(queue.dedup_count == 0 && queue.dedup_within == 0);
+    axonic_put_options put = AXONIC_PUT_OPTIONS_INIT;
+    CHECK(put.size == sizeof put && put.priority == 0 && put.result == 0 && put.delay == 0 && put.ttl == 0);
+    CHECK(put.dedup_id == NULL && put.durable == 0 && put.reserved == 0);
+    axonic_get_options get = AXONIC_GET_OPTIONS_INIT;
+    CHECK(get.size == sizeof get && get.lease == 0 && get.durable == 0 && get.reserved == 0);
     axonic_payload payload = AXONIC_PAYLOAD_INIT;
     CHECK(payload.size == sizeof payload && payload.data == NULL && payload.data_size == 0);
     CHECK(payload.content == AXONIC_CONTENT_RAW && payload.dtype == AXONIC_DTYPE_NONE);
@@ -64,13 +88,14 @@ static void names(void) {
     SAME(axonic_error_name(AXONIC_ERROR_INVALID_ARGUMENT), "InvalidArgument");
     SAME(axonic_error_name(AXONIC_ERROR_TIMEOUT), "Timeout");
     SAME(axonic_error_name(AXONIC_ERROR_IO), "Io");
-    CHECK(axonic_error_name(AXONIC_ERROR_IO - 1) == NULL);
+    SAME(axonic_error_name(AXONIC_ERROR_REJECTED), "Rejected");
+    CHECK(axonic_error_name(AXONIC_ERROR_REJECTED - 1) == NULL);
     CHECK(axonic_error_name(6) == NULL);
     int known = 0;
     while (axonic_error_name(-known - 1) != NULL) {
         known++;
     }
-    CHECK(known == -AXONIC_ERROR_IO);
+    CHECK(known == -AXONIC_ERROR_REJECTED);
 
     SAME(axonic_dtype_name(AXONIC_DTYPE_F32), "float32");
     SAME(axonic_dtype_name(AXONIC_DTYPE_BF16), "bfloat16");

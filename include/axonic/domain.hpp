@@ -3,6 +3,7 @@
 #define AXONIC_DOMAIN_HPP
 
 #include "publisher.hpp"
+#include "queue.hpp"
 #include "region.hpp"
 #include "ring.hpp"
 #include "subscriber.hpp"
@@ -18,6 +19,7 @@ enum class Noun : std::int32_t {
     Topic = AXONIC_NOUN_TOPIC,
     Region = AXONIC_NOUN_REGION,
     Ring = AXONIC_NOUN_RING,
+    Queue = AXONIC_NOUN_QUEUE,
 };
 
 // Options mean what they mean in axonic.h; 0 and "" are the default.
@@ -29,6 +31,7 @@ struct DomainOptions {
     std::uint32_t max_participants = 0;
     std::uint64_t quota = 0;
     std::uint64_t participant_quota = 0;
+    std::string data_dir{};
 };
 
 // A domain this process attached to. Copies are the same participant; it is left when the last copy
@@ -88,6 +91,10 @@ public:
     RingConsumer ring_consumer(const std::string& name, const RingOptions& options = {}, Report report = {}) const {
         return open<RingConsumer>(axonic_ring_consumer_open, name, ring(options), report);
     }
+    // Opens nothing yet: its sides are opened by their first use.
+    Queue queue(const std::string& name, const QueueOptions& options = {}) const {
+        return Queue(shared_, name, options);
+    }
     void unlink(Noun noun, const std::string& name, Report report = {}) const {
         if (detail::nul_free(name, report)) {
             report(axonic_domain_unlink(get(), static_cast<std::int32_t>(noun), name.c_str()));
@@ -123,6 +130,7 @@ inline Domain open(const std::string& name = "", const DomainOptions& options = 
     given.max_participants = options.max_participants;
     given.quota = options.quota;
     given.participant_quota = options.participant_quota;
+    given.data_dir = options.data_dir.c_str();
     if (!detail::nul_free(name, report)) {
         return Domain();
     }

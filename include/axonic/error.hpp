@@ -36,6 +36,8 @@ enum class ErrorKind : std::int32_t {
     Unsupported = AXONIC_ERROR_UNSUPPORTED,
     Decode = AXONIC_ERROR_DECODE,
     Io = AXONIC_ERROR_IO,
+    LeaseLost = AXONIC_ERROR_LEASE_LOST,
+    Rejected = AXONIC_ERROR_REJECTED,
 };
 
 // The category of axonic's error codes; they compare equal to the std::errc closest in meaning.
@@ -70,6 +72,8 @@ inline const std::error_category& error_category() noexcept {
             case ErrorKind::Corrupt: return std::errc::bad_message;
             case ErrorKind::Forked:
             case ErrorKind::Io: return std::errc::io_error;
+            case ErrorKind::LeaseLost: return std::errc::operation_canceled;
+            case ErrorKind::Rejected: break; // no errc means that
             }
             return {code, *this};
         }
@@ -122,6 +126,8 @@ using InterruptedError = ErrorOf<ErrorKind::Interrupted>;
 using UnsupportedError = ErrorOf<ErrorKind::Unsupported>;
 using DecodeError = ErrorOf<ErrorKind::Decode>;
 using IoError = ErrorOf<ErrorKind::Io>;
+using LeaseLostError = ErrorOf<ErrorKind::LeaseLost>;
+using RejectedError = ErrorOf<ErrorKind::Rejected>;
 
 namespace detail {
 // Throws the subclass of `code` among `Kinds`, or a plain Error for a code of a later version.
@@ -135,7 +141,7 @@ template <ErrorKind... Kinds> [[noreturn]] void raise_among(int code, const std:
     raise_among<K::InvalidArgument, K::InvalidName, K::NotFound, K::AlreadyExists, K::PermissionDenied, K::Timeout,
                 K::WouldBlock, K::Closed, K::Disconnected, K::TooLarge, K::Full, K::LimitReached, K::NoSpace,
                 K::LayoutMismatch, K::Corrupt, K::Forked, K::Busy, K::InUse, K::Interrupted, K::Unsupported,
-                K::Decode, K::Io>(code, message);
+                K::Decode, K::Io, K::LeaseLost, K::Rejected>(code, message);
 }
 } // namespace detail
 

@@ -56,6 +56,12 @@ template <class F> int descriptor(const Report& report, F call) {
     return out;
 }
 
+// Reports the answer of a call for which it is no failure that its time passed; true when it was AXONIC_OK.
+inline bool in_time(int answer, const Report& report) {
+    const bool late = answer == AXONIC_ERROR_TIMEOUT || answer == AXONIC_ERROR_WOULD_BLOCK;
+    return report(late ? AXONIC_OK : answer) && !late;
+}
+
 // A string of C, which is NULL when there is none.
 inline std::string_view text(const char* text) noexcept { return text != nullptr ? text : std::string_view(); }
 
@@ -91,6 +97,23 @@ public:
 private:
     axonic_payload payload_ = AXONIC_PAYLOAD_INIT;
     std::vector<axonic_attribute> attributes_;
+};
+
+// Many of them, as an array.
+class PayloadsInC {
+public:
+    explicit PayloadsInC(const std::vector<Payload>& payloads) {
+        kept_.reserve(payloads.size());
+        for (const Payload& payload : payloads) {
+            array_.push_back(kept_.emplace_back(payload).get());
+        }
+    }
+    const axonic_payload* data() const noexcept { return array_.data(); }
+    std::size_t size() const noexcept { return array_.size(); }
+
+private:
+    std::vector<PayloadInC> kept_;
+    std::vector<axonic_payload> array_;
 };
 } // namespace detail
 

@@ -15,12 +15,9 @@
 
 namespace axonic {
 
-// What both kinds of message tell.
-class MessageView {
+// The bytes of a message and how to understand them.
+class ContentView {
 public:
-    // False for what a failed call returned.
-    explicit operator bool() const noexcept { return message_.topic != nullptr; }
-    std::string_view topic() const noexcept { return {message_.topic, message_.topic_size}; }
     span<const std::byte> data() const noexcept {
         return {static_cast<const std::byte*>(message_.data), message_.size};
     }
@@ -29,9 +26,6 @@ public:
     Content content() const noexcept { return static_cast<Content>(message_.content); }
     Dtype dtype() const noexcept { return static_cast<Dtype>(message_.dtype); }
     span<const std::size_t> shape() const noexcept { return {message_.shape, message_.ndim}; }
-    std::uint64_t missed() const noexcept { return message_.missed; }
-    std::uint64_t sequence() const noexcept { return message_.sequence; }
-    std::uint64_t publisher() const noexcept { return message_.publisher; }
     span<const axonic_attribute> attributes() const noexcept {
         return {message_.attributes, message_.attribute_count};
     }
@@ -51,16 +45,34 @@ public:
     }
 
 protected:
+    ContentView() noexcept = default;
+    explicit ContentView(const axonic_message& message) noexcept : message_(message) {}
+    ContentView(const ContentView&) noexcept = default;
+    ContentView& operator=(const ContentView&) noexcept = default;
+    ~ContentView() = default;
+
+    axonic_message message_{};
+};
+
+// What both kinds of message of a topic tell.
+class MessageView : public ContentView {
+public:
+    // False for what a failed call returned.
+    explicit operator bool() const noexcept { return message_.topic != nullptr; }
+    std::string_view topic() const noexcept { return {message_.topic, message_.topic_size}; }
+    std::uint64_t missed() const noexcept { return message_.missed; }
+    std::uint64_t sequence() const noexcept { return message_.sequence; }
+    std::uint64_t publisher() const noexcept { return message_.publisher; }
+
+protected:
     MessageView() noexcept = default;
-    explicit MessageView(const axonic_message& message) noexcept : message_(message) {}
-    MessageView(MessageView&& from) noexcept : message_(std::exchange(from.message_, axonic_message{})) {}
+    explicit MessageView(const axonic_message& message) noexcept : ContentView(message) {}
+    MessageView(MessageView&& from) noexcept : ContentView(std::exchange(from.message_, axonic_message{})) {}
     MessageView& operator=(MessageView&& from) noexcept {
         message_ = std::exchange(from.message_, axonic_message{});
         return *this;
     }
     ~MessageView() = default;
-
-    axonic_message message_{};
 };
 
 // A message that was received: valid until the next call on its subscriber.

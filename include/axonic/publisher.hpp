@@ -126,13 +126,8 @@ public:
     }
     // All of them or none.
     void publish_many(const std::vector<Payload>& payloads, Timeout timeout = forever, Report report = {}) {
-        std::vector<detail::PayloadInC> kept;
-        std::vector<axonic_payload> array;
-        kept.reserve(payloads.size());
-        for (const Payload& payload : payloads) {
-            array.push_back(kept.emplace_back(payload).get());
-        }
-        report(axonic_publisher_publish_many(get(), array.data(), array.size(), timeout.nanoseconds()));
+        const detail::PayloadsInC given(payloads);
+        report(axonic_publisher_publish_many(get(), given.data(), given.size(), timeout.nanoseconds()));
     }
     // Bytes to write in place.
     Loan<std::byte> loan(std::size_t size, Timeout timeout = forever, Report report = {}) {

@@ -3,6 +3,7 @@
 mod doctor;
 mod info;
 mod locks;
+mod queues;
 
 use crate::domain::layout::{Kind, ObjectId, check_file};
 use crate::domain::participants::Participants;
@@ -57,6 +58,7 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
         publisher.waiting = may_lack_room(publisher, &subscribers);
     }
     let (regions, rings) = (regions(&place)?, rings(&place)?);
+    let queues = queues::list(&place, &participants)?;
     let locks = locks::list(&place, &participants, &mut is_alive)?;
     let (filesystem_free_bytes, filesystem_bytes) = file::filesystem_space(&place.path).unwrap_or_default();
     Ok(Snapshot {
@@ -69,6 +71,7 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
         subscribers,
         regions,
         rings,
+        queues,
         locks,
         bytes,
         filesystem_bytes,

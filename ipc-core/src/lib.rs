@@ -96,15 +96,18 @@ pub use domain::{domains, domains_in, runtime_dir};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]
 pub use inspect::{
-    Finding, Lag, LockHolder, LockInfo, ParticipantInfo, Pin, PublisherInfo, RegionInfo, RingInfo, Severity,
-    Snapshot, SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, snapshot,
+    Finding, Lag, LockHolder, LockInfo, ParticipantInfo, Pin, PublisherInfo, QueueHandle, QueueInfo,
+    RegionInfo, RingInfo, Severity, Snapshot, SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir,
+    snapshot,
 };
 #[cfg(not(loom))]
-pub use mechanisms::lock::{Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore};
+pub use mechanisms::lock::{
+    Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
+};
 #[cfg(not(loom))]
 pub use mechanisms::queue::{
-    Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats,
-    Reason, Receipt, Ticket,
+    Dedup, Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
+    QueueStats, Reason, Receipt, Ticket,
 };
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};

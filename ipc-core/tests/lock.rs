@@ -8,6 +8,7 @@ use common::{Place, expect, wait_readable};
 use litmus::{PATIENCE, Parent, Process, SOON, start};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -132,6 +133,42 @@ fn await_waiting(place: &Place, name: &str, count: usize) {
         assert!(started.elapsed() < PATIENCE.unwrap(), "nobody waits for '{name}'");
         thread::yield_now();
     }
+}
+
+#[test]
+fn threads_share_a_lock() {
+    let place = Place::new();
+    let domain = place.open();
+    let opened = domain.clone();
+    let shared = SharedLock::new("mutex 'm'".into(), move || opened.mutex("m", &asleep())).unwrap();
+    let (count, most) = (AtomicU32::new(0), 3);
+    thread::scope(|scope| {
+        for _ in 0..most {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    let mut mutex = shared.idle().unwrap();
+                    mutex.lock(PATIENCE).unwrap();
+                    shared.put_holding(mutex).unwrap();
+                    // In two steps: only the lock makes this right.
+                    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+                    let mut mutex = shared.holding().expect("this thread has it");
+                    assert!(shared.holding().is_none(), "one has it");
+                    mutex.unlock().unwrap();
+                    shared.put_idle(mutex);
+                }
+            });
+        }
+    });
+    assert_eq!(count.into_inner(), 200 * most);
+    assert!(shared.ask(|mutex| mutex.is_locked()) == Some(false) && shared.holders() == 0);
+
+    // Whoever waits while it is closed does not get it.
+    let mut late = shared.idle().unwrap();
+    late.lock(PATIENCE).unwrap();
+    shared.close();
+    assert_eq!(shared.put_holding(late).unwrap_err().kind(), ErrorKind::Closed);
+    expect(shared.idle(), ErrorKind::Closed, &["mutex 'm'"]);
+    assert!(domain.mutex("m", &asleep()).unwrap().try_lock().unwrap().is_some(), "it went back");
 }
 
 #[test]

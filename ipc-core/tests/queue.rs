@@ -62,8 +62,13 @@ fn messages_of_any_size_and_kind_pass_in_order() {
     }
     assert!(consumer.try_get().unwrap().is_none());
     expect(consumer.get(SOON), ErrorKind::Timeout, &["jobs", "20ms"]);
+    let both = [Payload::raw(b"one"), Payload::raw(b"two")];
+    assert_eq!(producer.put_many(&both, &Put::default(), SECOND).unwrap(), 2);
+    let many = consumer.get_many(5, &Get::default(), SECOND).unwrap();
+    assert_eq!(many.iter().map(text).collect::<Vec<_>>(), ["one", "two"]);
+    many.into_iter().for_each(|delivery| delivery.ack().unwrap());
     let stats = producer.stats();
-    assert_eq!((stats.put, stats.delivered, stats.acked, stats.ready, stats.leased), (16, 16, 16, 0, 0));
+    assert_eq!((stats.put, stats.delivered, stats.acked, stats.ready, stats.leased), (18, 18, 18, 0, 0));
     assert_eq!(stats.bytes, 0, "parts are left");
 }
 
@@ -116,12 +121,15 @@ fn a_full_queue_holds_its_producers_back() {
         &["jobs", "10", "capacity"],
     );
     expect(producer.put(b"x", SOON), ErrorKind::Timeout, &["jobs", "10", "capacity"]);
-    let waiting = std::thread::spawn(move || producer.put(&[10], Some(Duration::from_secs(10))));
-    while consumer.stats().blocked < 2 {
+    get(&mut consumer).ack().unwrap();
+    let three = [Payload::raw(&[10]), Payload::raw(b"no room"), Payload::raw(b"no room")];
+    assert_eq!(other.put_many(&three, &Put::default(), SOON).unwrap(), 1);
+    let waiting = std::thread::spawn(move || producer.put(&[11], Some(Duration::from_secs(10))));
+    while consumer.stats().blocked < 3 {
         std::thread::yield_now();
     }
     std::thread::sleep(Duration::from_millis(20));
-    for n in 0..11u8 {
+    for n in 1..12u8 {
         let delivery = get(&mut consumer);
         assert_eq!(delivery.data(), [n]);
         delivery.ack().unwrap();
@@ -135,6 +143,27 @@ fn a_full_queue_holds_its_producers_back() {
     assert_eq!(taken.len(), 10);
     expect(other.put(b"x", SOON), ErrorKind::Timeout, &[]);
     taken.into_iter().for_each(|delivery| delivery.ack().unwrap());
+}
+
+#[test]
+fn of_many_as_many_are_put_as_there_is_room_for() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 4, ..options() });
+    let texts: Vec<[u8; 1]> = (0..6).map(|n| [n]).collect();
+    let payloads: Vec<Payload> = texts.iter().map(|text| Payload::raw(text)).collect();
+    let high = Put { priority: 5, ..Put::default() };
+    assert_eq!(producer.put_many(&[], &high, SOON).unwrap(), 0);
+    assert_eq!(producer.put_many(&payloads[..3], &high, None).unwrap(), 3);
+    assert_eq!(producer.put_many(&payloads[3..], &high, SOON).unwrap(), 1);
+    expect(producer.put_many(&payloads[4..], &high, SOON), ErrorKind::Timeout, &["jobs", "4", "capacity"]);
+    let tickets = Put { result: true, ..Put::default() };
+    expect(producer.put_many(&payloads, &tickets, SOON), ErrorKind::InvalidArgument, &["jobs", "tickets"]);
+    for n in 0..4 {
+        let delivery = get(&mut consumer);
+        assert_eq!((delivery.data(), delivery.priority()), (&[n][..], 5));
+        delivery.ack().unwrap();
+    }
 }
 
 #[test]
@@ -292,6 +321,34 @@ fn a_ticket_tells_what_became_of_a_message() {
     consumer.purge().unwrap();
     expect(producer.result(&mut gone, SECOND), ErrorKind::NotFound, &["jobs", "gone"]);
     consumer.purge_dead_letters().unwrap();
+}
+
+#[test]
+fn the_same_id_is_put_once_as_far_as_ids_are_remembered() {
+    let place = Place::new();
+    let domain = place.open();
+    let within = Duration::from_millis(80);
+    let few = QueueOptions { dedup: Dedup { count: 3, within }, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &few);
+    let mut other = domain.queue_producer("jobs", &few).unwrap();
+    let with = |id: &str| Put { dedup_id: Some(id.into()), ..Put::default() };
+    assert!(!put(&mut producer, "1", with("a")).is_duplicate());
+    assert!(put(&mut producer, "2", with("a")).is_duplicate());
+    assert!(put(&mut other, "3", with("a")).is_duplicate());
+    // It counts although the message is done with.
+    get(&mut consumer).ack().unwrap();
+    assert!(put(&mut other, "4", with("a")).is_duplicate());
+    for id in ["b", "c", "d"] {
+        assert!(!put(&mut other, id, with(id)).is_duplicate());
+    }
+    assert!(!put(&mut producer, "5", with("a")).is_duplicate(), "three others came in between");
+    assert!(put(&mut producer, "6", with("d")).is_duplicate());
+    std::thread::sleep(within);
+    assert!(!put(&mut producer, "7", with("d")).is_duplicate(), "the time is over");
+    assert_eq!(consumer.purge().unwrap(), 5);
+    assert_eq!(consumer.stats().put, 6);
+    let none = QueueOptions { dedup: Dedup { count: 0, within }, ..options() };
+    expect(domain.queue_producer("x", &none), ErrorKind::InvalidArgument, &["x", "dedup", "1048576"]);
 }
 
 #[test]
@@ -460,6 +517,34 @@ fn a_queue_stays_while_something_is_in_it() {
     domain.queue_producer("jobs", &options()).unwrap().put(b"never read", SECOND).unwrap();
     domain.unlink(Noun::Queue, "jobs").unwrap();
     expect(domain.unlink(Noun::Queue, "jobs"), ErrorKind::NotFound, &["queue", "jobs"]);
+}
+
+#[test]
+fn a_queue_that_only_the_dead_have_open_goes_when_nothing_is_in_it() {
+    const NAME: &str = "a_queue_that_only_the_dead_have_open_goes_when_nothing_is_in_it";
+    if let Some(role) = child::role() {
+        let domain = Domain::open_with(common::options_in(&child::directory())).unwrap();
+        let (mut producer, mut consumer) = pair(&domain, &options());
+        producer.put(b"x", SECOND).unwrap();
+        if role == "acked" {
+            get(&mut consumer).ack().unwrap();
+        }
+        child::ready_until_told();
+    }
+    let place = Place::new();
+    let domain = place.open();
+    let jobs = || place.files().iter().any(|path| path.ends_with("queues/jobs"));
+    child::Running::start(NAME, "acked", place.path()).kill();
+    assert!(jobs());
+    // Whoever opens the first object sweeps up.
+    drop(domain.queue_producer("other", &options()).unwrap());
+    assert!(!jobs());
+    child::Running::start(NAME, "left", place.path()).kill();
+    domain.close();
+    let domain = place.open();
+    drop(domain.queue_producer("other", &options()).unwrap());
+    assert!(jobs(), "a message is in it");
+    domain.unlink(Noun::Queue, "jobs").unwrap();
 }
 
 #[test]

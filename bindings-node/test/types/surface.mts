@@ -1,9 +1,9 @@
 // What the types must accept, what they must know, and what they must refuse.
 
-import axonic, { AxonicError, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
+import axonic, { AxonicError, Reject, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
 import type {
-  ArrayOf, Attributes, BorrowedMessage, Domain, ErrorCode, Message, Publisher, PublisherStats, Region, RingConsumer, RingProducer,
-  RingStats, Shaped, Subscriber, SubscriberStats, TensorInfo
+  ArrayOf, Attributes, BorrowedMessage, Domain, ErrorCode, Job, Message, Peeked, Publisher, PublisherStats, Queue, QueueStats,
+  QueueWorker, Receipt, Region, RingConsumer, RingProducer, RingStats, Shaped, Subscriber, SubscriberStats, TensorInfo, Ticket
 } from 'axonic'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
@@ -98,6 +98,38 @@ export async function surface (): Promise<void> {
   producer.push('text')
   const consumer: RingConsumer = ax.ringConsumer('r')
   for await (const data of consumer) same<typeof data, Buffer>(true)
+
+  const queue: Queue<Order> = ax.queue<Order>('jobs', {
+    capacity: 1, maxBytes: 1, maxAttempts: 1, durable: true, fsync: 'interval', fsyncInterval: 5, dedup: { count: 1, within: 1 },
+    schema: {}, wait: 'block'
+  })
+  // @ts-expect-error fsync is one of three
+  ax.queue('jobs', { fsync: true })
+  const receipt: Receipt = queue.put({ id: 1 }, { priority: 7, delay: 1, ttl: 1, dedupId: 'a', result: true, attributes: { type: 'x' } })
+  same<typeof receipt.ticket, Ticket | null>(true)
+  const answer: number = await (receipt.ticket as Ticket<number>).result({ timeout: 1 })
+  // @ts-expect-error an order has an id
+  queue.put({ note: 'x' })
+  // @ts-expect-error put does not wait
+  queue.put({ id: 1 }, { timeout: 5 })
+  await queue.putAsync({ id: 1 }, { timeout: 1, signal: AbortSignal.timeout(1), durable: false })
+  const job: Job<Order> = await queue.get({ timeout: 1, lease: 1 })
+  same<typeof job.token, bigint>(true)
+  job.nack({ delay: 5 })
+  await job.ackAsync({ any: 'result' }, { durable: true, timeout: 1 })
+  same<ReturnType<typeof queue.tryGet>, Job<Order> | null>(true)
+  for (const each of await queue.getMany(5, { lease: 1 })) each.ack()
+  for await (const each of queue) same<typeof each.value, Order>(true)
+  const worker: QueueWorker = queue.worker({ concurrency: 4 }, async (each) => {
+    same<typeof each, Job<Order>>(true)
+    throw new Reject('no')
+  })
+  await worker.stop()
+  const dead: Peeked<Order>[] = queue.deadLetters(5)
+  const { ready, maxBytes: most }: QueueStats = queue.stats()
+  await queue.sync({ timeout: 5 })
+  ax.unlink('queue', 'jobs')
+  void [answer, dead, ready, most, queue.purge({ dead: true }) satisfies number]
 
   const set = new WaitSet<string>()
   set.add(sub, 'sub').add(pub, 'pub').addFd(0, 'stdin').addTimer(10, 'tick').remove('tick')

@@ -35,10 +35,12 @@ from ._errors import (
     InvalidNameError,
     IoError,
     LayoutMismatchError,
+    LeaseLostError,
     LimitReachedError,
     NoSpaceError,
     NotFoundError,
     PermissionDeniedError,
+    RejectedError,
     TimeoutError,
     TooLargeError,
     UnsupportedError,
@@ -46,11 +48,16 @@ from ._errors import (
 )
 from ._native import (
     Domain,
+    Job,
     Loan,
     Message,
+    Peeked,
     Publisher,
     PublisherStats,
+    Queue,
+    QueueStats,
     Region,
+    Reject,
     RingConsumer,
     RingMessage,
     RingProducer,
@@ -59,11 +66,13 @@ from ._native import (
     Sample,
     Subscriber,
     SubscriberStats,
+    Ticket,
     WaitSet,
 )
 
 if TYPE_CHECKING:
     from . import aio
+    from ._worker import Worker
 
 __version__: str = _native.__version__
 
@@ -83,16 +92,23 @@ __all__ = [
     "InvalidArgumentError",
     "InvalidNameError",
     "IoError",
+    "Job",
     "LayoutMismatchError",
+    "LeaseLostError",
     "LimitReachedError",
     "Loan",
     "Message",
     "NoSpaceError",
     "NotFoundError",
+    "Peeked",
     "PermissionDeniedError",
     "Publisher",
     "PublisherStats",
+    "Queue",
+    "QueueStats",
     "Region",
+    "Reject",
+    "RejectedError",
     "RingConsumer",
     "RingMessage",
     "RingProducer",
@@ -101,10 +117,12 @@ __all__ = [
     "Sample",
     "Subscriber",
     "SubscriberStats",
+    "Ticket",
     "TimeoutError",
     "TooLargeError",
     "UnsupportedError",
     "WaitSet",
+    "Worker",
     "WouldBlockError",
     "aio",
     "open",
@@ -120,6 +138,7 @@ def open(
     max_participants: int | None = None,
     quota: int | None = None,
     participant_quota: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     label: str | None = None,
 ) -> Domain:
     """Open a domain: a named place on this machine where processes meet.
@@ -127,8 +146,9 @@ def open(
     Without a name, AXONIC_DOMAIN or "default". `runtime_dir` is where its shared memory lives (default
     AXONIC_RUNTIME_DIR, else a directory of yours on /dev/shm); `mode` and `group` (a number) are for a
     domain shared by a group in an explicit directory; `quota` and `participant_quota` limit the bytes of
-    shared memory a new domain, and each participant of it, may take; `label` is what `axonic ls` shows,
-    by default the program's name.
+    shared memory a new domain, and each participant of it, may take; `data_dir` is where what must survive
+    a reboot is kept (default AXONIC_DATA_DIR, else ~/.local/state/axonic); `label` is what `axonic ls`
+    shows, by default the program's name.
     """
     return Domain(
         name,
@@ -138,6 +158,7 @@ def open(
         max_participants=max_participants,
         quota=quota,
         participant_quota=participant_quota,
+        data_dir=data_dir,
         label=_program() if label is None else label,
     )
 
@@ -148,6 +169,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(".aio", __name__)
+    if name == "Worker":
+        from ._worker import Worker
+
+        return Worker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

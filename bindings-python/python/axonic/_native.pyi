@@ -2,23 +2,27 @@
 
 import builtins
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import GenericAlias, TracebackType
 from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, final, overload, type_check_only
 
+from ._worker import Worker
+
 __version__: str
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 _T_co = TypeVar("_T_co", covariant=True)
 
 _Overflow: TypeAlias = Literal["drop_oldest", "block", "reject"]
 _Start: TypeAlias = Literal["latest", "oldest"]
 _Wait: TypeAlias = Literal["adaptive", "spin", "block"]
 _Content: TypeAlias = Literal["raw", "json", "msgpack", "tensor"]
+_Fsync: TypeAlias = Literal["always", "interval", "never"]
 _Create: TypeAlias = Literal["open_or_create", "create_new", "open"]
-_Noun: TypeAlias = Literal["topic", "region", "ring"]
+_Noun: TypeAlias = Literal["topic", "region", "ring", "queue"]
 
 # Any array library's array.
 @type_check_only
@@ -61,6 +65,9 @@ class InterruptedError(AxonicError, builtins.InterruptedError): ...
 class UnsupportedError(AxonicError, NotImplementedError): ...
 class DecodeError(AxonicError, ValueError): ...
 class IoError(AxonicError, OSError): ...
+class LeaseLostError(AxonicError, RuntimeError): ...
+class RejectedError(AxonicError, RuntimeError): ...
+class Reject(Exception): ...
 
 @final
 class Domain:
@@ -74,6 +81,7 @@ class Domain:
         max_participants: int | None = None,
         quota: int | None = None,
         participant_quota: int | None = None,
+        data_dir: str | PathLike[str] | None = None,
         label: str | None = None,
     ) -> Self: ...
     @property
@@ -145,6 +153,36 @@ class Domain:
     def ring_consumer(
         self, name: str, *, capacity: int | None = None, wait: _Wait = "adaptive"
     ) -> RingConsumer: ...
+    @overload
+    def queue(
+        self,
+        name: str,
+        type: type[_T],
+        *,
+        schema: Mapping[str, Any] | str | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
+        wait: _Wait = "adaptive",
+    ) -> Queue[_T]: ...
+    @overload
+    def queue(
+        self,
+        name: str,
+        type: Any = None,
+        *,
+        schema: Mapping[str, Any] | str | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
+        wait: _Wait = "adaptive",
+    ) -> Queue[Any]: ...
     def unlink(self, noun: _Noun, name: str) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
@@ -511,6 +549,269 @@ class RingMessage:
     ) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, buffer: memoryview, /) -> None: ...
+
+@final
+class Queue(Generic[_T]):
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def closed(self) -> bool: ...
+    @overload
+    def put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str | None = None,
+        result: Literal[False] = False,
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> bool: ...
+    @overload
+    def put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: None = None,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> Ticket: ...
+    @overload
+    def put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> Ticket | None: ...
+    @overload
+    def try_put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str | None = None,
+        result: Literal[False] = False,
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        content: _Content | None = None,
+    ) -> bool: ...
+    @overload
+    def try_put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: None = None,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        content: _Content | None = None,
+    ) -> Ticket: ...
+    @overload
+    def try_put(
+        self,
+        value: _T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        content: _Content | None = None,
+    ) -> Ticket | None: ...
+    @overload
+    def put_many(
+        self,
+        values: Iterable[_T | _Readable],
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        result: Literal[False] = False,
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> None: ...
+    @overload
+    def put_many(
+        self,
+        values: Iterable[_T | _Readable],
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> list[Ticket]: ...
+    def get(
+        self, timeout: float | None = None, lease: float | None = None, *, durable: bool | None = None
+    ) -> Job[_T]: ...
+    def try_get(self, lease: float | None = None, *, durable: bool | None = None) -> Job[_T] | None: ...
+    def get_many(
+        self,
+        max: int = 1024,
+        timeout: float | None = None,
+        lease: float | None = None,
+        *,
+        durable: bool | None = None,
+    ) -> list[Job[_T]]: ...
+    def worker(
+        self, *, concurrency: int = 1, lease: float | None = None
+    ) -> Callable[[Callable[[Job[_T]], _R]], Worker[_T, _R]]: ...
+    def peek(self, max: int = 1024) -> list[Peeked[_T]]: ...
+    def dead_letters(self, max: int = 1024) -> list[Peeked[_T]]: ...
+    def purge(self, dead: bool = False) -> int: ...
+    def redrive(self, max: int | None = None) -> int: ...
+    @property
+    def fsync(self) -> _Fsync | None: ...
+    def sync(self, timeout: float | None = None) -> None: ...
+    def stats(self) -> QueueStats: ...
+    def fileno(self) -> int: ...
+    def put_fileno(self, result: bool = False) -> int: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __iter__(self) -> Iterator[Job[_T]]: ...
+    def __next__(self) -> Job[_T]: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Job(Generic[_T_co]):
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def value(self) -> _T_co: ...
+    @property
+    def content(self) -> _Content: ...
+    @property
+    def dtype(self) -> str | None: ...
+    @property
+    def shape(self) -> tuple[int, ...] | None: ...
+    @property
+    def attributes(self) -> dict[str, str]: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def token(self) -> int: ...
+    @property
+    def settled(self) -> bool: ...
+    def ack(self, result: object = None) -> None: ...
+    def nack(self, delay: float = 0.0) -> None: ...
+    def reject(self, reason: str = "") -> None: ...
+    def extend(self, lease: float) -> None: ...
+    def progress(self, done: float) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __aenter__(self) -> Awaitable[Self]: ...
+    def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> Awaitable[None]: ...
+
+@final
+class Ticket:
+    @property
+    def progress(self) -> float: ...
+    def result(self, timeout: float | None = None) -> Any: ...
+    def done(self) -> bool: ...
+
+@final
+class Peeked(Generic[_T_co]):
+    def __class_getitem__(cls, key: Any) -> GenericAlias: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def value(self) -> _T_co: ...
+    @property
+    def content(self) -> _Content: ...
+    @property
+    def priority(self) -> int: ...
+    @property
+    def attempts(self) -> int: ...
+    @property
+    def reason(self) -> Literal["rejected", "attempts", "expired"] | None: ...
+    @property
+    def reason_text(self) -> str: ...
+
+@final
+class QueueStats:
+    @property
+    def ready(self) -> int: ...
+    @property
+    def delayed(self) -> int: ...
+    @property
+    def leased(self) -> int: ...
+    @property
+    def done(self) -> int: ...
+    @property
+    def dead(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def put(self) -> int: ...
+    @property
+    def delivered(self) -> int: ...
+    @property
+    def acked(self) -> int: ...
+    @property
+    def returned(self) -> int: ...
+    @property
+    def buried(self) -> int: ...
+    @property
+    def blocked(self) -> int: ...
+    @property
+    def wakes_sent(self) -> int: ...
 
 @final
 class WaitSet:

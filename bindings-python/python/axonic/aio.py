@@ -1,4 +1,4 @@
-"""The same nouns for asyncio: whatever may wait is awaited, and no thread is involved.
+"""The same nouns for asyncio: whatever may wait is awaited. Only waiting for a disk involves a thread.
 
     async with axonic.aio.open("demo") as ax:
         async for m in ax.subscriber("orders.>"):
@@ -15,17 +15,21 @@ import asyncio
 import builtins
 import functools
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from . import _native
 from ._native import (
+    AxonicError,
     DisconnectedError,
     InvalidArgumentError,
+    Job,
     Message,
+    Peeked,
     PublisherStats,
+    QueueStats,
     Region,
     RingStats,
     Sample,
@@ -37,9 +41,19 @@ from ._native import (
 if TYPE_CHECKING:
     import os
 
-    from ._native import _Content, _Create, _Noun, _Overflow, _Readable, _Start, _Wait
+    from ._native import _Content, _Create, _Fsync, _Noun, _Overflow, _Readable, _Start, _Wait
 
-__all__ = ["Domain", "Publisher", "RingConsumer", "RingProducer", "Subscriber", "WaitSet", "open"]
+__all__ = [
+    "Domain",
+    "Publisher",
+    "Queue",
+    "RingConsumer",
+    "RingProducer",
+    "Subscriber",
+    "Ticket",
+    "WaitSet",
+    "open",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -65,12 +79,15 @@ class _Readiness:
 
     def wake(self) -> None:
         """Let every waiting task look again."""
-        if not self._waiting:
+        if not self._wanted():
             self.stop()
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+
+    def _wanted(self) -> bool:
+        return bool(self._waiting)
 
     def __del__(self) -> None:
         self.stop()
@@ -93,10 +110,7 @@ class _Readiness:
 
     async def until(self, attempt: Callable[[], R | None], timeout: float | None, awaited: str) -> R:
         """Repeat `attempt` at every wake-up until it answers something else than None."""
-        if timeout is not None and not timeout >= 0:
-            raise InvalidArgumentError(
-                f"timeout={timeout}: give seconds as a number from 0 up, or None to wait without end"
-            )
+        _check(timeout)
         self._answered += 1
         if self._answered % _BURST == 0:
             await asyncio.sleep(0)
@@ -127,6 +141,78 @@ def _ring(ready: weakref.ref[_Readiness]) -> None:
         alive.wake()
 
 
+def _check(timeout: float | None) -> None:
+    if timeout is not None and not timeout >= 0:
+        raise InvalidArgumentError(
+            f"timeout={timeout}: give seconds as a number from 0 up, or None to wait without end"
+        )
+
+
+class _Results(_Readiness):
+    """The same for the descriptor of puts with a ticket: it tells of room, and of the results of all tickets.
+
+    Whoever looks by a call that arms the descriptor anew may take a ring that was for another's ticket. So
+    after each such call all tickets are looked at, by a call that does not.
+    """
+
+    def __init__(self, fileno: Callable[[], int]) -> None:
+        super().__init__(fileno)
+        self._asked: list[tuple[_native.Ticket, asyncio.Future[None]]] = []
+
+    def wake(self) -> None:
+        """Arm the descriptor anew, and let those look again for whom there may be something."""
+        if self._asked:
+            self._arm(self._asked[0][0])
+        super().wake()
+
+    def _wanted(self) -> bool:
+        return bool(self._waiting or self._asked)
+
+    def _arm(self, ticket: _native.Ticket) -> None:
+        # What the ticket answers, it keeps.
+        with suppress(AxonicError):
+            ticket.result(timeout=0)
+        self.look()
+
+    def look(self) -> None:
+        """Let those go on whose tickets are answered."""
+        for ticket, future in self._asked:
+            if not future.done() and _answered(ticket):
+                future.set_result(None)
+
+    async def answer(self, ticket: _native.Ticket, timeout: float | None) -> Any:
+        """Wait until the ticket is answered."""
+        _check(timeout)
+        if not ticket.done():
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._ask(ticket)
+            except builtins.TimeoutError as error:
+                raise TimeoutError(f"{ticket!r}: no result within {timeout} s") from error
+        return ticket.result(timeout=0)
+
+    async def _ask(self, ticket: _native.Ticket) -> None:
+        idle = self._loop is not asyncio.get_running_loop()
+        asked = (ticket, self._listen())
+        self._asked.append(asked)
+        try:
+            # Registered, the descriptor is armed or rings.
+            if idle:
+                self._arm(ticket)
+            elif ticket.done():
+                return
+            await asked[1]
+        finally:
+            self._asked.remove(asked)
+
+
+def _answered(ticket: _native.Ticket) -> bool:
+    try:
+        return ticket.done()
+    except AxonicError:
+        return True
+
+
 class _Handle:
     """What every wrapper shares: closing, as a context manager or not."""
 
@@ -141,11 +227,22 @@ class _Handle:
 
     def close(self) -> None:
         """Close it; tasks waiting on it get ClosedError."""
-        self._ready.stop()
+        self._stop()
         try:
             self.sync.close()
         finally:
-            self._ready.wake()
+            self._wake()
+
+    def _readinesses(self) -> Iterable[_Readiness]:
+        return (self._ready,)
+
+    def _stop(self) -> None:
+        for ready in self._readinesses():
+            ready.stop()
+
+    def _wake(self) -> None:
+        for ready in self._readinesses():
+            ready.wake()
 
     async def __aenter__(self) -> Self:
         return self
@@ -153,11 +250,11 @@ class _Handle:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ready.stop()
+        self._stop()
         try:
             self.sync.__exit__(kind, error, trace)
         finally:
-            self._ready.wake()
+            self._wake()
 
     def __repr__(self) -> str:
         return repr(self.sync).replace("<axonic.", "<axonic.aio.", 1)
@@ -343,6 +440,240 @@ class RingConsumer(_Handle):
             raise StopAsyncIteration from None
 
 
+class Ticket:
+    """A claim on what becomes of one message: `await ticket`. Made by `Queue.put(..., result=True)`."""
+
+    def __init__(self, sync: _native.Ticket, ready: _Results) -> None:
+        self.sync = sync
+        self._ready = ready
+
+    @property
+    def progress(self) -> float:
+        """How far the work is, from 0 to 1, as its consumer told."""
+        return self.sync.progress
+
+    def done(self) -> bool:
+        """Whether result() would answer, or raise, at once."""
+        return self.sync.done()
+
+    async def result(self, timeout: float | None = None) -> Any:
+        """What becomes of the message; see `axonic.Ticket.result`."""
+        return await self._ready.answer(self.sync, timeout)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self.result().__await__()
+
+    def __repr__(self) -> str:
+        return repr(self.sync).replace("<axonic.", "<axonic.aio.", 1)
+
+
+class Queue(_Handle, Generic[T]):
+    """A work queue. Made by `Domain.queue`.
+
+    Jobs are those of `axonic`: `async with job:` settles one as `with job:` does, for settling does not wait,
+    here not for the disk either. `flush()` does.
+    """
+
+    sync: _native.Queue[T]
+
+    def __init__(self, sync: _native.Queue[T]) -> None:
+        super().__init__(sync)
+        self._room = _Readiness(sync.put_fileno)
+        self._results = _Results(functools.partial(sync.put_fileno, result=True))
+
+    def _readinesses(self) -> Iterable[_Readiness]:
+        return (self._ready, self._room, self._results)
+
+    @property
+    def name(self) -> str:
+        """The queue's name."""
+        return self.sync.name
+
+    @overload
+    async def put(
+        self,
+        value: T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str | None = None,
+        result: Literal[False] = False,
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> bool: ...
+    @overload
+    async def put(
+        self,
+        value: T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: None = None,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> Ticket: ...
+    @overload
+    async def put(
+        self,
+        value: T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> Ticket | None: ...
+    async def put(
+        self,
+        value: T | _Readable,
+        *,
+        result: bool = False,
+        durable: bool | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> bool | Ticket | None:
+        """Put one value, waiting for room; see `axonic.Queue.put`."""
+        ready = self._results if result else self._room
+
+        options.update(result=result, durable=False)
+
+        def put() -> tuple[Any] | None:
+            try:
+                # In a tuple, so that no answer counts as none.
+                return (self.sync.try_put(value, **options),)
+            except WouldBlockError:
+                self._results.look()
+                return None
+
+        (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
+        await self._on_disk(durable)
+        return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
+
+    async def _on_disk(self, durable: bool | None) -> None:
+        if durable is False or (durable is None and self.sync.fsync != "always"):
+            return
+        try:
+            await self.flush()
+        except AxonicError as error:
+            error.add_note("The message is accepted, do not put it again, but it is not durable.")
+            raise
+
+    @overload
+    async def put_many(
+        self,
+        values: Iterable[T | _Readable],
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        result: Literal[False] = False,
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> None: ...
+    @overload
+    async def put_many(
+        self,
+        values: Iterable[T | _Readable],
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        result: Literal[True],
+        durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        content: _Content | None = None,
+    ) -> list[Ticket]: ...
+    async def put_many(
+        self,
+        values: Iterable[Any],
+        *,
+        durable: bool | None = None,
+        timeout: float | None = None,
+        **options: Any,
+    ) -> list[Ticket] | None:
+        """Put several values in their order; a TimeoutError tells how many were put, the first ones."""
+        _check(timeout)
+        clock = asyncio.get_running_loop().time
+        end = None if timeout is None else clock() + timeout
+        batch, tickets = list(values), []
+        for done, value in enumerate(batch):
+            try:
+                left = None if end is None else max(0, end - clock())
+                tickets.append(await self.put(value, timeout=left, durable=False, **options))
+            except TimeoutError as error:
+                put = f"{done} of {len(batch)} values were put, in their order"
+                raise TimeoutError(f"queue {self.name!r}: no room in time; {put}") from error
+        await self._on_disk(durable)
+        return tickets if options.get("result") else None
+
+    async def get(self, timeout: float | None = None, lease: float | None = None) -> Job[T]:
+        """The next message; see `axonic.Queue.get`."""
+        return await self._ready.until(
+            lambda: self.sync.try_get(lease, durable=False), timeout, self._awaited()
+        )
+
+    async def get_many(
+        self, max: int = 1024, timeout: float | None = None, lease: float | None = None
+    ) -> list[Job[T]]:
+        """The next message with all that are there too, at most `max`."""
+
+        def take() -> list[Job[T]] | None:
+            try:
+                return self.sync.get_many(max, timeout=0, lease=lease, durable=False)
+            except TimeoutError:
+                return None
+
+        return await self._ready.until(take, timeout, self._awaited())
+
+    def peek(self, max: int = 1024) -> list[Peeked[T]]:
+        """Up to `max` messages that can be delivered now, in that order, without taking them."""
+        return self.sync.peek(max)
+
+    def dead_letters(self, max: int = 1024) -> list[Peeked[T]]:
+        """Up to `max` dead letters."""
+        return self.sync.dead_letters(max)
+
+    def purge(self, dead: bool = False) -> int:
+        """Take all messages away that nobody has, or all dead letters; see `axonic.Queue.purge`."""
+        return self.sync.purge(dead)
+
+    def redrive(self, max: int | None = None) -> int:
+        """Let up to `max` dead letters be delivered again; see `axonic.Queue.redrive`."""
+        return self.sync.redrive(max)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Wait, in a thread, until all that was put and settled is on the disk; see `axonic.Queue.sync`."""
+        if self.sync.fsync is not None:
+            await asyncio.to_thread(self.sync.sync, timeout)
+
+    def stats(self) -> QueueStats:
+        """What is in it now, and counters."""
+        return self.sync.stats()
+
+    def _awaited(self) -> str:
+        return f"queue {self.name!r}: no message"
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Job[T]:
+        return await self.get()
+
+
 class WaitSet(_Handle):
     """Waits for any of several subscribers, publishers, descriptors and timers."""
 
@@ -469,6 +800,40 @@ class Domain:
         """Open the receiving end of a ring."""
         return self._keep(RingConsumer(self.sync.ring_consumer(name, capacity=capacity, wait=wait)))
 
+    @overload
+    def queue(
+        self,
+        name: str,
+        type: type[T],
+        *,
+        schema: Mapping[str, Any] | str | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
+        wait: _Wait = "adaptive",
+    ) -> Queue[T]: ...
+    @overload
+    def queue(
+        self,
+        name: str,
+        type: Any = None,
+        *,
+        schema: Mapping[str, Any] | str | None = None,
+        capacity: int | None = None,
+        max_bytes: int | None = None,
+        max_attempts: int | None = None,
+        durable: bool = False,
+        fsync: _Fsync = "always",
+        fsync_interval: float = 0.1,
+        wait: _Wait = "adaptive",
+    ) -> Queue[Any]: ...
+    def queue(self, name: str, type: Any = None, **options: Any) -> Queue[Any]:
+        """Open a work queue; see `axonic.Domain.queue`."""
+        return self._keep(Queue(self.sync.queue(name, type, **options)))
+
     def unlink(self, noun: _Noun, name: str) -> None:
         """Remove an object; see `axonic.Domain.unlink`."""
         self.sync.unlink(noun, name)
@@ -495,12 +860,12 @@ class Domain:
     def _leave(self, close: Callable[[], None]) -> None:
         handles = list(self._handles)
         for handle in handles:
-            handle._ready.stop()
+            handle._stop()
         try:
             close()
         finally:
             for handle in handles:
-                handle._ready.wake()
+                handle._wake()
 
 
 def open(
@@ -512,6 +877,7 @@ def open(
     max_participants: int | None = None,
     quota: int | None = None,
     participant_quota: int | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
     label: str | None = None,
 ) -> Domain:
     """Open a domain for asyncio; the arguments are those of `axonic.open`."""
@@ -526,6 +892,7 @@ def open(
             max_participants=max_participants,
             quota=quota,
             participant_quota=participant_quota,
+            data_dir=data_dir,
             label=label,
         )
     )

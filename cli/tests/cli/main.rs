@@ -3,6 +3,7 @@
 mod bench;
 mod harness;
 mod metrics;
+mod queue;
 mod repair;
 mod screen;
 mod see;

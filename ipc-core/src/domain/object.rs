@@ -65,8 +65,11 @@ unsafe impl Shared for Row {}
 pub const NOUN_HEAD: usize = 1024;
 /// Rows are made of two cache lines.
 pub const ROW: usize = 128;
+/// Where the head says how many there are, for those who read the file; and words of a row before the noun's own.
+pub const ROWS_AT: usize = offset_of!(ObjectHead, rows);
+pub const OWN_WORDS: usize = offset_of!(Row, words) / 8;
 const _: () = assert!(size_of::<Row>() == ROW && size_of::<ObjectHead>() <= NOUN_HEAD);
-const _: () = assert!(offset_of!(ObjectHead, rows) == 272 && offset_of!(ObjectHead, comings) == 512);
+const _: () = assert!(ROWS_AT == 272 && offset_of!(ObjectHead, comings) == 512);
 
 /// Suffixes of the bells beside an object begin with what no name can contain.
 pub const BELL_MARK: char = '*';
@@ -272,10 +275,20 @@ impl Object {
 
     /// Takes the object away if nobody has it open and it is `spent`. Whether it did.
     pub fn take_away(&self, spent: impl FnOnce() -> bool) -> bool {
+        self.take_away_if(|| self.taken().next().is_none() && spent())
+    }
+
+    /// The same where the dead have it open still, who need nothing of it any more.
+    pub fn take_away_from_dead(&self, spent: impl FnOnce() -> bool) -> bool {
+        let is_alive = |id: ObjectId| self.inner().is_alive(id.owner());
+        self.take_away_if(|| !self.taken().any(|(_, id)| is_alive(id)) && spent())
+    }
+
+    fn take_away_if(&self, goes: impl FnOnce() -> bool) -> bool {
         if !lock::try_lock(self.fd.as_fd(), 0).unwrap_or(false) {
             return false;
         }
-        let goes = !file::is_unlinked(self.fd.as_fd()) && self.taken().next().is_none() && spent();
+        let goes = !file::is_unlinked(self.fd.as_fd()) && goes();
         if goes {
             remove_files(&self.design.path(self.inner(), &self.name), self.design);
             debug!("{} '{}': the last one out took it away", self.design.noun, self.name);

@@ -2,6 +2,7 @@
 
 mod files;
 mod machine;
+mod queues;
 mod waits;
 
 use super::{ParticipantInfo, open_table, snapshot};
@@ -74,6 +75,7 @@ pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
     };
     let mut findings = Vec::new();
     waits::look(&seen, &mut findings);
+    queues::look(&seen, &mut findings);
     files::damaged(&place, &mut findings)?;
     machine::look(&place, &seen, &mut findings);
     let left = match clean {

@@ -1,6 +1,7 @@
 //! What there is to see.
 
 use crate::domain::layout::ObjectId;
+use crate::mechanisms::queue::QueueStats;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub struct Snapshot {
     pub subscribers: Vec<SubscriberInfo>,
     pub regions: Vec<RegionInfo>,
     pub rings: Vec<RingInfo>,
+    pub queues: Vec<QueueInfo>,
     pub locks: Vec<LockInfo>,
     /// Bytes of shared memory all its files take.
     pub bytes: u64,
@@ -233,4 +235,45 @@ pub struct LockHolder {
     /// As what: `owner`, `reader`, `permit`, `party`.
     #[serde(rename = "as")]
     pub role: &'static str,
+}
+
+/// A queue.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct QueueInfo {
+    pub name: String,
+    /// What is in it, and what its handles have done since it was made.
+    #[serde(flatten)]
+    pub stats: QueueStats,
+    /// Deliveries of one message before it is a dead letter; 0: no limit.
+    pub max_attempts: u64,
+    /// Whether it has a journal.
+    pub durable: bool,
+    /// Handles of live participants, by side.
+    pub producers: usize,
+    pub consumers: usize,
+    /// The handle that has had a message longest.
+    pub oldest_holder: Option<QueueHandle>,
+    /// Those that have it open, and those of the dead that nobody has cleaned up after yet.
+    pub handles: Vec<QueueHandle>,
+}
+
+/// A handle of a queue.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct QueueHandle {
+    /// `slot.epoch`.
+    pub participant: String,
+    pub pid: u32,
+    pub label: String,
+    /// "producer" or "consumer".
+    pub side: &'static str,
+    pub alive: bool,
+    pub stopped: bool,
+    /// Messages it has taken and not settled.
+    pub leased: u64,
+    /// Since when it has had the oldest of them, in milliseconds since 1970; 0: it has none.
+    pub leased_since_unix_ms: u64,
+    /// Since when it has been blocked in a call, in milliseconds since 1970; 0: it is not.
+    pub blocked_since_unix_ms: u64,
 }

@@ -33,7 +33,7 @@ use crate::sys::disk::Disk;
 #[cfg(test)]
 pub use format::MAX_BODY;
 pub use format::{Batch, Kind, Record};
-use format::{HEADER, Header, Link, Name};
+use format::{HEADER, Header, Link, MAX_NUMBER, Name};
 pub use fresh::Fresh;
 #[cfg(test)]
 pub use recover::Recovery;
@@ -137,6 +137,9 @@ impl Journal {
     ///
     /// A process that ends here leaves a segment without a header, which [`Journal::verify`] removes, or a whole one.
     fn rotate(&mut self, state: &mut State, room: u64) -> Result<()> {
+        if state.next.max(state.last + 1) >= MAX_NUMBER {
+            return Err(self.used_up());
+        }
         let name = Name { number: state.next, salt: self.disk.salt() };
         // Used up whatever happens: an earlier file of this number could come back after a power cut.
         state.next += 1;
@@ -154,6 +157,15 @@ impl Journal {
         }
         state.enter(name, oldest, used, size);
         Ok(())
+    }
+
+    /// Nobody counts that far.
+    fn used_up(&self) -> Error {
+        let text = format!(
+            "journal {}: its numbers are beyond any that it can have reached; restore the directory from a copy, or move it away to begin with nothing (AXONIC_DATA_DIR says where it is)",
+            self.disk.place()
+        );
+        Error::new(ErrorKind::Corrupt, text)
     }
 
     /// The header of the segment that follows the current one, if there is any.

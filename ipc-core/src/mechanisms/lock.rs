@@ -14,6 +14,7 @@ pub(crate) mod look;
 mod mutex;
 mod rwlock;
 mod semaphore;
+mod shared;
 mod stake;
 pub mod steps;
 
@@ -32,6 +33,7 @@ use handle::Handle;
 pub use mutex::Mutex;
 pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
+pub use shared::SharedLock;
 use stake::{BELL, Nature, bury};
 use std::mem::offset_of;
 use std::path::PathBuf;

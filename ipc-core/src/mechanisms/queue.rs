@@ -4,9 +4,11 @@ mod admin;
 mod body;
 mod consumer;
 mod dead;
+mod dedup;
 mod delivery;
 pub(crate) mod durable;
 mod handle;
+pub(crate) mod look;
 mod pool;
 mod producer;
 mod recover;
@@ -25,6 +27,7 @@ use crate::name::check_name;
 pub use admin::{Peeked, QueueStats};
 pub use consumer::QueueConsumer;
 pub use dead::Reason;
+pub use dedup::Dedup;
 pub use delivery::Delivery;
 pub use durable::Fsync;
 use durable::Log;
@@ -32,7 +35,7 @@ use handle::Handle;
 pub use producer::QueueProducer;
 use std::time::Duration;
 pub(crate) use store::DESIGN;
-use store::{ITEMS_BELL, MAX_CAPACITY, PART, Plan, ROOM_BELL};
+use store::{ITEMS_BELL, MAX_CAPACITY, MAX_DEDUP, PART, Plan, ROOM_BELL};
 pub use ticket::{Outcome, Ticket};
 
 /// How to open a queue.
@@ -47,6 +50,8 @@ pub struct QueueOptions {
     /// Whether what is in it survives a reboot, and how that is seen to; `None`: it does not. Whoever makes the queue
     /// decides.
     pub durable: Option<Fsync>,
+    /// Which ids of messages are remembered, in memory. Whoever makes the queue decides.
+    pub dedup: Dedup,
     /// How to wait.
     pub wait: Wait,
 }
@@ -58,6 +63,7 @@ impl Default for QueueOptions {
             max_attempts: 16,
             max_bytes: 128 << 20,
             durable: None,
+            dedup: Dedup::default(),
             wait: Wait::default(),
         }
     }
@@ -72,6 +78,8 @@ pub struct Put {
     pub delay: Duration,
     /// After this time it is a dead letter, if nobody has taken it.
     pub ttl: Option<Duration>,
+    /// A message with this id is put only once, as far as the queue remembers ids ([`Dedup`]).
+    pub dedup_id: Option<String>,
     /// Whether the put waits until the message is on the disk; `None`: as the queue's [`Fsync`] says.
     pub durable: Option<bool>,
     /// The receipt has a ticket, with which to wait for what becomes of it.
@@ -91,9 +99,15 @@ pub struct Get {
 #[derive(Debug)]
 pub struct Receipt {
     ticket: Option<Ticket>,
+    duplicate: bool,
 }
 
 impl Receipt {
+    /// Whether a message with this id was put before, so that nothing was done now.
+    pub fn is_duplicate(&self) -> bool {
+        self.duplicate
+    }
+
     /// With which to wait for what becomes of it, if that was asked for.
     pub fn ticket(self) -> Option<Ticket> {
         self.ticket
@@ -117,6 +131,13 @@ impl Domain {
 fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Result<(Seat, Handle)> {
     check_name("queue", name)?;
     let parts = options.max_bytes / PART;
+    if !(1..=MAX_DEDUP).contains(&options.dedup.count) {
+        let text = format!(
+            "queue '{name}': it cannot remember {} ids; give dedup a count of 1 to {MAX_DEDUP}",
+            options.dedup.count
+        );
+        return Err(Error::new(ErrorKind::InvalidArgument, text));
+    }
     if !(1..=MAX_CAPACITY).contains(&options.capacity) || parts > MAX_CAPACITY {
         let text = format!(
             "queue '{name}': a capacity of {} and max_bytes of {} are not possible; a queue holds 1 to {MAX_CAPACITY} messages and up to {} bytes",
@@ -128,7 +149,7 @@ fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Res
     }
     let domain = domain.current()?;
     lifetime::arrive(&domain);
-    let plan = Plan::new(options.capacity, parts, options.durable.is_some());
+    let plan = Plan::new(options.capacity, parts, options.durable.is_some(), options.dedup.count);
     let seat = Seat::take(&domain, &store::DESIGN, name, plan.size, hears, &|mapping| {
         store::fill(mapping, &plan, options);
     })

@@ -37,7 +37,7 @@ fn name_of(seen: &Snapshot, id: &str) -> String {
 }
 
 /// `for 12 s`, or `now` where it is not known since when.
-fn for_how_long(since_unix_ms: u64) -> String {
+pub(super) fn for_how_long(since_unix_ms: u64) -> String {
     match since_unix_ms {
         0 => "now".into(),
         since => format!("for {:.1} s", unix_millis().saturating_sub(since) as f64 / 1000.0),

@@ -2,7 +2,7 @@
 //!
 //! An input is a list of instructions, so that checksums can be right where everything else is wrong.
 
-use super::format::{BATCH, Batch, HEADER, Header, Kind, Link, Name};
+use super::format::{BATCH, Batch, HEADER, Header, Kind, Link, MAX_NUMBER, Name};
 use super::simulator::{Image, Simulated, sectors};
 use super::{Journal, STATE_WORDS, State};
 use crate::error::{ErrorKind, Result};
@@ -35,8 +35,8 @@ impl<'a> Input<'a> {
     }
 
     fn name(&mut self) -> Name {
-        // Any name that a file can have.
-        let number = self.number().clamp(1, (1 << 62) - 1);
+        // Any name that a file can have, and a few can follow.
+        let number = self.number().clamp(1, MAX_NUMBER - 10);
         Name { number, salt: u64::from(self.byte() & 1) }
     }
 }
@@ -180,8 +180,10 @@ fn go_on(image: &Image, words: [u64; STATE_WORDS]) {
     if fair(journal.verify(&mut state)).is_some() && !state.is_poisoned() {
         let mut batch = Batch::new(state.last() + 1);
         batch.push(Kind::Put, 1, 100);
-        journal.append(&mut state, &mut batch).expect("there is room for more segments");
-        journal.sync(&mut state).expect("the disk is sound");
+        let appended = journal.append(&mut state, &mut batch);
+        if fair(appended).is_some() {
+            journal.sync(&mut state).expect("the disk is sound");
+        }
     }
 }
 
@@ -229,6 +231,10 @@ mod tests {
             let world = Simulated::new(&directory(&mut Input(data)));
             journal(&world).recovered(&mut |_| Ok(())).map(|(_, _, recovery)| recovery.records)
         };
+        let torn = |data: &[u8]| {
+            let world = Simulated::new(&directory(&mut Input(data)));
+            journal(&world).recovered(&mut |_| Ok(())).unwrap().2.torn
+        };
         let first = [&[0, 1, 0, 0, 1, 0, 0, 1, 1, 0][..], &[1, 1, 1, 0, 7, 4, 9, 9, 9, 9, 0, 1]].concat();
         assert_eq!(recovered(&first).unwrap(), 1);
         let end = ((HEADER + BATCH + 16 + 8) / 8) as u8;
@@ -236,5 +242,10 @@ mod tests {
         assert_eq!(recovered(&second).unwrap(), 2);
         let damaged = [&first[..], &[6, 190, 1], &second[first.len()..]].concat();
         assert_eq!(recovered(&damaged).unwrap_err().kind(), ErrorKind::Corrupt);
+        // What follows the end that the next segment names; an LSN that does not follow; more records than there are.
+        let beyond = [&first[..], &[1, 2, 1, 1, 7, 0, 0, 1], &second[first.len()..]].concat();
+        assert_eq!(torn(&beyond), None);
+        assert_eq!(recovered(&[&first[..], &[1, 3, 1, 1, 7, 0, 0, 1]].concat()).unwrap(), 1);
+        assert_eq!(recovered(&[&first[..], &[3, 0, 5, 0, 2, 0, 1]].concat()).unwrap(), 1);
     }
 }

@@ -4,7 +4,7 @@
 //! not part of it is removed. A power cut on the way changes nothing, since reading gives the same again.
 
 use super::chain::{self, Chain, Found};
-use super::format::{Aftermath, BatchHeader, HEADER, Name, Record, visit_records};
+use super::format::{Aftermath, BatchHeader, HEADER, MAX_NUMBER, Name, Record, visit_records};
 use super::{Journal, SEGMENT, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
@@ -72,10 +72,14 @@ impl Journal {
         let chain = chain::select(&mut *self.disk, &found)?;
         let log = chain.as_ref().map_or(Ok(Log::default()), |chain| self.read(chain, visit))?;
         let torn = self.judge(&found, chain.as_ref(), &log)?;
+        let next = found.last().map_or(1, |last| last.name.number + 1);
+        if next.max(log.last + 1) >= MAX_NUMBER {
+            return Err(self.used_up());
+        }
         if let Some(torn) = &torn {
             self.tell(torn);
         }
-        let state = self.begin_anew(&found, &log)?;
+        let state = self.begin_anew(next, &found, &log)?;
         Ok((self, state, Recovery { records: log.records, last: log.last, torn }))
     }
 
@@ -170,8 +174,7 @@ impl Journal {
 
     /// Makes all that was read durable (it may be in the page cache only, if there was no reboot), then begins the
     /// segment that says where it ends, and removes all others once that is on the disk.
-    fn begin_anew(&mut self, found: &[Found], log: &Log) -> Result<State> {
-        let next = found.last().map_or(1, |last| last.name.number + 1);
+    fn begin_anew(&mut self, next: u64, found: &[Found], log: &Log) -> Result<State> {
         let mut state = State::before(next, log.last, log.durable);
         if let Some((name, end, _)) = log.segments.last() {
             state.enter(*name, log.segments[0].0.number, *end, log.bytes);

@@ -122,7 +122,7 @@ pub enum Plan {
     Fail {
         at: usize,
         how: Failure,
-        for_ever: bool,
+        times: usize,
     },
     /// The process ends before this operation is complete: of a write so many sixteenths are done; a sync fails if it
     /// is any, which nobody hears of; anything else is not done.
@@ -163,7 +163,7 @@ impl Plan {
     fn course(self, operation: usize) -> Course {
         let course = |sixteenths, error, dead| Course { sixteenths, error, dead };
         match self {
-            Plan::Fail { at, how, for_ever } if at == operation || for_ever && at < operation => match how {
+            Plan::Fail { at, how, times } if operation >= at && operation - at < times => match how {
                 Failure::NoSpace => course(0, Some(ErrorKind::NoSpace), false),
                 Failure::Nothing => course(0, Some(ErrorKind::Io), false),
                 Failure::Half => course(8, Some(ErrorKind::Io), false),

@@ -65,7 +65,6 @@ impl State {
     }
 
     /// Whether a sync failed, so that the journal must be written anew.
-    #[cfg(test)]
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
     }

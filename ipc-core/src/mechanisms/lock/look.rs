@@ -4,16 +4,11 @@ use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, STATE, WAITED, WAI
 use super::{HEAD, LOCK, NATURES, event, nature, semaphore, steps};
 use crate::domain::ParticipantId;
 use crate::domain::layout::{Kind, ObjectId, check_growing_file};
-use crate::domain::object::{NOUN_HEAD, ROW};
+use crate::domain::object::{NOUN_HEAD, OWN_WORDS as OWN, ROW, ROWS_AT};
 use crate::sys::file;
 use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-
-/// Where the head says how many rows there are (docs/protocol.md).
-const ROWS_AT: usize = 272;
-/// Words of a row before the noun's own.
-const OWN: usize = 3;
 
 pub(crate) struct Look {
     nature: &'static Nature,

@@ -3,14 +3,16 @@
 use super::body::{self, Bytes};
 use super::consumer::QueueConsumer;
 use super::dead::Reason;
+use super::durable::Fsync;
 use super::handle::{Count, Handle};
 use super::producer::QueueProducer;
 use super::shape::Shape;
 use super::steps::{State, Word};
-use super::store::{Life, PART};
+use super::store::{Life, PART, Plan};
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
 use crate::value::{Content, preview};
+use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt;
@@ -58,7 +60,7 @@ impl Peeked {
 }
 
 /// What is in a queue, each number read by itself, and what its handles have done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueueStats {
     /// Messages to be delivered now, those given back included.
     pub ready: u64,
@@ -169,37 +171,51 @@ impl Handle {
     }
 
     pub fn stats(&self) -> QueueStats {
-        let plan = &self.store.plan;
-        let mut stats = QueueStats {
-            capacity: plan.capacity as u64,
-            max_bytes: (plan.parts * PART) as u64,
-            ..QueueStats::default()
-        };
-        for (_, word) in self.slots_that(|word| !word.is(State::Free)) {
-            match word.state() {
-                Some(State::Ready | State::Returned) => stats.ready += 1,
-                Some(State::Delayed) => stats.delayed += 1,
-                Some(State::Leased | State::Timed | State::Held) => stats.leased += 1,
-                Some(State::Done) => stats.done += 1,
-                Some(State::Dead) => stats.dead += 1,
-                _ => {}
-            }
-        }
+        let mut stats = QueueStats::of_plan(&self.store.plan);
+        self.slots_that(|_| true).for_each(|(_, word)| stats.add_message(word));
         let parts = self.store.parts();
-        let used = (0..parts.grown()).filter(|n| !Word::of(&parts.slot(*n).word).is(State::Free));
-        stats.bytes = (used.count() * PART) as u64;
+        (0..parts.grown()).for_each(|number| stats.add_part(Word::of(&parts.slot(number).word)));
         for number in 0..self.store.object.rows() {
             let row = self.store.object.row(number);
-            let of = |what: Count| row.words[what as usize].load(Ordering::Relaxed);
-            stats.put += of(Count::Put);
-            stats.delivered += of(Count::Delivered);
-            stats.acked += of(Count::Acked);
-            stats.returned += of(Count::Returned);
-            stats.buried += of(Count::Died);
-            stats.blocked += of(Count::Blocked);
-            stats.wakes_sent += of(Count::Wakes);
+            stats.add_row(|what| row.words[what as usize].load(Ordering::Relaxed));
         }
         stats
+    }
+}
+
+impl QueueStats {
+    pub(super) fn of_plan(plan: &Plan) -> QueueStats {
+        let (capacity, max_bytes) = (plan.capacity as u64, (plan.parts * PART) as u64);
+        QueueStats { capacity, max_bytes, ..QueueStats::default() }
+    }
+
+    pub(super) fn add_message(&mut self, word: Word) {
+        match word.state() {
+            Some(State::Ready | State::Returned) => self.ready += 1,
+            Some(State::Delayed) => self.delayed += 1,
+            Some(State::Leased | State::Timed | State::Held) => self.leased += 1,
+            Some(State::Done) => self.done += 1,
+            Some(State::Dead) => self.dead += 1,
+            _ => {}
+        }
+    }
+
+    pub(super) fn add_part(&mut self, word: Word) {
+        self.bytes += if word.is(State::Free) { 0 } else { PART as u64 };
+    }
+
+    /// What the handles of one row have done.
+    pub(super) fn add_row(&mut self, of: impl Fn(Count) -> u64) {
+        let sums = [
+            (&mut self.put, Count::Put),
+            (&mut self.delivered, Count::Delivered),
+            (&mut self.acked, Count::Acked),
+            (&mut self.returned, Count::Returned),
+            (&mut self.buried, Count::Died),
+            (&mut self.blocked, Count::Blocked),
+            (&mut self.wakes_sent, Count::Wakes),
+        ];
+        sums.into_iter().for_each(|(sum, what)| *sum = sum.wrapping_add(of(what)));
     }
 }
 
@@ -247,6 +263,11 @@ impl QueueConsumer {
         self.handle().sync(timeout)
     }
 
+    /// When what it holds is known to be on the disk, as whoever made the queue decided; `None`: it is in memory only.
+    pub fn fsync(&self) -> Option<Fsync> {
+        self.handle().log.as_ref().map(|log| log.fsync)
+    }
+
     /// What is in the queue, and counters.
     pub fn stats(&self) -> QueueStats {
         self.handle().stats()
@@ -259,6 +280,11 @@ impl QueueProducer {
     pub fn sync(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.enter()?;
         self.handle().sync(timeout)
+    }
+
+    /// When what it holds is known to be on the disk, as whoever made the queue decided; `None`: it is in memory only.
+    pub fn fsync(&self) -> Option<Fsync> {
+        self.handle().log.as_ref().map(|log| log.fsync)
     }
 
     /// What is in the queue, and counters.

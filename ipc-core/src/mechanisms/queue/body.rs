@@ -232,9 +232,9 @@ fn free_part(parts: Pool<'_>, number: u32, word: Word) {
 /// Stores as much of two slices, the second after the first, as goes into a part that is ours; the rest is left.
 fn store_chunk(part: &Slot, rest: &mut [&[u8]; 2]) {
     let [data, meta] = *rest;
-    // SAFETY: of both: the part is ours, and no more is stored than its bytes, which are whole grains.
     if data.len() >= PART || meta.is_empty() {
         let (chunk, after) = data.split_at(data.len().min(PART));
+        // SAFETY: the part is ours, and no more is stored than its bytes, which are whole grains.
         unsafe { store_grains(part.part_bytes(), chunk) };
         rest[0] = after;
         return;
@@ -243,6 +243,7 @@ fn store_chunk(part: &Slot, rest: &mut [&[u8]; 2]) {
     let more = meta.len().min(PART - data.len());
     buffer[..data.len()].copy_from_slice(data);
     buffer[data.len()..][..more].copy_from_slice(&meta[..more]);
+    // SAFETY: as above.
     unsafe { store_grains(part.part_bytes(), &buffer[..data.len() + more]) };
     *rest = [&[], &meta[more..]];
 }

@@ -122,10 +122,8 @@ impl QueueConsumer {
         }
         let taken = self.take(get)?;
         if taken.is_none() {
-            self.handle.flush()?;
-        }
-        if let (None, Some(due)) = (&taken, self.side.next_due()) {
-            self.seat.waiter.wake_at(due)?;
+            let due = [self.side.next_due(), self.handle.flush()?];
+            due.into_iter().flatten().min().map_or(Ok(()), |due| self.seat.waiter.wake_at(due))?;
         }
         Ok(taken)
     }

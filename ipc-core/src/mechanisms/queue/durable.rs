@@ -24,7 +24,7 @@ use crate::domain::object::Seat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::journal::{Batch, Journal, Kind, STATE_WORDS};
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory};
 use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
@@ -147,16 +147,33 @@ impl Handle {
             return self.wait_durable(position, None);
         }
         // One write for several; who goes to sleep or ends writes what is left.
-        if position >= self.written() + FEW || self.waits_for_disk() { self.write_out(false) } else { Ok(()) }
+        let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
+        if position >= self.written() + FEW || is_due() { self.write_out(false) } else { Ok(()) }
     }
 
-    /// Writes what was named and is not written yet; for one who is about to sleep.
+    /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
+    /// be time to sync, in nanoseconds of the monotonic clock.
     #[inline(always)]
-    pub fn flush(&self) -> Result<()> {
-        if self.store.is_durable() && self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() {
+    pub fn flush(&self) -> Result<Option<u64>> {
+        if self.store.is_durable() { self.flush_journal() } else { Ok(None) }
+    }
+
+    #[cold]
+    fn flush_journal(&self) -> Result<Option<u64>> {
+        let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
+        if self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() || is_due() {
             self.write_out(false)?;
         }
-        Ok(())
+        Ok(self.sync_due())
+    }
+
+    /// When something that is not on the disk yet is to be synced, where that is done by an interval.
+    fn sync_due(&self) -> Option<u64> {
+        let journal = self.store.journal();
+        let Some(Fsync::Interval(interval)) = self.log.as_ref().map(|log| log.fsync) else { return None };
+        let unsynced = journal.log.tail.load(Ordering::Relaxed) > journal.durable.load(Ordering::Relaxed);
+        let synced = journal.synced.load(Ordering::Relaxed).saturating_mul(1_000_000);
+        unsynced.then(|| synced.saturating_add(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)))
     }
 
     /// Writes what was named, unless somebody else is about to, whom `wait` makes it wait for. Syncs if it is time.
@@ -175,14 +192,10 @@ impl Handle {
     }
 
     fn sync_if_due(&self, writer: &mut Writer<'_>) -> Result<()> {
-        let synced = self.store.journal().synced.load(Ordering::Relaxed);
-        match writer.fsync() {
-            Fsync::Interval(interval)
-                if u128::from(coarse_millis().saturating_sub(synced)) >= interval.as_millis() =>
-            {
-                self.sync_named(writer)
-            }
-            _ => Ok(()),
+        if self.sync_due().is_some_and(|due| due <= monotonic_nanos()) {
+            self.sync_named(writer)
+        } else {
+            Ok(())
         }
     }
 
@@ -242,6 +255,9 @@ impl Handle {
 
     /// Writes what was named to the journal, batch by batch, and frees what is done with.
     fn write_named(&self, writer: &mut Writer<'_>) -> Result<()> {
+        if writer.state.is_poisoned() {
+            self.start_over(writer)?;
+        }
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -410,7 +426,14 @@ impl Handle {
     /// Writes all live messages to a journal beside the poisoned one, which then takes its place.
     fn start_over(&self, writer: &mut Writer<'_>) -> Result<()> {
         let live = self.live();
-        writer.start_over(|fresh| self.copy(live, fresh))
+        let slots: Vec<u32> = live.iter().map(|(number, _)| *number).collect();
+        let done = writer.start_over(|fresh| self.copy(live, fresh));
+        if done.is_err() {
+            // Where they are is no longer known: as if in the oldest segment, they are copied before that goes.
+            slots.iter().for_each(|number| self.store.slot(*number).segment.store(0, Ordering::Relaxed));
+        }
+        writer.publish();
+        done
     }
 }
 

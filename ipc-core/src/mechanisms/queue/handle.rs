@@ -42,6 +42,9 @@ pub enum Count {
     Wakes = 11,
 }
 
+/// The word of a row that says since when its handle has waited for room in a call, in milliseconds since 1970.
+pub const BLOCKED_SINCE: usize = 4;
+
 impl Attached for Handle {
     /// Whoever sleeps here finds the domain closed, and what it has goes to others. The row is its own until it is dropped:
     /// a thread may be in the middle of a call.
@@ -69,6 +72,8 @@ impl Handle {
     }
 
     pub fn new(seat: &Seat) -> Result<Handle> {
+        // Whoever had the row may have died in the middle of a wait.
+        seat.row().words[BLOCKED_SINCE].store(0, Ordering::Relaxed);
         Ok(Handle {
             store: Store::new(seat.object.clone())?,
             row: seat.number,

@@ -1,7 +1,8 @@
 //! The producing side of a queue.
 
 use super::body;
-use super::handle::{Count, Handle};
+use super::dedup::{self, Dedupping, Known};
+use super::handle::{BLOCKED_SINCE, Count, Handle};
 use super::pool::Stock;
 use super::settle::after;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
@@ -14,7 +15,7 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, unix_millis};
 use crate::value::{Payload, encode_meta};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -28,6 +29,7 @@ pub struct QueueProducer {
     options: QueueOptions,
     slots: Stock,
     parts: Stock,
+    known: Known,
 }
 
 /// A message ready to be put.
@@ -39,6 +41,8 @@ struct Ready<'a> {
     delay: Duration,
     /// The put waits for the disk.
     wait: bool,
+    /// It is put only if no other with this id was.
+    key: Option<dedup::Key>,
 }
 
 impl QueueProducer {
@@ -50,6 +54,7 @@ impl QueueProducer {
             options,
             slots: Stock::default(),
             parts: Stock::default(),
+            known: Known::default(),
         }
     }
 
@@ -83,6 +88,36 @@ impl QueueProducer {
             Some(receipt) => Ok(receipt),
             None => self.wait_for_room(&ready, timeout),
         }
+    }
+
+    /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
+    /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
+    /// the next call tells. They have no tickets.
+    pub fn put_many(
+        &mut self,
+        payloads: &[Payload<'_>],
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<usize> {
+        if put.result {
+            let text =
+                format!("queue '{}': put_many gives no tickets; put with a result one by one", self.name());
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        let deadline = Deadline::after(timeout);
+        let each = Put { durable: Some(false), ..put.clone() };
+        let mut done = 0;
+        for payload in payloads {
+            match self.put_with(payload, &each, deadline.remaining()) {
+                Ok(_) => done += 1,
+                Err(e) if done == 0 => return Err(e),
+                Err(_) => break,
+            }
+        }
+        if put.durable.unwrap_or(self.handle.waits_for_disk()) {
+            self.handle.sync(deadline.remaining()).map_err(|e| self.not_durable(e))?;
+        }
+        Ok(done)
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
@@ -142,7 +177,8 @@ impl QueueProducer {
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
         let wait = put.durable.unwrap_or(self.handle.waits_for_disk());
-        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait })
+        let key = put.dedup_id.as_deref().map(dedup::key);
+        Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
@@ -164,14 +200,28 @@ impl QueueProducer {
                 return other.map(|_| None);
             }
         }
+        // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
+        let mut dedupping = None;
+        if let Some(key) = ready.key {
+            let Some(lock) = Dedupping::begin(&self.handle)? else {
+                self.handle.free_now(number, word);
+                return Ok(None);
+            };
+            if !lock.enter(&mut self.known, key, number, word) {
+                self.handle.free_now(number, word);
+                return Ok(Some(Receipt { ticket: None, duplicate: true }));
+            }
+            dedupping = Some(lock);
+        }
         let ticket = ready.shape.has(TICKET).then(|| Ticket::new(&self.handle, number, word));
         if ready.delay.is_zero() {
             self.commit(number, word, priority);
         } else {
             self.commit_later(number, word, priority, ready.delay)?;
         }
+        drop(dedupping);
         self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
-        Ok(Some(Receipt { ticket }))
+        Ok(Some(Receipt { ticket, duplicate: false }))
     }
 
     #[inline(always)]
@@ -206,7 +256,7 @@ impl QueueProducer {
 
     /// The put itself (Q2).
     #[inline(always)]
-    fn commit(&mut self, number: u32, word: Word, priority: usize) {
+    fn commit(&self, number: u32, word: Word, priority: usize) {
         let store = &self.handle.store;
         let ready = word.then(State::Ready, self.seat.number);
         store.slot(number).word.store(ready.0, Ordering::Release);
@@ -216,7 +266,7 @@ impl QueueProducer {
     }
 
     /// The put of a message for later, whose place is the one it would have had now.
-    fn commit_later(&mut self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
+    fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
         let store = &self.handle.store;
         let slot = store.slot(number);
         slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -243,7 +293,12 @@ impl QueueProducer {
             }
             Ok(done)
         };
-        wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.full(ErrorKind::Timeout))
+        let handle = self.handle.clone();
+        let since = &handle.own_row().words[BLOCKED_SINCE];
+        since.store(unix_millis(), Ordering::Relaxed);
+        let done = wait_for(self, wait, &deadline, attempt);
+        since.store(0, Ordering::Relaxed);
+        done?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     fn waits_by_descriptor(&mut self) -> Result<bool> {

@@ -42,7 +42,10 @@ impl Handle {
                 return Ok(());
             }
             match word.state() {
-                Some(State::Writing) => drop(self.free_now(number, word)),
+                Some(State::Writing) => {
+                    self.forget_duplicate(number, word);
+                    self.free_now(number, word);
+                }
                 Some(State::Ready) => unlisted.push((number, word)),
                 // In the name of the dead: should we be stopped, another goes on with it.
                 Some(State::Leased | State::Timed | State::Held) => {

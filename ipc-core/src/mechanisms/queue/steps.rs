@@ -79,6 +79,11 @@ impl Word {
         self.0 >> 60 == state as u64
     }
 
+    /// Whether a consumer has the message.
+    pub fn is_leased(self) -> bool {
+        self.is(State::Leased) || self.is(State::Timed)
+    }
+
     #[inline(always)]
     pub fn row(self) -> u32 {
         (self.0 >> 48) as u32 & 0xfff

@@ -52,13 +52,20 @@ pub struct QueueHead {
     pub fsync: AtomicU64,
     /// Nanoseconds between two syncs.
     pub interval: AtomicU64,
-    _pad0: [AtomicU64; 11],
+    /// Ids that are remembered, and for how many nanoseconds.
+    pub dedup: AtomicU64,
+    pub dedup_within: AtomicU64,
+    _pad0: [AtomicU64; 9],
     /// Of each part of the file, how many units are allocated.
     pub slots_grown: AtomicU64,
     pub parts_grown: AtomicU64,
     /// A bit for each lane that is allocated, and [`SIDE`] for the side lane: all that were ever used.
     pub lanes_used: AtomicU64,
-    _pad1: [AtomicU64; 45],
+    /// The row of the handle that enters an id, plus one; zero: nobody does.
+    pub dedup_lock: AtomicU64,
+    /// Ids that were ever entered.
+    pub dedup_next: AtomicU64,
+    _pad1: [AtomicU64; 43],
     /// Raised by those about to sleep for a message, and for room (W1).
     pub items: Generation,
     pub room: Generation,
@@ -105,6 +112,20 @@ const _: () =
     assert!(offset_of!(JournalHead, states) == 128 && JOURNAL_HEAD + size_of::<JournalHead>() <= HEAD);
 const _: () =
     assert!(offset_of!(JournalHead, log) == 512 && NOUN_HEAD + size_of::<QueueHead>() <= JOURNAL_HEAD);
+
+/// An id of a message that was put.
+#[repr(C)]
+pub struct DedupEntry {
+    pub key_low: AtomicU64,
+    pub key_high: AtomicU64,
+    /// When, in nanoseconds of the monotonic clock.
+    pub stamp: AtomicU64,
+    /// The slot and the generation in which it was filled; zero: the entry does not count.
+    pub place: AtomicU64,
+}
+
+// SAFETY: atomics only.
+unsafe impl Shared for DedupEntry {}
 
 /// A slot: one message, or a part of one. Its first line is what it is, then come its bytes, then what few messages use.
 #[repr(C)]
@@ -175,8 +196,11 @@ impl Life {
     }
 }
 
-/// The bit of the side lane.
+/// The bit of the side lane, and that of the ids.
 pub const SIDE: u64 = 1 << PRIORITIES;
+pub const DEDUP: u64 = SIDE << 1;
+/// Ids a queue can remember at most.
+pub const MAX_DEDUP: usize = 1 << 20;
 
 /// Bytes of a slot.
 pub const SLOT: usize = 256;
@@ -211,6 +235,8 @@ pub struct Plan {
     pub cells: usize,
     /// Cells of the log lane; zero if there is no journal.
     pub log_cells: usize,
+    /// Ids that are remembered.
+    pub dedup: usize,
     slot_bits: usize,
     slot_summary: usize,
     part_bits: usize,
@@ -218,13 +244,14 @@ pub struct Plan {
     lanes: usize,
     side: usize,
     log: usize,
-    slots: usize,
-    part_slots: usize,
+    ids: usize,
+    pub slots: usize,
+    pub part_slots: usize,
     pub size: usize,
 }
 
 impl Plan {
-    pub fn new(capacity: usize, parts: usize, durable: bool) -> Plan {
+    pub fn new(capacity: usize, parts: usize, durable: bool, dedup: usize) -> Plan {
         let cells = capacity.next_power_of_two();
         let log_cells = if durable { 4 * cells.max(LOG_MARGIN as usize) } else { 0 };
         let mut end = DESIGN.body();
@@ -239,6 +266,7 @@ impl Plan {
             parts,
             cells,
             log_cells,
+            dedup,
             slot_bits: place(bits(capacity)),
             slot_summary: place(bits(bits(capacity) / 8)),
             part_bits: place(bits(parts)),
@@ -246,10 +274,20 @@ impl Plan {
             lanes: place(PRIORITIES * round_to_pages(cells * 8)),
             side: place(2 * cells * 8),
             log: place(log_cells * 8),
+            ids: place(dedup * size_of::<DedupEntry>()),
             slots: place(capacity * SLOT),
             part_slots: place(parts * SLOT),
             size: place(0),
         }
+    }
+
+    /// The plan of a file that says so of itself, if it is of the size such a file has.
+    pub fn of_file(capacity: u64, parts: u64, durable: bool, dedup: u64, size: u64) -> Option<Plan> {
+        let fits = (1..=MAX_CAPACITY as u64).contains(&capacity)
+            && parts <= MAX_CAPACITY as u64
+            && (1..=MAX_DEDUP as u64).contains(&dedup);
+        let plan = fits.then(|| Plan::new(capacity as usize, parts as usize, durable, dedup as usize))?;
+        (plan.size as u64 == size).then_some(plan)
     }
 
     fn lane(&self, priority: usize) -> usize {
@@ -272,19 +310,17 @@ unsafe impl Sync for Store {}
 impl Store {
     pub fn new(object: Arc<Object>) -> Result<Store> {
         let head: &QueueHead = object.mapping().at(NOUN_HEAD);
-        let (capacity, parts) =
-            (head.capacity.load(Ordering::Relaxed) as usize, head.parts.load(Ordering::Relaxed) as usize);
-        let fits = (1..=MAX_CAPACITY).contains(&capacity) && parts <= MAX_CAPACITY;
-        let durable = head.fsync.load(Ordering::Relaxed) != 0;
-        let plan = if fits { Plan::new(capacity, parts, durable) } else { Plan::new(1, 0, false) };
-        if !fits || plan.size != object.mapping().len() {
+        let of = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let (capacity, parts, dedup) = (of(&head.capacity), of(&head.parts), of(&head.dedup));
+        let size = object.mapping().len() as u64;
+        let Some(plan) = Plan::of_file(capacity, parts, of(&head.fsync) != 0, dedup, size) else {
             let text = format!(
                 "queue '{}': {capacity} messages and {parts} parts do not fit its {} bytes; remove it with `axonic unlink queue`",
                 object.name,
                 object.mapping().len()
             );
             return Err(Error::new(ErrorKind::Corrupt, text));
-        }
+        };
         let base = NonNull::new(object.mapping().as_mut_ptr()).unwrap_or(NonNull::dangling());
         Ok(Store { object, plan, base })
     }
@@ -365,6 +401,22 @@ impl Store {
         unsafe { self.base.byte_add(JOURNAL_HEAD).cast().as_ref() }
     }
 
+    /// Entry `number` of all ids that were ever entered; the last of them are remembered. Allocated by
+    /// [`Store::allocate_dedup`].
+    pub fn dedup(&self, number: u64) -> &DedupEntry {
+        let place = (number % self.plan.dedup as u64) as usize;
+        // SAFETY: below their count, and as the plan has placed them.
+        unsafe { self.nth(self.plan.ids, place) }
+    }
+
+    /// Memory for ids, by the first use of one.
+    pub fn allocate_dedup(&self) -> Result<()> {
+        if self.head().lanes_used.load(Ordering::Acquire) & DEDUP != 0 {
+            return Ok(());
+        }
+        self.allocate_lane(DEDUP, self.plan.ids, self.plan.dedup * size_of::<DedupEntry>())
+    }
+
     /// Whether the queue has a journal.
     #[inline(always)]
     pub fn is_durable(&self) -> bool {
@@ -418,6 +470,9 @@ pub fn fill(mapping: &Mapping, plan: &Plan, options: &QueueOptions) {
     head.capacity.store(plan.capacity as u64, Ordering::Relaxed);
     head.parts.store(plan.parts as u64, Ordering::Relaxed);
     head.max_attempts.store(u64::from(options.max_attempts), Ordering::Relaxed);
+    head.dedup.store(plan.dedup as u64, Ordering::Relaxed);
+    let within = u64::try_from(options.dedup.within.as_nanos()).unwrap_or(u64::MAX);
+    head.dedup_within.store(within, Ordering::Relaxed);
     if let Some(fsync) = options.durable {
         let (kind, interval) = fsync.to_words();
         head.fsync.store(kind, Ordering::Relaxed);

@@ -160,7 +160,7 @@ impl Handle {
             *word = self.let_go(number, held, *word)?;
             written?;
             let text = format!(
-                "queue '{}': no room for a result of {} bytes; the message is still yours: acknowledge it with a smaller one, or make the queue with a larger max_bytes",
+                "queue '{}': no room for a result of {} bytes; the message was given back, to be delivered again: acknowledge it with a smaller one, or make the queue with a larger max_bytes",
                 self.name(),
                 result.data.len()
             );

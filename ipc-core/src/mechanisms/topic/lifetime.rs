@@ -13,7 +13,7 @@ use crate::domain::participants::Participants;
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{Reader, RingHead, RingMap, on_grain, open_head};
-use crate::mechanisms::{lock, ring};
+use crate::mechanisms::{lock, queue, ring};
 use crate::name::Pattern;
 use crate::sys::atomic::Ordering;
 use crate::sys::file;
@@ -65,8 +65,9 @@ pub(crate) fn arrive(domain: &Domain) {
 pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
     let inner = domain.inner();
     let left = leftovers(&mut Living::new(domain))?;
-    let [publishers, rings, locks] =
-        [Directory::Publishers, Directory::Rings, Directory::Locks].map(|kind| inner.directory(kind));
+    let [publishers, rings, locks, queues] =
+        [Directory::Publishers, Directory::Rings, Directory::Locks, Directory::Queues]
+            .map(|kind| inner.directory(kind));
     for path in &left {
         match id_of(path) {
             Some(id) if *path == publishers.join(id.to_string()) => remove_ring(inner.place(), id),
@@ -75,6 +76,9 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
             }
             _ if path.parent() == Some(&locks) => {
                 lock::remove_if_spent(domain, &path.file_name().unwrap_or_default().to_string_lossy());
+            }
+            _ if path.parent() == Some(&queues) => {
+                queue::look::remove_if_spent(domain, path);
             }
             _ => file::unlink(path),
         }
@@ -128,6 +132,7 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
     }
     left.extend(ring::spent(&place.directory(Directory::Rings))?);
     left.extend(lock::spent(place, |id| living.is_alive(id))?);
+    left.extend(queue::look::spent(place, |id| living.is_alive(id))?);
     Ok(left)
 }
 
@@ -162,6 +167,7 @@ fn collect_last(place: &Place) {
         ring::remove_if_spent(&ring);
     }
     lock::collect(place);
+    queue::look::collect(place);
 }
 
 pub(crate) fn id_of(path: &Path) -> Option<ObjectId> {

@@ -98,24 +98,39 @@ fn nothing_synced_is_lost_and_nothing_gone_comes_back() {
 fn a_message_that_looks_like_a_log_is_none() {
     let world = Simulated::new(&Image::new());
     let mut caller = Caller::begin(&world).unwrap();
-    for step in [Put(1, 20), Sync, Put(1, 20), Sync, Put(1, 20), Sync] {
-        caller.step(step).unwrap();
-    }
+    caller.step(Put(1, 20)).unwrap();
+    caller.step(Sync).unwrap();
     let (name, at) = (caller.state.name(), caller.state.end);
-    // What the next message would be if it were a batch by itself, of this segment and of others, here and elsewhere.
-    let mut body = vec![0; 8];
+    // The message's own header is in the first sector; in the second are batches of a segment of another salt and of
+    // one of another number, at their place, and one of this segment at another place.
+    let mut body = vec![0; 512 - 64 - at as usize];
     for (name, at) in
-        [(Name { salt: !name.salt, ..name }, at + 72), (name, at), (Name { number: 9, ..name }, at + 328)]
+        [(Name { salt: !name.salt, ..name }, 512), (Name { number: 9, ..name }, 560), (name, 512)]
     {
-        let mut forged = Batch::new(caller.state.last + 1);
-        forged.push(Kind::Gone, 1, 64).fill(1);
-        body.extend_from_slice(forged.seal(name, at, 1000, 1));
+        body.extend_from_slice(Batch::new(3).seal(name, at, 1000, 1));
     }
     caller.append(vec![(Kind::Put, 99, body)]).unwrap();
-    let mut random = Random(1);
-    for image in world.after_cut(world.operations(), MOST, &mut random) {
-        check(&image, caller.promised(world.operations()));
+    assert_eq!((caller.state.name(), caller.state.end), (name, 512 + 3 * 48));
+    let mut torn = 0;
+    for image in world.after_cut(world.operations(), MOST, &mut Random(1)) {
+        let (_, last) = check(&image, caller.promised(world.operations()));
+        torn += usize::from(last == 1);
     }
+    assert_eq!(torn, 3, "the message is whole in one of the four states");
+}
+
+/// An old chain is whole, whatever is left of a new one that was to replace it.
+#[test]
+fn an_unfinished_new_start_is_no_torn_end() {
+    let world = Simulated::new(&Image::new());
+    let mut caller = Caller::begin(&world).unwrap();
+    caller.step(Put(1, 300)).unwrap();
+    caller.step(Sync).unwrap();
+    world.plan(Plan::Die { at: world.operations() + 3, sixteenths: 8 });
+    caller.step(StartOver).unwrap_err();
+    assert_eq!(world.seen().len(), 2);
+    let (_, state, recovery, _) = recover(&Simulated::new(&world.seen())).unwrap();
+    assert_eq!((state.last(), recovery.torn), (1, None));
 }
 
 /// Without a reboot between, what is read may be in the page cache only, and a sync may have failed unseen.
@@ -128,7 +143,7 @@ fn a_recovery_makes_durable_what_it_read() {
             caller.step(step).unwrap();
         }
         if failed {
-            world.plan(Plan::Fail { at: world.operations(), how: Failure::Nothing, for_ever: false });
+            world.plan(Plan::Fail { at: world.operations(), how: Failure::Nothing, times: 1 });
             caller.step(Sync).unwrap_err();
             world.plan(Plan::Nothing);
         }

@@ -106,6 +106,33 @@ fn a_successor_removes_what_is_half_made() {
     assert_eq!((world.seen().len(), caller.state.last(), caller.state.bytes()), (1, 1, TINY));
 }
 
+/// A segment whose header is whole is finished: its first batch, which tells that the header was written, too.
+#[test]
+fn a_successor_finishes_a_segment() {
+    let world = Simulated::new(&Image::new());
+    let mut caller = Caller::begin(&world).unwrap();
+    caller.step(Put(1, 100)).unwrap();
+    world.plan(Plan::Die { at: world.operations() + 1, sixteenths: 15 });
+    caller.step(Put(1, 600)).unwrap_err();
+    world.plan(Plan::Nothing);
+    let (_, state, line) = caller.published.iter().rev().nth(1).unwrap();
+    let caller = Caller::succeed(&world, *state, line).unwrap();
+    assert_eq!((caller.state.segment(), caller.state.last()), (2, 1));
+    let content = world.seen()[&caller.state.name().to_string()].concat();
+    let first = format::BatchHeader::find(caller.state.name(), &content, HEADER).unwrap();
+    assert_eq!((first.count, first.first), (0, 2));
+}
+
+/// A caller that lost count is told.
+#[test]
+fn numbers_follow_one_another() {
+    let mut caller = Caller::begin(&Simulated::new(&Image::new())).unwrap();
+    for lsn in [0, 2] {
+        let appended = caller.journal.append(&mut caller.state, &mut Batch::new(lsn));
+        assert_eq!(appended.unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+}
+
 /// A state that says more than the disk has is of another directory.
 #[test]
 fn a_state_ahead_of_the_disk_is_refused() {

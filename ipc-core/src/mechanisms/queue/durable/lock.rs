@@ -3,7 +3,6 @@
 use super::{Log, PATIENCE};
 use crate::error::Result;
 use crate::mechanisms::journal::{Batch, Journal, STATE_WORDS, State};
-use crate::mechanisms::queue::Fsync;
 use crate::mechanisms::queue::handle::Handle;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::coarse_millis;
@@ -94,10 +93,6 @@ impl<'a> Writer<'a> {
         }
         head.states[other][STATE_WORDS].store(self.written, Ordering::Relaxed);
         head.current.store(other as u64, Ordering::Release);
-    }
-
-    pub fn fsync(&self) -> Fsync {
-        self.log.fsync
     }
 
     pub fn sync(&mut self) -> Result<()> {
@@ -230,7 +225,7 @@ impl Handle {
     }
 
     /// Whether nobody alive has a row.
-    fn is_row_dead(&self, row: u32) -> bool {
+    pub fn is_row_dead(&self, row: u32) -> bool {
         let object = &self.store.object;
         row >= object.rows()
             || object.holder(row).is_none_or(|id| !self.domain().inner().is_alive(id.owner()))

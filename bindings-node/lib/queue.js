@@ -1,0 +1,336 @@
+'use strict'
+
+const { Disk } = require('./disk.js')
+const { checked, failure, invalid } = require('./error.js')
+const internal = require('./internal.js')
+const { LENGTH, CONTENT, TICKET, ROWS, PRIORITY, ATTEMPT, TOKEN_HIGH, TOKEN_LOW } = internal
+const { Job } = require('./job.js')
+const { Ticket, armBy } = require('./ticket.js')
+const values = require('./value.js')
+const { CONTENTS, JSON_TEXT, RAW, TENSOR } = values
+const { AGAIN, Iteration, Waiters, settled } = require('./wait.js')
+const { QueueWorker } = require('./worker.js')
+
+// Flags beside the content type: see `queue.rs` and `job.rs`.
+const QUIET = 256
+const HELD = 256
+const ATTRIBUTES = 512
+const CONTENT_MASK = 0xff
+
+/** The line of those who wait for room; whoever waits for a result has a line of its own. */
+const PUTTING = 0
+
+/** What most puts answer. */
+const PUT = Object.freeze({ duplicate: false, ticket: null })
+const DUPLICATE = Object.freeze({ duplicate: true, ticket: null })
+
+class Queue {
+  #native
+  #ends
+  #put
+  #putScratch
+  #get
+  #take
+  #bytes
+  #table
+  #disk
+  /** What jobs need of it. */
+  #desk
+  /** Those who wait for room, for room or a result, and for messages: each by a descriptor of its own. */
+  #producing
+  #asking
+  #consuming
+  #closed = false
+
+  /**
+   * Made by `domain.queue`.
+   *
+   * @param {import('./native.js').Queue} native
+   */
+  constructor (native, name, busy, ends) {
+    const scratch = internal.getScratch()
+    this.name = name
+    this.#native = native
+    this.#ends = ends
+    ends.add(this)
+    this.#put = native.bindPut()
+    this.#putScratch = native.bindPutScratch()
+    this.#get = native.bindGet()
+    this.#take = native.bindTake()
+    this.#bytes = scratch.bytes
+    this.#table = scratch.table
+    this.#disk = new Disk(native, name)
+    this.#desk = { name, native, ack: native.bindAck(), disk: this.#disk }
+    this.#producing = new Waiters({ fd: () => native.roomFd(), timedOut: (ms) => this.#noRoom(ms) }, busy)
+    this.#asking = new Waiters({
+      fd: () => native.ticketFd(),
+      timedOut: (ms, line) => (line === PUTTING ? this.#noRoom(ms) : this.#late(`no result in ${ms} ms`)),
+      arm
+    }, busy)
+    this.#consuming = new Waiters({
+      fd: () => native.fd(),
+      timedOut: (ms) => this.#late(`nothing arrived in ${ms} ms`)
+    }, busy)
+  }
+
+  get closed () {
+    return this.#closed
+  }
+
+  /** The pollable descriptor, for other event loops. */
+  get fd () {
+    return this.#native.fd()
+  }
+
+  stats () {
+    return this.#native.stats()
+  }
+
+  /** Puts now; a full queue throws AXONIC_WOULD_BLOCK. */
+  put (value, options) {
+    const waiters = this.#line(options)
+    if (waiters.isWaiting(PUTTING)) {
+      const happened = 'earlier messages still wait for room'
+      throw failure('WouldBlock', `queue "${this.name}"`, happened, 'use putAsync to get in line')
+    }
+    const receipt = this.#attempt(value, options)
+    if (receipt !== AGAIN) return receipt
+    throw failure('WouldBlock', `queue "${this.name}"`, this.#noRoomNow(), 'use putAsync, which waits for room')
+  }
+
+  /** Puts as soon as there is room, and waits for the disk as the queue says. */
+  async putAsync (value, options) {
+    const begun = performance.now()
+    const receipt = await this.#whenRoom(value, options)
+    if (this.#disk.isAwaited(options?.durable)) {
+      const { timeout, signal } = options ?? {}
+      const left = timeout === undefined ? undefined : Math.max(timeout - (performance.now() - begun), 0)
+      await this.#disk.wait({ timeout: left, signal })
+    }
+    return receipt
+  }
+
+  /** The next message, or null. */
+  tryGet (options) {
+    return this.#next(leaseOf(options))
+  }
+
+  async get (options) {
+    const lease = leaseOf(options)
+    return this.#consuming.wait(() => this.#next(lease) ?? AGAIN, options)
+  }
+
+  /** At least one message, at most `max`. */
+  async getMany (max = ROWS, options = undefined) {
+    if (!(Number.isInteger(max) && max > 0)) throw invalid(`max is ${String(max)}; it must be a positive integer`)
+    const lease = leaseOf(options)
+    return this.#consuming.wait(() => {
+      const jobs = this.#nextMany(max, lease)
+      return jobs.length === 0 ? AGAIN : jobs
+    }, options)
+  }
+
+  /** Ends when this process closes the queue or its domain. */
+  [Symbol.asyncIterator] () {
+    return new Iteration(this.#consuming, () => this.#next(-1))
+  }
+
+  worker (options, work) {
+    if (typeof options === 'function') [options, work] = [undefined, options]
+    leaseOf(options)
+    return new QueueWorker(this, options, work)
+  }
+
+  /** What can be delivered now, without taking it. */
+  peek (max = ROWS) {
+    return checked('peek', () => this.#native.peek(max)).map((peeked) => this.#peeked(peeked))
+  }
+
+  deadLetters (max = ROWS) {
+    return checked('deadLetters', () => this.#native.deadLetters(max)).map((peeked) => this.#peeked(peeked))
+  }
+
+  /**
+   * Takes all messages away that nobody has, or all dead letters; answers how many.
+   *
+   * @param {{ dead?: boolean }} options
+   */
+  purge ({ dead = false } = {}) {
+    return checked('purge', () => this.#native.purge(dead))
+  }
+
+  /** Lets dead letters be delivered again; answers how many. */
+  redrive (max = Number.MAX_SAFE_INTEGER) {
+    const count = checked('redrive', () => this.#native.redrive(max))
+    this.#disk.changed()
+    return count
+  }
+
+  /** Waits until everything that was put and settled before is on the disk. */
+  async sync (options) {
+    if (this.#closed) throw this.#whenClosed()
+    await this.#disk.wait(options)
+  }
+
+  close () {
+    if (this.#closed) return
+    this.#closed = true
+    this.#ends.delete(this)
+    for (const waiters of [this.#producing, this.#asking, this.#consuming]) waiters.close(this.#whenClosed())
+    this.#native.close()
+  }
+
+  [internal.ABANDON] () {
+    this.close()
+  }
+
+  #whenClosed () {
+    return failure('Closed', `queue "${this.name}"`, 'it is closed', 'open another to go on')
+  }
+
+  #late (happened) {
+    return failure('Timeout', `queue "${this.name}"`, happened, 'give a longer timeout')
+  }
+
+  #noRoom (ms) {
+    const happened = `${this.#noRoomNow()} for ${ms} ms`
+    return failure('Timeout', `queue "${this.name}"`, happened, 'give a longer timeout, or make it with a larger capacity or maxBytes')
+  }
+
+  #noRoomNow () {
+    const { capacity, maxBytes } = this.stats()
+    return `no room, it holds ${capacity} messages and ${maxBytes} bytes of large ones at most`
+  }
+
+  /** Puts with a ticket are made by a handle of their own. */
+  #line (options) {
+    return options?.result ? this.#asking : this.#producing
+  }
+
+  async #whenRoom (value, options) {
+    const waiters = this.#line(options)
+    if (!waiters.isWaiting(PUTTING) && !options?.signal?.aborted) {
+      const receipt = this.#attempt(value, options)
+      if (receipt !== AGAIN) return settled(receipt)
+    }
+    // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
+    const payload = values.encodeWith(value, options)
+    return waiters.wait(() => this.#putParts(payload, options), options, undefined, PUTTING)
+  }
+
+  /** Puts if there is room; the receipt, or AGAIN. */
+  #attempt (value, options) {
+    if (options !== undefined) return this.#putParts(values.encodeWith(value, options), options)
+    if (values.isBytes(value)) return this.#done(this.#put(value, RAW | QUIET))
+    if (values.isBinary(value) || values.asTensor(value) !== undefined) return this.#putParts(values.encode(value), {})
+    const text = values.jsonText(value)
+    // A UTF-16 unit takes three bytes of UTF-8 at most.
+    if (text.length * 3 <= this.#bytes.length) {
+      return this.#done(this.#putScratch(this.#bytes.write(text), JSON_TEXT | QUIET))
+    }
+    return this.#done(this.#put(Buffer.from(text), JSON_TEXT | QUIET))
+  }
+
+  #done (answer) {
+    if (answer === false) return AGAIN
+    this.#disk.changed()
+    return PUT
+  }
+
+  /**
+   * @param payload what `encode` answers
+   * @param {import('../index.js').PutOptions} options
+   */
+  #putParts (payload, options = {}) {
+    const { data, parts } = payload
+    const { priority, delay, ttl, dedupId, result } = options
+    const settings = { priority, delay, ttl, dedupId, result }
+    const duplicate = checked('put', () => this.#native.putParts(data, parts, settings, true))
+    if (duplicate === null) {
+      // To find no room may have silenced news of results.
+      if (result) this.#asking.look(PUTTING)
+      return AGAIN
+    }
+    if (duplicate) return DUPLICATE
+    this.#disk.changed()
+    const ticket = this.#native.ticket()
+    return ticket === null ? PUT : { duplicate, ticket: new Ticket(ticket, this.name, this.#asking) }
+  }
+
+  /** Takes the next message; null when there is none. */
+  #next (lease) {
+    if (this.#closed) throw this.#whenClosed()
+    return this.#get(lease) === 0 ? null : this.#job()
+  }
+
+  /** An error behind some jobs is told by the next call, or by the dead letters. */
+  #nextMany (max, lease) {
+    const jobs = []
+    try {
+      while (jobs.length < max) {
+        const job = this.#next(lease)
+        if (job === null) break
+        jobs.push(job)
+      }
+    } catch (error) {
+      if (jobs.length === 0) throw error
+    }
+    return jobs
+  }
+
+  /** The job of row 0. */
+  #job () {
+    const table = this.#table
+    const number = table[TICKET]
+    const length = table[LENGTH]
+    const flags = table[CONTENT]
+    const content = flags & CONTENT_MASK
+    // What the table says must be read before the next native call.
+    const seen = {
+      content,
+      priority: table[PRIORITY],
+      attempt: table[ATTEMPT],
+      high: table[TOKEN_HIGH],
+      low: table[TOKEN_LOW],
+      tensor: content === TENSOR ? values.getTensor(table, 0) : null
+    }
+    const data = flags & HELD ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length)
+    if (flags & HELD) this.#take(number, data)
+    else this.#bytes.copy(data, 0, 0, length)
+    const attributes = flags & ATTRIBUTES ? values.unflatten(this.#native.attributes(number)) : null
+    return new Job(this.#desk, number, seen, data, attributes)
+  }
+
+  #peeked ({ data, content, priority, attempts, reason, reasonText }) {
+    // What a tensor's bytes mean is not kept with it.
+    const opaque = content === RAW || content === TENSOR
+    const value = opaque ? data : values.decode('message in queue', this.name, content, data, null)
+    return { value, data, content: CONTENTS[content], priority, attempts, reason: reason ?? null, reasonText }
+  }
+}
+
+/** Whoever waits for room arms the descriptor by trying; for tickets, one does it for all. */
+function arm (lines) {
+  for (const line of lines) {
+    if (line instanceof Ticket) return armBy(line)
+  }
+}
+
+/**
+ * Milliseconds; -1 without an end.
+ *
+ * @param {{ lease?: number }} options
+ */
+function leaseOf ({ lease } = {}) {
+  if (lease === undefined) return -1
+  if (typeof lease === 'number' && lease >= 0) return lease
+  throw invalid(`lease is ${String(lease)}; it must be milliseconds, not negative`)
+}
+
+internal.disposable(Queue)
+internal.inspectable(Queue, (queue) => {
+  const { name, closed } = queue
+  return closed ? { name, closed } : { name, ...queue.stats() }
+})
+
+module.exports = { Queue }

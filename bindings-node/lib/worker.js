@@ -1,0 +1,85 @@
+'use strict'
+
+const { setMaxListeners } = require('node:events')
+const { AxonicError, Reject, invalid } = require('./error.js')
+const { ASYNC_DISPOSE, DISPOSE } = require('./internal.js')
+const { tell } = require('./log.js')
+
+const codeOf = (error) => error instanceof AxonicError ? error.code : undefined
+
+/** Calls a function with each job of a queue, several at a time. */
+class QueueWorker {
+  #queue
+  #work
+  #lease
+  #stopping = new AbortController()
+  #loops
+
+  /**
+   * Made by `queue.worker`.
+   *
+   * @param {import('../index.js').WorkerOptions} options
+   */
+  constructor (queue, options = {}, work) {
+    const { concurrency = 1, lease } = options
+    if (typeof work !== 'function') throw invalid('worker takes a function')
+    if (!(Number.isInteger(concurrency) && concurrency > 0)) {
+      throw invalid(`concurrency is ${String(concurrency)}; it must be a positive integer`)
+    }
+    this.#queue = queue
+    this.#work = work
+    this.#lease = lease
+    setMaxListeners(0, this.#stopping.signal)
+    // What ends a loop early is as uncaught as any failure, unless `stop` is waited for.
+    this.#loops = Promise.all(Array.from({ length: concurrency }, () => this.#run()))
+  }
+
+  /** Takes no more jobs; resolves when those that were begun are finished. */
+  async stop () {
+    this.#stopping.abort()
+    await this.#loops
+  }
+
+  async #run () {
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      let job
+      try {
+        job = await this.#queue.get({ signal, lease: this.#lease })
+      } catch (error) {
+        if (error === signal.reason || codeOf(error) === 'AXONIC_CLOSED') return
+        // One that does not satisfy the schema is a dead letter now.
+        if (codeOf(error) === 'AXONIC_DECODE') continue
+        this.#stopping.abort()
+        throw error
+      }
+      await this.#do(job)
+    }
+  }
+
+  async #do (job) {
+    try {
+      const result = await this.#work(job)
+      if (!job.settled) await job.ackAsync(result)
+    } catch (error) {
+      try {
+        if (!(error instanceof Reject)) this.#failed(job, error)
+        else if (!job.settled) job.reject(error.message)
+      } catch (late) {
+        this.#failed(job, late)
+      }
+    }
+  }
+
+  /** Gives the job back. */
+  #failed (job, error) {
+    const why = error instanceof Error ? error.stack : String(error)
+    tell('warn', `queue '${this.#queue.name}': attempt ${job.attempt} at a job failed: ${why}`)
+    job[DISPOSE]()
+  }
+}
+
+const hidden = { configurable: true, writable: true }
+Object.defineProperty(QueueWorker.prototype, ASYNC_DISPOSE, { ...hidden, value () { return this.stop() } })
+
+module.exports = { QueueWorker }

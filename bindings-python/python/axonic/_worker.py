@@ -1,0 +1,142 @@
+"""Threads that work on a queue's jobs: what `Queue.worker` makes of a function."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from ._errors import ClosedError, InvalidArgumentError, TimeoutError
+from ._native import Reject
+
+if TYPE_CHECKING:
+    from ._native import Job, Queue
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# Threads that wait for a job look this often whether they are to stop, in seconds.
+_LOOK = 0.1
+
+
+class Worker(Generic[T, R]):
+    """A function and the threads that call it with each job of a queue. Made by `Queue.worker`.
+
+    The function can be called as before. What it returns is the result that the ticket of the job's
+    producer answers. An exception gives the job back at once, to another attempt; after as many as the
+    queue allows it is a dead letter. Its traceback goes to the logger of the function's module. `raise
+    Reject("why")` sends the job to the dead letters instead, silently.
+    """
+
+    def __init__(
+        self, queue: Queue[T], function: Callable[[Job[T]], R], concurrency: int, lease: float | None
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._queue = queue
+        self._function = function
+        self._concurrency = concurrency
+        self._lease = lease
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._failure: BaseException | None = None
+
+    def __call__(self, job: Job[T]) -> R:
+        """Call the function itself."""
+        return self._function(job)
+
+    def start(self) -> Self:
+        """Start the threads; does nothing while they run. A `with` block around it stops them."""
+        if not self._threads:
+            self._stopping.clear()
+            self._failure = None
+            name = getattr(self._function, "__name__", "worker")
+            self._threads = [
+                threading.Thread(target=self._work, name=f"{name}-{number}")
+                for number in range(self._concurrency)
+            ]
+            for thread in self._threads:
+                thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Let the threads finish the jobs they have and end. Raises what ended one of them early."""
+        self._stopping.set()
+        for thread in self._threads:
+            # Ctrl-C may have come before all were started.
+            if thread.is_alive():
+                thread.join()
+        self._threads = []
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def run(self) -> None:
+        """Work until `stop()`, Ctrl-C or the end of the queue. Jobs that were begun are finished."""
+        try:
+            with contextlib.suppress(KeyboardInterrupt):
+                self.start()
+                self._stopping.wait()
+        finally:
+            self.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        state = "running" if self._threads else "stopped"
+        return f"<axonic.Worker {name} of {self._queue.name!r}, {self._concurrency} threads, {state}>"
+
+    def _work(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                try:
+                    job = self._queue.get(timeout=_LOOK, lease=self._lease)
+                except TimeoutError:
+                    continue
+                self._do(job)
+        except ClosedError:
+            pass
+        except BaseException as error:
+            self._failure = error
+        finally:
+            # Without one of its threads it would go on in silence, slower or not at all.
+            self._stopping.set()
+
+    def _do(self, job: Job[T]) -> None:
+        try:
+            with job:
+                result = self._function(job)
+                if not job.settled:
+                    job.ack(result)
+        except Reject:
+            pass
+        except Exception:
+            logger = logging.getLogger(self._function.__module__)
+            logger.exception("queue %r: attempt %d at a job failed", self._queue.name, job.attempt)
+
+
+def decorator(
+    queue: Queue[T], concurrency: int, lease: float | None
+) -> Callable[[Callable[[Job[T]], R]], Worker[T, R]]:
+    """What `Queue.worker` returns."""
+
+    def decorate(function: Callable[[Job[T]], R]) -> Worker[T, R]:
+        if inspect.iscoroutinefunction(function):
+            raise InvalidArgumentError(
+                f"worker: {function.__qualname__} is a coroutine function, which threads cannot call; use "
+                "`async for job in queue` of axonic.aio"
+            )
+        return Worker(queue, function, concurrency, lease)
+
+    return decorate

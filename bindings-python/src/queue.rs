@@ -1,0 +1,549 @@
+//! The work queue: each message goes to one consumer, which says when it is done.
+//!
+//! One Python object has both sides ([`Sides`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axonic::{
+    Delivery, Error, ErrorKind, Fsync, Get, Payload, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
+    Receipt, Schema,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
+
+use crate::domain::{Home, fsync_name, leave, wait_name};
+use crate::error::{OrRaise, invalid, raise};
+use crate::gate::{Handle, Patience, QUICK, seconds, soon};
+use crate::job::{PyJob, check_schema};
+use crate::look::{PyPeeked, PyQueueStats};
+use crate::sides::{Sides, Way};
+use crate::ticket::PyTicket;
+use crate::value::{self, Manner, Outgoing};
+
+const NOTHING: &str = "no message";
+
+/// A work queue: each message goes to one consumer, which acknowledges it, gives it back or rejects it; what a dead
+/// consumer had goes to another. Made by `Domain.queue`.
+///
+/// May be shared by threads: one may wait in get() while others put. Of several that wait in get(), one at a time is
+/// inside, and gives the others a turn at least every tenth of a second. Iterating gets for ever.
+#[pyclass(frozen, generic, weakref, name = "Queue", module = "axonic")]
+pub struct PyQueue {
+    sides: Arc<Sides>,
+    schema: Option<Schema>,
+    kind: Option<Py<PyAny>>,
+}
+
+impl PyQueue {
+    pub fn new(
+        name: &str,
+        options: QueueOptions,
+        schema: Option<Schema>,
+        kind: Option<Py<PyAny>>,
+        home: &Arc<Home>,
+    ) -> PyQueue {
+        PyQueue { sides: Sides::new(name, options, home), schema, kind }
+    }
+
+    /// Reads a value that is to be put.
+    fn encode<'py>(
+        &self,
+        value: &Bound<'py, PyAny>,
+        attributes: Option<&Bound<'py, PyMapping>>,
+        content: Option<&str>,
+    ) -> PyResult<Outgoing<'py>> {
+        let py = value.py();
+        let kind = self.kind.as_ref().map(|kind| kind.bind(py));
+        let manner = Manner { kind, content: value::content_argument(py, content)?, attributes };
+        let outgoing = value::encode(value, manner)?;
+        if let Some(schema) = &self.schema {
+            let payload = outgoing.payload();
+            schema
+                .check(payload.content, payload.data)
+                .map_err(|error| invalid(py, format!("{}: {error}; nothing was put", self.sides.what)))?;
+        }
+        Ok(outgoing)
+    }
+
+    /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
+    fn put_by(
+        &self,
+        py: Python<'_>,
+        put: &Put,
+        by: impl FnOnce(&Handle<QueueProducer>) -> PyResult<Receipt>,
+    ) -> PyResult<Py<PyAny>> {
+        let way = self.sides.way(py, put)?;
+        let receipt = by(way.handle())?;
+        if !put.result {
+            return Ok(PyBool::new(py, !receipt.is_duplicate()).to_owned().into_any().unbind());
+        }
+        match (receipt.ticket(), way) {
+            (Some(ticket), Way::Own(caller)) => Ok(Py::new(py, PyTicket::new(ticket, caller))?.into_any()),
+            _ => Ok(py.None()),
+        }
+    }
+
+    fn put_payload(
+        &self,
+        py: Python<'_>,
+        payload: &Payload<'_>,
+        put: &Put,
+        patience: Patience,
+    ) -> PyResult<Py<PyAny>> {
+        self.put_by(py, put, |producer| {
+            if payload.data.len() <= QUICK && !self.sides.is_durable() {
+                match producer.quick(py, |core| core.try_put(payload, put)) {
+                    Some(Ok(receipt)) => return Ok(receipt),
+                    Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
+                        return Err(raise(py, error));
+                    }
+                    _ => {}
+                }
+            }
+            producer.enter(py, patience, None, |core, slice| core.put_with(payload, put, Some(slice)))
+        })
+    }
+
+    /// Waits for a message up to the caller's patience.
+    fn take(&self, py: Python<'_>, get: &Get, patience: Patience) -> PyResult<Delivery> {
+        let consumer = self.sides.consumer(py)?;
+        let mut taken = None;
+        let tried = consumer.quick(py, |core| {
+            soon(self.sides.options.wait, || {
+                taken = core.try_get_with(get)?;
+                Ok(taken.is_some())
+            })
+        });
+        tried.transpose().or_raise(py)?;
+        match taken {
+            Some(delivery) => Ok(delivery),
+            None => {
+                consumer.enter(py, patience, Some(NOTHING), |core, slice| core.get_with(get, Some(slice)))
+            }
+        }
+    }
+
+    fn job(&self, py: Python<'_>, delivery: Delivery) -> PyResult<Py<PyJob>> {
+        let delivery = check_schema(delivery, self.schema.as_ref(), &self.sides.what).or_raise(py)?;
+        PyJob::hand_out(
+            py,
+            delivery,
+            &self.sides.jobs,
+            &self.sides.what,
+            self.kind.as_ref(),
+            self.sides.is_durable(),
+        )
+    }
+
+    /// Asks the consuming side something that may look at every message; other threads run meanwhile.
+    fn ask<R: Send>(
+        &self,
+        py: Python<'_>,
+        mut question: impl FnMut(&mut QueueConsumer) -> axonic::Result<R> + Send,
+    ) -> PyResult<R> {
+        let patience = Patience::new(py, None)?;
+        self.sides.consumer(py)?.enter(py, patience, None, |core, _| question(core))
+    }
+
+    fn peeked<'py>(&self, py: Python<'py>, peeked: Vec<Peeked>) -> PyResult<Bound<'py, PyList>> {
+        let peeked = peeked.iter().map(|peeked| PyPeeked::new(py, peeked, self.kind.as_ref()));
+        PyList::new(py, peeked.collect::<PyResult<Vec<_>>>()?)
+    }
+}
+
+/// Reads the arguments that say when to deliver.
+fn put_argument(py: Python<'_>, priority: u8, delay: f64, ttl: Option<f64>) -> PyResult<Put> {
+    let ttl = ttl.map(|ttl| seconds(py, "ttl", ttl)).transpose()?;
+    Ok(Put { priority, delay: seconds(py, "delay", delay)?, ttl, ..Put::default() })
+}
+
+/// Reads the arguments that say how to get.
+fn get_argument(py: Python<'_>, lease: Option<f64>, durable: Option<bool>) -> PyResult<Get> {
+    Ok(Get { lease: lease.map(|lease| seconds(py, "lease", lease)).transpose()?, durable })
+}
+
+/// Deliveries taken at a time of many: few enough to stay in the caches until they are Python's objects.
+const AT_ONCE: usize = 64;
+
+/// Takes up to `most` messages that are there already. What goes wrong is told by the next call.
+fn take_some(py: Python<'_>, consumer: &Handle<QueueConsumer>, get: &Get, most: usize) -> Vec<Delivery> {
+    let taken = consumer.quick(py, |core| {
+        let next = || core.try_get_with(get).ok().flatten();
+        std::iter::from_fn(next).take(most.min(AT_ONCE)).collect()
+    });
+    taken.unwrap_or_default()
+}
+
+/// Waits until all that was put and settled is on the disk.
+fn on_disk(
+    py: Python<'_>,
+    producer: &Handle<QueueProducer>,
+    patience: Patience,
+    awaited: &str,
+) -> PyResult<()> {
+    producer.enter(py, patience, Some(awaited), |core, slice| core.sync(Some(slice)))
+}
+
+fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
+    if max == 0 { Err(invalid(py, "get_many(max=0): ask for at least one message")) } else { Ok(()) }
+}
+
+/// Several values on their way into a queue, in their order.
+struct Batch<'a> {
+    payloads: Vec<Payload<'a>>,
+    done: usize,
+    tickets: Vec<axonic::Ticket>,
+}
+
+impl Batch<'_> {
+    /// Puts what there is room for, then waits for room for one more. `None`: there is more to put.
+    fn put(&mut self, core: &mut QueueProducer, put: &Put, slice: Duration) -> axonic::Result<Option<()>> {
+        while let Some(payload) = self.payloads.get(self.done) {
+            let receipt = match core.try_put(payload, put) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                receipt => receipt?,
+            };
+            self.note(receipt);
+        }
+        let Some(payload) = self.payloads.get(self.done) else { return Ok(Some(())) };
+        match core.put_with(payload, put, Some(slice)) {
+            Ok(receipt) => self.note(receipt),
+            Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        Ok((self.done == self.payloads.len()).then_some(()))
+    }
+
+    fn note(&mut self, receipt: Receipt) {
+        self.done += 1;
+        self.tickets.extend(receipt.ticket());
+    }
+}
+
+#[pymethods]
+impl PyQueue {
+    /// The queue's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.sides.name
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.sides.is_closed()
+    }
+
+    /// Puts one value, waiting up to `timeout` seconds for room, then raises TimeoutError.
+    ///
+    /// Values are sent as publish() sends them: bytes as they are, arrays as tensors, everything else as JSON.
+    /// `priority` is 0 to 7, the highest is served first. It is delivered after `delay` seconds, not before;
+    /// after `ttl` seconds it is a dead letter, if nobody has taken it. A message with a `dedup_id` is put only
+    /// once, as far as the queue remembers ids. `durable` says whether to wait until it is on the disk; None: as
+    /// the queue's `fsync` says. Returns whether it was put: False for a duplicate.
+    ///
+    /// With `result=True` returns a ticket, with which to wait for what becomes of it; None for a duplicate.
+    /// Tickets, and waiting for the disk, cost this thread a producer of its own.
+    #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
+    #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
+    fn put<'py>(
+        &self,
+        py: Python<'py>,
+        value: &Bound<'py, PyAny>,
+        priority: u8,
+        delay: f64,
+        ttl: Option<f64>,
+        dedup_id: Option<String>,
+        result: bool,
+        durable: Option<bool>,
+        attributes: Option<&Bound<'py, PyMapping>>,
+        timeout: Option<f64>,
+        content: Option<&str>,
+    ) -> PyResult<Py<PyAny>> {
+        let patience = Patience::new(py, timeout)?;
+        let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
+        if let (Ok(bytes), None, None, None) = (value.cast::<PyBytes>(), content, attributes, &self.schema) {
+            // The common case first: bytes as they are.
+            return self.put_payload(py, &Payload::raw(bytes.as_bytes()), &put, patience);
+        }
+        let outgoing = self.encode(value, attributes, content)?;
+        self.put_payload(py, &outgoing.payload(), &put, patience)
+    }
+
+    /// Like put(), but never waits: raises WouldBlockError when there is no room.
+    #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, content = None))]
+    #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
+    fn try_put<'py>(
+        &self,
+        py: Python<'py>,
+        value: &Bound<'py, PyAny>,
+        priority: u8,
+        delay: f64,
+        ttl: Option<f64>,
+        dedup_id: Option<String>,
+        result: bool,
+        durable: Option<bool>,
+        attributes: Option<&Bound<'py, PyMapping>>,
+        content: Option<&str>,
+    ) -> PyResult<Py<PyAny>> {
+        let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
+        let outgoing = self.encode(value, attributes, content)?;
+        let payload = outgoing.payload();
+        self.put_by(py, &put, |producer| producer.call(py, |core| core.try_put(&payload, &put)))
+    }
+
+    /// Puts several values in their order: one call for many small messages. With `result=True` returns their
+    /// tickets. A TimeoutError tells how many were put, the first ones; an error in a value comes before any is.
+    /// Where they are to be on the disk, they wait for it once.
+    #[pyo3(signature = (values, *, priority = 0, delay = 0.0, ttl = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
+    #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
+    fn put_many<'py>(
+        &self,
+        py: Python<'py>,
+        values: &Bound<'py, PyAny>,
+        priority: u8,
+        delay: f64,
+        ttl: Option<f64>,
+        result: bool,
+        durable: Option<bool>,
+        attributes: Option<&Bound<'py, PyMapping>>,
+        timeout: Option<f64>,
+        content: Option<&str>,
+    ) -> PyResult<Option<Vec<PyTicket>>> {
+        let patience = Patience::new(py, timeout)?;
+        let put = Put { durable, result, ..put_argument(py, priority, delay, ttl)? };
+        let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
+        let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
+        let payloads = outgoing.iter().map(Outgoing::payload).collect();
+        let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
+        let way = self.sides.way(py, &put)?;
+        // All wait for the disk once, when the last is put.
+        let each = Put { durable: Some(false), ..put };
+        if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &each, slice))?.is_none() {
+            let (what, total) = (&self.sides.what, batch.payloads.len());
+            let text =
+                format!("{what}: no room in time; {} of {total} values were put, in their order", batch.done);
+            return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
+        }
+        if self.sides.waits_for_disk(durable) {
+            on_disk(py, way.handle(), patience, "all values are put, but not all are on the disk")?;
+        }
+        match way {
+            Way::Own(caller) if result => {
+                let tickets = batch.tickets.into_iter().map(|ticket| PyTicket::new(ticket, caller.clone()));
+                Ok(Some(tickets.collect()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Waits for the next message, up to `timeout` seconds (None waits without end), then raises TimeoutError.
+    ///
+    /// Use the job in a `with` block, which settles it. It is this process's until it is settled or the process is
+    /// dead; with a `lease`, for so many seconds, and then somebody else's. `durable` says whether acknowledging
+    /// it waits until that is on the disk; None: as the queue's `fsync` says. Ctrl-C interrupts the wait. With a
+    /// schema, a message that does not satisfy it goes to the dead letters and raises DecodeError; the next call
+    /// goes on behind it.
+    #[pyo3(signature = (timeout = None, lease = None, *, durable = None))]
+    fn get(
+        &self,
+        py: Python<'_>,
+        timeout: Option<f64>,
+        lease: Option<f64>,
+        durable: Option<bool>,
+    ) -> PyResult<Py<PyJob>> {
+        let patience = Patience::new(py, timeout)?;
+        let delivery = self.take(py, &get_argument(py, lease, durable)?, patience)?;
+        self.job(py, delivery)
+    }
+
+    /// The next message if one is there, else None; never waits.
+    #[pyo3(signature = (lease = None, *, durable = None))]
+    fn try_get(
+        &self,
+        py: Python<'_>,
+        lease: Option<f64>,
+        durable: Option<bool>,
+    ) -> PyResult<Option<Py<PyJob>>> {
+        let get = get_argument(py, lease, durable)?;
+        let taken = self.sides.consumer(py)?.call(py, |core| core.try_get_with(&get))?;
+        taken.map(|delivery| self.job(py, delivery)).transpose()
+    }
+
+    /// Waits for a message and returns it with all that are there too, at most `max`, as a list.
+    #[pyo3(signature = (max = 1024, timeout = None, lease = None, *, durable = None))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        max: usize,
+        timeout: Option<f64>,
+        lease: Option<f64>,
+        durable: Option<bool>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        some_wanted(py, max)?;
+        let patience = Patience::new(py, timeout)?;
+        let get = get_argument(py, lease, durable)?;
+        let consumer = self.sides.consumer(py)?;
+        let mut taken = take_some(py, consumer, &get, max);
+        if taken.is_empty() {
+            let most = max.min(AT_ONCE);
+            taken = consumer
+                .enter(py, patience, Some(NOTHING), |core, slice| core.get_many(most, &get, Some(slice)))?;
+        }
+        let (mut jobs, mut failed) = (Vec::new(), None);
+        while !taken.is_empty() {
+            for delivery in taken {
+                match self.job(py, delivery) {
+                    Ok(job) => jobs.push(job),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+            taken = take_some(py, consumer, &get, max - jobs.len());
+        }
+        match failed {
+            Some(error) if jobs.is_empty() => Err(error),
+            // The dead letters tell of it.
+            _ => PyList::new(py, jobs),
+        }
+    }
+
+    /// Makes the decorated function the queue's worker: `concurrency` threads call it with each job, and what it
+    /// returns is the result its producer's ticket answers. An exception gives the job back (Reject rejects it)
+    /// and is logged with the logger of the function's module. See `axonic.Worker` for how to run it.
+    #[pyo3(signature = (*, concurrency = 1, lease = None))]
+    fn worker<'py>(
+        slf: &Bound<'py, Self>,
+        concurrency: usize,
+        lease: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        get_argument(py, lease, None)?;
+        if concurrency == 0 {
+            return Err(invalid(py, "worker(concurrency=0): nobody would work; use at least one thread"));
+        }
+        py.import("axonic._worker")?.getattr("decorator")?.call1((slf, concurrency, lease))
+    }
+
+    /// Up to `max` messages that can be delivered now, in that order, without taking them.
+    #[pyo3(signature = (max = 1024))]
+    fn peek<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
+        self.peeked(py, self.ask(py, |core| core.peek(max))?)
+    }
+
+    /// Up to `max` dead letters.
+    #[pyo3(signature = (max = 1024))]
+    fn dead_letters<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
+        self.peeked(py, self.ask(py, |core| core.dead_letters(max))?)
+    }
+
+    /// Takes all messages away that nobody has, those for later included; with `dead=True` all dead letters
+    /// instead. Returns how many.
+    #[pyo3(signature = (dead = false))]
+    fn purge(&self, py: Python<'_>, dead: bool) -> PyResult<u64> {
+        self.ask(py, |core| if dead { core.purge_dead_letters() } else { core.purge() })
+    }
+
+    /// Lets up to `max` dead letters (None: all) be delivered again, as if they never had been. Returns how many.
+    #[pyo3(signature = (max = None))]
+    fn redrive(&self, py: Python<'_>, max: Option<usize>) -> PyResult<u64> {
+        self.ask(py, |core| core.redrive(max.unwrap_or(usize::MAX)))
+    }
+
+    /// When what it holds is known to be on the disk, as whoever made it decided: "always", "interval" or "never";
+    /// None: it is in memory only.
+    #[getter]
+    fn fsync(&self, py: Python<'_>) -> PyResult<Option<&'static str>> {
+        Ok(self.sides.fsync(py)?.map(fsync_name))
+    }
+
+    /// Waits up to `timeout` seconds until everything that was put and settled before is on the disk; returns at once
+    /// if the queue is in memory only.
+    #[pyo3(signature = (timeout = None))]
+    fn sync(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let patience = Patience::new(py, timeout)?;
+        let caller = self.sides.caller(py)?;
+        caller
+            .handle
+            .enter(py, patience, Some("not all is on the disk"), |core, slice| core.sync(Some(slice)))
+    }
+
+    /// What is in it now, and counters.
+    fn stats(&self, py: Python<'_>) -> PyResult<PyQueueStats> {
+        let patience = Patience::new(py, None)?;
+        let stats = match self.sides.open_producer() {
+            Some(producer) => producer.enter(py, patience, None, |core, _| Ok(core.stats()))?,
+            None => self.ask(py, |core| Ok(core.stats()))?,
+        };
+        Ok(PyQueueStats::new(&stats))
+    }
+
+    /// The pollable descriptor: readable while a message may be there, until try_get() answered None. For select,
+    /// epoll and asyncio's add_reader; do not read from it.
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        self.sides.consumer(py)?.call(py, |core| core.fd())
+    }
+
+    /// The same for putting: readable when it is worth trying again after WouldBlockError. With `result=True` for
+    /// this thread's puts that asked for a ticket, readable too when one of these may have been answered.
+    #[pyo3(signature = (result = false))]
+    fn put_fileno(&self, py: Python<'_>, result: bool) -> PyResult<i32> {
+        if result {
+            return self.sides.caller(py)?.handle.call(py, |core| core.fd());
+        }
+        self.sides.producer(py)?.call(py, |core| core.fd())
+    }
+
+    /// Closes both sides: jobs that are not settled are given back, tickets given up. Closing again does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.sides.close(py)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let _ = (exc_value, traceback);
+        leave(exc_type, self.close(py))
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyJob>> {
+        self.get(py, None, None, None)
+    }
+
+    fn __repr__(&self) -> String {
+        let closed = if self.closed() { ", closed" } else { "" };
+        format!("<axonic.Queue {:?} in {:?}{closed}>", self.sides.name, self.sides.home.core.name())
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let known = &self.sides.options;
+        let options = PyDict::new(py);
+        options.set_item("type", self.kind.as_ref())?;
+        options.set_item("schema", self.schema.as_ref().map(Schema::text))?;
+        options.set_item("capacity", known.capacity)?;
+        options.set_item("max_bytes", known.max_bytes)?;
+        options.set_item("max_attempts", known.max_attempts)?;
+        options.set_item("durable", known.durable.is_some())?;
+        if let Some(fsync) = known.durable {
+            options.set_item("fsync", fsync_name(fsync))?;
+        }
+        if let Some(Fsync::Interval(interval)) = known.durable {
+            options.set_item("fsync_interval", interval.as_secs_f64())?;
+        }
+        options.set_item("wait", wait_name(known.wait))?;
+        self.sides.home.reduce(py, "queue", &self.sides.name, &options)
+    }
+}

@@ -1,0 +1,204 @@
+//! What a queue object has open.
+//!
+//! Each side is opened at first use. Threads take turns at either; those that wait for results or for the disk have a
+//! producer each ([`Callers`]).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use axonic::{Delivery, Error, ErrorKind, Fsync, Put, QueueConsumer, QueueOptions, QueueProducer};
+use pyo3::prelude::*;
+
+use crate::desk::Desk;
+use crate::domain::{Held, Home};
+use crate::error::{OrRaise, raise};
+use crate::gate::Handle;
+use crate::log::detached;
+use crate::ticket::{Caller, Callers};
+
+/// One side of a queue, opened at first use.
+type Side<T> = OnceLock<Handle<T>>;
+
+/// What a queue object has open.
+pub struct Sides {
+    pub name: String,
+    /// Noun and name, as messages begin.
+    pub what: Arc<str>,
+    pub options: QueueOptions,
+    pub home: Arc<Home>,
+    producer: Side<QueueProducer>,
+    consumer: Side<QueueConsumer>,
+    callers: Callers,
+    /// Jobs that are not settled.
+    pub jobs: Arc<Desk<Delivery>>,
+    /// What whoever made the queue decided; known when a side is open.
+    fsync: OnceLock<Option<Fsync>>,
+    closed: AtomicBool,
+}
+
+/// A side as the core has it.
+trait Core: Send + Sized {
+    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self>;
+    fn fsync(&self) -> Option<Fsync>;
+}
+
+impl Core for QueueProducer {
+    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
+        domain.queue_producer(name, options)
+    }
+
+    fn fsync(&self) -> Option<Fsync> {
+        self.fsync()
+    }
+}
+
+impl Core for QueueConsumer {
+    fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
+        domain.queue_consumer(name, options)
+    }
+
+    fn fsync(&self) -> Option<Fsync> {
+        self.fsync()
+    }
+}
+
+impl Sides {
+    pub fn new(name: &str, options: QueueOptions, home: &Arc<Home>) -> Arc<Sides> {
+        let sides = Arc::new(Sides {
+            name: name.to_owned(),
+            what: format!("queue {name:?}").into(),
+            options,
+            home: home.clone(),
+            producer: Side::new(),
+            consumer: Side::new(),
+            callers: Callers::default(),
+            jobs: Arc::new(Desk::new()),
+            fsync: OnceLock::new(),
+            closed: AtomicBool::new(false),
+        });
+        let held: Weak<dyn Held> = Arc::<Sides>::downgrade(&sides);
+        home.hold(held);
+        sides
+    }
+
+    fn open<T: Core>(&self, py: Python<'_>) -> PyResult<Handle<T>> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(self.closed_error(py));
+        }
+        let core = detached(py, || T::open(&self.home.core, &self.name, &self.options)).or_raise(py)?;
+        self.fsync.get_or_init(|| core.fsync());
+        Ok(Handle::new(self.what.to_string(), core))
+    }
+
+    /// The side, opened by the first thread that asks.
+    fn side<'a, T: Core>(&self, py: Python<'_>, side: &'a Side<T>) -> PyResult<&'a Handle<T>> {
+        if let Some(handle) = side.get() {
+            return Ok(handle);
+        }
+        if let Err(late) = side.set(self.open(py)?) {
+            late.close(py)?;
+        }
+        self.close_again(py)?;
+        side.get().ok_or_else(|| self.closed_error(py))
+    }
+
+    /// Whoever closed the queue while something was opened may not have seen it.
+    fn close_again(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.load(Ordering::SeqCst) { self.close(py) } else { Ok(()) }
+    }
+
+    #[inline]
+    pub fn producer(&self, py: Python<'_>) -> PyResult<&Handle<QueueProducer>> {
+        self.side(py, &self.producer)
+    }
+
+    #[inline]
+    pub fn consumer(&self, py: Python<'_>) -> PyResult<&Handle<QueueConsumer>> {
+        self.side(py, &self.consumer)
+    }
+
+    /// The shared producer, if there is one.
+    pub fn open_producer(&self) -> Option<&Handle<QueueProducer>> {
+        self.producer.get()
+    }
+
+    /// This thread's own producer.
+    pub fn caller(&self, py: Python<'_>) -> PyResult<Arc<Caller>> {
+        let caller = self.callers.get(|| self.open(py).map(Caller::new))?;
+        self.close_again(py)?;
+        Ok(caller)
+    }
+
+    /// The producer for such a put.
+    pub fn way(&self, py: Python<'_>, put: &Put) -> PyResult<Way<'_>> {
+        if put.result {
+            return self.caller(py).map(Way::Own);
+        }
+        let shared = self.producer(py)?;
+        match self.waits_for_disk(put.durable) {
+            true => self.caller(py).map(Way::Own),
+            false => Ok(Way::Shared(shared)),
+        }
+    }
+
+    /// When what it holds is known to be on the disk; `None`: it is in memory only.
+    pub fn fsync(&self, py: Python<'_>) -> PyResult<Option<Fsync>> {
+        if self.fsync.get().is_none() {
+            self.producer(py)?;
+        }
+        Ok(self.fsync.get().copied().flatten())
+    }
+
+    /// Whether calls may write to the disk.
+    pub fn is_durable(&self) -> bool {
+        self.fsync.get().is_some_and(Option::is_some)
+    }
+
+    /// Whether a put may wait for the disk.
+    pub fn waits_for_disk(&self, asked: Option<bool>) -> bool {
+        match self.fsync.get() {
+            Some(Some(fsync)) => asked.unwrap_or(*fsync == Fsync::Always),
+            _ => false,
+        }
+    }
+
+    fn closed_error(&self, py: Python<'_>) -> PyErr {
+        let text = format!("{}: it is closed; open it again to go on", self.what);
+        raise(py, Error::new(ErrorKind::Closed, text))
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) || self.home.core.is_closed()
+    }
+
+    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.closed.store(true, Ordering::SeqCst);
+        self.producer.get().map_or(Ok(()), |producer| producer.close(py))?;
+        self.callers.close(py)?;
+        // Dropped, deliveries give their messages back.
+        let jobs = self.jobs.clear();
+        detached(py, || drop(jobs));
+        self.consumer.get().map_or(Ok(()), |consumer| consumer.close(py))
+    }
+}
+
+impl Held for Sides {
+    fn let_go(&self, py: Python<'_>) -> PyResult<()> {
+        self.close(py)
+    }
+}
+
+/// The producer for a put: that of all threads, or this thread's own where it may wait for more than room.
+pub enum Way<'a> {
+    Shared(&'a Handle<QueueProducer>),
+    Own(Arc<Caller>),
+}
+
+impl Way<'_> {
+    pub fn handle(&self) -> &Handle<QueueProducer> {
+        match self {
+            Way::Shared(producer) => producer,
+            Way::Own(caller) => &caller.handle,
+        }
+    }
+}

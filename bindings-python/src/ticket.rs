@@ -1,0 +1,205 @@
+//! A claim on what becomes of one message.
+
+use std::sync::{Arc, Mutex, Weak};
+
+use axonic::{Error, ErrorKind, Outcome, QueueProducer, Ticket};
+use pyo3::prelude::*;
+
+use crate::buffer;
+use crate::desk::{Desk, Place};
+use crate::error::{OrRaise, raise};
+use crate::gate::{Handle, Patience, Process};
+use crate::meaning::{Copied, Meaning};
+use crate::message::lock;
+
+const NOTHING: &str = "no result";
+
+/// A producer for one thread's messages with tickets, and those that are to be on the disk. Waiting for that takes the
+/// producer, so a thread that waits would keep all others from putting if they shared it.
+pub struct Caller {
+    pub handle: Handle<QueueProducer>,
+    tickets: Desk<Ticket>,
+}
+
+impl Caller {
+    pub fn new(handle: Handle<QueueProducer>) -> Caller {
+        Caller { handle, tickets: Desk::new() }
+    }
+}
+
+thread_local! {
+    /// Says which thread this is, and by its end that the thread has ended.
+    static THREAD: Arc<()> = Arc::new(());
+}
+
+/// The callers of one queue, and whose they are.
+#[derive(Default)]
+pub struct Callers(Mutex<Vec<(Weak<()>, Arc<Caller>)>>);
+
+impl Callers {
+    /// This thread's caller.
+    pub fn get(&self, open: impl FnOnce() -> PyResult<Caller>) -> PyResult<Arc<Caller>> {
+        let thread = THREAD.with(Arc::downgrade);
+        if let Some(caller) = self.find(&thread) {
+            return Ok(caller);
+        }
+        let caller = Arc::new(open()?);
+        lock(&self.0).push((thread, caller.clone()));
+        Ok(caller)
+    }
+
+    /// The one it has, else that of a thread that has ended and whose tickets are gone.
+    fn find(&self, thread: &Weak<()>) -> Option<Arc<Caller>> {
+        let mut callers = lock(&self.0);
+        let own = callers.iter().position(|(owner, _)| owner.ptr_eq(thread));
+        let left = || {
+            let unused = |caller| Arc::strong_count(caller) == 1;
+            callers.iter().position(|(owner, caller)| owner.strong_count() == 0 && unused(caller))
+        };
+        let index = own.or_else(left)?;
+        callers[index].0 = thread.clone();
+        Some(callers[index].1.clone())
+    }
+
+    /// Ends them all; their tickets are given up.
+    pub fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let callers = std::mem::take(&mut *lock(&self.0));
+        for (_, caller) in callers {
+            caller.handle.close(py)?;
+            drop(caller.tickets.clear());
+        }
+        Ok(())
+    }
+}
+
+/// What became of a message.
+enum Told {
+    Result(Copied),
+    Failed(ErrorKind, String),
+}
+
+/// A claim on what becomes of one message. Made by `Queue.put(..., result=True)`.
+///
+/// Dropping it gives the claim up; the message is worked on all the same. Threads may share it; fastest is the one
+/// that put the message.
+#[pyclass(frozen, weakref, name = "Ticket", module = "axonic")]
+pub struct PyTicket {
+    caller: Arc<Caller>,
+    place: Place,
+    process: Process,
+    told: Mutex<Option<Told>>,
+}
+
+impl PyTicket {
+    pub fn new(core: Ticket, caller: Arc<Caller>) -> PyTicket {
+        let place = caller.tickets.add(core);
+        PyTicket { caller, place, process: Process::current(), told: Mutex::default() }
+    }
+
+    /// Does something with the core's ticket; only who has the turn of its producer may.
+    fn look<R>(&self, look: impl FnOnce(&mut Ticket) -> axonic::Result<R>) -> axonic::Result<R> {
+        let Some(mut ticket) = self.caller.tickets.lift(self.place) else {
+            let text = format!("{}: it was closed, and its tickets given up", self.caller.handle.what());
+            return Err(Error::new(ErrorKind::Closed, text));
+        };
+        let looked = look(&mut ticket);
+        self.caller.tickets.lay(self.place, ticket);
+        looked
+    }
+
+    /// Remembers what the core tells once.
+    fn remember(&self, py: Python<'_>, outcome: axonic::Result<Outcome>) -> PyResult<()> {
+        let told = match outcome {
+            Ok(outcome) => {
+                let tensor = outcome.tensor().or_raise(py)?.map(Box::new);
+                let meaning = Meaning { content: outcome.content(), tensor, attributes: None, kind: None };
+                Told::Result(Copied::new(buffer::to_bytes(py, outcome.data())?, meaning))
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::NotFound) => {
+                Told::Failed(error.kind(), error.to_string())
+            }
+            Err(error) => return Err(raise(py, error)),
+        };
+        *lock(&self.told) = Some(told);
+        Ok(())
+    }
+
+    fn is_told(&self) -> bool {
+        lock(&self.told).is_some()
+    }
+
+    /// What was remembered.
+    fn answer(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match &*lock(&self.told) {
+            // The consumer gave none.
+            Some(Told::Result(copied)) if copied.data.as_bytes(py).is_empty() => Ok(py.None()),
+            Some(Told::Result(copied)) => copied.value(py).map(Bound::unbind),
+            Some(Told::Failed(kind, text)) => Err(raise(py, Error::new(*kind, text.clone()))),
+            None => Ok(py.None()),
+        }
+    }
+}
+
+#[pymethods]
+impl PyTicket {
+    /// Waits up to `timeout` seconds for what becomes of the message and returns the consumer's result, decoded by its
+    /// content type; None when it gave none.
+    ///
+    /// Raises RejectedError, with the reason, when the message is a dead letter, NotFoundError when somebody
+    /// purged it. Asked again, it answers the same.
+    #[pyo3(signature = (timeout = None))]
+    fn result(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
+        let patience = Patience::new(py, timeout)?;
+        if !self.done(py)? {
+            let outcome =
+                self.caller.handle.enter(py, patience, Some(NOTHING), |producer, slice| {
+                    match self.look(|ticket| producer.result(ticket, Some(slice))) {
+                        Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {
+                            Err(error)
+                        }
+                        outcome => Ok(outcome),
+                    }
+                })?;
+            self.remember(py, outcome)?;
+        }
+        self.answer(py)
+    }
+
+    /// Whether result() would answer, or raise, at once.
+    fn done(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.is_told() {
+            return Ok(true);
+        }
+        self.process.check(py, self.caller.handle.what(), "ticket")?;
+        let looked = self.caller.handle.with(py, |_| self.look(Ticket::try_result))?;
+        match looked.transpose() {
+            Some(outcome) => self.remember(py, outcome).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// How far the work is, from 0 to 1, as its consumer told.
+    #[getter]
+    fn progress(&self, py: Python<'_>) -> PyResult<f64> {
+        if self.is_told() {
+            return Ok(1.0);
+        }
+        self.process.check(py, self.caller.handle.what(), "ticket")?;
+        self.caller.handle.call(py, |_| self.look(|ticket| Ok(ticket.progress())))
+    }
+
+    fn __repr__(&self) -> String {
+        let state = match &*lock(&self.told) {
+            Some(Told::Result(_)) => "done",
+            Some(Told::Failed(kind, _)) => kind.name(),
+            None => "open",
+        };
+        format!("<axonic.Ticket of {}, {state}>", self.caller.handle.what())
+    }
+}
+
+impl Drop for PyTicket {
+    fn drop(&mut self) {
+        drop(self.caller.tickets.remove(self.place));
+    }
+}

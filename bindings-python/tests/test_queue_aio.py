@@ -1,0 +1,205 @@
+"""Queues in asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import axonic
+import axonic.aio
+from axonic.aio import Domain
+from conftest import Script, finish
+from test_aio import run
+
+
+def test_putting_and_getting() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs")
+        assert (q.name, q.closed) == ("jobs", False)
+        assert repr(q).startswith('<axonic.aio.Queue "jobs"')
+
+        async def put() -> None:
+            for n in range(300):
+                await q.put(n)
+                if n % 7 == 0:
+                    await asyncio.sleep(0)
+
+        putter = asyncio.create_task(put())
+        seen = []
+        async for job in q:
+            async with job:
+                seen.append(job.value)
+            if len(seen) == 300:
+                break
+        await putter
+        assert seen == list(range(300))
+        for timeout in (0, 0.05):
+            with pytest.raises(axonic.TimeoutError, match="jobs"):
+                await q.get(timeout=timeout)
+        await q.put_many("abc", priority=2)
+        assert [peeked.value for peeked in q.peek()] == ["a", "b", "c"]
+        for job in await q.get_many(timeout=1):
+            job.reject("each")
+        assert [letter.reason_text for letter in q.dead_letters()] == ["each"] * 3
+        assert (q.redrive(1), q.purge(), q.purge(dead=True)) == (1, 1, 2)
+        assert q.stats().acked == 300
+
+    run(main)
+
+
+def test_a_block_gives_back_what_it_did_not_finish() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs")
+        await q.put("work")
+        with pytest.raises(ZeroDivisionError):
+            async with await q.get(timeout=1):
+                _ = 1 / 0
+
+        async def slow() -> None:
+            async with await q.get(timeout=1) as job:
+                assert job.attempt == 2
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(slow())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        async with await q.get(timeout=1, lease=60) as job:
+            assert (job.value, job.attempt) == ("work", 3)
+
+    run(main)
+
+
+def test_a_cancelled_get_takes_nothing() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs")
+        waiting = asyncio.create_task(q.get())
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        await q.put("still there")
+        with await q.get(timeout=1) as job:
+            assert (job.value, job.attempt) == ("still there", 1)
+
+    run(main)
+
+
+def test_putting_waits_for_room() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", capacity=2)
+        await q.put_many([1, 2])
+        with pytest.raises(axonic.TimeoutError, match="no room"):
+            await q.put(3, timeout=0.05)
+        with pytest.raises(axonic.TimeoutError, match="0 of 2 values"):
+            await q.put_many([3, 4], timeout=0.05)
+        plain = asyncio.create_task(q.put(3))
+        await asyncio.sleep(0.02)
+        asked = asyncio.create_task(q.put(4, result=True))
+        await asyncio.sleep(0.02)
+        for expected in (1, 2, 3):
+            async with await q.get(timeout=5) as job:
+                assert job.value == expected
+        await plain
+        ticket = await asked
+        with await q.get(timeout=5) as job:
+            job.ack("four")
+        assert await ticket == "four"
+
+    run(main)
+
+
+def test_tickets() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs")
+        ticket = await q.put("a", result=True)
+        assert (ticket.done(), ticket.progress) == (False, 0.0)
+        assert "axonic.aio.Ticket" in repr(ticket)
+        for timeout in (0, 0.05):
+            with pytest.raises(axonic.TimeoutError, match="no result"):
+                await ticket.result(timeout=timeout)
+        twice = asyncio.gather(ticket.result(), ticket.result())
+        await asyncio.sleep(0.02)
+        async with await q.get(timeout=1) as job:
+            job.progress(0.25)
+            assert ticket.progress == 0.25
+            job.ack({"answer": 42})
+        assert await twice == [{"answer": 42}] * 2
+        assert await ticket is await ticket
+        rejected = await q.put("b", result=True)
+        with await q.get(timeout=1) as job:
+            job.reject("no")
+        with pytest.raises(axonic.RejectedError, match="no"):
+            await rejected
+
+    run(main)
+
+
+def test_many_tickets_wait_for_another_process(script: Script) -> None:
+    async def main(ax: Domain) -> None:
+        process = script("""
+            import axonic, random
+            with axonic.open("test") as ax, ax.queue("jobs") as q:
+                random.seed(1)
+                todo = 300
+                while todo:
+                    jobs = q.get_many(timeout=20)
+                    random.shuffle(jobs)
+                    for job in jobs:
+                        job.ack(job.value * 2)
+                    todo -= len(jobs)
+            """)
+        q = ax.queue("jobs", capacity=40)
+
+        async def ask(n: int) -> None:
+            ticket = await q.put(n, result=True, timeout=20)
+            assert await ticket.result(timeout=20) == 2 * n
+
+        await asyncio.gather(*(ask(n) for n in range(300)))
+        await asyncio.to_thread(finish, process)
+
+    async def inside() -> None:
+        async with axonic.aio.open("test") as ax:
+            await asyncio.wait_for(main(ax), 60)
+
+    asyncio.run(inside())
+
+
+def test_a_durable_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main() -> None:
+        async with axonic.aio.open("test") as ax:
+            q = ax.queue("jobs", durable=True)
+            await asyncio.gather(*(q.put(n) for n in range(20)))
+            tickets = await q.put_many(range(20, 40), result=True)
+            seen = set()
+            for _ in range(40):
+                async with await q.get(timeout=5) as job:
+                    seen.add(job.value)
+            assert seen == set(range(40))
+            assert [await ticket.result(timeout=5) for ticket in tickets] == [None] * 20
+            await q.flush(timeout=20)
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_those_who_wait_learn_of_the_end() -> None:
+    async def main(ax: Domain) -> None:
+        for end in ("queue", "domain"):
+            q: Any = ax.queue("jobs", capacity=1)
+            ticket = await q.put("x", delay=60, result=True)
+            waiting = [asyncio.create_task(task) for task in (q.get(), q.put("y"), ticket.result())]
+            await asyncio.sleep(0.05)
+            if end == "queue":
+                async with q:
+                    q.purge()
+                    await waiting[1]
+                    (await waiting[0]).ack()
+            else:
+                ax.close()
+            for task in waiting[2:] if end == "queue" else waiting:
+                with pytest.raises((axonic.ClosedError, axonic.NotFoundError)):
+                    await task
+
+    run(main)

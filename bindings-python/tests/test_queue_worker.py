@@ -1,0 +1,162 @@
+"""Functions that work on a queue's jobs in threads."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+import axonic
+from conftest import Script, finish
+
+
+@pytest.fixture
+def q(ax: axonic.Domain) -> axonic.Queue[Any]:
+    return ax.queue("jobs", max_attempts=3)
+
+
+def test_what_it_returns_is_the_result(q: axonic.Queue[Any]) -> None:
+    @q.worker(concurrency=3)
+    def square(job: axonic.Job[int]) -> int:
+        """Squares."""
+        return job.value * job.value
+
+    assert isinstance(square, axonic.Worker)
+    assert (square.__name__, square.__doc__) == ("square", "Squares.")
+    assert "square of 'jobs', 3 threads, stopped" in repr(square)
+    before = threading.active_count()
+    with square:
+        assert "running" in repr(square)
+        assert threading.active_count() == before + 3
+        assert square.start() is square
+        tickets = q.put_many(range(100), result=True)
+        assert [ticket.result(timeout=20) for ticket in tickets] == [n * n for n in range(100)]
+    assert threading.active_count() == before
+    q.put(7)
+    with q.get(timeout=1) as job:
+        assert square(job) == 49
+    with square:
+        assert q.put(2, result=True).result(timeout=20) == 4
+
+
+def test_they_work_at_the_same_time(q: axonic.Queue[Any]) -> None:
+    together = threading.Barrier(2)
+
+    @q.worker(concurrency=2)
+    def meet(job: axonic.Job[Any]) -> None:
+        together.wait(20)
+
+    with meet:
+        for ticket in q.put_many(range(2), result=True):
+            assert ticket.result(timeout=20) is None
+
+
+def test_exceptions_give_the_job_back(q: axonic.Queue[Any], caplog: pytest.LogCaptureFixture) -> None:
+    attempts = []
+
+    @q.worker()
+    def fail(job: axonic.Job[Any]) -> object:
+        attempts.append(job.attempt)
+        if job.value == "bad":
+            raise axonic.Reject("no good")
+        if job.value == "no result":
+            return object()
+        return 1 / 0
+
+    with fail, caplog.at_level(logging.ERROR):
+        bad, worse, odd = q.put_many(["bad", "worse", "no result"], result=True)
+        with pytest.raises(axonic.RejectedError, match="no good"):
+            bad.result(timeout=20)
+        for ticket in (worse, odd):
+            with pytest.raises(axonic.RejectedError, match="attempts"):
+                ticket.result(timeout=20)
+    assert attempts[0] == 1
+    assert sorted(attempts[1:]) == [1, 1, 2, 2, 3, 3]
+    # What was rejected needs no traceback.
+    assert [record.name for record in caplog.records] == [__name__] * 6
+    assert "queue 'jobs': attempt 1 at a job failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_function_may_settle_its_job(q: axonic.Queue[Any]) -> None:
+    @q.worker(lease=60)
+    def settle(job: axonic.Job[Any]) -> str:
+        if job.attempt == 1:
+            job.nack()
+        else:
+            job.ack("of its own")
+        return "ignored"
+
+    with settle:
+        assert q.put(b"", result=True).result(timeout=20) == "of its own"
+
+
+def test_run_ends_when_it_is_stopped_or_the_queue_closed(q: axonic.Queue[Any]) -> None:
+    started = threading.Event()
+
+    @q.worker(concurrency=2)
+    def work(job: axonic.Job[Any]) -> None:
+        started.set()
+        time.sleep(0.2)
+
+    for end in (work.stop, q.close):
+        started.clear()
+        q.put(b"")
+        runner = threading.Thread(target=work.run)
+        runner.start()
+        assert started.wait(20)
+        end()
+        runner.join(20)
+        assert not runner.is_alive()
+        assert threading.active_count() == 1
+        if end == work.stop:
+            assert q.stats().acked == 1, "the job it had was finished"
+
+
+def test_ctrl_c_ends_it_when_the_job_is_done(script: Script) -> None:
+    process = script("""
+        import time, axonic
+        with axonic.open("test") as ax:
+            q = ax.queue("jobs")
+
+            @q.worker(concurrency=2)
+            def work(job):
+                print("begun", flush=True)
+                time.sleep(0.3)
+
+            q.put(b"")
+            work.run()
+            print("ended", q.stats().acked)
+        """)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == "ended 1\n"
+
+
+def test_what_cannot_work(q: axonic.Queue[Any]) -> None:
+    with pytest.raises(axonic.InvalidArgumentError, match="concurrency"):
+        q.worker(concurrency=0)
+    with pytest.raises(axonic.InvalidArgumentError, match="lease"):
+        q.worker(lease=-1)
+
+    async def later(job: axonic.Job[Any]) -> None: ...
+
+    with pytest.raises(axonic.InvalidArgumentError, match="coroutine"):
+        q.worker()(later)
+
+
+def test_what_ends_a_thread_is_raised(q: axonic.Queue[Any]) -> None:
+    @q.worker()
+    def leave(job: axonic.Job[Any]) -> None:
+        raise SystemExit(3)
+
+    q.put(b"")
+    with pytest.raises(SystemExit):
+        leave.run()
+    with q.get(timeout=1) as job:
+        assert job.attempt == 2

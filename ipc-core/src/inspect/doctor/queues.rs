@@ -1,0 +1,102 @@
+//! Queues in which nothing gets on, or from which somebody must take something.
+
+use super::super::{QueueHandle, QueueInfo, Snapshot};
+use super::waits::for_how_long;
+use super::{Finding, Severity, finding};
+
+pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
+    for queue in &seen.queues {
+        findings.extend(full(queue));
+        let stuck = |h: &&QueueHandle| h.leased > 0 && (h.stopped || !h.alive);
+        findings.extend(queue.handles.iter().filter(stuck).map(|h| held(queue, h)));
+        if queue.stats.dead > 0 {
+            findings.push(dead_letters(queue));
+        }
+    }
+}
+
+/// Why there is no room.
+fn full(queue: &QueueInfo) -> Option<Finding> {
+    let (name, stats) = (&queue.name, &queue.stats);
+    let inside = [stats.ready, stats.delayed, stats.leased, stats.done, stats.dead];
+    let messages = inside.into_iter().fold(0, u64::saturating_add);
+    let blocked: Vec<&QueueHandle> = queue.handles.iter().filter(|h| h.blocked_since_unix_ms != 0).collect();
+    if blocked.is_empty() && (queue.consumers > 0 || messages < stats.capacity) {
+        return None;
+    }
+    let waits = blocked.iter().map(|h| {
+        format!("'{}' (pid {}) waits for room ({})", h.label, h.pid, for_how_long(h.blocked_since_unix_ms))
+    });
+    let waits: Vec<String> = waits.collect();
+    let waits = if waits.is_empty() { "nobody waits for room yet".into() } else { waits.join(", ") };
+    let (why, remedy) = match queue.consumers {
+        0 => ("nobody consumes it: producers wait until somebody does", "start a consumer"),
+        _ if stats.ready == 0 => (
+            "its places are taken by messages that are not delivered now",
+            "settle what is held, fetch results, purge dead letters",
+        ),
+        _ => ("its consumers do not keep up", "add consumers, or work faster"),
+    };
+    Some(finding(
+        Severity::Warning,
+        if blocked.is_empty() { "queue_full" } else { "queue_blocked" },
+        format!(
+            "queue '{name}' has {messages} of {} messages and {} of {} bytes of large ones ({} ready, {} held, {} dead letters), and {} consumers; {waits}",
+            stats.capacity,
+            stats.bytes,
+            stats.max_bytes,
+            stats.ready,
+            stats.leased,
+            stats.dead,
+            queue.consumers
+        ),
+        why,
+        &format!(
+            "{remedy}, or make the queue with a larger capacity or max_bytes; `axonic queue purge {name}` drops what nobody has"
+        ),
+    ))
+}
+
+/// Messages of one that cannot settle them now, or ever.
+fn held(queue: &QueueInfo, handle: &QueueHandle) -> Finding {
+    let (severity, how, why, remedy) = if handle.alive {
+        (
+            Severity::Warning,
+            "is stopped",
+            "it counts as alive: unless it took them with a lease, nobody else gets them",
+            format!("continue that process (kill -CONT {}) or end it", handle.pid),
+        )
+    } else {
+        (
+            Severity::Note,
+            "died",
+            "whoever looks at the queue next gives them to others; nobody has since",
+            "start a consumer".into(),
+        )
+    };
+    let QueueHandle { label, pid, leased, leased_since_unix_ms: since, .. } = handle;
+    finding(
+        severity,
+        "queue_held",
+        format!(
+            "'{label}' (pid {pid}), which {how}, has {leased} messages of queue '{}', the oldest {}",
+            queue.name,
+            for_how_long(*since)
+        ),
+        why,
+        &remedy,
+    )
+}
+
+fn dead_letters(queue: &QueueInfo) -> Finding {
+    let (name, dead) = (&queue.name, queue.stats.dead);
+    finding(
+        Severity::Note,
+        "queue_dead_letters",
+        format!("queue '{name}' has {dead} dead letters, of {} messages it can hold", queue.stats.capacity),
+        "nobody is delivered them any more, and they take the places of others",
+        &format!(
+            "`axonic queue peek --dead {name}` tells why; `axonic queue redrive {name}` has them delivered again, `axonic queue purge --dead {name}` drops them"
+        ),
+    )
+}

@@ -1,0 +1,104 @@
+//! A lock that the threads or tasks of a process share.
+
+use crate::error::{Error, ErrorKind, Result};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard};
+
+/// A lock's handles, for several threads or tasks of a process that use it as one object (`Sync`).
+///
+/// The owner of a lock is a handle, which one thread uses at a time. In Rust the borrow checker sees to that; where
+/// nothing does, each that waits takes a handle of its own out of here, an idle one or a new one, and puts it back.
+/// Whoever gives the lock back takes out one that has it: any, since those of one process that have a lock at the same
+/// time have it in the same way.
+pub struct SharedLock<T> {
+    /// Which it is, as errors say it.
+    what: String,
+    open: Box<dyn Fn() -> Result<T> + Send + Sync>,
+    handles: Mutex<Handles<T>>,
+}
+
+struct Handles<T> {
+    idle: Vec<T>,
+    holding: Vec<T>,
+    closed: bool,
+}
+
+impl<T> SharedLock<T> {
+    /// Opens the first handle of `what` ("mutex 'gpu'"); `open` opens each of the others.
+    pub fn new(what: String, open: impl Fn() -> Result<T> + Send + Sync + 'static) -> Result<SharedLock<T>> {
+        let handles = Handles { idle: vec![open()?], holding: Vec::new(), closed: false };
+        Ok(SharedLock { what, open: Box::new(open), handles: Mutex::new(handles) })
+    }
+
+    /// Takes out a handle that has nothing.
+    pub fn idle(&self) -> Result<T> {
+        let mut handles = self.handles();
+        if handles.closed {
+            return Err(self.closed());
+        }
+        let idle = handles.idle.pop();
+        drop(handles);
+        idle.map_or_else(&self.open, Ok)
+    }
+
+    /// Takes out a handle that has the lock, if there is one.
+    pub fn holding(&self) -> Option<T> {
+        self.handles().holding.pop()
+    }
+
+    /// Puts in a handle that has nothing.
+    pub fn put_idle(&self, handle: T) {
+        let mut handles = self.handles();
+        if !handles.closed {
+            handles.idle.push(handle);
+        }
+    }
+
+    /// Puts in a handle that has the lock. If all was closed meanwhile the lock goes back at once, which is an error.
+    pub fn put_holding(&self, handle: T) -> Result<()> {
+        let mut handles = self.handles();
+        if handles.closed {
+            return Err(self.closed());
+        }
+        handles.holding.push(handle);
+        Ok(())
+    }
+
+    /// What a handle that has the lock says of it, or else an idle one; `None` when all are out, or closed.
+    pub fn ask<R>(&self, what: impl FnOnce(&T) -> R) -> Option<R> {
+        let handles = self.handles();
+        handles.holding.last().or(handles.idle.last()).map(what)
+    }
+
+    /// How many handles have the lock.
+    pub fn holders(&self) -> usize {
+        self.handles().holding.len()
+    }
+
+    /// Closes the handles; what they hold goes back. Those that are out are closed when they are put back.
+    pub fn close(&self) {
+        let mut handles = self.handles();
+        handles.closed = true;
+        let gone = (std::mem::take(&mut handles.idle), std::mem::take(&mut handles.holding));
+        drop(handles);
+        drop(gone);
+    }
+
+    fn handles(&self) -> MutexGuard<'_, Handles<T>> {
+        self.handles.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, format!("{} was closed; open it again", self.what))
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for SharedLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ask(|handle| format!("{handle:?}")) {
+            Some(text) => f.write_str(&text),
+            None if self.handles().closed => write!(f, "{}, closed", self.what),
+            None => write!(f, "{}, waited for", self.what),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Putting the same message only once: the ids of the last puts, and for how long they count.
+//!
+//! They are a ring of entries, written under a lock that names its owner's row. An id is entered before its message is
+//! put, so that a producer that dies in between and is started again finds it; who sets right what the dead left takes
+//! the id back with the slot that was never put. Every producer knows the entries by a map of its own.
+
+use super::handle::Handle;
+use super::steps::Word;
+use super::store::{DEDUP, DedupEntry};
+use crate::error::Result;
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::monotonic_nanos;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// How many ids of messages are remembered, and for how long: an id counts until so many others came, or the time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dedup {
+    /// Ids, 1 to 1,048,576.
+    pub count: usize,
+    /// For so long.
+    pub within: Duration,
+}
+
+impl Default for Dedup {
+    fn default() -> Dedup {
+        Dedup { count: 4096, within: Duration::from_secs(300) }
+    }
+}
+
+/// An id as the entries have it: 128 bits of FNV-1a.
+pub type Key = u128;
+
+/// The key of an id.
+pub fn key(id: &str) -> Key {
+    const PRIME: u128 = (1 << 88) + 0x13b;
+    id.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(PRIME)
+    })
+}
+
+/// What one producer knows of the entries.
+#[derive(Default)]
+pub struct Known {
+    /// Entries read so far, of all there ever were.
+    read: u64,
+    numbers: HashMap<Key, u64>,
+}
+
+/// How long one waits for the lock before one looks after other things.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The lock, as long as this lives.
+pub struct Dedupping<'a>(&'a Handle);
+
+impl<'a> Dedupping<'a> {
+    /// Takes the lock. `None`: somebody alive has it for long.
+    pub fn begin(handle: &'a Handle) -> Result<Option<Dedupping<'a>>> {
+        handle.store.allocate_dedup()?;
+        let (lock, mine) = (&handle.store.head().dedup_lock, u64::from(handle.row) + 1);
+        let begun = Instant::now();
+        loop {
+            match lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(Some(Dedupping(handle))),
+                // It died with it. What it was entering is taken back with its slot, or was put.
+                Err(owner)
+                    if begun.elapsed() > PATIENCE / 10
+                        && handle.is_row_dead(owner as u32 - 1)
+                        && lock
+                            .compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed)
+                            .is_ok() =>
+                {
+                    return Ok(Some(Dedupping(handle)));
+                }
+                Err(_) if begun.elapsed() > PATIENCE => return Ok(None),
+                Err(_) => std::thread::yield_now(),
+            }
+        }
+    }
+
+    /// Enters an id for the message that is about to be put in slot `number`, whose word is `word`; `false`: it is there
+    /// already, and counts.
+    pub fn enter(&self, known: &mut Known, key: Key, number: u32, word: Word) -> bool {
+        let (store, head) = (&self.0.store, self.0.store.head());
+        let (next, count) = (head.dedup_next.load(Ordering::Acquire), store.plan.dedup as u64);
+        known.read = known.read.max(next.saturating_sub(count));
+        while known.read < next {
+            known.numbers.insert(store.dedup(known.read).key(), known.read);
+            known.read += 1;
+        }
+        if known.numbers.len() as u64 > 2 * count {
+            known.numbers.retain(|_, number| *number + count > next);
+        }
+        let now = monotonic_nanos();
+        if let Some(entry) = known.numbers.get(&key).map(|number| store.dedup(*number))
+            && entry.place.load(Ordering::Acquire) != 0
+            && entry.key() == key
+            && now.saturating_sub(entry.stamp.load(Ordering::Relaxed))
+                < head.dedup_within.load(Ordering::Relaxed)
+        {
+            return false;
+        }
+        let entry = store.dedup(next);
+        entry.place.store(0, Ordering::Release);
+        entry.write(key, now);
+        entry.place.store(place(number, word), Ordering::Release);
+        head.dedup_next.store(next + 1, Ordering::Release);
+        true
+    }
+}
+
+impl Drop for Dedupping<'_> {
+    fn drop(&mut self) {
+        self.0.store.head().dedup_lock.swap(0, Ordering::AcqRel);
+    }
+}
+
+/// A slot that is filled, in one word that is not zero.
+fn place(number: u32, word: Word) -> u64 {
+    (word.generation() << 24 | u64::from(number)) | 1 << 63
+}
+
+impl Handle {
+    /// A slot's message was never put: the id entered for it counts no more.
+    pub fn forget_duplicate(&self, number: u32, word: Word) {
+        if self.store.head().lanes_used.load(Ordering::Acquire) & DEDUP == 0 {
+            return;
+        }
+        let ours = place(number, word);
+        for entry in (0..self.store.plan.dedup as u64).map(|number| self.store.dedup(number)) {
+            let _ = entry.place.compare_exchange(ours, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
+}
+
+impl DedupEntry {
+    fn key(&self) -> Key {
+        u128::from(self.key_high.load(Ordering::Relaxed)) << 64
+            | u128::from(self.key_low.load(Ordering::Relaxed))
+    }
+
+    fn write(&self, key: Key, stamp: u64) {
+        self.key_low.store(key as u64, Ordering::Relaxed);
+        self.key_high.store((key >> 64) as u64, Ordering::Relaxed);
+        self.stamp.store(stamp, Ordering::Relaxed);
+    }
+}
