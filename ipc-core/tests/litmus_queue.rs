@@ -195,7 +195,11 @@ fn all_killed(time: Duration) {
     let mut consumer = domain.queue_consumer("q", &options(&mut random)).unwrap();
     let left = drain(&producer, &mut consumer);
     let told = Told::read(histories.path());
-    println!("{count} rounds, {:?} accepted and delivered, {redriven} redriven, {} left", told.counts(), left.len());
+    println!(
+        "{count} rounds, {:?} accepted and delivered, {redriven} redriven, {} left",
+        told.counts(),
+        left.len()
+    );
     told.check(&left, killed);
     let stats = producer.stats();
     assert_eq!((stats.done, stats.dead, stats.bytes), (0, 0, 0), "something is left: {stats:?}");

@@ -125,7 +125,8 @@ impl Told {
 
 impl Fate {
     fn check(&self, number: u64, found: usize) {
-        let fail = |what: &str| panic!("{number:#x}: {what}; {found} times in the queue in the end; {self:x?}");
+        let fail =
+            |what: &str| panic!("{number:#x}: {what}; {found} times in the queue in the end; {self:x?}");
         let mut tokens = self.tokens.clone();
         tokens.sort_unstable();
         if tokens.windows(2).any(|pair| pair[0] == pair[1]) {

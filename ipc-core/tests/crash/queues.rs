@@ -191,29 +191,41 @@ const OPERATIONS: &[Operation] = &[
     durable("queue_ack_durably", 2, |actor| actor.settle("ack", |d| d.ack(), Get::default())),
     durable("queue_write_and_sync", 1, |actor| actor.write_and_sync()),
     durable("queue_go_round_the_disk", 1, |actor| actor.go_round()),
-    Operation { dead: true, ..durable("queue_recover_durably", 3, |actor| {
-        actor.arm();
-        let mut consumer = actor.consumer();
-        let _ = consumer.sync(PATIENCE);
-        actor.disarm();
-    }) },
-    Operation { reboot: true, ..durable("queue_put_before_a_reboot", 1, |actor| {
-        actor.puts(&[(1, 10, 0), (2, LARGE, 0)]);
-    }) },
-    Operation { reboot: true, ..durable("queue_ack_before_a_reboot", 2, |actor| {
-        actor.settle("ack", |d| d.ack(), Get::default());
-    }) },
+    Operation {
+        dead: true,
+        ..durable("queue_recover_durably", 3, |actor| {
+            actor.arm();
+            let mut consumer = actor.consumer();
+            let _ = consumer.sync(PATIENCE);
+            actor.disarm();
+        })
+    },
+    Operation {
+        reboot: true,
+        ..durable("queue_put_before_a_reboot", 1, |actor| {
+            actor.puts(&[(1, 10, 0), (2, LARGE, 0)]);
+        })
+    },
+    Operation {
+        reboot: true,
+        ..durable("queue_ack_before_a_reboot", 2, |actor| {
+            actor.settle("ack", |d| d.ack(), Get::default());
+        })
+    },
     Operation { reboot: true, ..durable("queue_write_before_a_reboot", 1, |actor| actor.write_and_sync()) },
     Operation { reboot: true, ..durable("queue_go_round_before_a_reboot", 1, |actor| actor.go_round()) },
-    Operation { reboot: true, ..durable("queue_load", 3, |actor| {
-        // Everybody else is gone, and what was in memory too.
-        actor.parent.say("reboot 0");
-        actor.parent.hear().expect("done");
-        let domain = litmus::open();
-        let options = &actor.options;
-        let open = || domain.queue_consumer("q", options);
-        let _consumer = actor.parent.armed(actor.after, actor.signal, || open().unwrap());
-    }) },
+    Operation {
+        reboot: true,
+        ..durable("queue_load", 3, |actor| {
+            // Everybody else is gone, and what was in memory too.
+            actor.parent.say("reboot 0");
+            actor.parent.hear().expect("done");
+            let domain = litmus::open();
+            let options = &actor.options;
+            let open = || domain.queue_consumer("q", options);
+            let _consumer = actor.parent.armed(actor.after, actor.signal, || open().unwrap());
+        })
+    },
 ];
 
 fn options(durable: bool) -> QueueOptions {
@@ -440,7 +452,8 @@ impl Survivors {
         }
         if operation.dead {
             let step = litmus::Random::new().below(40);
-            let mut dead = survivors.start("die_in_a_put", &format!("{} {step}", u8::from(operation.durable)));
+            let mut dead =
+                survivors.start("die_in_a_put", &format!("{} {step}", u8::from(operation.durable)));
             loop {
                 let line = dead.hear();
                 survivors.note(&line);

@@ -81,6 +81,8 @@ impl Handle {
             }
         }
         body::collect(parts);
+        slots.summarize();
+        parts.summarize();
         Ok(())
     }
 
