@@ -238,7 +238,7 @@ impl QueueConsumer {
         slot.life.store(life.0, Ordering::Relaxed);
         slot.since.store(now, Ordering::Relaxed);
         let shape = super::shape::Shape(slot.shape.load(Ordering::Relaxed));
-        let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life.attempts());
+        let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life);
         delivery.wait = get.durable.unwrap_or(self.handle.waits_for_disk());
         body::read(&self.handle.store, number, shape, &mut delivery.bytes)?;
         if !delivery.is_leased() {
