@@ -179,7 +179,6 @@ fn all_killed(time: Duration) {
         } else {
             players.processes[victim].kill();
             killed += usize::from(victim >= PRODUCERS);
-            players.check();
             players.processes[victim] = players.play(victim);
         }
         let mut consumer = domain.queue_consumer("q", &options(&mut random)).unwrap();

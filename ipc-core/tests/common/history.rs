@@ -49,14 +49,20 @@ pub struct Told {
 
 impl Told {
     pub fn read(directory: &Path) -> Told {
+        let files = std::fs::read_dir(directory).unwrap();
+        let texts: Vec<String> =
+            files.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap()).collect();
+        Told::of(texts.iter().map(String::as_str))
+    }
+
+    /// What these histories tell.
+    pub fn of<'a>(histories: impl IntoIterator<Item = &'a str>) -> Told {
         let mut told = Told { fates: HashMap::new(), deliveries: Vec::new() };
-        for entry in std::fs::read_dir(directory).unwrap() {
-            told.read_file(&std::fs::read_to_string(entry.unwrap().path()).unwrap());
-        }
+        histories.into_iter().for_each(|text| told.add(text));
         told
     }
 
-    fn read_file(&mut self, text: &str) {
+    fn add(&mut self, text: &str) {
         let mut deliveries = Vec::new();
         for line in text.lines() {
             let mut words = line.split(' ');
@@ -92,7 +98,7 @@ impl Told {
     pub fn check(&self, left: &[u64], killed: usize) {
         let mut found: HashMap<u64, usize> = HashMap::new();
         left.iter().for_each(|number| *found.entry(*number).or_default() += 1);
-        for number in found.keys() {
+        for number in found.keys().chain(self.fates.keys()) {
             assert!(self.fates.get(number).is_some_and(|fate| fate.put), "{number:#x}: nobody put it");
         }
         for (number, fate) in &self.fates {
@@ -138,8 +144,11 @@ impl Fate {
         if self.refused && found + self.acked.len() + self.tokens.len() > 0 {
             fail("it was refused");
         }
-        let unknown = self.settling.len() - self.acked.len() - self.lost.len();
-        if self.accepted && unknown == 0 && found + self.acked.len() == 0 {
+        // Of one who died while it acknowledged, and after whom nobody else got it.
+        let is_last = |token: &u64| self.tokens.iter().all(|other| other <= token);
+        let told = |token: &u64| self.acked.contains(token) || self.lost.contains(token);
+        let unknown = self.settling.iter().any(|token| !told(token) && is_last(token));
+        if self.accepted && !unknown && found + self.acked.len() == 0 {
             fail("it is lost");
         }
         if self.acked.iter().any(|token| self.tokens.iter().any(|later| later > token)) {
