@@ -14,11 +14,11 @@ use common::Place;
 use litmus::{PATIENCE, Parent, Process, SOON, number_of, payload, start};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use queues::{act_on_queue, die_in_a_put};
+use queues::{act_on_queue, die_in_a_put, keep_queue};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-roles!(act, leave_behind, act_on_queue, die_in_a_put);
+roles!(act, leave_behind, act_on_queue, die_in_a_put, keep_queue);
 
 /// More steps than any operation has.
 const NEVER: u64 = 1 << 40;
