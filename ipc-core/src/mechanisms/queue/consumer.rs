@@ -198,12 +198,16 @@ impl QueueConsumer {
         let (lane, slots) = (store.lane(priority), store.slots());
         let hint = &store.head().lanes[priority].head;
         let mut position = self.heads[priority].max(hint.load(Ordering::Relaxed));
+        let mut walk = lane.walk(position);
         let taken = loop {
             let cell = match lane.look(position) {
                 Look::Full(cell) => cell,
                 Look::Empty => break None,
+                Look::Past if walk.is_lost() => return Err(self.handle.damaged("a lane has no end")),
                 Look::Past => {
-                    position = position.wrapping_add(1);
+                    let tail = &store.head().lanes[priority].tail;
+                    position =
+                        walk.on(position, || tail.load(Ordering::Relaxed).saturating_sub(lane.cells()));
                     continue;
                 }
             };

@@ -115,7 +115,7 @@ impl Pool<'_> {
 
     /// Takes the bits of word `at`, but not more than a sixteenth of all slots: others need some too.
     fn take_word(&self, stock: &mut Stock, at: usize) -> bool {
-        let mut bits = self.bits.take(at);
+        let mut bits = self.bits.take(at) & self.allocated(at);
         if bits == 0 {
             return false;
         }
@@ -130,6 +130,14 @@ impl Pool<'_> {
         }
         (stock.bits, stock.first, stock.next) = (mine, at as u32 * 64, at + 1);
         true
+    }
+
+    /// The bits of word `at` that are of allocated slots.
+    fn allocated(&self, at: usize) -> u64 {
+        match (self.grown() as usize).saturating_sub(at * 64) {
+            0 => 0,
+            count => u64::MAX >> 64usize.saturating_sub(count),
+        }
     }
 
     /// Says that a slot is free, whose word says so.

@@ -193,20 +193,19 @@ impl<'a> Lane<'a> {
         keep: impl Fn(Cell) -> bool,
     ) -> u64 {
         // Acquire and release: who starts here sees all cells before full, and so do those who see the cell it fills.
-        let first = tail.load(Ordering::Acquire);
-        let mut position = first;
+        let mut position = tail.load(Ordering::Acquire);
+        let mut walk = self.walk(position);
         loop {
             let cell = self.cell(position);
             let seen = Cell(cell.load(Ordering::Acquire));
             let lap = self.lap(position);
-            if seen.lap() != lap.wrapping_sub(1) & LAP {
+            if seen.lap() != lap.wrapping_sub(1) & LAP && !walk.is_lost() {
                 // Full, or full for the next lap even.
-                position = position.wrapping_add(1);
+                position = walk.on(position, || tail.load(Ordering::Acquire));
                 continue;
             }
-            // Where everything seems to be in use, round after round, the memory was damaged.
-            let round = position.wrapping_sub(first) >> self.shift;
-            let kept = seen.0 != 0 && round < 4 && keep(seen);
+            // Where everything seems to be in use, any cell will do.
+            let kept = seen.0 != 0 && !walk.is_lost() && keep(seen);
             let moved = Cell(seen.0 & (u64::MAX >> 12) | lap << 52);
             let next = if kept { moved } else { Cell::new(lap, slot, generation) };
             if cell.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
@@ -217,8 +216,14 @@ impl<'a> Lane<'a> {
             if !kept {
                 return position;
             }
-            position = position.wrapping_add(1);
+            position = walk.on(position, || tail.load(Ordering::Acquire));
         }
+    }
+
+    /// Begins to go along the lane.
+    #[inline(always)]
+    pub fn walk(&self, from: u64) -> Walk {
+        Walk { cells: self.cells(), begun: from, rounds: 0 }
     }
 
     /// What is at `position`.
@@ -233,6 +238,37 @@ impl<'a> Lane<'a> {
         } else {
             Look::Past
         }
+    }
+}
+
+/// A way along a lane past cells that are of no use. After a round it goes on where the lane is by then; where it comes
+/// to no end all the same, the memory was damaged.
+pub struct Walk {
+    cells: u64,
+    begun: u64,
+    rounds: u32,
+}
+
+impl Walk {
+    /// The position after this one, or `ahead`, if a round is over and that is farther.
+    #[inline(always)]
+    pub fn on(&mut self, position: u64, ahead: impl FnOnce() -> u64) -> u64 {
+        let next = position.wrapping_add(1);
+        if next.wrapping_sub(self.begun) < self.cells {
+            return next;
+        }
+        let ahead = ahead();
+        // One that has passed the last of all numbers is ahead of those before.
+        let is_ahead = (1..1 << 63).contains(&ahead.wrapping_sub(next));
+        (self.begun, self.rounds) = if is_ahead { (ahead, 0) } else { (next, self.rounds + 1) };
+        self.begun
+    }
+
+    /// Whether it comes to no end.
+    #[inline(always)]
+    pub fn is_lost(&self) -> bool {
+        const MANY: u32 = 4;
+        self.rounds >= MANY
     }
 }
 
