@@ -2,10 +2,11 @@
 
 /**
  * Local IPC at shared-memory speed. A domain is a named place on this machine; processes in any
- * language open it and exchange messages through topics, regions, rings and queues.
+ * language open it, exchange messages through topics, regions, rings and queues, and keep out of each other's way with
+ * locks.
  *
  * Conventions: times are milliseconds; nothing blocks the event loop; calls whose name begins with
- * `try` answer null (or -1) at once, calls that return a promise wait in the event loop, without a
+ * `try` answer null (locks: undefined; or -1) at once, calls that return a promise wait in the event loop, without a
  * thread; received data is the receiver's copy, and zero-copy views live only inside callbacks.
  * Every handle belongs to the thread (main or Worker) that opened it. An idle handle does not keep
  * the process alive; a pending wait does.
@@ -124,8 +125,21 @@ export interface Domain extends Handle {
   ringConsumer(name: string, options?: RingOptions): RingConsumer
   /** Opens a work queue, for putting and for getting. `T` is the type of the values. */
   queue<T = unknown>(name: string, options?: QueueOptions): Queue<T>
-  /** Removes a region, or what is left of a topic, ring or queue that nobody alive holds. */
-  unlink(noun: 'topic' | 'region' | 'ring' | 'queue', name: string): void
+  /**
+   * Opens a mutex. Of this and the other locks there is one object for each name, which all who ask for it get until it
+   * is closed; the options count when it is opened.
+   */
+  mutex(name: string, options?: LockOptions): Mutex
+  /** Opens a lock that many read, or one writes. */
+  rwlock(name: string, options?: LockOptions): RwLock
+  /** Opens a semaphore; whoever is first makes it with so many permits, 1 to 1024. */
+  semaphore(name: string, permits: number, options?: LockOptions): Semaphore
+  /** Opens an event; whoever is first makes it, clear. */
+  event(name: string, options?: EventOptions): Event
+  /** Opens a barrier; whoever is first makes it for so many parties, 2 to 64. */
+  barrier(name: string, parties: number, options?: LockOptions): Barrier
+  /** Removes a region, or what is left of a topic, ring, queue or lock that nobody alive holds. */
+  unlink(noun: 'topic' | 'region' | 'ring' | 'queue' | 'lock', name: string): void
 }
 export const Domain: { readonly prototype: Domain }
 
@@ -692,6 +706,98 @@ export interface QueueStats {
   /** Sleeping consumers woken. */
   wakesSent: number
 }
+
+export interface LockOptions {
+  wait?: Wait
+}
+
+/**
+ * What a task has of a lock until it releases it: `await using held = await ax.mutex('gpu').acquire()`. Forgotten, it is
+ * held until the lock is closed or its process ends.
+ */
+export interface Held {
+  /** The owner before died while it had it: what the lock protects may be half-changed. Never of a semaphore. */
+  readonly ownerDied: boolean
+  /** Gives it back; a second time, or once the lock was closed, throws AXONIC_CLOSED. The end of a block does not. */
+  release(): void
+  [Symbol.dispose](): void
+  [Symbol.asyncDispose](): Promise<void>
+}
+export const Held: { readonly prototype: Held }
+
+/**
+ * A mutex between processes, and between the tasks of this one, which get it in the order in which they ask. If its
+ * owner dies, who gets it next is told.
+ */
+export interface Mutex extends Handle {
+  readonly name: string
+  /** Whether a task of this thread has it. */
+  readonly locked: boolean
+  acquire(options?: WaitOptions): Promise<Held>
+  /** undefined: somebody alive has it, or waits for it here. */
+  tryAcquire(): Held | undefined
+}
+export const Mutex: { readonly prototype: Mutex }
+
+/**
+ * A lock that many read, or one writes, between processes and between tasks. One that waits to write stops those who come
+ * to read. If a writer dies while it writes, who writes next, or the first to read, is told.
+ */
+export interface RwLock extends Handle {
+  readonly name: string
+  read(options?: WaitOptions): Promise<Held>
+  write(options?: WaitOptions): Promise<Held>
+  /** undefined: somebody alive writes, or waits to, or waits here to read. */
+  tryRead(): Held | undefined
+  /** undefined: somebody alive has it, or waits here to write. */
+  tryWrite(): Held | undefined
+}
+export const RwLock: { readonly prototype: RwLock }
+
+/** A number of permits. Those of a process that dies come back by themselves. */
+export interface Semaphore extends Handle {
+  readonly name: string
+  readonly permits: number
+  /** How many permits nobody alive has. */
+  readonly available: number
+  acquire(options?: WaitOptions): Promise<Held>
+  /** undefined: all permits are had by somebody alive, or somebody waits for one here. */
+  tryAcquire(): Held | undefined
+}
+export const Semaphore: { readonly prototype: Semaphore }
+
+export interface EventOptions extends LockOptions {
+  /** Whether the first one that waited for it clears it, so that only that one passes; default: `clear` does. */
+  autoReset?: boolean
+}
+
+/** An event: set or clear. It belongs to nobody, and is gone when nobody has it open. */
+export interface Event extends Handle {
+  readonly name: string
+  readonly autoReset: boolean
+  readonly isSet: boolean
+  /** Everybody who waits passes, however soon it is cleared, or (`autoReset`) one of them, or the next to come. */
+  set(): void
+  clear(): void
+  wait(options?: WaitOptions): Promise<void>
+  /** Whether it is set; if so (`autoReset`), clears it. */
+  tryWait(): boolean
+}
+export const Event: { readonly prototype: Event }
+
+/** A meeting point: whoever arrives waits until so many have. One that dies has not arrived. */
+export interface Barrier extends Handle {
+  readonly name: string
+  readonly parties: number
+  /** How many have arrived and wait, in all processes. */
+  readonly waiting: number
+  /**
+   * Arrives, and waits until all have; each wait of a task is a party. true for the last one, of which there is one each
+   * time. Out of time or aborted, it has not arrived.
+   */
+  wait(options?: WaitOptions): Promise<boolean>
+}
+export const Barrier: { readonly prototype: Barrier }
 
 /** Waits for many things at once; `Token` is what it reports for each. */
 export interface WaitSet<Token = unknown> extends Handle {

@@ -24,7 +24,8 @@
  * - Options begin with their own size, so that they can grow: start with AXONIC_<X>_OPTIONS_INIT and
  *   change what matters. NULL means the defaults. Fields that take one of an enum's values are int32_t.
  * - After fork() the child may use the parent's handles: they reopen themselves at their first use.
- *   Loans and borrowed messages answer AXONIC_ERROR_FORKED there.
+ *   Loans and borrowed messages answer AXONIC_ERROR_FORKED there, and so does unlocking what the
+ *   parent has locked.
  */
 
 #ifndef AXONIC_H
@@ -53,6 +54,7 @@
 #define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define AXONIC_PUT_OPTIONS_INIT { sizeof(axonic_put_options), 0, 0, 0, 0, NULL, 0, 0 }
 #define AXONIC_GET_OPTIONS_INIT { sizeof(axonic_get_options), 0, 0, 0 }
+#define AXONIC_LOCK_OPTIONS_INIT { sizeof(axonic_lock_options), 0, 0 }
 #define AXONIC_PAYLOAD_INIT { sizeof(axonic_payload), NULL, 0, 0, 0, NULL, 0, NULL, 0 }
 
 #define AXONIC_VERSION_MAJOR 0
@@ -129,6 +131,8 @@ typedef enum axonic_noun {
     AXONIC_NOUN_REGION = 2,
     AXONIC_NOUN_RING = 3,
     AXONIC_NOUN_QUEUE = 4,
+    /// A lock of any type.
+    AXONIC_NOUN_LOCK = 5,
 } axonic_noun;
 
 /// How a handle waits, in option structs.
@@ -222,14 +226,35 @@ typedef enum axonic_fsync {
     AXONIC_FSYNC_NEVER = 3,
 } axonic_fsync;
 
+/// How an event is cleared.
+typedef enum axonic_reset {
+    /// By axonic_event_clear(); until then everybody passes.
+    AXONIC_RESET_MANUAL = 0,
+    /// By the first one that waited for it, and only that one passes.
+    AXONIC_RESET_AUTO = 1,
+} axonic_reset;
+
+/// A barrier between processes: whoever arrives waits until so many have. Each thread that waits is a party.
+typedef struct axonic_barrier axonic_barrier;
+
+/// A condition to wait for between processes, with a mutex that protects what it is about.
+typedef struct axonic_condvar axonic_condvar;
+
 /// What keeps a delivery the consumer's.
 typedef struct axonic_delivery_token axonic_delivery_token;
 
 /// A domain this process attached to: one participant, shared by every handle opened from it.
 typedef struct axonic_domain axonic_domain;
 
+/// An event between processes: set or clear. It belongs to nobody, and goes with its last handle.
+typedef struct axonic_event axonic_event;
+
 /// What keeps a loan's memory in place.
 typedef struct axonic_loan_token axonic_loan_token;
+
+/// A mutex between processes, and between the threads that share this handle: one of them all has it. It is the
+/// handle's, not the thread's: any thread may unlock it.
+typedef struct axonic_mutex axonic_mutex;
 
 /// Publishes to one topic.
 typedef struct axonic_publisher axonic_publisher;
@@ -249,8 +274,16 @@ typedef struct axonic_ring_consumer axonic_ring_consumer;
 /// The writing end of a ring.
 typedef struct axonic_ring_producer axonic_ring_producer;
 
+/// A lock that many read, or one writes, between processes, and between the threads that share this handle. One
+/// that waits to write stops those who come to read.
+typedef struct axonic_rwlock axonic_rwlock;
+
 /// What keeps a borrowed message in place.
 typedef struct axonic_sample axonic_sample;
+
+/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves. Each that
+/// this handle has, and each thread that waits for one, takes four descriptors of the process.
+typedef struct axonic_semaphore axonic_semaphore;
 
 /// Receives what is published to the topics that match its pattern.
 typedef struct axonic_subscriber axonic_subscriber;
@@ -624,6 +657,16 @@ typedef struct axonic_peeked {
     uint64_t reserved[2];
 } axonic_peeked;
 
+/// How to open a lock of any type. Start with AXONIC_LOCK_OPTIONS_INIT.
+typedef struct axonic_lock_options {
+    /// sizeof(axonic_lock_options)
+    size_t size;
+    /// An axonic_wait.
+    int32_t wait;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_lock_options;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -669,8 +712,8 @@ const char *axonic_domain_path(const struct axonic_domain *domain);
 /// Who this process is in the domain. A child of fork() becomes another one at its first use.
 int axonic_domain_participant(const struct axonic_domain *domain, struct axonic_participant *out);
 
-/// Removes a region, a queue with all that is in it, or what a topic or ring left behind; `noun` is an
-/// axonic_noun. AXONIC_ERROR_BUSY while somebody alive holds a topic, ring or queue of that name.
+/// Removes a region, a lock, a queue with all that is in it, or what a topic or ring left behind; `noun` is
+/// an axonic_noun. AXONIC_ERROR_BUSY while somebody alive holds a topic, ring, queue or lock of that name.
 int axonic_domain_unlink(const struct axonic_domain *domain, int32_t noun, const char *name);
 
 /// The value of an attribute of a message, or NULL when it has none of that name.
@@ -1033,6 +1076,131 @@ int axonic_ticket_result(struct axonic_ticket *ticket,
                          struct axonic_queue_producer *producer,
                          int64_t timeout,
                          struct axonic_message *out);
+
+/// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults.
+int axonic_mutex_open(const struct axonic_domain *domain,
+                      const char *name,
+                      const struct axonic_lock_options *options,
+                      struct axonic_mutex **out);
+
+/// Ends it. If it is locked, it is not any more.
+int axonic_mutex_close(struct axonic_mutex *mutex);
+
+/// Locks it, waiting for it. `owner_died` (or NULL) is set to whether its owner before died while it had it: what
+/// it protects may be half-changed, and it is for the caller to set that right. A thread that has it already would
+/// wait for itself.
+int axonic_mutex_lock(const struct axonic_mutex *mutex,
+                      int64_t timeout,
+                      bool *owner_died);
+
+/// Unlocks it. AXONIC_ERROR_INVALID_ARGUMENT if it is not locked by this handle.
+int axonic_mutex_unlock(const struct axonic_mutex *mutex);
+
+/// Opens the readers' and writers' lock `name`, making it if there is none. `options` NULL: the defaults.
+int axonic_rwlock_open(const struct axonic_domain *domain,
+                       const char *name,
+                       const struct axonic_lock_options *options,
+                       struct axonic_rwlock **out);
+
+/// Ends it. If it is locked, it is not any more.
+int axonic_rwlock_close(struct axonic_rwlock *rwlock);
+
+/// Locks it for reading, waiting until nobody writes. `owner_died` (or NULL) is set to whether a writer died in
+/// it, which is told to the first to read, or who writes next.
+int axonic_rwlock_read(const struct axonic_rwlock *rwlock,
+                       int64_t timeout,
+                       bool *owner_died);
+
+/// Locks it for writing, waiting until nobody has it. `owner_died` is as in axonic_rwlock_read().
+int axonic_rwlock_write(const struct axonic_rwlock *rwlock, int64_t timeout, bool *owner_died);
+
+/// Ends one reading, or the writing. AXONIC_ERROR_INVALID_ARGUMENT if it is not locked by this handle.
+int axonic_rwlock_unlock(const struct axonic_rwlock *rwlock);
+
+/// Opens the semaphore `name`, making it with so many permits, 1 to 1024, if there is none. `options` NULL: the
+/// defaults.
+int axonic_semaphore_open(const struct axonic_domain *domain,
+                          const char *name,
+                          uint32_t permits,
+                          const struct axonic_lock_options *options,
+                          struct axonic_semaphore **out);
+
+/// Ends it. Its permits go back.
+int axonic_semaphore_close(struct axonic_semaphore *semaphore);
+
+/// Takes a permit, waiting for one.
+int axonic_semaphore_acquire(const struct axonic_semaphore *semaphore, int64_t timeout);
+
+/// Gives a permit back. AXONIC_ERROR_INVALID_ARGUMENT if this handle has none.
+int axonic_semaphore_release(const struct axonic_semaphore *semaphore);
+
+/// How many permits nobody alive has.
+int axonic_semaphore_available(const struct axonic_semaphore *semaphore, uint32_t *out);
+
+/// Opens the event `name`, making it, clear, if there is none; `reset` is an axonic_reset. `options` NULL: the
+/// defaults.
+int axonic_event_open(const struct axonic_domain *domain,
+                      const char *name,
+                      int32_t reset,
+                      const struct axonic_lock_options *options,
+                      struct axonic_event **out);
+
+/// Ends it.
+int axonic_event_close(struct axonic_event *event);
+
+/// Sets it. Everybody who waits passes, however soon it is cleared, or (AXONIC_RESET_AUTO) one of them, or the
+/// next to come.
+int axonic_event_set(const struct axonic_event *event);
+
+/// Clears it.
+int axonic_event_clear(const struct axonic_event *event);
+
+/// Whether it is set.
+int axonic_event_is_set(const struct axonic_event *event, bool *out);
+
+/// Waits until it is set. If it is cleared by that (AXONIC_RESET_AUTO), this call did it.
+int axonic_event_wait(const struct axonic_event *event, int64_t timeout);
+
+/// Opens the barrier `name`, making it for so many parties, 2 to 64, if there is none. `options` NULL: the
+/// defaults.
+int axonic_barrier_open(const struct axonic_domain *domain,
+                        const char *name,
+                        uint32_t parties,
+                        const struct axonic_lock_options *options,
+                        struct axonic_barrier **out);
+
+/// Ends it.
+int axonic_barrier_close(struct axonic_barrier *barrier);
+
+/// Arrives, and waits until all have. `leads` (or NULL) is set to whether it was the last, of which there is one
+/// each time. If the time is over first, or its process dies, it has not arrived.
+int axonic_barrier_wait(const struct axonic_barrier *barrier,
+                        int64_t timeout,
+                        bool *leads);
+
+/// Opens the condition `name`, making it if there is none. `options` NULL: the defaults.
+int axonic_condvar_open(const struct axonic_domain *domain,
+                        const char *name,
+                        const struct axonic_lock_options *options,
+                        struct axonic_condvar **out);
+
+/// Ends it.
+int axonic_condvar_close(struct axonic_condvar *condvar);
+
+/// Unlocks the mutex, which the caller has, waits to be notified, and locks it again, however long that takes.
+/// After AXONIC_ERROR_TIMEOUT and AXONIC_ERROR_WOULD_BLOCK it is locked too, and `owner_died` (or NULL) is set as by
+/// axonic_mutex_lock(); after any other failure it is not. What is waited for is looked at again afterwards:
+/// another may have come first.
+int axonic_condvar_wait(const struct axonic_condvar *condvar,
+                        const struct axonic_mutex *mutex,
+                        int64_t timeout,
+                        bool *owner_died);
+
+/// Wakes the one that has waited longest, if there is one.
+int axonic_condvar_notify_one(const struct axonic_condvar *condvar);
+
+/// Wakes all who wait.
+int axonic_condvar_notify_all(const struct axonic_condvar *condvar);
 
 /// Makes an empty wait set.
 int axonic_waitset_open(struct axonic_waitset **out);

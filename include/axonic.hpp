@@ -2,12 +2,12 @@
 //
 // Failures. Every call that can fail takes a Report last: leave it out and the call throws
 // axonic::Error (or the subclass of its kind, such as axonic::TimeoutError); give a std::error_code
-// and it is set instead, and the call returns something empty.
+// and it is set instead, and the call returns something empty. OwnerDied is no failure: see error.hpp.
 //
 // Lifetime. Handles are movable and keep their domain open; a Loan keeps its publisher, a Ticket its
 // queue's producer, a Sample its memory. Using a handle after close(), or after it was moved from, is ErrorKind::Closed.
 //
-// Threads. A Domain and a Region may be used from several threads at once; any other object by one at a time. A
+// Threads. A Domain, a Region and locks may be used from several threads at once; any other object by one at a time. A
 // Ticket counts as part of its Queue; a Delivery may be settled by another thread than the one that uses the Queue.
 #ifndef AXONIC_HPP
 #define AXONIC_HPP
@@ -15,6 +15,7 @@
 #include "axonic.h"
 #include "axonic/domain.hpp"
 #include "axonic/error.hpp"
+#include "axonic/lock.hpp"
 #include "axonic/log.hpp"
 #include "axonic/message.hpp"
 #include "axonic/publisher.hpp"

@@ -6,6 +6,7 @@ const { AxonicError, checked, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { deliver } = require('./log.js')
 const { ABANDON } = internal
+const { Barrier, Event, Mutex, RwLock, Semaphore } = require('./lock.js')
 const { Publisher } = require('./publisher.js')
 const { Queue } = require('./queue.js')
 const { Region } = require('./region.js')
@@ -27,6 +28,8 @@ class Domain {
   #busy = new Set()
   /** Open ring ends and queues: they hold their role until they are closed, also beyond the domain. */
   #ends = new Set()
+  /** Open locks, of each type by name: whoever asks for one again gets the same. */
+  #locks = { mutex: new Map(), rwlock: new Map(), semaphore: new Map(), event: new Map(), barrier: new Map() }
   #reference = new WeakRef(this)
 
   /** Made by `open`. */
@@ -68,6 +71,26 @@ class Domain {
     return new Queue(this.#open('queue', name, options), name, this.#busy, this.#ends)
   }
 
+  mutex (name, options) {
+    return this.#lock(Mutex, 'mutex', name, options)
+  }
+
+  rwlock (name, options) {
+    return this.#lock(RwLock, 'rwlock', name, options)
+  }
+
+  semaphore (name, permits, options) {
+    return this.#lock(Semaphore, 'semaphore', name, options, permits)
+  }
+
+  event (name, options) {
+    return this.#lock(Event, 'event', name, options, options?.autoReset ?? false)
+  }
+
+  barrier (name, parties, options) {
+    return this.#lock(Barrier, 'barrier', name, options, parties)
+  }
+
   unlink (noun, name) {
     checked('unlink', () => this.#native.unlink(noun, name))
   }
@@ -77,14 +100,29 @@ class Domain {
     const error = new AxonicError('Closed', `domain "${this.name}" was closed while somebody waited in it`)
     for (const waiters of this.#busy) waiters.close(error)
     for (const end of this.#ends) end[ABANDON]()
+    for (const named of Object.values(this.#locks)) {
+      for (const { lock } of named.values()) lock.close()
+    }
     this.#native.close()
     forget(this.#reference)
     collected.unregister(this.#reference)
   }
 
-  #open (what, name, options) {
+  #open (what, name, options, ...parameters) {
     if (typeof options !== 'object' || options === null) throw invalid(`the options of a ${what} must be an object`)
-    return checked(what, () => this.#native[what](name, settings(options)))
+    return checked(what, () => this.#native[what](name, ...parameters, settings(options)))
+  }
+
+  #lock (Class, noun, name, options = {}, ...parameters) {
+    const named = this.#locks[noun]
+    const [parameter] = parameters
+    const found = named.get(name)
+    // With another parameter the core says what is wrong.
+    if (found !== undefined && found.parameter === parameter) return found.lock
+    const place = { busy: this.#busy, ended: () => named.delete(name) }
+    const lock = new Class(this.#open(noun, name, options, ...parameters), name, place, parameter)
+    named.set(name, { lock, parameter })
+    return lock
   }
 }
 

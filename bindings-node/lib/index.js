@@ -3,6 +3,7 @@
 const { AxonicError, Reject, errors } = require('./error.js')
 const { Domain, open } = require('./domain.js')
 const { Job } = require('./job.js')
+const { Barrier, Event, Held, Mutex, RwLock, Semaphore } = require('./lock.js')
 const { setLogger } = require('./log.js')
 const { Message } = require('./message.js')
 const { Publisher } = require('./publisher.js')
@@ -15,15 +16,21 @@ const { WaitSet } = require('./waitset.js')
 
 module.exports = {
   AxonicError,
+  Barrier,
   Domain,
+  Event,
+  Held,
   Job,
   Message,
+  Mutex,
   Publisher,
   Queue,
   Region,
   Reject,
   RingConsumer,
   RingProducer,
+  RwLock,
+  Semaphore,
   Subscriber,
   Ticket,
   WaitSet,

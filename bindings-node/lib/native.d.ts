@@ -12,6 +12,16 @@ export interface Answer {
   shape?: Array<number>
 }
 
+/** The native barrier behind the facade's. */
+export class Barrier {
+  /** One more party, which has not arrived yet. */
+  party(): Party
+  /** How many have arrived and wait. */
+  waiting(): number
+  /** Ends it. A second time does nothing. */
+  close(): void
+}
+
 /** Which ids of messages are remembered. */
 export interface DedupSettings {
   /** So many. */
@@ -46,7 +56,17 @@ export class Domain {
   ringConsumer(name: string, settings: RingSettings): RingConsumer
   /** Opens or creates a queue. */
   queue(name: string, settings: QueueSettings): Queue
-  /** Removes a region, or what is left of a topic, ring or queue. */
+  /** Opens or creates a mutex. */
+  mutex(name: string, settings: LockSettings): any
+  /** Opens or creates a lock for readers and writers. */
+  rwlock(name: string, settings: LockSettings): RwLock
+  /** Opens a semaphore, or creates it with so many permits. */
+  semaphore(name: string, permits: number, settings: LockSettings): Semaphore
+  /** Opens or creates an event, which (`auto_reset`) the first one that waited for it clears. */
+  event(name: string, autoReset: boolean, settings: LockSettings): Event
+  /** Opens a barrier, or creates it for so many parties. */
+  barrier(name: string, parties: number, settings: LockSettings): Barrier
+  /** Removes a region, or what is left of a topic, ring, queue or lock. */
   unlink(noun: string, name: string): void
 }
 
@@ -82,6 +102,20 @@ export interface ErrorRow {
   code: string
 }
 
+/** The native event behind the facade's. */
+export class Event {
+  /** Those who wait for it. */
+  line(): LockLine
+  /** Sets it. */
+  set(): void
+  /** Clears it. */
+  clear(): void
+  /** Whether it is set. */
+  isSet(): boolean
+  /** Ends it. A second time does nothing. */
+  close(): void
+}
+
 /** A core error on its way from a thread, where nothing can be thrown. */
 export interface Failure {
   /** The kind's name. */
@@ -90,12 +124,56 @@ export interface Failure {
   message: string
 }
 
+/** The native half of the facade's line. */
+export class LockLine {
+  /** `()`: tries for somebody who waits; 0: there is nothing yet, 2: there is, and the owner before died. */
+  bindAttempt(): () => number
+  /** `()`: the same for somebody who does not wait. */
+  bindAttemptOnce(): () => number
+  /** The descriptor that is readable when whoever waits should try again; it tells nothing before the next attempt. */
+  fd(): number
+  /** Nobody waits any more. */
+  giveUp(): void
+}
+
+/** How to open a lock; what is missing takes the core's default. */
+export interface LockSettings {
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+}
+
 /** One thing that happened. */
 export interface LogRecord {
   /** `debug`, `info` or `warn`. */
   level: string
   /** The noun, its name, what happened. */
   message: string
+}
+
+/** The native mutex behind the facade's. */
+export class Mutex {
+  /** Those who want it. */
+  line(): LockLine
+  /** `()`: gives it back. */
+  bindRelease(): () => undefined
+  /** Whether a task of this thread has it. */
+  locked(): boolean
+  /** Gives back what is held and ends it. A second time does nothing. */
+  close(): void
+}
+
+/** Somebody who waits at a barrier. */
+export class Party {
+  /** The descriptor that is readable when it is worth asking again. */
+  fd(): number
+  /** Arrives, unless it has; whether it was the last, or (`null`) not all have arrived. */
+  attempt(): boolean | null
+  /** Takes back that it arrived; `false`: it has not, or all have by now. */
+  withdraw(): boolean
+  /** How many have arrived and wait. */
+  waiting(): number
+  /** Is no party any more. */
+  leave(): void
 }
 
 /** One payload of `publishMany`. */
@@ -472,10 +550,34 @@ export interface RingStats {
   wakesElided: number
 }
 
+/** The native readers' and writers' lock behind the facade's. */
+export class RwLock {
+  /** Those who want to read. */
+  readers(): LockLine
+  /** Those who want to write. */
+  writers(): LockLine
+  /** `()`: gives it back, however it was had. */
+  bindRelease(): () => undefined
+  /** Gives back what is held and ends it. A second time does nothing. */
+  close(): void
+}
+
 /** The scratch of one facade. */
 export class Scratch {
   /** Keeps both arrays; the caller never detaches them. */
   constructor(bytes: Uint8Array, table: Float64Array)
+}
+
+/** The native semaphore behind the facade's. */
+export class Semaphore {
+  /** Those who want a permit. */
+  line(): LockLine
+  /** `()`: gives a permit back. */
+  bindRelease(): () => undefined
+  /** How many permits nobody alive has. */
+  available(): number
+  /** Gives back what is held and ends it. A second time does nothing. */
+  close(): void
 }
 
 /** Who sent a message: what is the same for all messages of one publisher, fetched once. */

@@ -68,8 +68,9 @@ class Waiters {
   #busy
 
   /**
-   * @param handle `{ fd(), timedOut(ms, line), arm?(lines) }`: the descriptor, the error when time runs out, and, where
-   *   attempts leave the descriptor as it is, what makes it tell of the next news
+   * @param handle `{ fd(), timedOut(ms, line), arm?(lines), left?(), together? }`: the descriptor, the error when time runs
+   *   out, where attempts leave the descriptor as it is what makes it tell of the next news, what is to be done when
+   *   nobody waits any more, and whether what one gets is for all
    * @param busy the set of the domain's waiting `Waiters`; closing the domain closes them
    */
   constructor (handle, busy) {
@@ -99,7 +100,7 @@ class Waiters {
         const result = attempt()
         if (result !== AGAIN) return settled(result)
       }
-      if (timeout === 0) return Promise.reject(this.#handle.timedOut(timeout, line))
+      if (timeout === 0) throw this.#handle.timedOut(timeout, line)
       if (this.#poll === null) {
         this.#watch()
         // Making it pollable may have come after a message: look again before sleeping.
@@ -107,6 +108,7 @@ class Waiters {
         if (result !== AGAIN) return settled(result)
       }
     } catch (error) {
+      if (this.#queue.size === 0) this.#handle.left?.()
       return Promise.reject(error)
     }
     return new Promise((resolve, reject) => {
@@ -172,6 +174,7 @@ class Waiters {
     if (this.#queue.size === 0) {
       this.#hold?.(0)
       this.#busy.delete(this)
+      this.#handle.left?.()
     }
   }
 
@@ -190,11 +193,11 @@ class Waiters {
   /** Those go on for whom there is something; `except` for those of one line. */
   look (except) {
     const stuck = new Set([except])
+    let result = AGAIN
     for (const entry of this.#queue) {
       if (stuck.has(entry.line)) continue
-      let result
       try {
-        result = entry.attempt()
+        if (result === AGAIN || !this.#handle.together) result = entry.attempt()
       } catch (error) {
         this.#leave(entry)
         entry.reject(error)

@@ -6,6 +6,7 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::error::OrThrow;
+use crate::lock::{Barrier, Event, LockSettings, Mutex, RwLock, Semaphore};
 use crate::memory::{Scratch, ScratchMemory};
 use crate::options;
 use crate::publisher::{Publisher, PublisherSettings};
@@ -149,7 +150,48 @@ impl Domain {
         Queue::open(&self.domain, &name, options, schema, &self.scratch).or_throw(env)
     }
 
-    /// Removes a region, or what is left of a topic, ring or queue.
+    /// Opens or creates a mutex.
+    #[napi]
+    pub fn mutex(&self, env: &Env, name: String, settings: LockSettings) -> Result<Mutex> {
+        settings.options().and_then(|options| Mutex::open(&self.domain, &name, options)).or_throw(env)
+    }
+
+    /// Opens or creates a lock for readers and writers.
+    #[napi]
+    pub fn rwlock(&self, env: &Env, name: String, settings: LockSettings) -> Result<RwLock> {
+        settings.options().and_then(|options| RwLock::open(&self.domain, &name, options)).or_throw(env)
+    }
+
+    /// Opens a semaphore, or creates it with so many permits.
+    #[napi]
+    pub fn semaphore(
+        &self,
+        env: &Env,
+        name: String,
+        permits: f64,
+        settings: LockSettings,
+    ) -> Result<Semaphore> {
+        let permits = options::number("permits", permits).or_throw(env)?;
+        let options = settings.options().or_throw(env)?;
+        Semaphore::open(&self.domain, &name, permits, options).or_throw(env)
+    }
+
+    /// Opens or creates an event, which (`auto_reset`) the first one that waited for it clears.
+    #[napi]
+    pub fn event(&self, env: &Env, name: String, auto_reset: bool, settings: LockSettings) -> Result<Event> {
+        let options = settings.options().or_throw(env)?;
+        Event::open(&self.domain, &name, auto_reset, options).or_throw(env)
+    }
+
+    /// Opens a barrier, or creates it for so many parties.
+    #[napi]
+    pub fn barrier(&self, env: &Env, name: String, parties: f64, settings: LockSettings) -> Result<Barrier> {
+        let parties = options::number("parties", parties).or_throw(env)?;
+        let options = settings.options().or_throw(env)?;
+        Barrier::open(&self.domain, &name, parties, options).or_throw(env)
+    }
+
+    /// Removes a region, or what is left of a topic, ring, queue or lock.
     #[napi]
     pub fn unlink(&self, env: &Env, noun: String, name: String) -> Result<()> {
         let noun = options::noun(&noun).or_throw(env)?;

@@ -17,6 +17,7 @@ mod disk;
 mod domain;
 mod error;
 mod job;
+mod lock;
 mod log;
 mod memory;
 mod options;

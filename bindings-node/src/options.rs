@@ -68,7 +68,12 @@ pub fn create(value: &str) -> axonic::Result<Create> {
 
 /// The noun to unlink.
 pub fn noun(value: &str) -> axonic::Result<Noun> {
-    let choices =
-        [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring), ("queue", Noun::Queue)];
+    let choices = [
+        ("topic", Noun::Topic),
+        ("region", Noun::Region),
+        ("ring", Noun::Ring),
+        ("queue", Noun::Queue),
+        ("lock", Noun::Lock),
+    ];
     one_of("noun", value, &choices)
 }

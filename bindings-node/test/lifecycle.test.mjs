@@ -10,18 +10,20 @@ function everything (ax = domain()) {
   const producer = ax.ringProducer('ring')
   const consumer = ax.ringConsumer('ring')
   const queue = ax.queue('queue')
-  return { ax, sub, pub, region, producer, consumer, queue }
+  const mutex = ax.mutex('mutex')
+  return { ax, sub, pub, region, producer, consumer, queue, mutex }
 }
 
 const bytes = Buffer.alloc(1)
 
 /** Every call of every handle; `now` throw, `later` reject. */
-function calls ({ ax, sub, pub, region, producer, consumer, queue }) {
+function calls ({ ax, sub, pub, region, producer, consumer, queue, mutex }) {
   return {
     ax: {
       now: [
         () => ax.publisher('t'), () => ax.subscriber('t'), () => ax.region('region'), () => ax.ringProducer('ring'),
-        () => ax.ringConsumer('ring'), () => ax.queue('queue'), () => ax.unlink('region', 'region')
+        () => ax.ringConsumer('ring'), () => ax.queue('queue'), () => ax.mutex('mutex'), () => ax.rwlock('rwlock'),
+        () => ax.semaphore('semaphore', 1), () => ax.event('event'), () => ax.barrier('barrier', 2), () => ax.unlink('region', 'region')
       ],
       later: []
     },
@@ -69,7 +71,8 @@ function calls ({ ax, sub, pub, region, producer, consumer, queue }) {
         () => queue.putAsync(1), () => queue.get(), () => queue.getMany(), () => queue.sync(),
         async () => { for await (const job of queue) assert.fail(job) }
       ]
-    }
+    },
+    mutex: { now: [() => mutex.tryAcquire()], later: [() => mutex.acquire(), () => mutex.acquire({ timeout: 5 })] }
   }
 }
 
@@ -83,7 +86,7 @@ describe('lifecycle', { timeout: 120_000 }, () => {
     const handles = everything()
     const uses = calls(handles)
     handles.ax.unlink('region', 'region')
-    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'queue', 'ax']) {
+    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'queue', 'mutex', 'ax']) {
       assert.equal(handles[name].closed, false)
       handles[name].close()
       handles[name].close()
@@ -97,12 +100,12 @@ describe('lifecycle', { timeout: 120_000 }, () => {
     const uses = calls(handles)
     handles.ax.unlink('region', 'region')
     handles.ax.close()
-    for (const name of ['sub', 'pub', 'producer', 'consumer', 'queue']) await allClosed(uses[name])
-    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'queue', 'ax']) handles[name].close()
+    for (const name of ['sub', 'pub', 'producer', 'consumer', 'queue', 'mutex']) await allClosed(uses[name])
+    for (const name of ['sub', 'pub', 'region', 'producer', 'consumer', 'queue', 'mutex', 'ax']) handles[name].close()
   })
 
   it('closes in any order', () => {
-    const names = ['ax', 'sub', 'pub', 'region', 'producer', 'consumer', 'queue']
+    const names = ['ax', 'sub', 'pub', 'region', 'producer', 'consumer', 'queue', 'mutex']
     for (let turn = 0; turn < names.length; turn++) {
       const handles = everything()
       handles.ax.unlink('region', 'region')
@@ -231,9 +234,10 @@ describe('lifecycle', { timeout: 120_000 }, () => {
   it('lets a Worker end in every way', async () => {
     const { code, signal, stdout, stderr } = await child('worker', '3').ended
     assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' })
-    const { ends, left } = JSON.parse(stdout)
+    const { ends, left, ownerDied } = JSON.parse(stdout)
     assert.deepEqual(ends, { idle: 0, exit: 0, throw: 1, terminate: 1, borrowing: 1, closing: 0, leaving: 0 })
     assert.equal(left, 0)
+    assert.equal(ownerDied, false, 'what it had went back')
   })
 
   it('can be opened again and again', () => {

@@ -53,7 +53,7 @@ describe('types', () => {
       const program = `${directory}/design.mjs`
       writeFileSync(program, outputText.replace("'axonic'", JSON.stringify(new URL('../index.mjs', import.meta.url).href)))
       const output = execFileSync(process.execPath, [program], { encoding: 'utf8' })
-      assert.deepEqual(JSON.parse(output), [480 * 640 * 3, 1, 2, null, 3, 'seen enough', 2])
+      assert.deepEqual(JSON.parse(output), [480 * 640 * 3, 1, 2, null, 3, 'seen enough', 2, 5000, false, false, null])
     } finally {
       rmSync(directory, { recursive: true })
     }
@@ -61,6 +61,7 @@ describe('types', () => {
 })
 
 function sourceOf (name) {
+  if (['Barrier', 'Event', 'Held', 'Mutex', 'RwLock', 'Semaphore'].includes(name)) return 'lock'
   return { RingConsumer: 'ring', RingProducer: 'ring' }[name] ?? name.toLowerCase()
 }
 

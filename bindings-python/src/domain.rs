@@ -4,18 +4,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use axonic::{
-    Create, DomainOptions, Fsync, Noun, Overflow, PublisherOptions, QueueOptions, RegionOptions, RingOptions,
-    Start, SubscriberOptions, Wait,
+    Create, DomainOptions, Fsync, LockOptions, Noun, Overflow, PublisherOptions, QueueOptions, RegionOptions,
+    RingOptions, Start, SubscriberOptions, Wait,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyMapping, PyTuple};
 
 use crate::error::OrRaise;
 use crate::gate::seconds;
+use crate::lock::{PyBarrier, PyCondvar, PyEvent, PyMutex, PyRwLock, PySemaphore};
 use crate::log::detached;
 use crate::message::lock;
 use crate::publisher::PyPublisher;
-use crate::queue::PyQueue;
+use crate::queue::{PyQueue, dedup_argument};
 use crate::region::PyRegion;
 use crate::ring::{PyRingConsumer, PyRingProducer};
 use crate::subscriber::PySubscriber;
@@ -31,7 +32,7 @@ pub trait Held: Send + Sync {
 pub struct Home {
     pub core: axonic::Domain,
     pub views: Arc<Views>,
-    /// Ends of rings, and queues. A domain that is closed while there are any is left when they and itself are dropped,
+    /// Ends of rings, queues and locks. A domain that is closed while there are any is left when they and itself are dropped,
     /// and here that is when Python forgets the objects, which may be much later.
     held: Mutex<Vec<Weak<dyn Held>>>,
 }
@@ -285,14 +286,15 @@ impl PyDomain {
 
     /// Opens a work queue, for putting and for getting. What whoever makes it decides: `capacity`, the messages
     /// it can hold, `max_bytes`, the bytes of those over 128 bytes together, `max_attempts`, the deliveries of a
-    /// message before it is a dead letter (0: no limit), and whether it is `durable`: what is in it then survives
+    /// message before it is a dead letter (0: no limit), which ids of put() it remembers, `dedup={"count": 4096,
+    /// "within": 300}`: so many, for so many seconds, and whether it is `durable`: what is in it then survives
     /// a reboot. `fsync` says when that is known to be on the disk: "always" before put() and ack() return,
     /// "interval" every `fsync_interval` seconds, or "never" but when the system writes it.
     ///
     /// `type` shapes structured values. `schema` is a JSON Schema (a mapping, or JSON text) that every value
     /// must satisfy: another raises InvalidArgumentError in put(), and goes to the dead letters where it is
     /// met by get().
-    #[pyo3(signature = (name, r#type = None, *, schema = None, capacity = None, max_bytes = None, max_attempts = None, durable = false, fsync = "always", fsync_interval = 0.1, wait = "adaptive"))]
+    #[pyo3(signature = (name, r#type = None, *, schema = None, capacity = None, max_bytes = None, max_attempts = None, dedup = None, durable = false, fsync = "always", fsync_interval = 0.1, wait = "adaptive"))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn queue(
         &self,
@@ -303,6 +305,7 @@ impl PyDomain {
         capacity: Option<usize>,
         max_bytes: Option<usize>,
         max_attempts: Option<u32>,
+        dedup: Option<&Bound<'_, PyMapping>>,
         durable: bool,
         fsync: &str,
         fsync_interval: f64,
@@ -317,19 +320,69 @@ impl PyDomain {
             capacity: capacity.unwrap_or(defaults.capacity),
             max_bytes: max_bytes.unwrap_or(defaults.max_bytes),
             max_attempts: max_attempts.unwrap_or(defaults.max_attempts),
+            dedup: dedup_argument(py, dedup)?,
             durable: durable.then_some(fsync),
             wait: wait_argument(py, wait)?,
-            ..defaults
         };
         Ok(PyQueue::new(name, options, schema_argument(py, schema)?, r#type, &self.home))
     }
 
-    /// Removes a "region", a "queue" with all that is in it, or what a dead "topic" or "ring" left behind; raises
-    /// BusyError while one of these is in use.
+    /// Opens a mutex, making it if there is none. `timeout` is for how many seconds `with` and acquire() wait (None:
+    /// without end).
+    #[pyo3(signature = (name, timeout = None, *, wait = "adaptive"))]
+    fn mutex(&self, py: Python<'_>, name: &str, timeout: Option<f64>, wait: &str) -> PyResult<PyMutex> {
+        PyMutex::open(py, name, timeout, lock_options(py, wait)?, &self.home)
+    }
+
+    /// Opens a lock that many read or one writes, making it if there is none.
+    #[pyo3(signature = (name, *, wait = "adaptive"))]
+    fn rwlock(&self, py: Python<'_>, name: &str, wait: &str) -> PyResult<PyRwLock> {
+        PyRwLock::open(py, name, lock_options(py, wait)?, &self.home)
+    }
+
+    /// Opens a semaphore, making it with so many `permits`, 1 to 1024, if there is none. `timeout` is for how many
+    /// seconds `with` and acquire() wait (None: without end).
+    #[pyo3(signature = (name, permits, timeout = None, *, wait = "adaptive"))]
+    fn semaphore(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        permits: u32,
+        timeout: Option<f64>,
+        wait: &str,
+    ) -> PyResult<PySemaphore> {
+        PySemaphore::open(py, name, permits, timeout, lock_options(py, wait)?, &self.home)
+    }
+
+    /// Opens an event, making it, clear, if there is none. With `auto_reset` whoever passes clears it, so that one does.
+    #[pyo3(signature = (name, auto_reset = false, *, wait = "adaptive"))]
+    fn event(&self, py: Python<'_>, name: &str, auto_reset: bool, wait: &str) -> PyResult<PyEvent> {
+        PyEvent::open(py, name, auto_reset, lock_options(py, wait)?, &self.home)
+    }
+
+    /// Opens a barrier, making it for so many `parties`, 2 to 64, if there is none.
+    #[pyo3(signature = (name, parties, *, wait = "adaptive"))]
+    fn barrier(&self, py: Python<'_>, name: &str, parties: u32, wait: &str) -> PyResult<PyBarrier> {
+        PyBarrier::open(py, name, parties, lock_options(py, wait)?, &self.home)
+    }
+
+    /// Opens a condition to wait for, making it if there is none. `mutex`, of the same domain, protects what it is about.
+    #[pyo3(signature = (name, mutex, *, wait = "adaptive"))]
+    fn condvar(&self, py: Python<'_>, name: &str, mutex: Py<PyMutex>, wait: &str) -> PyResult<PyCondvar> {
+        PyCondvar::open(py, name, mutex, lock_options(py, wait)?, &self.home)
+    }
+
+    /// Removes a "region", a "queue" with all that is in it, a "lock" of any type, or what a dead "topic" or "ring" left
+    /// behind; raises BusyError while one of these is in use.
     #[pyo3(signature = (noun, name))]
     fn unlink(&self, py: Python<'_>, noun: &str, name: &str) -> PyResult<()> {
-        let known =
-            [("topic", Noun::Topic), ("region", Noun::Region), ("ring", Noun::Ring), ("queue", Noun::Queue)];
+        let known = [
+            ("topic", Noun::Topic),
+            ("region", Noun::Region),
+            ("ring", Noun::Ring),
+            ("queue", Noun::Queue),
+            ("lock", Noun::Lock),
+        ];
         let noun = choice(py, "noun", noun, known)?;
         detached(py, || self.home.core.unlink(noun, name)).or_raise(py)
     }
@@ -376,6 +429,10 @@ impl PyDomain {
 fn ring_options(py: Python<'_>, capacity: Option<usize>, wait: &str) -> PyResult<RingOptions> {
     let capacity = capacity.unwrap_or(RingOptions::default().capacity);
     Ok(RingOptions { capacity, wait: wait_argument(py, wait)? })
+}
+
+fn lock_options(py: Python<'_>, wait: &str) -> PyResult<LockOptions> {
+    Ok(LockOptions { wait: wait_argument(py, wait)? })
 }
 
 /// How every `__exit__` ends: while an exception passes through, a view it keeps alive must not hide

@@ -68,6 +68,17 @@ pub fn seconds(py: Python<'_>, argument: &str, seconds: f64) -> PyResult<Duratio
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
+/// Reads a `timeout=` argument: seconds, `None` waits without end, 0 does not wait.
+pub fn limit(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Duration>> {
+    let Some(seconds) = timeout else { return Ok(None) };
+    if seconds.is_nan() || seconds < 0.0 {
+        let text =
+            format!("timeout={seconds}: give seconds as a number from 0 up, or None to wait without end");
+        return Err(raise(py, Error::new(ErrorKind::InvalidArgument, text)));
+    }
+    Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+}
+
 /// How long a call may take: a number of seconds, or without end.
 #[derive(Clone, Copy)]
 pub struct Patience {
@@ -76,18 +87,12 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Reads a `timeout=` argument: seconds, `None` waits without end, 0 does not wait.
+    /// Reads a `timeout=` argument, as [`limit`].
     pub fn new(py: Python<'_>, seconds: Option<f64>) -> PyResult<Patience> {
-        let Some(seconds) = seconds else {
-            return Ok(Patience { end: None, total: Duration::MAX });
-        };
-        if seconds.is_nan() || seconds < 0.0 {
-            let text =
-                format!("timeout={seconds}: give seconds as a number from 0 up, or None to wait without end");
-            return Err(raise(py, Error::new(ErrorKind::InvalidArgument, text)));
-        }
-        let total = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
-        Ok(Patience { end: Instant::now().checked_add(total), total })
+        Ok(match limit(py, seconds)? {
+            None => Patience { end: None, total: Duration::MAX },
+            Some(total) => Patience { end: Instant::now().checked_add(total), total },
+        })
     }
 
     /// The next slice to wait for.

@@ -12,6 +12,7 @@ mod error;
 mod gate;
 mod job;
 mod loan;
+mod lock;
 mod log;
 mod look;
 mod meaning;
@@ -43,6 +44,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     error::register(module)?;
     log::register(py)?;
+    lock::register();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<domain::PyDomain>()?;
     module.add_class::<publisher::PyPublisher>()?;
@@ -64,6 +66,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<job::PyJob>()?;
     module.add("Reject", py.get_type::<job::Reject>())?;
     module.add_class::<ticket::PyTicket>()?;
+    module.add_class::<lock::PyMutex>()?;
+    module.add_class::<lock::PyRwLock>()?;
+    module.add_class::<lock::PyHeld>()?;
+    module.add_class::<lock::PySemaphore>()?;
+    module.add_class::<lock::PyEvent>()?;
+    module.add_class::<lock::PyBarrier>()?;
+    module.add_class::<lock::PyCondvar>()?;
     module.add_class::<wait::PyWaitSet>()?;
     module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
     // The package decides what is public.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axonic::{
-    Delivery, Error, ErrorKind, Fsync, Get, Payload, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
-    Receipt, Schema,
+    Dedup, Delivery, Error, ErrorKind, Fsync, Get, Payload, Peeked, Put, QueueConsumer, QueueOptions,
+    QueueProducer, Receipt, Schema,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
@@ -163,6 +163,24 @@ fn get_argument(py: Python<'_>, lease: Option<f64>, durable: Option<bool>) -> Py
     Ok(Get { lease: lease.map(|lease| seconds(py, "lease", lease)).transpose()?, durable })
 }
 
+/// Reads the `dedup=` argument: `count` and `within`, or one of them.
+pub fn dedup_argument(py: Python<'_>, given: Option<&Bound<'_, PyMapping>>) -> PyResult<Dedup> {
+    let mut dedup = Dedup::default();
+    let Some(given) = given else { return Ok(dedup) };
+    for item in given.items()? {
+        let (key, value): (String, Bound<'_, PyAny>) = item.extract()?;
+        match key.as_str() {
+            "count" => dedup.count = value.extract()?,
+            "within" => dedup.within = seconds(py, "dedup within", value.extract()?)?,
+            _ => {
+                let text = format!("dedup: {key:?} is not known; give \"count\", \"within\" or both");
+                return Err(invalid(py, text));
+            }
+        }
+    }
+    Ok(dedup)
+}
+
 /// Deliveries taken at a time of many: few enough to stay in the caches until they are Python's objects.
 const AT_ONCE: usize = 64;
 
@@ -240,7 +258,7 @@ impl PyQueue {
     /// Values are sent as publish() sends them: bytes as they are, arrays as tensors, everything else as JSON.
     /// `priority` is 0 to 7, the highest is served first. It is delivered after `delay` seconds, not before;
     /// after `ttl` seconds it is a dead letter, if nobody has taken it. A message with a `dedup_id` is put only
-    /// once, as far as the queue remembers ids. `durable` says whether to wait until it is on the disk; None: as
+    /// once, as far as the queue remembers ids (its `dedup`). `durable` says whether to wait until it is on the disk; None: as
     /// the queue's `fsync` says. Returns whether it was put: False for a duplicate.
     ///
     /// With `result=True` returns a ticket, with which to wait for what becomes of it; None for a duplicate.
@@ -536,6 +554,10 @@ impl PyQueue {
         options.set_item("capacity", known.capacity)?;
         options.set_item("max_bytes", known.max_bytes)?;
         options.set_item("max_attempts", known.max_attempts)?;
+        let dedup = PyDict::new(py);
+        dedup.set_item("count", known.dedup.count)?;
+        dedup.set_item("within", known.dedup.within.as_secs_f64())?;
+        options.set_item("dedup", dedup)?;
         options.set_item("durable", known.durable.is_some())?;
         if let Some(fsync) = known.durable {
             options.set_item("fsync", fsync_name(fsync))?;

@@ -62,10 +62,11 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             # Processes that were killed, or left through os._exit: whoever opens next collects them.
             for name in sorted(path.name for path in directory.iterdir() if path.is_dir()):
                 with axonic.open(name) as domain, domain.publisher("collect"):
-                    # A queue stays while something is in it.
-                    for queue in (directory / name / "queues").glob("*"):
-                        if "*" not in queue.name:
-                            domain.unlink("queue", queue.name)
+                    # A queue stays while something is in it, a lock until somebody is told of a death.
+                    for noun in ("queue", "lock"):
+                        for path in (directory / name / f"{noun}s").glob("*"):
+                            if "*" not in path.name and path.exists():
+                                domain.unlink(noun, path.name)
         assert leftovers(directory) == [], "objects were left behind"
         assert open_descriptors() == set(), "descriptors were left open"
     finally:

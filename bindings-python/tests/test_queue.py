@@ -517,6 +517,24 @@ def test_the_same_message_only_once(q: axonic.Queue[Any]) -> None:
     assert not ticket.done()
 
 
+def test_how_many_ids_are_remembered_and_for_how_long(ax: axonic.Domain) -> None:
+    few = ax.queue("few", dedup={"count": 3, "within": 60})
+    assert [few.put(n, dedup_id=str(n)) for n in (1, 2, 3, 1)] == [True, True, True, False]
+    assert few.put(4, dedup_id="4")
+    assert few.put(1, dedup_id="1"), "three others came"
+    assert not few.put(4, dedup_id="4")
+    short = ax.queue("short", dedup={"within": 0.05})
+    assert short.put("x", dedup_id="1")
+    time.sleep(0.1)
+    assert short.put("x", dedup_id="1"), "its time is over"
+    assert pickle.loads(pickle.dumps(short)).__reduce__()[1][3]["dedup"] == {"count": 4096, "within": 0.05}
+    for wrong, said in (({"count": 0}, "1048576"), ({"within": -1}, "within"), ({"size": 1}, "count")):
+        with pytest.raises(axonic.InvalidArgumentError, match=said):
+            ax.queue("none", dedup=wrong).put("x")  # type: ignore[arg-type]
+    few.purge()
+    short.purge()
+
+
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where durable queues are."""

@@ -9,6 +9,7 @@ mod doctor;
 mod human;
 mod input;
 mod interrupt;
+mod lock;
 mod ls;
 mod message;
 mod openmetrics;
@@ -42,6 +43,7 @@ Examples:
   axonic pub orders.created '{\"id\": 1}' --json   send one message
   axonic sub a | grep error | axonic pub b       a filter between two topics
   axonic queue put jobs 'resize cat.png'         work for whoever takes it with `axonic queue get jobs`
+  axonic lock ls                                 who has which lock, and how many wait for it
   axonic stat                                    who lags, who waits, who pins memory
   axonic doctor --clean                          find and remove what the dead left behind
   axonic bench                                   how fast this machine is, and how near to it Axonic comes
@@ -67,6 +69,7 @@ enum Verb {
     Pub(publish::Args),
     Sub(subscribe::Args),
     Queue(queue::Args),
+    Lock(lock::Args),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Unlink(unlink::Args),
@@ -119,6 +122,7 @@ fn dispatch(cli: Cli, again: &[OsString]) -> Outcome {
         Verb::Pub(args) => publish::run(&args, place),
         Verb::Sub(args) => subscribe::run(&args, place),
         Verb::Queue(args) => queue::run(&args, place),
+        Verb::Lock(args) => lock::run(&args, place),
         Verb::Doctor(args) => doctor::run(&args, place),
         Verb::Bench(args) => bench::run(&args, place, again),
         Verb::Unlink(args) => unlink::run(&args, place),

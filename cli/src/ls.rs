@@ -6,6 +6,7 @@ use std::io::Write;
 use axonic::{Pattern, QueueInfo};
 
 use crate::human::{bytes, plural, printable, since};
+use crate::lock::locks;
 use crate::output::{Output, Style};
 use crate::place::Place;
 use crate::stop::{Outcome, Stop};
@@ -15,7 +16,7 @@ use crate::view::{View, held, id};
 const EXAMPLES: &str = "\
 Examples:
   axonic ls              all domains
-  axonic ls demo         participants, topics, regions, rings and queues of the domain demo";
+  axonic ls demo         participants, topics, regions, rings, queues and locks of the domain demo";
 
 /// List domains, or the objects of a domain
 #[derive(clap::Args)]
@@ -50,8 +51,16 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
         writeln!(out, "no domains in {}", place.directory()?.display())?;
         return Ok(());
     }
-    let mut table =
-        Table::new(["DOMAIN", ">PARTICIPANTS", ">TOPICS", ">REGIONS", ">RINGS", ">QUEUES", ">MEMORY"]);
+    let mut table = Table::new([
+        "DOMAIN",
+        ">PARTICIPANTS",
+        ">TOPICS",
+        ">REGIONS",
+        ">RINGS",
+        ">QUEUES",
+        ">LOCKS",
+        ">MEMORY",
+    ]);
     let mut unreadable = Vec::new();
     for name in names {
         match View::take(&place.with_domain(&name), "ls") {
@@ -68,7 +77,7 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
     Ok(())
 }
 
-fn summary(view: &View) -> [String; 7] {
+fn summary(view: &View) -> [String; 8] {
     let snapshot = &view.snapshot;
     let alive = snapshot.participants.iter().filter(|p| p.alive).count();
     [
@@ -78,6 +87,7 @@ fn summary(view: &View) -> [String; 7] {
         snapshot.regions.len().to_string(),
         snapshot.rings.len().to_string(),
         snapshot.queues.len().to_string(),
+        snapshot.locks.len().to_string(),
         bytes(snapshot.bytes),
     ]
 }
@@ -141,7 +151,8 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     }
     section(out, "region", &regions)?;
     section(out, "ring", &rings(view))?;
-    section(out, "queue", &queues(&view.snapshot.queues))
+    section(out, "queue", &queues(&view.snapshot.queues))?;
+    section(out, "lock", &locks(&view.snapshot.locks))
 }
 
 fn rings(view: &View) -> Table {
@@ -199,7 +210,7 @@ fn section(out: &mut Output<'_>, noun: &str, table: &Table) -> Result<(), Stop> 
 }
 
 /// The first few, and how many more.
-fn people(names: &[String]) -> String {
+pub(crate) fn people(names: &[String]) -> String {
     const SHOWN: usize = 3;
     match names {
         [] => "-".to_owned(),

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use axonic::{PublisherInfo, QueueInfo, RingInfo, Snapshot, SubscriberInfo, TopicInfo};
+use axonic::{LockInfo, PublisherInfo, QueueInfo, RingInfo, Snapshot, SubscriberInfo, TopicInfo};
 
 use crate::human::printable;
 use crate::view::id;
@@ -43,6 +43,7 @@ pub(crate) fn text(domains: &[Snapshot], unreadable: &[String]) -> String {
         of_lags(domains),
         of_rings(domains),
         of_queues(domains),
+        of_locks(domains),
         of_regions(domains),
     ];
     families.iter().flatten().filter(|family| !family.samples.is_empty()).for_each(|f| write(&mut text, f));
@@ -333,6 +334,25 @@ fn of_queues(domains: &[Snapshot]) -> Vec<Family> {
         .iter()
         .flat_map(|d| d.queues.iter().map(move |q| (labels(&[("domain", &d.domain), ("queue", &q.name)]), q)))
         .collect();
+    families(columns, &objects)
+}
+
+/// What is so now: what the handles have done goes with each that is closed, and counters may not go down.
+fn of_locks(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<LockInfo>] = &[
+        ("axonic_lock_holders", Gauge, "", "Who has it: owner, readers, permits, parties.", |l| {
+            l.holders.len() as u64
+        }),
+        ("axonic_lock_waiting", Gauge, "", "Live handles that wait for it.", |l| l.waiting as u64),
+        ("axonic_lock_owner_died", Gauge, "", "1 while its owner is dead and nobody was told.", |l| {
+            u64::from(l.state.ends_with(" died"))
+        }),
+    ];
+    let of_lock = |d: &Snapshot, l: &LockInfo| {
+        labels(&[("domain", &d.domain), ("lock", &l.name), ("type", l.type_name)])
+    };
+    let objects: Vec<_> =
+        domains.iter().flat_map(|d| d.locks.iter().map(move |l| (of_lock(d, l), l))).collect();
     families(columns, &objects)
 }
 

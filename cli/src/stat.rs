@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use axonic::{PublisherInfo, QueueHandle, QueueInfo};
+use axonic::{LockInfo, PublisherInfo, QueueHandle, QueueInfo};
 
 use crate::human::{bytes, plural, printable, since};
+use crate::lock;
 use crate::ls;
 use crate::openmetrics;
 use crate::output::{Output, Style, complain};
@@ -77,16 +78,19 @@ fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     let name = out.paint(Style::Name, &snapshot.domain);
     writeln!(
         out,
-        "{name}  {} of shared memory, {}, {}, {}, {}",
+        "{name}  {} of shared memory, {}, {}, {}, {}, {}",
         bytes(snapshot.bytes),
         plural(alive as u64, "live participant"),
         plural(snapshot.regions.len() as u64, "region"),
         plural(snapshot.rings.len() as u64, "ring"),
         plural(snapshot.queues.len() as u64, "queue"),
+        plural(snapshot.locks.len() as u64, "lock"),
     )?;
-    let queues = &snapshot.queues;
+    let (queues, locks) = (&snapshot.queues, &snapshot.locks);
     let of_topics = [topics(view), publishers(view), subscribers(view), lags(view), pins(view)];
-    for table in of_topics.into_iter().chain([rings(view), ls::queues(queues), queue_counters(queues)]) {
+    let of_queues = [rings(view), ls::queues(queues), queue_counters(queues)];
+    let of_locks = [lock::locks(locks), lock_counters(locks)];
+    for table in of_topics.into_iter().chain(of_queues).chain(of_locks) {
         if !table.is_empty() {
             writeln!(out)?;
             table.print(out, 0)?;
@@ -299,6 +303,20 @@ pub(crate) fn queue_counters(queues: &[QueueInfo]) -> Table {
     table
 }
 
+/// What the handles of each lock that are open have done.
+fn lock_counters(locks: &[LockInfo]) -> Table {
+    let mut table = Table::new(["LOCK", ">ACQUIRED", ">WAITED", ">OWNERS DIED"]);
+    for lock in locks {
+        table.row([
+            lock.name.clone(),
+            lock.acquired.to_string(),
+            lock.waited.to_string(),
+            lock.owners_died.to_string(),
+        ]);
+    }
+    table
+}
+
 /// `label(pid)`, and what is the matter with it.
 pub(crate) fn queue_handle(handle: &QueueHandle) -> String {
     let state = match handle {
@@ -345,6 +363,12 @@ fn notes(view: &View) -> Vec<String> {
         for handle in queue.handles.iter().filter(|h| h.blocked_since_unix_ms != 0) {
             let (name, who) = (&queue.name, queue_handle(handle));
             notes.push(format!("{name}: {who} waits for room{}", blocked_for(handle.blocked_since_unix_ms)));
+        }
+    }
+    for lock in view.snapshot.locks.iter().filter(|lock| lock.state.ends_with(" died")) {
+        for holder in lock.holders.iter().filter(|holder| !holder.alive) {
+            let (name, who) = (&lock.name, view.who(&holder.participant));
+            notes.push(format!("{name}: {who} died while it had it; whoever takes it next is told"));
         }
     }
     for s in view.snapshot.subscribers.iter().filter(|s| s.alive && s.missed > 0) {

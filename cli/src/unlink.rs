@@ -11,9 +11,10 @@ Examples:
   axonic unlink region frame-buffer
   axonic unlink topic orders.created       its leftovers, once no live process holds them
   axonic unlink ring camera-0 --domain demo
-  axonic unlink queue jobs                 with all messages that are in it";
+  axonic unlink queue jobs                 with all messages that are in it
+  axonic unlink lock gpu                   nobody is told any more that its owner died";
 
-/// Remove a region or a queue, or the leftovers of a topic or ring that nobody alive holds
+/// Remove a region, a queue or a lock, or the leftovers of a topic or ring that nobody alive holds
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -29,6 +30,7 @@ enum Kind {
     Topic,
     Ring,
     Queue,
+    Lock,
 }
 
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
@@ -37,6 +39,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         Kind::Topic => Noun::Topic,
         Kind::Ring => Noun::Ring,
         Kind::Queue => Noun::Queue,
+        Kind::Lock => Noun::Lock,
     };
     // Opening creates: a mistyped domain must not come into being here.
     axonic::snapshot(&place.options("unlink"))?;

@@ -19,8 +19,16 @@ impl<T> Out<T> {
         }
     }
 
+    /// A place for what not everybody wants to know.
+    ///
+    /// # Safety
+    /// As `new`.
+    pub(crate) unsafe fn optional(place: *mut T) -> Option<Out<T>> {
+        (!place.is_null()).then_some(Out(place))
+    }
+
     pub(crate) fn set(self, value: T) {
-        // SAFETY: `new` was promised a writable place; `write` reads nothing that might be uninitialised.
+        // SAFETY: whoever made it was promised a writable place; `write` reads nothing that might be uninitialised.
         unsafe { self.0.write(value) }
     }
 }

@@ -78,6 +78,8 @@ pub enum axonic_noun {
     AXONIC_NOUN_REGION = 2,
     AXONIC_NOUN_RING = 3,
     AXONIC_NOUN_QUEUE = 4,
+    /// A lock of any type.
+    AXONIC_NOUN_LOCK = 5,
 }
 
 /// How a handle waits, in option structs.
@@ -190,8 +192,8 @@ pub unsafe extern "C" fn axonic_domain_participant(
     })
 }
 
-/// Removes a region, a queue with all that is in it, or what a topic or ring left behind; `noun` is an
-/// axonic_noun. AXONIC_ERROR_BUSY while somebody alive holds a topic, ring or queue of that name.
+/// Removes a region, a lock, a queue with all that is in it, or what a topic or ring left behind; `noun` is
+/// an axonic_noun. AXONIC_ERROR_BUSY while somebody alive holds a topic, ring, queue or lock of that name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_domain_unlink(
     domain: *const axonic_domain,
@@ -205,6 +207,7 @@ pub unsafe extern "C" fn axonic_domain_unlink(
             (AXONIC_NOUN_REGION as i32, axonic::Noun::Region),
             (AXONIC_NOUN_RING as i32, axonic::Noun::Ring),
             (AXONIC_NOUN_QUEUE as i32, axonic::Noun::Queue),
+            (AXONIC_NOUN_LOCK as i32, axonic::Noun::Lock),
         ];
         let noun = args::choice(noun, &choices, "axonic_noun")?;
         // SAFETY: the header's rules for handles and strings.

@@ -42,4 +42,6 @@ pub mod delivery;
 
 pub mod ticket;
 
+pub mod lock;
+
 pub mod wait;

@@ -29,6 +29,7 @@ _Static_assert(sizeof(axonic_put_options) == 48, "put options");
 _Static_assert(offsetof(axonic_put_options, ttl) == 24, "put_options.ttl");
 _Static_assert(offsetof(axonic_put_options, durable) == 40, "put_options.durable");
 _Static_assert(sizeof(axonic_get_options) == 24, "get options");
+_Static_assert(sizeof(axonic_lock_options) == 16, "lock options");
 _Static_assert(sizeof(axonic_receipt) == 32, "receipt");
 _Static_assert(sizeof(axonic_delivery) == 232, "delivery");
 _Static_assert(offsetof(axonic_delivery, token) == 200, "delivery.token");
@@ -65,6 +66,9 @@ static void initial_values(void) {
     CHECK(put.dedup_id == NULL && put.durable == 0 && put.reserved == 0);
     axonic_get_options get = AXONIC_GET_OPTIONS_INIT;
     CHECK(get.size == sizeof get && get.lease == 0 && get.durable == 0 && get.reserved == 0);
+    axonic_lock_options lock = AXONIC_LOCK_OPTIONS_INIT;
+    CHECK(lock.size == sizeof lock && lock.wait == AXONIC_WAIT_ADAPTIVE && lock.reserved == 0);
+    CHECK(AXONIC_RESET_MANUAL == 0 && AXONIC_RESET_AUTO == 1 && AXONIC_NOUN_LOCK == 5);
     axonic_payload payload = AXONIC_PAYLOAD_INIT;
     CHECK(payload.size == sizeof payload && payload.data == NULL && payload.data_size == 0);
     CHECK(payload.content == AXONIC_CONTENT_RAW && payload.dtype == AXONIC_DTYPE_NONE);

@@ -2,6 +2,7 @@
 #ifndef AXONIC_DOMAIN_HPP
 #define AXONIC_DOMAIN_HPP
 
+#include "lock.hpp"
 #include "publisher.hpp"
 #include "queue.hpp"
 #include "region.hpp"
@@ -20,6 +21,7 @@ enum class Noun : std::int32_t {
     Region = AXONIC_NOUN_REGION,
     Ring = AXONIC_NOUN_RING,
     Queue = AXONIC_NOUN_QUEUE,
+    Lock = AXONIC_NOUN_LOCK,
 };
 
 // Options mean what they mean in axonic.h; 0 and "" are the default.
@@ -95,6 +97,39 @@ public:
     Queue queue(const std::string& name, const QueueOptions& options = {}) const {
         return Queue(shared_, name, options);
     }
+    Mutex mutex(const std::string& name, const LockOptions& options = {}, Report report = {}) const {
+        return lock<Mutex>(name, options, report, [&](auto* given, auto* out) {
+            return axonic_mutex_open(get(), name.c_str(), given, out);
+        });
+    }
+    RwLock rwlock(const std::string& name, const LockOptions& options = {}, Report report = {}) const {
+        return lock<RwLock>(name, options, report, [&](auto* given, auto* out) {
+            return axonic_rwlock_open(get(), name.c_str(), given, out);
+        });
+    }
+    Semaphore semaphore(const std::string& name, std::uint32_t permits, const LockOptions& options = {},
+                        Report report = {}) const {
+        return lock<Semaphore>(name, options, report, [&](auto* given, auto* out) {
+            return axonic_semaphore_open(get(), name.c_str(), permits, given, out);
+        });
+    }
+    Event event(const std::string& name, Reset reset = Reset::Manual, const LockOptions& options = {},
+                Report report = {}) const {
+        return lock<Event>(name, options, report, [&](auto* given, auto* out) {
+            return axonic_event_open(get(), name.c_str(), static_cast<std::int32_t>(reset), given, out);
+        });
+    }
+    Barrier barrier(const std::string& name, std::uint32_t parties, const LockOptions& options = {},
+                    Report report = {}) const {
+        return lock<Barrier>(name, options, report, [&](auto* given, auto* out) {
+            return axonic_barrier_open(get(), name.c_str(), parties, given, out);
+        });
+    }
+    Condvar condvar(const std::string& name, const LockOptions& options = {}, Report report = {}) const {
+        return lock<Condvar>(name, options, report, [&](auto* given, auto* out) {
+            return axonic_condvar_open(get(), name.c_str(), given, out);
+        });
+    }
     void unlink(Noun noun, const std::string& name, Report report = {}) const {
         if (detail::nul_free(name, report)) {
             report(axonic_domain_unlink(get(), static_cast<std::int32_t>(noun), name.c_str()));
@@ -107,6 +142,14 @@ private:
         given.capacity = options.capacity;
         given.wait = static_cast<std::int32_t>(options.wait);
         return given;
+    }
+    template <class L, class F>
+    L lock(const std::string& name, const LockOptions& options, const Report& report, F open) const {
+        axonic_lock_options given = AXONIC_LOCK_OPTIONS_INIT;
+        given.wait = static_cast<std::int32_t>(options.wait);
+        typename L::handle_type* handle = nullptr;
+        const bool opened = detail::nul_free(name, report) && report(open(&given, &handle));
+        return opened ? L(shared_, handle, name, options) : L();
     }
     // Opens a handle that keeps this domain open.
     template <class H, class Options, class T>

@@ -129,6 +129,27 @@ using IoError = ErrorOf<ErrorKind::Io>;
 using LeaseLostError = ErrorOf<ErrorKind::LeaseLost>;
 using RejectedError = ErrorOf<ErrorKind::Rejected>;
 
+// Thrown by what has taken a lock of which the owner before died while it had it. WHOEVER CATCHES IT HAS THE LOCK: what
+// it protects may be half-changed; set that right, and unlock. The guard that threw it is not there to do so:
+//
+//     try {
+//         std::scoped_lock guard(mutex);
+//         change();
+//     } catch (const axonic::OwnerDied&) {
+//         std::scoped_lock guard(std::adopt_lock, mutex);
+//         repair();
+//     }
+//
+// It is no axonic::Error, since the call has done what it was to do. A call that is given a std::error_code sets it to
+// std::errc::owner_dead. Who takes several locks at once opens them without throw_owner_died (LockOptions).
+class OwnerDied : public std::system_error {
+public:
+    explicit OwnerDied(const std::string& lock)
+        : std::system_error(std::make_error_code(std::errc::owner_dead),
+                            "lock '" + lock + "': its owner died while it had it; it is locked now, set right what it " +
+                                "protects and unlock it") {}
+};
+
 namespace detail {
 // Throws the subclass of `code` among `Kinds`, or a plain Error for a code of a later version.
 template <ErrorKind... Kinds> [[noreturn]] void raise_among(int code, const std::string& message) {
@@ -167,6 +188,14 @@ public:
         }
         *code_ = make_error_code(kind);
     }
+    // Reports that a lock was taken from one that died.
+    void owner_died(const std::string& lock) const {
+        if (code_ == nullptr) {
+            throw OwnerDied(lock);
+        }
+        *code_ = std::make_error_code(std::errc::owner_dead);
+    }
+    bool throws() const noexcept { return code_ == nullptr; }
 
 private:
     std::error_code* code_ = nullptr;

@@ -8,6 +8,7 @@ use common::{Place, expect, wait_readable};
 use litmus::{PATIENCE, Parent, Process, SOON, start};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -141,6 +142,7 @@ fn threads_share_a_lock() {
     let domain = place.open();
     let opened = domain.clone();
     let shared = SharedLock::new("mutex 'm'".into(), move || opened.mutex("m", &asleep())).unwrap();
+    assert!(shared.spare().map(|mutex| shared.put_idle(mutex)).is_some() && shared.holders() == 0);
     let (count, most) = (AtomicU32::new(0), 3);
     thread::scope(|scope| {
         for _ in 0..most {
@@ -380,6 +382,92 @@ fn many_read_or_one_writes() {
     await_waiting(&place, "rw", 1);
     writer.unlock().unwrap();
     reading.join().unwrap();
+}
+
+thread_local! {
+    /// Whether this thread's waits go on.
+    static GOES_ON: Cell<bool> = const { Cell::new(true) };
+}
+
+#[test]
+fn a_wait_that_is_asked_about_keeps_its_place_or_ends() {
+    let place = Place::new();
+    let domain = place.open();
+    ask_while_waiting(|| GOES_ON.get());
+    let mut reader = domain.rwlock("rw", &asleep()).unwrap();
+    reader.read(None).unwrap();
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| domain.rwlock("rw", &asleep()).unwrap().write(PATIENCE).map(drop));
+        await_waiting(&place, "rw", 1);
+        // It is asked several times meanwhile, and lets nobody in.
+        let mut late = domain.rwlock("rw", &asleep()).unwrap();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_millis(350) {
+            assert!(late.try_read().unwrap().is_none(), "a reader came in before the writer");
+        }
+        reader.unlock().unwrap();
+        writer.join().unwrap().unwrap();
+    });
+
+    let mut mutex = domain.mutex("m", &asleep()).unwrap();
+    mutex.lock(None).unwrap();
+    GOES_ON.set(false);
+    let mut other = domain.mutex("m", &asleep()).unwrap();
+    expect(other.lock(None), ErrorKind::Interrupted, &["wait again"]);
+    mutex.unlock().unwrap();
+    assert!(other.try_lock().unwrap().is_some(), "it may be tried again");
+}
+
+#[test]
+fn who_waits_by_the_descriptor_to_write_stops_those_who_come_to_read() {
+    let place = Place::new();
+    let domain = place.open();
+    let open = || domain.rwlock("rw", &asleep()).unwrap();
+    let (mut one, mut two, mut writer) = (open(), open(), open());
+    let fd = writer.fd().unwrap();
+    one.read(None).unwrap();
+    assert_eq!(writer.claim_write().unwrap(), None);
+    assert_eq!(two.try_read().unwrap(), None, "a writer that waits goes first");
+    assert_eq!(open().claim_write().unwrap(), None);
+    // The other one, which came and went, was heard.
+    assert_eq!(writer.claim_write().unwrap(), None);
+    assert!(!writer.is_locked() && !wait_readable(fd, Duration::ZERO));
+    one.unlock().unwrap();
+    assert!(wait_readable(fd, SOON) && writer.claim_write().unwrap().is_some());
+    assert_eq!(seen(&place, "rw").state, "written");
+    assert!(!writer.withdraw().unwrap(), "it is no claim any more");
+    writer.unlock().unwrap();
+
+    // Given up in whatever way, it lets them in.
+    let ways: [fn(RwLock) -> Option<RwLock>; 3] = [
+        |mut writer| writer.withdraw().unwrap().then_some(writer),
+        |mut writer| writer.try_write().unwrap().is_none().then_some(writer),
+        |writer| {
+            writer.close();
+            None
+        },
+    ];
+    for give_up in ways {
+        one.read(None).unwrap();
+        let mut writer = open();
+        writer.fd().unwrap();
+        assert_eq!(writer.claim_write().unwrap(), None);
+        let reading = thread::scope(|scope| {
+            let reading = scope.spawn(|| two.read(PATIENCE));
+            await_waiting(&place, "rw", 2);
+            let writer = give_up(writer);
+            let read = reading.join().unwrap();
+            drop(writer);
+            read
+        });
+        reading.unwrap();
+        one.unlock().unwrap();
+        two.unlock().unwrap();
+    }
+    one.read(None).unwrap();
+    assert_eq!(writer.claim_write().unwrap(), None);
+    one.unlock().unwrap();
+    assert!(writer.write(SHORT).is_ok(), "another call claims anew");
 }
 
 #[test]
@@ -660,7 +748,12 @@ fn a_fork_keeps_nothing_and_opens_anew() {
     let domain = place.open();
     let mut held = domain.mutex("m", &asleep()).unwrap();
     let mut free = domain.mutex("n", &asleep()).unwrap();
+    let mut reader = domain.rwlock("rw", &asleep()).unwrap();
+    let mut claimed = domain.rwlock("rw", &asleep()).unwrap();
     held.lock(None).unwrap();
+    reader.read(None).unwrap();
+    assert_eq!(claimed.claim_write().unwrap(), None);
+    reader.unlock().unwrap();
     // SAFETY: the child calls what this test is about, and ends without running anything else.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
@@ -668,9 +761,10 @@ fn a_fork_keeps_nothing_and_opens_anew() {
                 expect(held.unlock(), ErrorKind::Forked, &["lock 'm'", "parent", "anew"]);
                 expect(held.lock(SHORT), ErrorKind::Forked, &["lock 'm'"]);
                 free.lock(SHORT).unwrap();
+                assert_eq!(claimed.claim_write().unwrap(), None, "the claim is the parent's");
                 let mut anew = domain.mutex("m", &asleep()).unwrap();
                 assert_eq!(anew.try_lock().unwrap(), None);
-                drop((held, anew));
+                drop((held, anew, claimed));
                 free.unlock().unwrap();
                 domain.close();
             }));
@@ -683,6 +777,7 @@ fn a_fork_keeps_nothing_and_opens_anew() {
         }
     }
     held.unlock().unwrap();
+    assert!(claimed.claim_write().unwrap().is_some());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `cargo xtask chaos`: the long forms of the litmus tests, which kill, stop and fork processes at random points, pass
 //! pids and slots of the dead on to others, and put peers into containers (the ignored tests of the core's `litmus_*`
-//! and of `tests/chaos`), death and stop at every step of every operation (`crash`), and hostile memory ([`hostile`]).
+//! and of `tests/chaos`), power cuts of whole queues (those of the core itself), death and stop at every step of every
+//! operation (`crash`), and hostile memory ([`hostile`]).
 
 mod hostile;
 
@@ -55,11 +56,12 @@ fn limit(hours: f64) -> Duration {
 
 /// `hours` reaches the tests as `AXONIC_CHAOS_HOURS`, and is divided among all but death at every step.
 fn kills(ws: &Workspace, hours: Option<f64>) -> Result<()> {
-    let litmus = targets(ws, "axonic")?.into_iter().filter(|name| name.starts_with("litmus")).collect();
-    ignored_tests(ws, "axonic", litmus, hours)?;
+    let litmus = targets(ws, "axonic")?.into_iter().filter(|name| name.starts_with("litmus"));
+    let of_core = std::iter::once("--lib".to_owned()).chain(litmus.map(|name| format!("--test={name}")));
+    ignored_tests(ws, "axonic", of_core.collect(), hours)?;
     let steps = with_crash_points(ws).args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
     steps.limit(limit(0.0)).shown()?;
-    ignored_tests(ws, "axonic-tests", vec!["chaos".into()], hours)
+    ignored_tests(ws, "axonic-tests", vec!["--test=chaos".into()], hours)
 }
 
 /// What the peers in every language load and run on.
@@ -70,13 +72,9 @@ fn ready_peers(ws: &Workspace) -> Result<()> {
 }
 
 fn ignored_tests(ws: &Workspace, package: &str, tests: Vec<String>, hours: Option<f64>) -> Result<()> {
-    if tests.is_empty() {
-        bail!("package {package} has no tests for chaos");
-    }
-    let selected = tests.iter().flat_map(|name| ["--test", name]);
     let mut run = Run::cargo(ws)
         .args(["test", "--release", "--no-fail-fast", "--package", package])
-        .args(selected)
+        .args(tests)
         .args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
     for (name, path) in artifacts::environment(ws) {
         run = run.env(name, path);

@@ -16,6 +16,15 @@ await assert.rejects(async () => {
 assert.ok(subs.length > 2, `${subs.length} subscribers`)
 for (const sub of subs.splice(2)) sub.close()
 await new Promise(setImmediate)
+const held = []
+const semaphore = ax.semaphore('s', 1000)
+await assert.rejects(async () => {
+  while (true) held.push(await semaphore.acquire())
+}, { name: 'AxonicError', code: 'AXONIC_LIMIT_REACHED' })
+for (const one of held.splice(0)) one.release()
+assert.equal(semaphore.available, 1000)
+semaphore.close()
+await new Promise(setImmediate)
 ax.publisher('t').publish('on')
 assert.equal((await subs[0].receive({ timeout: 1000 })).value, 'on')
 console.log('named')

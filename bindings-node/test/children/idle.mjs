@@ -8,6 +8,10 @@ const pub = ax.publisher('t', { overflow: 'block', capacity: 65_536 })
 const ring = ax.ringConsumer('r')
 const queue = ax.queue('q', { capacity: 1 })
 const { ticket } = queue.put('job', { result: true })
+const mutex = ax.mutex('m')
+const held = await mutex.acquire()
+const event = ax.event('e')
+const barrier = ax.barrier('b', 2)
 const set = new WaitSet().add(sub)
 const waits = [
   sub.receive({ timeout: 10 }),
@@ -16,6 +20,9 @@ const waits = [
   ticket.result({ timeout: 10 }),
   queue.putAsync('no room', { timeout: 10 }),
   queue.sync(),
+  mutex.acquire({ timeout: 10 }),
+  event.wait({ timeout: 10 }),
+  barrier.wait({ timeout: 10 }),
   (async () => {
     for (let i = 0; i < 1000; i++) await pub.publishAsync(Buffer.alloc(1000), { timeout: 10 })
   })()
@@ -23,7 +30,9 @@ const waits = [
 await Promise.allSettled(waits)
 queue.tryGet().ack('done')
 await ticket.result()
+held.release()
+const again = await mutex.acquire()
 await queue.get({ timeout: 10 }).catch(() => {})
-globalThis.kept = [ax, sub, pub, ring, queue, ticket, set]
+globalThis.kept = [ax, sub, pub, ring, queue, ticket, again, event, barrier, set]
 console.log('idle')
 if (process.argv[2] === 'exit') process.exit(0)

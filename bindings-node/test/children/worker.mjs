@@ -14,7 +14,9 @@ async function inside () {
   pub.publish(Buffer.alloc(5000))
   await sub.receive()
   await sub.receive({ timeout: 5 }).catch(() => {})
-  globalThis.kept = [ax, sub, pub]
+  const mutex = ax.mutex('m')
+  globalThis.kept = [ax, sub, pub, await mutex.acquire({ timeout: 1000 })]
+  if (workerData !== 'idle') mutex.acquire().catch(() => {})
   switch (workerData) {
     case 'idle': break
     case 'leaving': sub.receive(); process.exit(0); break
@@ -42,7 +44,8 @@ if (isMainThread) {
     }
   }
   const ax = open('workers')
-  console.log(JSON.stringify({ ends, left: ax.publisher('t').subscribers }))
+  const { ownerDied } = ax.mutex('m').tryAcquire()
+  console.log(JSON.stringify({ ends, left: ax.publisher('t').subscribers, ownerDied }))
 } else {
   await inside()
 }

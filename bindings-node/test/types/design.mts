@@ -1,4 +1,4 @@
-// The lines in which domain and topics explain themselves in TypeScript, with a value for everything they name.
+// The lines in which domain, topics and locks explain themselves in TypeScript, with a value for everything they name.
 // `npx tsc` checks the types; `types.test.mjs` compiles this to ES2022 and runs it.
 
 import { open } from 'axonic'
@@ -51,6 +51,20 @@ async function disposed (): Promise<void> {
   ax.unlink('region', 'disposed')
 }
 
+async function locked (): Promise<void> {
+  using ax = open('demo')
+  let ends = 0
+  for (let i = 0; i < 5000; i++) {
+    await using lock = await ax.mutex('gpu').acquire()
+    ends += lock.ownerDied ? 2 : 1
+  }
+  seen.push(ends, ax.mutex('gpu').locked)
+  using permit = ax.semaphore('seats', 1).tryAcquire()
+  using none = ax.semaphore('seats', 1).tryAcquire()
+  seen.push(permit?.ownerDied, none)
+}
+
 await lines()
 await disposed()
+await locked()
 console.log(JSON.stringify(seen))

@@ -2,8 +2,9 @@
 
 import axonic, { AxonicError, Reject, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
 import type {
-  ArrayOf, Attributes, BorrowedMessage, Domain, ErrorCode, Job, Message, Peeked, Publisher, PublisherStats, Queue, QueueStats,
-  QueueWorker, Receipt, Region, RingConsumer, RingProducer, RingStats, Shaped, Subscriber, SubscriberStats, TensorInfo, Ticket
+  ArrayOf, Attributes, Barrier, BorrowedMessage, Domain, ErrorCode, Event, Held, Job, Message, Mutex, Peeked, Publisher,
+  PublisherStats, Queue, QueueStats, QueueWorker, Receipt, Region, RingConsumer, RingProducer, RingStats, RwLock, Semaphore,
+  Shaped, Subscriber, SubscriberStats, TensorInfo, Ticket
 } from 'axonic'
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false
@@ -130,6 +131,25 @@ export async function surface (): Promise<void> {
   await queue.sync({ timeout: 5 })
   ax.unlink('queue', 'jobs')
   void [answer, dead, ready, most, queue.purge({ dead: true }) satisfies number]
+
+  const mutex: Mutex = ax.mutex('gpu', { wait: 'block' })
+  const held: Held = await mutex.acquire({ timeout: 1, signal: AbortSignal.timeout(1) })
+  same<ReturnType<typeof mutex.tryAcquire>, Held | undefined>(true)
+  // @ts-expect-error how it was come by stays as it is
+  held.ownerDied = false
+  const rwlock: RwLock = ax.rwlock('table')
+  for (const each of [await rwlock.read({ timeout: 1 }), await rwlock.write(), rwlock.tryRead(), rwlock.tryWrite()]) each?.release()
+  const semaphore: Semaphore = ax.semaphore('seats', 4)
+  // @ts-expect-error whoever makes it must know how many there are
+  ax.semaphore('seats')
+  const event: Event = ax.event('ready', { autoReset: true })
+  event.set()
+  event.clear()
+  same<Awaited<ReturnType<typeof event.wait>>, void>(true)
+  const barrier: Barrier = ax.barrier('start', 2)
+  same<Awaited<ReturnType<typeof barrier.wait>>, boolean>(true)
+  ax.unlink('lock', 'gpu')
+  void [held.ownerDied, mutex.locked, semaphore.available, semaphore.permits, event.isSet, event.tryWait(), barrier.waiting]
 
   const set = new WaitSet<string>()
   set.add(sub, 'sub').add(pub, 'pub').addFd(0, 'stdin').addTimer(10, 'tick').remove('tick')

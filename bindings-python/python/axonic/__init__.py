@@ -7,9 +7,10 @@
         ax.publisher("orders.created").publish({"id": 1})
         print(sub.receive(timeout=1).value)
 
-Times are seconds. Handles may be shared by threads, are context managers, pickle by name and work
-after a fork. Importing starts nothing: no thread, no signal handler, no log output. What happens
-beside the answers of calls (who came, who died, what was removed) goes to `logging.getLogger("axonic")`.
+Times are seconds. Handles may be shared by threads, are closed at the end of their `with` block (that of a
+lock has the lock, and gives it back), pickle by name and work after a fork. Importing starts nothing: no
+thread, no signal handler, no log output. What happens beside the answers of calls (who came, who died, what
+was removed) goes to `logging.getLogger("axonic")`.
 """
 
 from __future__ import annotations
@@ -47,10 +48,15 @@ from ._errors import (
     WouldBlockError,
 )
 from ._native import (
+    Barrier,
+    Condvar,
     Domain,
+    Event,
+    Held,
     Job,
     Loan,
     Message,
+    Mutex,
     Peeked,
     Publisher,
     PublisherStats,
@@ -63,7 +69,9 @@ from ._native import (
     RingProducer,
     RingReservation,
     RingStats,
+    RwLock,
     Sample,
+    Semaphore,
     Subscriber,
     SubscriberStats,
     Ticket,
@@ -79,14 +87,18 @@ __version__: str = _native.__version__
 __all__ = [
     "AlreadyExistsError",
     "AxonicError",
+    "Barrier",
     "BusyError",
     "ClosedError",
+    "Condvar",
     "CorruptError",
     "DecodeError",
     "DisconnectedError",
     "Domain",
+    "Event",
     "ForkedError",
     "FullError",
+    "Held",
     "InUseError",
     "InterruptedError",
     "InvalidArgumentError",
@@ -98,6 +110,7 @@ __all__ = [
     "LimitReachedError",
     "Loan",
     "Message",
+    "Mutex",
     "NoSpaceError",
     "NotFoundError",
     "Peeked",
@@ -114,7 +127,9 @@ __all__ = [
     "RingProducer",
     "RingReservation",
     "RingStats",
+    "RwLock",
     "Sample",
+    "Semaphore",
     "Subscriber",
     "SubscriberStats",
     "Ticket",

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from . import _native
+from ._aio_lock import Barrier, Event, Held, Mutex, RwLock, Semaphore
 from ._native import (
     AxonicError,
     DisconnectedError,
@@ -37,18 +38,25 @@ from ._native import (
     TimeoutError,
     WouldBlockError,
 )
+from ._readiness import Handle, Open, Readiness, check_timeout
 
 if TYPE_CHECKING:
     import os
 
-    from ._native import _Content, _Create, _Fsync, _Noun, _Overflow, _Readable, _Start, _Wait
+    from ._native import _Content, _Create, _Dedup, _Fsync, _Noun, _Overflow, _Readable, _Start, _Wait
 
 __all__ = [
+    "Barrier",
     "Domain",
+    "Event",
+    "Held",
+    "Mutex",
     "Publisher",
     "Queue",
     "RingConsumer",
     "RingProducer",
+    "RwLock",
+    "Semaphore",
     "Subscriber",
     "Ticket",
     "WaitSet",
@@ -57,98 +65,10 @@ __all__ = [
 
 T = TypeVar("T")
 R = TypeVar("R")
-H = TypeVar("H", bound="_Handle")
-
-# Messages handed to one task before the other tasks of the loop get a turn.
-_BURST = 64
+H = TypeVar("H", bound=Open)
 
 
-class _Readiness:
-    """Sleeps in the event loop until a descriptor is readable.
-
-    The descriptor stays registered while tasks wait for it. A wake-up nobody waits for removes it
-    (it is level-triggered and would ring for ever); the next wait registers it again.
-    """
-
-    def __init__(self, fileno: Callable[[], int]) -> None:
-        self._fileno = fileno
-        self._waiting: list[asyncio.Future[None]] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._fd = -1
-        self._answered = 0
-
-    def wake(self) -> None:
-        """Let every waiting task look again."""
-        if not self._wanted():
-            self.stop()
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
-
-    def _wanted(self) -> bool:
-        return bool(self._waiting)
-
-    def __del__(self) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """Take the descriptor out of the event loop."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.remove_reader(self._fd)
-        self._loop = None
-
-    def _listen(self) -> asyncio.Future[None]:
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self.stop()
-            self._fd = self._fileno()
-            # By weak reference: a handle its user has dropped must not live on in the event loop.
-            loop.add_reader(self._fd, functools.partial(_ring, weakref.ref(self)))
-            self._loop = loop
-        return loop.create_future()
-
-    async def until(self, attempt: Callable[[], R | None], timeout: float | None, awaited: str) -> R:
-        """Repeat `attempt` at every wake-up until it answers something else than None."""
-        _check(timeout)
-        self._answered += 1
-        if self._answered % _BURST == 0:
-            await asyncio.sleep(0)
-        if (result := attempt()) is not None:
-            return result
-        try:
-            async with asyncio.timeout(timeout):
-                return await self._retry(attempt)
-        except builtins.TimeoutError as error:
-            raise TimeoutError(f"{awaited} within {timeout} s") from error
-
-    async def _retry(self, attempt: Callable[[], R | None]) -> R:
-        while True:
-            # Only a failed attempt after registering makes the descriptor ring, so that comes first.
-            future = self._listen()
-            if (result := attempt()) is not None:
-                return result
-            self._waiting.append(future)
-            try:
-                await future
-            finally:
-                if future in self._waiting:
-                    self._waiting.remove(future)
-
-
-def _ring(ready: weakref.ref[_Readiness]) -> None:
-    if (alive := ready()) is not None:
-        alive.wake()
-
-
-def _check(timeout: float | None) -> None:
-    if timeout is not None and not timeout >= 0:
-        raise InvalidArgumentError(
-            f"timeout={timeout}: give seconds as a number from 0 up, or None to wait without end"
-        )
-
-
-class _Results(_Readiness):
+class _Results(Readiness):
     """The same for the descriptor of puts with a ticket: it tells of room, and of the results of all tickets.
 
     Whoever looks by a call that arms the descriptor anew may take a ring that was for another's ticket. So
@@ -182,7 +102,7 @@ class _Results(_Readiness):
 
     async def answer(self, ticket: _native.Ticket, timeout: float | None) -> Any:
         """Wait until the ticket is answered."""
-        _check(timeout)
+        check_timeout(timeout)
         if not ticket.done():
             try:
                 async with asyncio.timeout(timeout):
@@ -213,53 +133,6 @@ def _answered(ticket: _native.Ticket) -> bool:
         return True
 
 
-class _Handle:
-    """What every wrapper shares: closing, as a context manager or not."""
-
-    def __init__(self, sync: Any) -> None:
-        self.sync = sync
-        self._ready = _Readiness(sync.fileno)
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return bool(self.sync.closed)
-
-    def close(self) -> None:
-        """Close it; tasks waiting on it get ClosedError."""
-        self._stop()
-        try:
-            self.sync.close()
-        finally:
-            self._wake()
-
-    def _readinesses(self) -> Iterable[_Readiness]:
-        return (self._ready,)
-
-    def _stop(self) -> None:
-        for ready in self._readinesses():
-            ready.stop()
-
-    def _wake(self) -> None:
-        for ready in self._readinesses():
-            ready.wake()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop()
-        try:
-            self.sync.__exit__(kind, error, trace)
-        finally:
-            self._wake()
-
-    def __repr__(self) -> str:
-        return repr(self.sync).replace("<axonic.", "<axonic.aio.", 1)
-
-
 def _attempt(call: Callable[[], object]) -> Callable[[], Literal[True] | None]:
     """None while there is no room, True when it is done."""
 
@@ -273,7 +146,7 @@ def _attempt(call: Callable[[], object]) -> Callable[[], Literal[True] | None]:
     return once
 
 
-class Publisher(_Handle, Generic[T]):
+class Publisher(Handle, Generic[T]):
     """The sending end of one topic. Made by `Domain.publisher`."""
 
     sync: _native.Publisher[T]
@@ -354,7 +227,7 @@ class Publisher(_Handle, Generic[T]):
         await self._ready.until(_attempt(call), timeout, f"publisher {self.topic!r}: no room for the message")
 
 
-class Subscriber(_Handle, Generic[T]):
+class Subscriber(Handle, Generic[T]):
     """The receiving end of one or more topics. Made by `Domain.subscriber`."""
 
     sync: _native.Subscriber[T]
@@ -401,7 +274,7 @@ class Subscriber(_Handle, Generic[T]):
         return await self.receive()
 
 
-class RingProducer(_Handle):
+class RingProducer(Handle):
     """The sending end of a ring. Made by `Domain.ring_producer`."""
 
     sync: _native.RingProducer
@@ -416,7 +289,7 @@ class RingProducer(_Handle):
         await self._ready.until(_attempt(lambda: self.sync.try_push(data)), timeout, awaited)
 
 
-class RingConsumer(_Handle):
+class RingConsumer(Handle):
     """The receiving end of a ring. Made by `Domain.ring_consumer`."""
 
     sync: _native.RingConsumer
@@ -467,7 +340,7 @@ class Ticket:
         return repr(self.sync).replace("<axonic.", "<axonic.aio.", 1)
 
 
-class Queue(_Handle, Generic[T]):
+class Queue(Handle, Generic[T]):
     """A work queue. Made by `Domain.queue`.
 
     Jobs are those of `axonic`: `async with job:` settles one as `with job:` does, for settling does not wait,
@@ -478,10 +351,10 @@ class Queue(_Handle, Generic[T]):
 
     def __init__(self, sync: _native.Queue[T]) -> None:
         super().__init__(sync)
-        self._room = _Readiness(sync.put_fileno)
+        self._room = Readiness(sync.put_fileno)
         self._results = _Results(functools.partial(sync.put_fileno, result=True))
 
-    def _readinesses(self) -> Iterable[_Readiness]:
+    def _readinesses(self) -> Iterable[Readiness]:
         return (self._ready, self._room, self._results)
 
     @property
@@ -606,7 +479,7 @@ class Queue(_Handle, Generic[T]):
         **options: Any,
     ) -> list[Ticket] | None:
         """Put several values in their order; a TimeoutError tells how many were put, the first ones."""
-        _check(timeout)
+        check_timeout(timeout)
         clock = asyncio.get_running_loop().time
         end = None if timeout is None else clock() + timeout
         batch, tickets = list(values), []
@@ -674,7 +547,7 @@ class Queue(_Handle, Generic[T]):
         return await self.get()
 
 
-class WaitSet(_Handle):
+class WaitSet(Handle):
     """Waits for any of several subscribers, publishers, descriptors and timers."""
 
     sync: _native.WaitSet
@@ -684,7 +557,7 @@ class WaitSet(_Handle):
 
     def add(self, source: Any, key: object = None) -> object:
         """Wait for `source` too; `wait()` answers `key`, by default the source."""
-        inner = source.sync if isinstance(source, _Handle) else source
+        inner = source.sync if isinstance(source, Handle) else source
         return self.sync.add(inner, source if key is None else key)
 
     def add_timer(self, period: float, key: object = None) -> object:
@@ -710,7 +583,7 @@ class Domain:
 
     def __init__(self, sync: _native.Domain) -> None:
         self.sync = sync
-        self._handles: weakref.WeakSet[_Handle] = weakref.WeakSet()
+        self._handles: weakref.WeakSet[Open] = weakref.WeakSet()
 
     @property
     def name(self) -> str:
@@ -810,6 +683,7 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        dedup: _Dedup | None = None,
         durable: bool = False,
         fsync: _Fsync = "always",
         fsync_interval: float = 0.1,
@@ -825,6 +699,7 @@ class Domain:
         capacity: int | None = None,
         max_bytes: int | None = None,
         max_attempts: int | None = None,
+        dedup: _Dedup | None = None,
         durable: bool = False,
         fsync: _Fsync = "always",
         fsync_interval: float = 0.1,
@@ -833,6 +708,28 @@ class Domain:
     def queue(self, name: str, type: Any = None, **options: Any) -> Queue[Any]:
         """Open a work queue; see `axonic.Domain.queue`."""
         return self._keep(Queue(self.sync.queue(name, type, **options)))
+
+    def mutex(self, name: str, timeout: float | None = None, *, wait: _Wait = "adaptive") -> Mutex:
+        """Open a mutex; see `axonic.Domain.mutex`."""
+        return self._keep(Mutex(self.sync.mutex(name, timeout, wait=wait)))
+
+    def rwlock(self, name: str, *, wait: _Wait = "adaptive") -> RwLock:
+        """Open a lock that many read or one writes."""
+        return self._keep(RwLock(self.sync.rwlock(name, wait=wait)))
+
+    def semaphore(
+        self, name: str, permits: int, timeout: float | None = None, *, wait: _Wait = "adaptive"
+    ) -> Semaphore:
+        """Open a semaphore; see `axonic.Domain.semaphore`."""
+        return self._keep(Semaphore(self.sync.semaphore(name, permits, timeout, wait=wait)))
+
+    def event(self, name: str, auto_reset: bool = False, *, wait: _Wait = "adaptive") -> Event:
+        """Open an event; see `axonic.Domain.event`."""
+        return self._keep(Event(self.sync.event(name, auto_reset, wait=wait)))
+
+    def barrier(self, name: str, parties: int, *, wait: _Wait = "adaptive") -> Barrier:
+        """Open a barrier; see `axonic.Domain.barrier`."""
+        return self._keep(Barrier(self.sync.barrier(name, parties, wait=wait)))
 
     def unlink(self, noun: _Noun, name: str) -> None:
         """Remove an object; see `axonic.Domain.unlink`."""

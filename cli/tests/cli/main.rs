@@ -2,6 +2,7 @@
 
 mod bench;
 mod harness;
+mod lock;
 mod metrics;
 mod queue;
 mod repair;

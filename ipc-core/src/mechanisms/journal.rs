@@ -24,7 +24,7 @@ mod verify;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 #[cfg(any(test, fuzzing))]
-mod simulator;
+pub mod simulator;
 #[cfg(test)]
 mod tests;
 
@@ -42,7 +42,7 @@ use std::ops::Range;
 use tracing::warn;
 
 /// Bytes of a segment, unless one batch needs more. Few where a test goes through every step.
-const SEGMENT: u64 = if cfg!(crash_points) { 4 << 10 } else { 8 << 20 };
+const SEGMENT: u64 = if cfg!(any(test, crash_points)) { 4 << 10 } else { 8 << 20 };
 
 /// A journal as one process uses it. It remembers nothing that is not on the disk or in the [`State`].
 pub struct Journal {

@@ -13,6 +13,11 @@ impl Deadline {
         Deadline(timeout.and_then(|t| Instant::now().checked_add(t)))
     }
 
+    /// This one, or `limit` from now if that is sooner.
+    pub fn within(&self, limit: Duration) -> Deadline {
+        Deadline::after(Some(self.remaining().map_or(limit, |left| left.min(limit))))
+    }
+
     /// What is left: `None` when there is no deadline, zero when it has passed.
     pub fn remaining(&self) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(Instant::now()))

@@ -8,7 +8,7 @@
 use super::{Tally, examples};
 use crate::artifacts::rust_externs;
 use crate::run::Run;
-use crate::setup::Tool;
+use crate::setup::{self, Tool};
 use crate::workspace::{Workspace, files_in, write_if_changed};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ pub fn run(ws: &Workspace) -> Result<Tally> {
         bail!("README.md is missing");
     }
     let externs = rust_externs(ws)?;
+    // The target directory may lie outside of the checkout, where nothing would lead to the package.
+    let docs = ws.target.join("docs");
+    setup::link(&docs.join("node_modules/axonic"), &ws.path("bindings-node"))?;
     let start: Start = &|source, built| examples::program(ws, source, built, &externs);
     let mut tally = Tally::default();
     for page in pages(ws) {
@@ -39,7 +42,7 @@ pub fn run(ws: &Workspace) -> Result<Tally> {
                 tally.skip(format!("{at}: the page says ignore"));
                 continue;
             }
-            match one(ws, &page, &block, (&ws.target.join("docs"), &ws.root), start) {
+            match one(ws, &page, &block, (&docs, &ws.root), start) {
                 Ok(()) => tally.pass(),
                 Err(error) => tally.fail(format!("{at}: {error:#}")),
             }

@@ -375,3 +375,10 @@ fn sample<'a>(
         }
     })
 }
+
+/// The seeds of the random scripts; `AXONIC_TEST_SEED` is one more.
+#[cfg(test)]
+pub fn seeds(usual: std::ops::Range<u64>) -> Vec<u64> {
+    let own = std::env::var("AXONIC_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    usual.chain(own).collect()
+}

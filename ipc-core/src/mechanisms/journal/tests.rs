@@ -7,7 +7,7 @@ mod flips;
 mod real;
 mod successor;
 
-use super::simulator::{Image, Random, Simulated};
+use super::simulator::{Image, Random, Simulated, seeds};
 use super::*;
 use std::collections::BTreeMap;
 
@@ -307,10 +307,4 @@ fn run(caller: &mut Caller, steps: &[Step]) {
         }
         let _ = caller.step(*step);
     }
-}
-
-/// The seeds of the random scripts; `AXONIC_TEST_SEED` is one more.
-fn seeds(usual: std::ops::Range<u64>) -> Vec<u64> {
-    let own = std::env::var("AXONIC_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    usual.chain(own).collect()
 }

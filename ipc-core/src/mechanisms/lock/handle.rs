@@ -1,5 +1,6 @@
 //! What the handles of all types of locks do alike: open, wait, wake, and refuse.
 
+use super::asked::asking;
 use super::stake::{BELL, Nature, Stake, WAITED, WAITS_SINCE, bury, ring_all};
 use super::{LOCK, LockHead, LockOptions, head_of, mismatch, semaphore};
 use crate::domain::layout::ObjectId;
@@ -221,12 +222,14 @@ impl Handle {
     ) -> Result<Option<T>> {
         self.row().wants.store(wants, Ordering::Relaxed);
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
-        wait_for(self, wait, &deadline, &mut |handle: &mut Handle| {
-            if !handle.domain().usable() {
-                return Err(handle.closed());
-            }
-            handle.look_around()?;
-            attempt(handle)
+        asking(&deadline, |deadline| {
+            wait_for(self, wait, deadline, &mut |handle: &mut Handle| {
+                if !handle.domain().usable() {
+                    return Err(handle.closed());
+                }
+                handle.look_around()?;
+                attempt(handle)
+            })
         })
     }
 

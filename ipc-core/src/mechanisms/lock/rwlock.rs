@@ -46,12 +46,14 @@ enum Held {
 pub struct RwLock {
     handle: Handle,
     held: Option<(Held, Acquired)>,
+    /// As whom it has claimed to write; in a forked child that is somebody else.
+    claimed: Option<ObjectId>,
 }
 
 impl Domain {
     /// Opens the readers' and writers' lock `name`, making it if there is none.
     pub fn rwlock(&self, name: &str, options: &LockOptions) -> Result<RwLock> {
-        Ok(RwLock { handle: Handle::open(self, name, &NATURE, 0, options)?, held: None })
+        Ok(RwLock { handle: Handle::open(self, name, &NATURE, 0, options)?, held: None, claimed: None })
     }
 }
 
@@ -98,6 +100,36 @@ impl RwLock {
         let got = self.handle.within(false, |handle| handle.look(WRITE, &mut try_writing))?;
         self.held = got.map(|how| (Held::Writing, how));
         Ok(got)
+    }
+
+    /// The same for who waits by the descriptor: unless somebody alive writes or waits to already, those who come to read from
+    /// then on wait for this handle, as they do for one inside `write`, until it has written or called anything else.
+    pub fn claim_write(&mut self) -> Result<Option<Acquired>> {
+        let before = self.claimed.take();
+        self.check_free()?;
+        let (got, claimed) = self.handle.within(false, |handle| {
+            let mut claimed = before == Some(handle.id());
+            let got = handle.look(WRITE, &mut |handle| enter_writing(handle, &mut claimed));
+            if claimed && got.is_err() {
+                give_up_writing(handle);
+            }
+            Ok((got?, claimed.then(|| handle.id())))
+        })?;
+        self.held = got.map(|how| (Held::Writing, how));
+        self.claimed = claimed.filter(|_| got.is_none());
+        Ok(got)
+    }
+
+    /// Takes a claim to write back; `false`: there is none.
+    pub fn withdraw(&mut self) -> Result<bool> {
+        let claimed = self.claimed.take();
+        self.handle.within(self.held.is_some(), |handle| {
+            let claimed = claimed == Some(handle.id());
+            if claimed {
+                give_up_writing(handle);
+            }
+            Ok(claimed)
+        })
     }
 
     /// Unlocks it.
@@ -151,6 +183,9 @@ impl RwLock {
     pub fn close(self) {}
 
     fn check_free(&mut self) -> Result<()> {
+        if self.claimed.is_some() {
+            self.withdraw()?;
+        }
         if self.held.is_none() {
             return Ok(());
         }

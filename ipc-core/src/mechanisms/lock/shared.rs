@@ -41,6 +41,11 @@ impl<T> SharedLock<T> {
         idle.map_or_else(&self.open, Ok)
     }
 
+    /// The same if one is open already, which takes no time.
+    pub fn spare(&self) -> Option<T> {
+        self.handles().idle.pop()
+    }
+
     /// Takes out a handle that has the lock, if there is one.
     pub fn holding(&self) -> Option<T> {
         self.handles().holding.pop()

@@ -14,6 +14,8 @@
 
 mod load;
 mod lock;
+#[cfg(test)]
+mod power;
 mod record;
 
 use super::handle::Handle;
@@ -25,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::journal::{Batch, Journal, Kind, STATE_WORDS};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
-use crate::sys::disk::{self, DataDirectory};
+use crate::sys::disk::{self, DataDirectory, Disk};
 use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
 use lock::{Append, Writer};
@@ -103,7 +105,11 @@ impl Log {
         Ok(Some(log))
     }
 
-    fn disk(&self, domain: &Domain) -> Result<Box<DataDirectory>> {
+    fn disk(&self, domain: &Domain) -> Result<Box<dyn Disk>> {
+        #[cfg(test)]
+        if let Some(simulated) = power::disk() {
+            return Ok(simulated);
+        }
         Ok(Box::new(DataDirectory::open(&self.path, *domain.inner().access())?))
     }
 }
@@ -294,7 +300,9 @@ impl Handle {
                 return Ok(());
             }
             if batch.count() > 0 {
-                let segment = writer.append(&mut batch)?;
+                // The ids they got would be given again.
+                let last = writer.state.last();
+                let segment = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last))?;
                 put.iter().for_each(|(_, number)| {
                     self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
                 });
@@ -304,7 +312,11 @@ impl Handle {
             }
             writer.written = position;
             writer.publish();
-            self.compact(writer)?;
+            if let Err(e) = self.compact(writer) {
+                // What was to be written is. A sync tells if the journal is poisoned.
+                warn!("queue '{}': its journal takes more of the disk than it needs: {e}", self.name());
+                writer.is_compact();
+            }
         }
     }
 

@@ -26,7 +26,8 @@ fn processes_take_turns_in_a_directory() {
     assert_eq!(recovery, Recovery::default());
     assert_eq!((state.bytes(), state.oldest(), state.segment()), (SEGMENT, 1, 1));
     let mut other = Journal::resume(disk(place.path())).unwrap();
-    let lengths = [0, 1, 3 << 20, 4 << 20, MAX_BODY, 100];
+    let most = SEGMENT as usize / 8;
+    let lengths = [0, 1, 3 * most, 4 * most, MAX_BODY, 100];
     for (id, length) in lengths.into_iter().enumerate() {
         let journal = if id % 2 == 0 { &mut one } else { &mut other };
         put(journal, &mut state, id as u64, length);

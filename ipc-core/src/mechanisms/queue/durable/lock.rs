@@ -10,7 +10,7 @@ use crate::sys::futex;
 use std::sync::MutexGuard;
 
 /// Segments' bytes below which it is not worth to copy anything.
-const FEW_BYTES: u64 = if cfg!(crash_points) { 12 << 10 } else { 32 << 20 };
+const FEW_BYTES: u64 = if cfg!(any(test, crash_points)) { 12 << 10 } else { 32 << 20 };
 
 /// The one who writes, as long as this lives.
 pub struct Writer<'a> {
@@ -22,6 +22,8 @@ pub struct Writer<'a> {
     pub written: u64,
     /// The one before died, and nobody has asked the journal yet how far it had come.
     unverified: bool,
+    /// The journal changed since others were let see it.
+    changed: bool,
 }
 
 /// What appends to a journal, or to the one that takes its place.
@@ -51,7 +53,7 @@ impl<'a> Writer<'a> {
         let state = State::from_words(std::array::from_fn(word)).map_err(|e| e.of("queue", handle.name()))?;
         let written = word(STATE_WORDS);
         let unverified = held.after_death;
-        let mut writer = Writer { handle, log, journal, state, written, unverified };
+        let mut writer = Writer { handle, log, journal, state, written, unverified, changed: false };
         std::mem::forget(held);
         // From here on the lock is given back when the writer is dropped.
         if writer.journal.is_none() {
@@ -65,6 +67,7 @@ impl<'a> Writer<'a> {
 
     fn with<T>(&mut self, act: impl FnOnce(&mut Journal, &mut State) -> Result<T>) -> Result<T> {
         let name = self.handle.name();
+        self.changed = true;
         match &mut *self.journal {
             Some(journal) => act(journal, &mut self.state).map_err(|e| e.of("queue", name)),
             None => unreachable!("a writer has opened the journal"),
@@ -93,6 +96,7 @@ impl<'a> Writer<'a> {
         }
         head.states[other][STATE_WORDS].store(self.written, Ordering::Relaxed);
         head.current.store(other as u64, Ordering::Release);
+        self.changed = false;
     }
 
     pub fn sync(&mut self) -> Result<()> {
@@ -117,7 +121,7 @@ impl<'a> Writer<'a> {
         self.state.bytes() > enough
     }
 
-    /// It takes what it needs, however much that is.
+    /// It takes what it needs, or what it can be brought to, however much that is.
     pub fn is_compact(&self) {
         self.log.enough.store(self.state.bytes() + FEW_BYTES, Ordering::Relaxed);
     }
@@ -156,6 +160,11 @@ impl Append for crate::mechanisms::journal::Fresh<'_> {
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
+        self.unverified |= std::thread::panicking();
+        if self.changed && !self.unverified {
+            // What failed has changed it, too: the next one goes on where this one stopped, and knows of the poison.
+            self.publish();
+        }
         give_back(self.handle, self.unverified);
     }
 }

@@ -1,0 +1,264 @@
+//! Locks, as the tasks of a thread share them.
+//!
+//! The owner of a lock is a handle of the core's, so whoever has it keeps one ([`Pool`]). Those who wait for the same stand in
+//! a line of the facade's, and only the first of them takes a handle out, whose descriptor tells when to try again ([`Line`]).
+
+mod barrier;
+mod event;
+mod mutex;
+mod rwlock;
+mod semaphore;
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+
+use axonic::{Acquired, LockOptions, SharedLock, WaitSet};
+use napi::bindgen_prelude::*;
+use napi_derive::napi;
+
+pub use barrier::Barrier;
+pub use event::Event;
+pub use mutex::Mutex;
+pub use rwlock::RwLock;
+pub use semaphore::Semaphore;
+
+use crate::call::{Answer, Call, bind};
+use crate::error::OrThrow;
+use crate::options;
+
+/// How to open a lock; what is missing takes the core's default.
+#[napi(object)]
+#[derive(Default)]
+pub struct LockSettings {
+    /// `spin`, `adaptive` or `block`.
+    pub wait: Option<String>,
+}
+
+impl LockSettings {
+    pub(crate) fn options(self) -> axonic::Result<LockOptions> {
+        let mut options = LockOptions::default();
+        if let Some(wait) = self.wait {
+            options.wait = options::wait(&wait)?;
+        }
+        Ok(options)
+    }
+}
+
+/// A handle, and whether its descriptor was ever watched: a try of such a one that finds nothing leaves it armed.
+pub struct Handle<T> {
+    lock: T,
+    watched: bool,
+}
+
+/// The handles of one lock.
+pub struct Pool<T> {
+    shared: SharedLock<Handle<T>>,
+}
+
+impl<T: 'static> Pool<T> {
+    /// Opens the first handle of `what`.
+    fn new(
+        what: String,
+        open: impl Fn() -> axonic::Result<T> + Send + Sync + 'static,
+    ) -> axonic::Result<Rc<Pool<T>>> {
+        let shared = SharedLock::new(what, move || Ok(Handle { lock: open()?, watched: false }))?;
+        Ok(Rc::new(Pool { shared }))
+    }
+
+    /// Does something with a handle that has nothing.
+    fn with_idle<R>(&self, body: impl FnOnce(&mut T) -> axonic::Result<R>) -> axonic::Result<R> {
+        let mut handle = self.shared.idle()?;
+        let done = body(&mut handle.lock)?;
+        self.shared.put_idle(handle);
+        Ok(done)
+    }
+
+    /// Gives back what one of the handles has; if none has anything, the core says what is wrong.
+    fn release(&self, unlock: fn(&mut T) -> axonic::Result<()>) -> axonic::Result<Answer> {
+        let mut handle = self.shared.holding().map_or_else(|| self.shared.idle(), Ok)?;
+        unlock(&mut handle.lock)?;
+        self.shared.put_idle(handle);
+        Ok(Answer::Nothing)
+    }
+
+    /// Ends a handle that is armed while nobody waits by it: it would be rung for, and be seen to wait. Another is there
+    /// first, so that the lock is open all the time.
+    fn retire(&self, handle: Handle<T>) {
+        if let Ok(other) = self.shared.idle() {
+            self.shared.put_idle(other);
+        }
+        drop(handle);
+    }
+}
+
+/// The only handle in a set, which has no other tokens.
+const FIRST: u64 = 0;
+
+/// How those who want the same of a lock get it.
+struct Line<T: 'static> {
+    pool: Rc<Pool<T>>,
+    way: &'static Way<T>,
+    /// What the event loop watches: the handle that waits changes.
+    set: RefCell<Option<WaitSet>>,
+    waiting: RefCell<Option<Handle<T>>>,
+}
+
+/// The core's calls for what somebody wants of a lock.
+struct Way<T> {
+    /// For who does not wait.
+    once: fn(&mut T) -> axonic::Result<Option<Acquired>>,
+    /// For who waits by the descriptor.
+    waiting: fn(&mut T) -> axonic::Result<Option<Acquired>>,
+    fd: fn(&mut T) -> axonic::Result<RawFd>,
+    /// Whether a handle that got something has to give it back.
+    keeps: bool,
+}
+
+impl<T: 'static> Line<T> {
+    fn put_back(&self, handle: Handle<T>, got: Acquired) -> axonic::Result<Option<Acquired>> {
+        if self.way.keeps {
+            self.pool.shared.put_holding(handle)?;
+        } else {
+            self.pool.shared.put_idle(handle);
+        }
+        Ok(Some(got))
+    }
+
+    /// The event loop looks at this handle no more.
+    fn unwatch(&self) {
+        self.set.borrow_mut().iter_mut().for_each(|set| {
+            set.remove(FIRST);
+        });
+    }
+
+    /// The event loop looks at this handle from now on, if at any. Whether it does.
+    fn watch(&self, handle: &mut Handle<T>) -> axonic::Result<bool> {
+        let mut set = self.set.borrow_mut();
+        let Some(set) = &mut *set else { return Ok(false) };
+        set.add_fd((self.way.fd)(&mut handle.lock)?, FIRST)?;
+        handle.watched = true;
+        Ok(true)
+    }
+
+    /// A handle that is watched tries again.
+    fn go_on(&self, mut handle: Handle<T>) -> axonic::Result<Option<Acquired>> {
+        match (self.way.waiting)(&mut handle.lock) {
+            Ok(Some(got)) => {
+                self.unwatch();
+                self.put_back(handle, got)
+            }
+            Ok(None) => {
+                *self.waiting.borrow_mut() = Some(handle);
+                Ok(None)
+            }
+            Err(e) => {
+                self.unwatch();
+                Err(e)
+            }
+        }
+    }
+}
+
+/// A line, whatever the lock.
+trait Tried {
+    /// For the first in line. If it gets nothing and there is a descriptor, that tells when to try again.
+    fn attempt(&self) -> axonic::Result<Option<Acquired>>;
+    /// For somebody who does not wait.
+    fn attempt_once(&self) -> axonic::Result<Option<Acquired>>;
+    /// The descriptor, which tells nothing before the next attempt.
+    fn fd(&self) -> axonic::Result<RawFd>;
+    /// Nobody waits any more.
+    fn give_up(&self);
+}
+
+impl<T: 'static> Tried for Line<T> {
+    fn attempt(&self) -> axonic::Result<Option<Acquired>> {
+        let waiting = self.waiting.take();
+        if let Some(handle) = waiting {
+            return self.go_on(handle);
+        }
+        let mut handle = self.pool.shared.idle()?;
+        if let Some(got) = (self.way.once)(&mut handle.lock)? {
+            return self.put_back(handle, got);
+        }
+        // A descriptor tells only what happens after an attempt.
+        if self.watch(&mut handle)? {
+            return self.go_on(handle);
+        }
+        self.pool.shared.put_idle(handle);
+        Ok(None)
+    }
+
+    fn attempt_once(&self) -> axonic::Result<Option<Acquired>> {
+        let mut handle = self.pool.shared.idle()?;
+        match (self.way.once)(&mut handle.lock)? {
+            Some(got) => return self.put_back(handle, got),
+            None if handle.watched => self.pool.retire(handle),
+            None => self.pool.shared.put_idle(handle),
+        }
+        Ok(None)
+    }
+
+    fn fd(&self) -> axonic::Result<RawFd> {
+        let mut set = self.set.borrow_mut();
+        match &*set {
+            Some(set) => Ok(set.fd()),
+            None => Ok(set.insert(WaitSet::new()?).fd()),
+        }
+    }
+
+    fn give_up(&self) {
+        if let Some(handle) = self.waiting.take() {
+            self.unwatch();
+            self.pool.retire(handle);
+        }
+    }
+}
+
+/// What an attempt answers: 0 for nothing, 1, or 2 where the owner before died.
+fn answer(got: Option<Acquired>) -> Answer {
+    Answer::Int(got.map_or(0, |got| if got.owner_died { 2 } else { 1 }))
+}
+
+struct AnyLine(Box<dyn Tried>);
+
+/// The native half of the facade's line.
+#[napi]
+pub struct LockLine {
+    line: Rc<AnyLine>,
+}
+
+impl LockLine {
+    fn new<T>(pool: &Rc<Pool<T>>, way: &'static Way<T>) -> LockLine {
+        let line = Line { pool: pool.clone(), way, set: RefCell::default(), waiting: RefCell::default() };
+        LockLine { line: Rc::new(AnyLine(Box::new(line))) }
+    }
+}
+
+#[napi]
+impl LockLine {
+    /// `()`: tries for somebody who waits; 0: there is nothing yet, 2: there is, and the owner before died.
+    #[napi(ts_return_type = "() => number")]
+    pub fn bind_attempt<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        bind(env, c"attempt", &self.line, |line: &AnyLine, _: &Call| line.0.attempt().map(answer))
+    }
+
+    /// `()`: the same for somebody who does not wait.
+    #[napi(ts_return_type = "() => number")]
+    pub fn bind_attempt_once<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
+        bind(env, c"attemptOnce", &self.line, |line: &AnyLine, _: &Call| line.0.attempt_once().map(answer))
+    }
+
+    /// The descriptor that is readable when whoever waits should try again; it tells nothing before the next attempt.
+    #[napi]
+    pub fn fd(&self, env: &Env) -> Result<i32> {
+        self.line.0.fd().or_throw(env)
+    }
+
+    /// Nobody waits any more.
+    #[napi]
+    pub fn give_up(&self) {
+        self.line.0.give_up();
+    }
+}

@@ -1,0 +1,305 @@
+"""Locks for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import functools
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from . import _native
+from ._native import AxonicError, TimeoutError
+from ._readiness import BURST, Open, Readiness, check_timeout
+
+
+class Lock(Open):
+    """What the locks share: each task that waits has a handle and a descriptor of its own."""
+
+    def __init__(self, sync: Any) -> None:
+        self.sync = sync
+        self._waits: set[Readiness] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._line = asyncio.Lock()
+        self._asked = 0
+
+    def _readinesses(self) -> Iterable[Readiness]:
+        return tuple(self._waits)
+
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+        return str(self.sync.name)
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        """Tasks that share the object stand in line: who takes it again at once would keep out the others."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._line = loop, asyncio.Lock()
+        return self._line
+
+    async def _get(self, attempts: _native._Attempts, timeout: float | None, awaited: str) -> bool:
+        """Wait until an attempt gets something."""
+        check_timeout(timeout)
+        self._asked += 1
+        if self._asked % BURST == 0:
+            await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(timeout), self._turn():
+                return await self._try(attempts)
+        except builtins.TimeoutError as error:
+            if (late := attempts.end()) is None:
+                raise TimeoutError(f"{awaited} within {timeout} s") from error
+            return late
+        finally:
+            attempts.end()
+
+    async def _try(self, attempts: _native._Attempts) -> bool:
+        if (got := attempts.attempt()) is not None:
+            return got
+        ready = Readiness(attempts.fileno)
+        self._waits.add(ready)
+        try:
+            return await ready.retry(attempts.attempt)
+        finally:
+            self._waits.discard(ready)
+            ready.stop()
+
+
+class Mutex(Lock):
+    """A mutex between processes, and the tasks that share this object. Made by `Domain.mutex`.
+
+    `async with mutex:` has it for the length of the block.
+    """
+
+    sync: _native.Mutex
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds `async with` and acquire() wait; None: without end."""
+        return self.sync.timeout
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether the owner before died while it had it; until it is released."""
+        return self.sync.owner_died
+
+    async def acquire(self, timeout: float | None = None) -> Literal[True]:
+        """Take it; see `axonic.Mutex.acquire`."""
+        timeout = self.timeout if timeout is None else timeout
+        await self._get(self.sync._attempts(), timeout, f"mutex {self.name!r}: it was not unlocked")
+        return True
+
+    def try_acquire(self) -> bool:
+        """Take it if nobody alive has it; whether it did."""
+        return self.sync.try_acquire()
+
+    def release(self) -> None:
+        """Give it back."""
+        self.sync.release()
+
+    def locked(self) -> bool:
+        """Whether this object has it, for any of its tasks."""
+        return self.sync.locked()
+
+    async def __aenter__(self) -> Self:
+        await self.acquire()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sync.__exit__(kind, error, trace)
+
+
+class Held:
+    """What an `async with` block has of a lock that many read or one writes."""
+
+    def __init__(self, take: Callable[[], Coroutine[Any, Any, bool]], release: Callable[[], None]) -> None:
+        self._take = take
+        self._release = release
+        self._owner_died = False
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether a writer died while it wrote, so that what the lock protects may be half-changed."""
+        return self._owner_died
+
+    async def __aenter__(self) -> Self:
+        self._owner_died = await self._take()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._release()
+        except AxonicError:
+            # It must not hide what passes through.
+            if error is None:
+                raise
+
+
+class RwLock(Lock):
+    """A lock that many read or one writes. Made by `Domain.rwlock`.
+
+    A task that waits to write does not stop those who come to read, as threads and other languages do.
+    """
+
+    sync: _native.RwLock
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether it was got after a writer died while it wrote; until it is released."""
+        return self.sync.owner_died
+
+    def read(self, timeout: float | None = None) -> Held:
+        """For `async with lock.read() as held:`, which waits up to `timeout` seconds."""
+        return Held(functools.partial(self._take, False, timeout), self.sync.release)
+
+    def write(self, timeout: float | None = None) -> Held:
+        """The same for writing."""
+        return Held(functools.partial(self._take, True, timeout), self.sync.release)
+
+    async def acquire_read(self, timeout: float | None = None) -> Literal[True]:
+        """Take it for reading, until release()."""
+        await self._take(False, timeout)
+        return True
+
+    async def acquire_write(self, timeout: float | None = None) -> Literal[True]:
+        """Take it for writing, until release()."""
+        await self._take(True, timeout)
+        return True
+
+    def try_acquire_read(self) -> bool:
+        """Take it for reading if nobody alive writes or waits to; whether it did."""
+        return self.sync.try_acquire_read()
+
+    def try_acquire_write(self) -> bool:
+        """Take it for writing if nobody alive has it; whether it did."""
+        return self.sync.try_acquire_write()
+
+    def release(self) -> None:
+        """Give back what one of acquire_read() and acquire_write() took."""
+        self.sync.release()
+
+    def locked(self) -> bool:
+        """Whether this object has it, for any of its tasks."""
+        return self.sync.locked()
+
+    async def _take(self, write: bool, timeout: float | None) -> bool:
+        return await self._get(
+            self.sync._attempts(write), timeout, f"rwlock {self.name!r}: those who had it did not unlock it"
+        )
+
+
+class Semaphore(Lock):
+    """A number of permits, each of which one has at a time. Made by `Domain.semaphore`.
+
+    `async with semaphore:` has one for the length of the block.
+    """
+
+    sync: _native.Semaphore
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds `async with` and acquire() wait; None: without end."""
+        return self.sync.timeout
+
+    @property
+    def permits(self) -> int:
+        """How many permits there are."""
+        return self.sync.permits
+
+    @property
+    def available(self) -> int:
+        """How many of them nobody alive has."""
+        return self.sync.available
+
+    async def acquire(self, timeout: float | None = None) -> Literal[True]:
+        """Take a permit; see `axonic.Semaphore.acquire`."""
+        timeout = self.timeout if timeout is None else timeout
+        awaited = f"semaphore {self.name!r}: no permit was released"
+        await self._get(self.sync._attempts(), timeout, awaited)
+        return True
+
+    def try_acquire(self) -> bool:
+        """Take a permit if there is one; whether it did."""
+        return self.sync.try_acquire()
+
+    def release(self) -> None:
+        """Give a permit back."""
+        self.sync.release()
+
+    async def __aenter__(self) -> Self:
+        await self.acquire()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sync.__exit__(kind, error, trace)
+
+
+class Event(Lock):
+    """Something that is set or clear, and waited for. Made by `Domain.event`."""
+
+    sync: _native.Event
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        # All wait at the same time.
+        return nullcontext()
+
+    @property
+    def auto_reset(self) -> bool:
+        """Whether the one that passes clears it."""
+        return self.sync.auto_reset
+
+    def set(self) -> None:
+        """Set it; see `axonic.Event.set`."""
+        self.sync.set()
+
+    def clear(self) -> None:
+        """Clear it."""
+        self.sync.clear()
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self.sync.is_set()
+
+    async def wait(self, timeout: float | None = None) -> Literal[True]:
+        """Wait until it is set."""
+        await self._get(self.sync._attempts(), timeout, f"event {self.name!r}: it was not set")
+        return True
+
+    def try_wait(self) -> bool:
+        """Whether it is set; if so, and with auto_reset, clear it."""
+        return self.sync.try_wait()
+
+
+class Barrier(Lock):
+    """A place where so many wait until all have arrived; each task is a party. Made by `Domain.barrier`."""
+
+    sync: _native.Barrier
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        # All wait at the same time.
+        return nullcontext()
+
+    @property
+    def parties(self) -> int:
+        """How many must arrive."""
+        return self.sync.parties
+
+    @property
+    def waiting(self) -> int:
+        """How many have arrived and wait."""
+        return self.sync.waiting
+
+    async def wait(self, timeout: float | None = None) -> bool:
+        """Arrive, and wait until all have; see `axonic.Barrier.wait`."""
+        return await self._get(
+            self.sync._attempts(), timeout, f"barrier {self.name!r}: not all parties arrived"
+        )

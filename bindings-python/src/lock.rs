@@ -1,0 +1,255 @@
+//! Locks between processes: what all types do alike.
+//!
+//! The owner of a lock is a handle of the core, which one thread uses at a time. An object of Python's has a pool of them
+//! ([`SharedLock`]): each thread, and each task of an event loop, that waits takes one out for itself, and puts it back
+//! with what it got. So threads and tasks that share an object wait for each other, and none has to wait for a turn.
+//!
+//! What can be answered at once is, attached; everything else runs detached, with the whole timeout: between two slices
+//! a lock's waiters would lose their places. The core asks [`goes_on`] meanwhile, for signals.
+
+mod asyncio;
+mod barrier;
+mod condvar;
+mod event;
+mod mutex;
+mod rwlock;
+mod semaphore;
+
+use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use axonic::{Error, ErrorKind, LockOptions, SharedLock};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+pub use barrier::PyBarrier;
+pub use condvar::PyCondvar;
+pub use event::PyEvent;
+pub use mutex::PyMutex;
+pub use rwlock::{PyHeld, PyRwLock};
+pub use semaphore::PySemaphore;
+
+use crate::domain::{Held, Home, wait_name};
+use crate::error::{OrRaise, raise};
+use crate::log::{deliver, detached};
+
+/// What this thread waits for.
+struct Wait {
+    /// The lock was closed here.
+    closed: Arc<AtomicBool>,
+    /// What a signal's handler raised.
+    raised: Option<PyErr>,
+}
+
+thread_local! {
+    /// The last is the innermost: a signal's handler may wait too.
+    static WAITS: RefCell<Vec<Wait>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes the core ask.
+pub fn register() {
+    axonic::ask_while_waiting(goes_on);
+}
+
+/// Whether this thread's wait goes on; runs the handlers of signals.
+fn goes_on() -> bool {
+    let closed = |wait: &Wait| wait.closed.load(Ordering::Relaxed);
+    if WAITS.with_borrow(|waits| waits.last().is_some_and(closed)) {
+        return false;
+    }
+    // Nobody to attach to: the interpreter ends.
+    let Some(checked) = Python::try_attach(|py| py.check_signals()) else { return false };
+    let Err(error) = checked else { return true };
+    WAITS.with_borrow_mut(|waits| waits.iter_mut().last().map(|wait| wait.raised = Some(error)));
+    false
+}
+
+/// Runs a call that may wait for a lock, detached. Raises what a signal's handler raised, which has ended the wait.
+fn waiting<R: Send>(
+    py: Python<'_>,
+    closed: &Arc<AtomicBool>,
+    call: impl FnOnce() -> axonic::Result<R> + Send,
+) -> PyResult<axonic::Result<R>> {
+    WAITS.with_borrow_mut(|waits| waits.push(Wait { closed: closed.clone(), raised: None }));
+    let waited = py.detach(call);
+    let raised = WAITS.with_borrow_mut(Vec::pop).and_then(|wait| wait.raised);
+    deliver(py);
+    raised.map_or(Ok(waited), Err)
+}
+
+/// One way to get something of a lock. What is got says one bit: whether the owner died, or whether it leads.
+pub struct Way<T> {
+    attempt: fn(&mut T) -> axonic::Result<Option<bool>>,
+    wait: fn(&mut T, Option<Duration>) -> axonic::Result<bool>,
+    /// For those who wait by the descriptor.
+    fd: fn(&mut T) -> axonic::Result<RawFd>,
+    /// Ends the attempts of a handle: the handle, if it is good for others, and what it got at the last moment.
+    give_up: fn(T) -> (Option<T>, Option<bool>),
+    /// Whether the handle has something afterwards, which must be given back.
+    holds: bool,
+}
+
+/// Nothing was got and nothing is left to do.
+fn unchanged<T>(handle: T) -> (Option<T>, Option<bool>) {
+    (Some(handle), None)
+}
+
+/// A lock of any type, and its handles.
+pub struct Lock<T> {
+    name: String,
+    options: LockOptions,
+    home: Arc<Home>,
+    shared: SharedLock<T>,
+    closed: Arc<AtomicBool>,
+}
+
+impl<T: Send + 'static> Lock<T> {
+    pub fn open(
+        py: Python<'_>,
+        noun: &str,
+        name: &str,
+        options: LockOptions,
+        home: &Arc<Home>,
+        open: impl Fn(&axonic::Domain, &str, &LockOptions) -> axonic::Result<T> + Send + Sync + 'static,
+    ) -> PyResult<Arc<Lock<T>>> {
+        let (domain, own, how) = (home.core.clone(), name.to_owned(), options.clone());
+        let open = move || open(&domain, &own, &how);
+        let what = format!("{noun} '{name}'");
+        let shared = detached(py, || SharedLock::new(what, open)).or_raise(py)?;
+        let (name, home) = (name.to_owned(), home.clone());
+        let lock = Arc::new(Lock { name, options, home, shared, closed: Arc::default() });
+        let held: Weak<dyn Held> = Arc::<Lock<T>>::downgrade(&lock);
+        lock.home.hold(held);
+        Ok(lock)
+    }
+
+    /// A handle that has nothing.
+    fn idle(&self, py: Python<'_>) -> PyResult<T> {
+        match self.shared.spare() {
+            Some(handle) => Ok(handle),
+            None => detached(py, || self.shared.idle()).or_raise(py),
+        }
+    }
+
+    /// Puts a handle back, with what it `got`.
+    fn put(
+        &self,
+        handle: T,
+        way: &Way<T>,
+        got: axonic::Result<Option<bool>>,
+    ) -> axonic::Result<Option<bool>> {
+        match got {
+            Ok(Some(_)) if way.holds => self.shared.put_holding(handle)?,
+            _ => self.shared.put_idle(handle),
+        }
+        got
+    }
+
+    /// Gets something, waiting up to `timeout` (`None`: for ever).
+    fn take(&self, py: Python<'_>, way: &Way<T>, timeout: Option<Duration>) -> PyResult<bool> {
+        if let Some(handle) = self.shared.spare()
+            && let Some(got) = self.attempt(py, way, handle)?
+        {
+            return Ok(got);
+        }
+        self.wait(py, way, timeout)
+    }
+
+    /// The same without the look at what is there already.
+    fn wait(&self, py: Python<'_>, way: &Way<T>, timeout: Option<Duration>) -> PyResult<bool> {
+        let waited = waiting(py, &self.closed, || {
+            let mut handle = self.shared.idle()?;
+            let got = (way.wait)(&mut handle, timeout).map(Some);
+            self.put(handle, way, got)
+        })?;
+        waited.map(|got| got == Some(true)).map_err(|error| self.ended(py, error))
+    }
+
+    /// Gets something if it is there.
+    fn try_take(&self, py: Python<'_>, way: &Way<T>) -> PyResult<Option<bool>> {
+        let handle = self.idle(py)?;
+        self.attempt(py, way, handle)
+    }
+
+    fn attempt(&self, py: Python<'_>, way: &Way<T>, mut handle: T) -> PyResult<Option<bool>> {
+        let got = (way.attempt)(&mut handle);
+        let got = self.put(handle, way, got);
+        deliver(py);
+        got.or_raise(py)
+    }
+
+    /// The error of a wait: one that ended because the lock was closed here says that.
+    fn ended(&self, py: Python<'_>, error: Error) -> PyErr {
+        let was_closed = error.kind() == ErrorKind::Interrupted && self.closed.load(Ordering::Acquire);
+        let closed = if was_closed { self.shared.idle().err() } else { None };
+        raise(py, closed.unwrap_or(error))
+    }
+
+    /// Gives back what one of the handles has.
+    fn give(&self, py: Python<'_>, give: fn(&mut T) -> axonic::Result<()>) -> PyResult<()> {
+        let Some(mut handle) = self.shared.holding() else {
+            // The core says what is wrong.
+            return self.with_idle(py, give);
+        };
+        let given = give(&mut handle);
+        if given.is_ok() {
+            self.shared.put_idle(handle);
+            deliver(py);
+        } else {
+            // What it has is not this process's, or gone: it is of no use any more.
+            detached(py, || drop(handle));
+        }
+        given.or_raise(py)
+    }
+
+    /// Asks or tells the lock something that needs no lock held.
+    fn with_idle<R>(&self, py: Python<'_>, call: impl FnOnce(&mut T) -> axonic::Result<R>) -> PyResult<R> {
+        let mut handle = self.idle(py)?;
+        let done = call(&mut handle);
+        self.shared.put_idle(handle);
+        deliver(py);
+        done.or_raise(py)
+    }
+
+    /// What the handle that has the lock says, if there is one.
+    fn of_holder(&self, says: impl FnOnce(&T) -> bool) -> bool {
+        self.shared.ask(says) == Some(true)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed) || self.home.core.is_closed()
+    }
+
+    /// Gives back what is held; who waits learns of it.
+    fn close(&self, py: Python<'_>) {
+        detached(py, || self.shared.close());
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// `<axonic.Mutex "gpu" in "demo", held>`.
+    fn repr(&self, class: &str, more: &str) -> String {
+        let state = if self.is_closed() { ", closed" } else { more };
+        format!("<axonic.{class} {:?} in {:?}{state}>", self.name, self.home.core.name())
+    }
+
+    /// What pickle stores, with the type's own `options`.
+    fn reduce<'py>(
+        &self,
+        py: Python<'py>,
+        noun: &str,
+        options: &Bound<'py, PyDict>,
+    ) -> PyResult<Bound<'py, PyTuple>> {
+        options.set_item("wait", wait_name(self.options.wait))?;
+        self.home.reduce(py, noun, &self.name, options)
+    }
+}
+
+impl<T: Send + 'static> Held for Lock<T> {
+    fn let_go(&self, py: Python<'_>) -> PyResult<()> {
+        self.close(py);
+        Ok(())
+    }
+}

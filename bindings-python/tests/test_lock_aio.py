@@ -1,0 +1,346 @@
+"""Locks in asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import axonic
+import axonic.aio
+from axonic.aio import Domain
+from conftest import Script
+from test_aio import run
+from test_lock import holding, kill
+
+OPENERS: dict[str, Callable[[Domain], Any]] = {
+    "mutex": lambda ax: ax.mutex("lock"),
+    "rwlock": lambda ax: ax.rwlock("lock"),
+    "semaphore": lambda ax: ax.semaphore("lock", 1),
+    "event": lambda ax: ax.event("lock"),
+    "barrier": lambda ax: ax.barrier("lock", 2),
+}
+
+
+def test_a_mutex(script: Script) -> None:
+    async def main(ax: Domain) -> None:
+        mutex, other = ax.mutex("gpu", timeout=0.03), ax.mutex("gpu")
+        assert (mutex.name, mutex.timeout, other.timeout, mutex.closed) == ("gpu", 0.03, None, False)
+        assert repr(mutex) == '<axonic.aio.Mutex "gpu" in "test">'
+        async with other as held:
+            assert held is other
+            assert other.locked()
+            assert not any((other.owner_died, mutex.locked(), mutex.try_acquire()))
+            with pytest.raises(axonic.TimeoutError, match=r"gpu.*not unlocked within 0.03 s"):
+                async with mutex:
+                    pytest.fail("two have it")
+            for timeout in (0, 0.05):
+                with pytest.raises(axonic.TimeoutError, match=f"within {timeout} s"):
+                    await mutex.acquire(timeout=timeout)
+            with pytest.raises(axonic.InvalidArgumentError, match="timeout=-1"):
+                await mutex.acquire(timeout=-1)
+        assert await mutex.acquire() is True
+        mutex.release()
+        assert mutex.try_acquire()
+        mutex.release()
+        with pytest.raises(axonic.InvalidArgumentError, match="not locked"):
+            mutex.release()
+        process = holding(script, '[ax.mutex("gpu")]; lock[0].acquire()')
+        waiting = asyncio.create_task(other.acquire())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        kill(process)
+        await waiting
+        assert other.owner_died
+        other.release()
+
+    run(main)
+
+
+def test_tasks_that_share_a_mutex_take_turns() -> None:
+    async def main(ax: Domain) -> None:
+        mutex, count, turns = ax.mutex("m"), 0, []
+
+        async def work(name: str) -> None:
+            nonlocal count
+            for _ in range(30):
+                async with mutex:
+                    before = count
+                    await asyncio.sleep(0.0001)
+                    count = before + 1
+                    turns.append(name)
+
+        await asyncio.gather(*(work(name) for name in "abcd"))
+        assert count == 120
+        # None keeps the others out by taking it again at once.
+        assert set(turns[:8]) == set("abcd")
+
+    run(main)
+
+
+def test_tasks_and_threads_and_objects_exclude_each_other() -> None:
+    async def main(ax: Domain) -> None:
+        mutexes, count = [ax.mutex("m"), ax.mutex("m")], 0
+
+        def thread() -> None:
+            nonlocal count
+            for _ in range(50):
+                with mutexes[0].sync:
+                    before = count
+                    count = before + 1
+
+        async def task(mutex: axonic.aio.Mutex) -> None:
+            nonlocal count
+            for _ in range(50):
+                async with mutex:
+                    before = count
+                    await asyncio.sleep(0)
+                    count = before + 1
+
+        await asyncio.gather(asyncio.to_thread(thread), *(task(mutex) for mutex in mutexes * 2))
+        assert count == 250
+
+    async def inside() -> None:
+        async with axonic.aio.open("test") as ax:
+            await asyncio.wait_for(main(ax), 60)
+
+    asyncio.run(inside())
+
+
+def test_a_lock_that_many_read_or_one_writes(script: Script) -> None:
+    async def main(ax: Domain) -> None:
+        lock, other = ax.rwlock("rw"), ax.rwlock("rw")
+        async with lock.read(), other.read(timeout=1) as held, lock.read():
+            assert not held.owner_died
+            assert lock.locked()
+            assert not other.try_acquire_write()
+            with pytest.raises(axonic.TimeoutError, match="rwlock 'rw'"):
+                await other.acquire_write(timeout=0.03)
+        waiting = []
+        async with lock.write():
+            assert not any((other.try_acquire_read(), other.try_acquire_write()))
+            waiting = [asyncio.create_task(task) for task in (other.acquire_read(), lock.acquire_read())]
+            await asyncio.sleep(0.03)
+            assert not any(task.done() for task in waiting)
+        assert await asyncio.gather(*waiting) == [True, True]
+        lock.release()
+        other.release()
+        assert await lock.acquire_write() is True
+        lock.release()
+        kill(holding(script, '[ax.rwlock("rw")]; lock[0].acquire_write()'))
+        async with lock.write(timeout=20) as held:
+            assert held.owner_died
+            assert lock.owner_died
+        with pytest.raises(ZeroDivisionError):
+            async with lock.write():
+                lock.close()
+                _ = 1 / 0
+
+    run(main)
+
+
+def test_permits() -> None:
+    async def main(ax: Domain) -> None:
+        semaphore, inside, most = ax.semaphore("s", 2), 0, 0
+        assert (semaphore.permits, semaphore.available, semaphore.timeout) == (2, 2, None)
+
+        async def work() -> None:
+            nonlocal inside, most
+            async with semaphore:
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0.005)
+                inside -= 1
+
+        await asyncio.gather(*(work() for _ in range(10)))
+        assert (most, semaphore.available) == (2, 2)
+        assert semaphore.try_acquire()
+        assert await semaphore.acquire(timeout=0) is True
+        assert not semaphore.try_acquire()
+        with pytest.raises(axonic.TimeoutError, match="no permit"):
+            await semaphore.acquire(timeout=0.03)
+        semaphore.release()
+        semaphore.release()
+
+    run(main)
+
+
+def test_an_event() -> None:
+    async def main(ax: Domain) -> None:
+        event = ax.event("e")
+        assert not any((event.auto_reset, event.is_set(), event.try_wait()))
+        for timeout in (0, 0.03):
+            with pytest.raises(axonic.TimeoutError, match="event 'e': it was not set"):
+                await event.wait(timeout=timeout)
+        for _ in range(3):
+            waiting = [asyncio.create_task(event.wait()) for _ in range(4)]
+            await asyncio.sleep(0.02)
+            # However soon it is cleared.
+            event.set()
+            event.clear()
+            assert await asyncio.gather(*waiting) == [True] * 4
+        # What was set before is over for those who come now.
+        with pytest.raises(axonic.TimeoutError):
+            await event.wait(timeout=0.03)
+        event.set()
+        event.clear()
+        with pytest.raises(axonic.TimeoutError):
+            await event.wait(timeout=0)
+        event.set()
+        assert await event.wait() is True
+        assert event.is_set()
+
+        one = ax.event("one", auto_reset=True)
+        waiting = [asyncio.create_task(one.wait()) for _ in range(2)]
+        await asyncio.sleep(0.02)
+        one.set()
+        done, _ = await asyncio.wait(waiting, timeout=0.1)
+        assert len(done) == 1
+        one.set()
+        assert await asyncio.gather(*waiting) == [True, True]
+        assert not one.is_set()
+
+    run(main)
+
+
+def test_a_barrier() -> None:
+    async def main(ax: Domain) -> None:
+        barrier = ax.barrier("b", 3)
+        assert (barrier.parties, barrier.waiting) == (3, 0)
+        with pytest.raises(axonic.TimeoutError, match="not all parties"):
+            await barrier.wait(timeout=0.03)
+        assert barrier.waiting == 0
+        for _ in range(10):
+            assert sorted(await asyncio.gather(*(barrier.wait() for _ in range(3)))) == [False, False, True]
+        waiting = [asyncio.create_task(barrier.wait()) for _ in range(2)]
+        await asyncio.sleep(0.02)
+        assert barrier.waiting == 2
+        waiting[0].cancel()
+        await asyncio.sleep(0.02)
+        assert barrier.waiting == 1
+        waiting[1].cancel()
+
+    run(main)
+
+
+@pytest.mark.parametrize("noun", ["mutex", "rwlock", "semaphore"])
+def test_a_cancelled_wait_leaves_nothing_held(noun: str) -> None:
+    async def main(ax: Domain) -> None:
+        lock, other = OPENERS[noun](ax), OPENERS[noun](ax)
+
+        def take(lock: Any) -> Any:
+            return lock.acquire_write() if noun == "rwlock" else lock.acquire()
+
+        def try_take(lock: Any) -> bool:
+            return bool(lock.try_acquire_write() if noun == "rwlock" else lock.try_acquire())
+
+        for pause in (0.0, 0.002, 0.02):
+            await take(lock)
+            tasks = [asyncio.create_task(take(lock)) for _ in range(3)]
+            tasks.append(asyncio.create_task(take(other)))
+            await asyncio.sleep(pause)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            lock.release()
+            assert try_take(other)
+            other.release()
+        # One that is woken and cancelled at the same time passes it on.
+        await take(lock)
+        tasks = [asyncio.create_task(take(other)) for _ in range(2)]
+        await asyncio.sleep(0.02)
+        lock.release()
+        tasks[0].cancel()
+        assert await asyncio.wait_for(tasks[1], 5)
+        other.release()
+        assert try_take(lock)
+        lock.release()
+
+    run(main)
+
+
+@pytest.mark.parametrize("noun", list(OPENERS))
+def test_those_who_wait_learn_of_the_end(noun: str) -> None:
+    async def main(ax: Domain) -> None:
+        for end in ("lock", "domain"):
+            lock = OPENERS[noun](ax)
+            waits = {
+                "mutex": lambda lock=lock: lock.acquire(),
+                "rwlock": lambda lock=lock: lock.acquire_read(),
+                "semaphore": lambda lock=lock: lock.acquire(),
+                "event": lambda lock=lock: lock.wait(),
+                "barrier": lambda lock=lock: lock.wait(),
+            }
+            if noun == "rwlock":
+                await lock.acquire_write()
+            elif noun in ("mutex", "semaphore"):
+                await lock.acquire()
+            waiting = [asyncio.create_task(waits[noun]())]
+            if noun != "barrier":
+                waiting.append(asyncio.create_task(waits[noun]()))
+            await asyncio.sleep(0.03)
+            (lock if end == "lock" else ax).close()
+            for task in waiting:
+                with pytest.raises(axonic.ClosedError):
+                    await task
+            assert lock.closed
+            with pytest.raises(axonic.ClosedError):
+                await waits[noun]()
+
+    run(main)
+
+
+def test_one_object_in_several_event_loops() -> None:
+    ax = axonic.aio.open("test")
+    mutex = ax.mutex("m")
+
+    async def main() -> None:
+        async def work() -> None:
+            async with mutex:
+                await asyncio.sleep(0.001)
+
+        await asyncio.wait_for(asyncio.gather(*(work() for _ in range(5))), 20)
+
+    for _ in range(2):
+        asyncio.run(main())
+    ax.close()
+
+
+def test_waiting_leaves_no_descriptors_behind() -> None:
+    async def main(ax: Domain) -> None:
+        mutex, event = ax.mutex("m"), ax.event("e")
+
+        async def wait() -> None:
+            for call in (mutex.acquire, event.wait):
+                with pytest.raises(axonic.TimeoutError):
+                    await call(timeout=0.002)
+
+        async with mutex:
+            await wait()
+            before = len(os.listdir("/proc/self/fd"))
+            for _ in range(20):
+                await wait()
+            # An event's handle is opened anew each time.
+            assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+    run(main)
+
+
+def test_an_unfair_task_lets_others_run() -> None:
+    async def main(ax: Domain) -> None:
+        mutex, ran = ax.mutex("m"), []
+
+        async def other() -> None:
+            ran.append(True)
+
+        task = asyncio.create_task(other())
+        for _ in range(100):
+            async with mutex:
+                pass
+        assert ran
+        await task
+
+    run(main)

@@ -1,0 +1,108 @@
+//! Locks: mutexes, readers and writers, semaphores, events, barriers and conditions, by name.
+//!
+//! Threads share a handle of C, so behind it is a `SharedLock`: who waits takes out a handle of the core of its own, and
+//! puts it back whatever came of it.
+
+use crate::args::{self, Out, Timeout, Versioned};
+use crate::domain::{self, axonic_domain};
+use crate::error::Outcome;
+use crate::handle::{self, Noun};
+use axonic::{Domain, LockOptions, SharedLock};
+use std::ffi::{CStr, c_char};
+use std::time::Duration;
+
+pub mod mutex;
+
+pub mod rwlock;
+
+pub mod semaphore;
+
+pub mod event;
+
+pub mod barrier;
+
+pub mod condvar;
+
+/// How to open a lock of any type. Start with AXONIC_LOCK_OPTIONS_INIT.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct axonic_lock_options {
+    /// sizeof(axonic_lock_options)
+    pub size: usize,
+    /// An axonic_wait.
+    pub wait: i32,
+    /// 0; for later versions.
+    pub reserved: i32,
+}
+
+// SAFETY: `repr(C)`, the size first, numbers only.
+unsafe impl Versioned for axonic_lock_options {
+    const INIT: Self = axonic_lock_options { size: size_of::<Self>(), wait: 0, reserved: 0 };
+    const NAME: &'static str = "axonic_lock_options";
+}
+
+/// Opens a lock, `what` it is, whose handles `open` opens.
+///
+/// # Safety
+/// The header's rules for handles, strings, options and pointers.
+unsafe fn open<T, N: Noun<State = SharedLock<T>>>(
+    what: &str,
+    (domain, name): (*const axonic_domain, *const c_char),
+    options: *const axonic_lock_options,
+    out: *mut *mut N,
+    open: impl Fn(&Domain, &str, &LockOptions) -> axonic::Result<T> + Send + Sync + 'static,
+) -> Outcome<()> {
+    // SAFETY: the caller's promise.
+    let (out, domain, name, given) = unsafe {
+        (Out::new(out)?, handle::get(domain)?, args::text(name, "name")?, args::versioned(options)?)
+    };
+    let options = LockOptions { wait: domain::wait(given.wait)? };
+    let (what, domain, name) = (format!("{what} '{name}'"), domain.domain.clone(), name.to_owned());
+    let lock = SharedLock::new(what, move || open(&domain, &name, &options))?;
+    out.set(handle::give::<N>(lock));
+    Ok(())
+}
+
+/// Does something with a handle that has nothing, and has nothing afterwards.
+fn lend<T, R>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> Outcome<R>) -> Outcome<R> {
+    let mut handle = lock.idle()?;
+    let done = act(&mut handle);
+    lock.put_idle(handle);
+    done
+}
+
+/// Takes the lock with a handle that has nothing, which has it afterwards.
+fn take<T, R>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> Outcome<R>) -> Outcome<R> {
+    let mut handle = lock.idle()?;
+    let taken = act(&mut handle);
+    match taken {
+        Ok(_) => lock.put_holding(handle)?,
+        Err(_) => lock.put_idle(handle),
+    }
+    taken
+}
+
+/// Gives back what a handle has. If none has it, one that has nothing says so.
+fn give<T>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> axonic::Result<()>) -> Outcome<()> {
+    let Some(mut handle) = lock.holding() else { return lend(lock, |handle| Ok(act(handle)?)) };
+    let given = act(&mut handle);
+    match given {
+        Ok(()) => lock.put_idle(handle),
+        // It was closed, or this is a forked child: it has it as much as before.
+        Err(_) => lock.put_holding(handle)?,
+    }
+    Ok(given?)
+}
+
+/// Waits, or with a timeout of 0 tries.
+fn seek<T, R>(
+    handle: &mut T,
+    timeout: i64,
+    (attempt, nothing): (impl FnOnce(&mut T) -> axonic::Result<Option<R>>, &'static CStr),
+    wait: impl FnOnce(&mut T, Option<Duration>) -> axonic::Result<R>,
+) -> Outcome<R> {
+    match args::timeout(timeout) {
+        Timeout::Try => attempt(handle)?.ok_or_else(|| domain::nothing(nothing)),
+        Timeout::Wait(limit) => Ok(wait(handle, limit)?),
+    }
+}
