@@ -227,13 +227,13 @@ fn settle(mut delivery: Delivery, random: &mut Random) {
     fair(delivery.tensor());
     fair(delivery.progress(0.5));
     match random.below(6) {
-        0 => drop(delivery),
-        1 => drop(fair(delivery.nack(Duration::from_micros(random.below(500))))),
-        2 => drop(fair(delivery.reject("no good"))),
-        3 => drop(fair(delivery.extend(Duration::from_micros(random.below(500))))),
-        4 => drop(fair(delivery.ack_with(&Payload::raw(&[7; 1000])))),
-        _ => drop(fair(delivery.ack())),
-    }
+        0 => None,
+        1 => fair(delivery.nack(Duration::from_micros(random.below(500)))),
+        2 => fair(delivery.reject("no good")),
+        3 => fair(delivery.extend(Duration::from_micros(random.below(500)))),
+        4 => fair(delivery.ack_with(&Payload::raw(&[7; 1000]))),
+        _ => fair(delivery.ack()),
+    };
 }
 
 /// Opens a lock. One whose file says that it is another kind of lock, or has another number, cannot be told from that.

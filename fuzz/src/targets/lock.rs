@@ -105,6 +105,10 @@ fn share(mut lock: RwLock) {
 }
 
 fn count(mut semaphore: Semaphore) {
-    (0..3).for_each(|_| drop(fair(semaphore.acquire(NOW))));
-    (0..3).for_each(|_| drop(semaphore.release()));
+    for _ in 0..3 {
+        fair(semaphore.acquire(NOW));
+    }
+    for _ in 0..3 {
+        let _ = semaphore.release();
+    }
 }

@@ -122,12 +122,12 @@ fn take(consumer: &mut QueueConsumer, i: u8) {
     fair(delivery.attributes());
     fair(delivery.progress(0.5));
     match i {
-        0 => drop(fair(delivery.ack())),
-        1 => drop(fair(delivery.nack(Duration::ZERO))),
-        2 => drop(fair(delivery.reject("no good, for a reason that takes some words to say"))),
-        3 => drop(fair(delivery.ack_with(&Payload::raw(&[3; 400])))),
-        _ => drop(delivery),
-    }
+        0 => fair(delivery.ack()),
+        1 => fair(delivery.nack(Duration::ZERO)),
+        2 => fair(delivery.reject("no good, for a reason that takes some words to say")),
+        3 => fair(delivery.ack_with(&Payload::raw(&[3; 400]))),
+        _ => None,
+    };
 }
 
 fn look(consumer: &mut QueueConsumer, purge: bool) {
