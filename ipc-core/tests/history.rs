@@ -34,6 +34,8 @@ fn what_keeps_the_promises_passes() {
     check(&["put 1 0\n"], &[1], 0);
     check(&[PUT, "got 1 5\nsettling 1 5\n"], &[], 0);
     check(&[PUT, "got 1 5\nsettling 1 5\n"], &[1], 0);
+    // One died in the middle of a line.
+    check(&["put 1 0\naccepted 1 0\npu"], &[1], 0);
     // It was never put.
     check(&["put 1 0\nrefused 1 0\n"], &[], 0);
     // Other priorities, and other consumers, have other orders; what comes back may come late.
@@ -47,6 +49,7 @@ fn what_was_accepted_and_is_nowhere_is_lost() {
     broken(&[PUT], &[], "it is lost");
     broken(&[PUT, GOT], &[], "it is lost");
     broken(&[PUT, "got 1 5\nsettling 1 5\nlost 1 5\n"], &[], "it is lost");
+    broken(&[PUT, "got 1 5\nsettling 1 5"], &[], "it is lost");
     // One died while it acknowledged, but another got the message later.
     broken(&[PUT, "got 1 5\nsettling 1 5\n", "got 1 6\n"], &[], "it is lost");
 }

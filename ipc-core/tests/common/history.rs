@@ -5,8 +5,9 @@
 //! - `got N T`: it was delivered, with token T.
 //! - `settling N T`: it is about to be acknowledged; then `acked N T`, or `lost N T`: the lease was over.
 //!
-//! A line is one write to a file opened for appending: it is there, whole, whenever the process dies. The number's
-//! upper half says whose message it is; those of one sender and one priority are numbered in the order of their puts.
+//! A line is one write to a file opened for appending: it is there, whenever the process dies, but for the last one, of
+//! which a part may be missing where it goes over a page; then it does not count. The number's upper half says whose
+//! message it is; those of one sender and one priority are numbered in the order of their puts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -64,7 +65,7 @@ impl Told {
 
     fn add(&mut self, text: &str) {
         let mut deliveries = Vec::new();
-        for line in text.lines() {
+        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let mut words = line.split(' ');
             let what = words.next().unwrap();
             let mut number = || words.next().and_then(|word| word.parse::<u64>().ok());
