@@ -225,12 +225,16 @@ impl QueueConsumer {
         let (lane, slots) = (store.lane(priority), store.slots());
         let hint = &store.head().lanes[priority].head;
         let mut position = self.heads[priority].max(hint.load(Ordering::Relaxed));
+        let mut walk = lane.walk(position);
         let taken = loop {
             let cell = match lane.look(position) {
                 Look::Full(cell) => cell,
                 Look::Empty => break None,
+                Look::Past if walk.is_lost() => return Err(self.handle.damaged("a lane has no end")),
                 Look::Past => {
-                    position = position.wrapping_add(1);
+                    let tail = &store.head().lanes[priority].tail;
+                    position =
+                        walk.on(position, || tail.load(Ordering::Relaxed).saturating_sub(lane.cells()));
                     continue;
                 }
             };
@@ -265,7 +269,7 @@ impl QueueConsumer {
         slot.life.store(life.0, Ordering::Relaxed);
         slot.since.store(now, Ordering::Relaxed);
         let shape = super::shape::Shape(slot.shape.load(Ordering::Relaxed));
-        let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life.attempts());
+        let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life);
         delivery.wait = get.durable.unwrap_or(self.handle.waits_for_disk());
         body::read(&self.handle.store, number, shape, &mut delivery.bytes)?;
         if !delivery.is_leased() {
