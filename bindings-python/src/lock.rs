@@ -88,8 +88,14 @@ pub struct Way<T> {
     fd: fn(&mut T) -> axonic::Result<RawFd>,
     /// Ends the attempts of a handle: the handle, if it is good for others, and what it got at the last moment.
     give_up: fn(T) -> (Option<T>, Option<bool>),
-    /// Whether the handle has something afterwards, which must be given back.
-    holds: bool,
+    /// Puts back a handle that got something.
+    put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
+}
+
+/// What was got is nothing that a handle has.
+fn put_idle<T>(shared: &SharedLock<T>, handle: T) -> axonic::Result<()> {
+    shared.put_idle(handle);
+    Ok(())
 }
 
 /// Nothing was got and nothing is left to do.
@@ -142,7 +148,7 @@ impl<T: Send + 'static> Lock<T> {
         got: axonic::Result<Option<bool>>,
     ) -> axonic::Result<Option<bool>> {
         match got {
-            Ok(Some(_)) if way.holds => self.shared.put_holding(handle)?,
+            Ok(Some(_)) => (way.put)(&self.shared, handle)?,
             _ => self.shared.put_idle(handle),
         }
         got

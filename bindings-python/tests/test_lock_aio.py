@@ -168,6 +168,29 @@ def test_permits() -> None:
     run(main)
 
 
+def test_many_permits_cost_few_descriptors() -> None:
+    async def main(ax: Domain) -> None:
+        semaphore, other = ax.semaphore("s", 500), ax.semaphore("s", 500)
+        for _ in range(400):
+            await semaphore.acquire()
+        for _ in range(100):
+            await other.acquire()
+        before = len(os.listdir("/proc/self/fd"))
+        # Those that are waited for are no more to keep.
+        for _ in range(100):
+            waiting = asyncio.create_task(semaphore.acquire())
+            await asyncio.sleep(0)
+            other.release()
+            await waiting
+        assert len(os.listdir("/proc/self/fd")) <= before + 8
+        assert semaphore.available == 0
+        for _ in range(500):
+            semaphore.release()
+        assert semaphore.available == 500
+
+    run(main)
+
+
 def test_an_event() -> None:
     async def main(ax: Domain) -> None:
         event = ax.event("e")

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way};
+use super::{Lock, Way, put_idle};
 use crate::domain::Home;
 use crate::gate::limit;
 
@@ -19,7 +19,7 @@ static ARRIVE: Way<Barrier> = Way {
         let released = matches!(barrier.withdraw(), Ok(false));
         (Some(barrier), released.then_some(false))
     },
-    holds: false,
+    put: put_idle,
 };
 
 /// A place where so many wait until all of them have arrived, between processes and threads. Made by `Domain.barrier`.

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way};
+use super::{Lock, Way, put_idle};
 use crate::domain::Home;
 use crate::gate::limit;
 
@@ -17,7 +17,7 @@ static WAIT: Way<Event> = Way {
     fd: Event::fd,
     // It remembers since when it waits, which is no business of whoever waits next.
     give_up: |_| (None, None),
-    holds: false,
+    put: put_idle,
 };
 
 /// Something that is set or clear, and waited for, between processes and threads. Made by `Domain.event`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axonic::{LockOptions, RwLock};
+use axonic::{LockOptions, RwLock, SharedLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -18,7 +18,7 @@ static READ: Way<RwLock> = Way {
     wait: |lock, timeout| Ok(lock.read(timeout)?.owner_died),
     fd: RwLock::fd,
     give_up: unchanged,
-    holds: true,
+    put: SharedLock::put_holding,
 };
 
 static WRITE: Way<RwLock> = Way {
@@ -26,7 +26,7 @@ static WRITE: Way<RwLock> = Way {
     wait: |lock, timeout| Ok(lock.write(timeout)?.owner_died),
     fd: RwLock::fd,
     give_up: unchanged,
-    holds: true,
+    put: SharedLock::put_holding,
 };
 
 /// A lock that many read or one writes, between processes; whoever waits to write stops those who come to read. Made by
