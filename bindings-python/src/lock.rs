@@ -80,11 +80,16 @@ fn waiting<R: Send>(
     raised.map_or(Ok(waited), Err)
 }
 
+/// Gets something if it is there.
+type Attempt<T> = fn(&mut T) -> axonic::Result<Option<bool>>;
+
 /// One way to get something of a lock. What is got says one bit: whether the owner died, or whether it leads.
 pub struct Way<T> {
-    attempt: fn(&mut T) -> axonic::Result<Option<bool>>,
+    attempt: Attempt<T>,
+    /// The same for those who wait by the descriptor, where that differs.
+    waiting: Option<Attempt<T>>,
     wait: fn(&mut T, Option<Duration>) -> axonic::Result<bool>,
-    /// For those who wait by the descriptor.
+    /// Their descriptor.
     fd: fn(&mut T) -> axonic::Result<RawFd>,
     /// Ends the attempts of a handle: the handle, if it is good for others, and what it got at the last moment.
     give_up: fn(T) -> (Option<T>, Option<bool>),

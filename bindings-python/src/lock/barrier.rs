@@ -13,6 +13,7 @@ use crate::gate::limit;
 
 static ARRIVE: Way<Barrier> = Way {
     attempt: Barrier::try_wait,
+    waiting: None,
     wait: Barrier::wait,
     fd: Barrier::fd,
     give_up: |mut barrier| {

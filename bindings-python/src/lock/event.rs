@@ -13,6 +13,7 @@ use crate::gate::limit;
 
 static WAIT: Way<Event> = Way {
     attempt: |event| Ok(event.try_wait()?.then_some(true)),
+    waiting: None,
     wait: |event, timeout| event.wait(timeout).map(|()| true),
     fd: Event::fd,
     // It remembers since when it waits, which is no business of whoever waits next.

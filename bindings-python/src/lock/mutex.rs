@@ -14,6 +14,7 @@ use crate::gate::limit;
 
 static LOCK: Way<Mutex> = Way {
     attempt: |mutex| Ok(mutex.try_lock()?.map(|how| how.owner_died)),
+    waiting: None,
     wait: |mutex, timeout| Ok(mutex.lock(timeout)?.owner_died),
     fd: Mutex::fd,
     give_up: unchanged,

@@ -15,6 +15,7 @@ use crate::gate::limit;
 
 static READ: Way<RwLock> = Way {
     attempt: |lock| Ok(lock.try_read()?.map(|how| how.owner_died)),
+    waiting: None,
     wait: |lock, timeout| Ok(lock.read(timeout)?.owner_died),
     fd: RwLock::fd,
     give_up: unchanged,
@@ -23,9 +24,14 @@ static READ: Way<RwLock> = Way {
 
 static WRITE: Way<RwLock> = Way {
     attempt: |lock| Ok(lock.try_write()?.map(|how| how.owner_died)),
+    waiting: Some(|lock| Ok(lock.claim_write()?.map(|how| how.owner_died))),
     wait: |lock, timeout| Ok(lock.write(timeout)?.owner_died),
     fd: RwLock::fd,
-    give_up: unchanged,
+    give_up: |mut lock| {
+        // Those whom its claim stopped go on. A handle that cannot even do that takes the claim along.
+        let withdrawn = lock.withdraw();
+        (withdrawn.is_ok().then_some(lock), None)
+    },
     put: SharedLock::put_holding,
 };
 

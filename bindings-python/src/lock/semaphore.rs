@@ -16,6 +16,7 @@ use crate::log::deliver;
 
 static ACQUIRE: Way<Semaphore> = Way {
     attempt: |semaphore| Ok(semaphore.try_acquire()?.then_some(true)),
+    waiting: None,
     wait: |semaphore, timeout| semaphore.acquire(timeout).map(|()| true),
     fd: Semaphore::fd,
     give_up: unchanged,
