@@ -215,7 +215,7 @@ impl Handle {
                 return Ok(());
             }
             if let Some(mut writer) = Writer::begin(self, log, false)? {
-                self.linger(writer.written);
+                self.linger();
                 let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
                 writer.end();
                 synced?;
@@ -234,14 +234,15 @@ impl Handle {
 
     /// Before a sync: those whom the last one served may be about to ask for the next. They are given up to a quarter of
     /// the time that a sync takes, so that it serves all of them again.
-    fn linger(&self, written: u64) {
+    fn linger(&self) {
         let journal = self.store.journal();
+        let durable = journal.durable.load(Ordering::Relaxed);
         let (group, pace) = (
             journal.group.load(Ordering::Relaxed),
             Duration::from_nanos(journal.pace.load(Ordering::Relaxed)),
         );
         let begun = Instant::now();
-        while journal.log.tail.load(Ordering::Relaxed) < written + group && begun.elapsed() < pace / 4 {
+        while journal.log.tail.load(Ordering::Relaxed) < durable + group && begun.elapsed() < pace / 4 {
             std::thread::yield_now();
         }
     }
