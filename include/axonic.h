@@ -281,8 +281,7 @@ typedef struct axonic_rwlock axonic_rwlock;
 /// What keeps a borrowed message in place.
 typedef struct axonic_sample axonic_sample;
 
-/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves. Each that
-/// this handle has, and each thread that waits for one, takes four descriptors of the process.
+/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves.
 typedef struct axonic_semaphore axonic_semaphore;
 
 /// Receives what is published to the topics that match its pattern.

@@ -9,6 +9,7 @@ mod mutex;
 mod rwlock;
 mod semaphore;
 
+use std::borrow::{Borrow, BorrowMut};
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -49,6 +50,19 @@ impl LockSettings {
 pub struct Handle<T> {
     lock: T,
     watched: bool,
+}
+
+// As the core's shared semaphore needs it.
+impl Borrow<axonic::Semaphore> for Handle<axonic::Semaphore> {
+    fn borrow(&self) -> &axonic::Semaphore {
+        &self.lock
+    }
+}
+
+impl BorrowMut<axonic::Semaphore> for Handle<axonic::Semaphore> {
+    fn borrow_mut(&mut self) -> &mut axonic::Semaphore {
+        &mut self.lock
+    }
 }
 
 /// The handles of one lock.
@@ -111,17 +125,13 @@ struct Way<T> {
     /// For who waits by the descriptor.
     waiting: fn(&mut T) -> axonic::Result<Option<Acquired>>,
     fd: fn(&mut T) -> axonic::Result<RawFd>,
-    /// Whether a handle that got something has to give it back.
-    keeps: bool,
+    /// Puts back a handle that got something.
+    put: fn(&SharedLock<Handle<T>>, Handle<T>) -> axonic::Result<()>,
 }
 
 impl<T: 'static> Line<T> {
     fn put_back(&self, handle: Handle<T>, got: Acquired) -> axonic::Result<Option<Acquired>> {
-        if self.way.keeps {
-            self.pool.shared.put_holding(handle)?;
-        } else {
-            self.pool.shared.put_idle(handle);
-        }
+        (self.way.put)(&self.pool.shared, handle)?;
         Ok(Some(got))
     }
 

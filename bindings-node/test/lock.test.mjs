@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { Held, child, domain, is, sleep, until } from './helper.mjs'
@@ -334,6 +334,26 @@ describe('lock', { timeout: 120_000 }, () => {
     }))
     assert.equal(most, 3)
     assert.equal(semaphore.available, 3)
+  })
+
+  it('takes few descriptors for many permits', async () => {
+    const ax = domain()
+    const [semaphore, theirs] = [ax.semaphore('s', 500), other(ax).semaphore('s', 500)]
+    const [first, second] = [await semaphore.acquire(), semaphore.tryAcquire()]
+    const given = await Promise.all(Array.from({ length: 100 }, () => theirs.acquire()))
+    const descriptors = () => readdirSync('/proc/self/fd').length
+    const before = descriptors()
+    const had = Array.from({ length: 398 }, () => semaphore.tryAcquire())
+    // Those that are waited for are no more to keep.
+    for (const permit of given) {
+      const waiting = semaphore.acquire({ timeout: 5000 })
+      permit.release()
+      had.push(await waiting)
+    }
+    assert.ok(descriptors() <= before + 8, `${descriptors() - before} more`)
+    assert.deepEqual([semaphore.available, semaphore.tryAcquire()], [0, undefined])
+    for (const permit of [first, second, ...had]) permit.release()
+    assert.equal(semaphore.available, 500)
   })
 
   it('gives permits back that somebody had who died', async () => {

@@ -80,16 +80,27 @@ fn waiting<R: Send>(
     raised.map_or(Ok(waited), Err)
 }
 
+/// Gets something if it is there.
+type Attempt<T> = fn(&mut T) -> axonic::Result<Option<bool>>;
+
 /// One way to get something of a lock. What is got says one bit: whether the owner died, or whether it leads.
 pub struct Way<T> {
-    attempt: fn(&mut T) -> axonic::Result<Option<bool>>,
+    attempt: Attempt<T>,
+    /// The same for those who wait by the descriptor, where that differs.
+    waiting: Option<Attempt<T>>,
     wait: fn(&mut T, Option<Duration>) -> axonic::Result<bool>,
-    /// For those who wait by the descriptor.
+    /// Their descriptor.
     fd: fn(&mut T) -> axonic::Result<RawFd>,
     /// Ends the attempts of a handle: the handle, if it is good for others, and what it got at the last moment.
     give_up: fn(T) -> (Option<T>, Option<bool>),
-    /// Whether the handle has something afterwards, which must be given back.
-    holds: bool,
+    /// Puts back a handle that got something.
+    put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
+}
+
+/// What was got is nothing that a handle has.
+fn put_idle<T>(shared: &SharedLock<T>, handle: T) -> axonic::Result<()> {
+    shared.put_idle(handle);
+    Ok(())
 }
 
 /// Nothing was got and nothing is left to do.
@@ -142,7 +153,7 @@ impl<T: Send + 'static> Lock<T> {
         got: axonic::Result<Option<bool>>,
     ) -> axonic::Result<Option<bool>> {
         match got {
-            Ok(Some(_)) if way.holds => self.shared.put_holding(handle)?,
+            Ok(Some(_)) => (way.put)(&self.shared, handle)?,
             _ => self.shared.put_idle(handle),
         }
         got

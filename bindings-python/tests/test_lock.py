@@ -268,6 +268,21 @@ def test_permits(ax: axonic.Domain, script: Script) -> None:
         ax.semaphore("none", 0)
 
 
+def test_many_permits_cost_few_descriptors(ax: axonic.Domain) -> None:
+    semaphore = ax.semaphore("s", 500)
+    assert all(semaphore.acquire() for _ in range(2))
+    before = len(os.listdir("/proc/self/fd"))
+    assert all(semaphore.acquire() for _ in range(249))
+    assert all(semaphore.try_acquire() for _ in range(249))
+    assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert (semaphore.available, semaphore.try_acquire()) == (0, False)
+    for _ in range(500):
+        semaphore.release()
+    assert semaphore.available == 500
+    with pytest.raises(axonic.InvalidArgumentError, match="no permit"):
+        semaphore.release()
+
+
 def test_an_event(ax: axonic.Domain, script: Script) -> None:
     event, other = ax.event("e"), ax.event("e")
     assert (event.name, event.auto_reset, event.closed) == ("e", False, False)

@@ -142,6 +142,51 @@ def test_a_lock_that_many_read_or_one_writes(script: Script) -> None:
     run(main)
 
 
+def test_it_is_written_at_some_time_however_many_read() -> None:
+    async def main(ax: Domain) -> None:
+        lock, reads, over = ax.rwlock("rw"), 0, False
+
+        async def read(number: int) -> None:
+            nonlocal reads
+            # Another object, so that it does not stand in line with the writer.
+            other = ax.rwlock("rw")
+            await asyncio.sleep(number / 1000)
+            while not over:
+                async with other.read(timeout=20):
+                    await asyncio.sleep(0.003)
+                    reads += 1
+
+        async def go_on() -> None:
+            nonlocal reads
+            reads = 0
+            while reads < 6:
+                await asyncio.sleep(0.001)
+
+        readers = [asyncio.create_task(read(number)) for number in range(3)]
+        await go_on()
+        async with lock.write(timeout=5):
+            pass
+        # Whoever gives up lets them in again, and who only tries stops nobody.
+        await go_on()
+        last = ax.rwlock("rw")
+        async with last.read():
+            for timeout in (0, 0.02):
+                with pytest.raises(axonic.TimeoutError):
+                    await lock.acquire_write(timeout=timeout)
+                await go_on()
+            writing = asyncio.create_task(lock.acquire_write())
+            await asyncio.sleep(0.02)
+            assert not ax.rwlock("rw").try_acquire_read()
+            writing.cancel()
+            await go_on()
+            assert not lock.try_acquire_write()
+            assert ax.rwlock("rw").try_acquire_read()
+        over = True
+        await asyncio.gather(*readers)
+
+    run(main)
+
+
 def test_permits() -> None:
     async def main(ax: Domain) -> None:
         semaphore, inside, most = ax.semaphore("s", 2), 0, 0
@@ -164,6 +209,29 @@ def test_permits() -> None:
             await semaphore.acquire(timeout=0.03)
         semaphore.release()
         semaphore.release()
+
+    run(main)
+
+
+def test_many_permits_cost_few_descriptors() -> None:
+    async def main(ax: Domain) -> None:
+        semaphore, other = ax.semaphore("s", 500), ax.semaphore("s", 500)
+        for _ in range(400):
+            await semaphore.acquire()
+        for _ in range(100):
+            await other.acquire()
+        before = len(os.listdir("/proc/self/fd"))
+        # Those that are waited for are no more to keep.
+        for _ in range(100):
+            waiting = asyncio.create_task(semaphore.acquire())
+            await asyncio.sleep(0)
+            other.release()
+            await waiting
+        assert len(os.listdir("/proc/self/fd")) <= before + 8
+        assert semaphore.available == 0
+        for _ in range(500):
+            semaphore.release()
+        assert semaphore.available == 500
 
     run(main)
 

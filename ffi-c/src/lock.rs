@@ -71,12 +71,16 @@ fn lend<T, R>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> Outcome<R>) -> O
     done
 }
 
-/// Takes the lock with a handle that has nothing, which has it afterwards.
-fn take<T, R>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> Outcome<R>) -> Outcome<R> {
+/// Takes the lock with a handle that has nothing, and by `put` puts it back as one that has it.
+fn take<T, R>(
+    lock: &SharedLock<T>,
+    put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
+    act: impl FnOnce(&mut T) -> Outcome<R>,
+) -> Outcome<R> {
     let mut handle = lock.idle()?;
     let taken = act(&mut handle);
     match taken {
-        Ok(_) => lock.put_holding(handle)?,
+        Ok(_) => put(lock, handle)?,
         Err(_) => lock.put_idle(handle),
     }
     taken

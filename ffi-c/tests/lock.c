@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -280,6 +281,54 @@ static void semaphores(void) {
     OK(axonic_semaphore_close(other));
 }
 
+static int descriptors(void) {
+    int count = 0;
+    DIR *all = opendir("/proc/self/fd");
+    CHECK(all != NULL);
+    while (readdir(all) != NULL) {
+        count++;
+    }
+    closedir(all);
+    return count;
+}
+
+/* However many there are, they cost a few descriptors. */
+static void many_permits(void) {
+    enum { PERMITS = 500 };
+    axonic_semaphore *semaphore = NULL;
+    uint32_t free = 0;
+    OK(axonic_semaphore_open(domain, "many", PERMITS, NULL, &semaphore));
+    OK(axonic_semaphore_acquire(semaphore, 0));
+    OK(axonic_semaphore_acquire(semaphore, 0));
+    const int before = descriptors();
+    for (int i = 2; i < PERMITS; i++) {
+        OK(axonic_semaphore_acquire(semaphore, i % 2 == 0 ? 0 : AXONIC_SECOND));
+    }
+    CHECK(descriptors() <= before + 1);
+    ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_semaphore_acquire(semaphore, 0));
+    OK(axonic_semaphore_release(semaphore));
+
+    /* What the child has is its own. */
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        FAILS(AXONIC_ERROR_FORKED, "parent", axonic_semaphore_release(semaphore));
+        OK(axonic_semaphore_acquire(semaphore, 0));
+        ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_semaphore_acquire(semaphore, 0));
+        OK(axonic_semaphore_release(semaphore));
+        FAILS(AXONIC_ERROR_FORKED, "parent", axonic_semaphore_release(semaphore));
+        _exit(0);
+    }
+    check_child(child);
+    for (int i = 1; i < PERMITS; i++) {
+        OK(axonic_semaphore_release(semaphore));
+    }
+    FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "no permit", axonic_semaphore_release(semaphore));
+    OK(axonic_semaphore_available(semaphore, &free));
+    CHECK(free == PERMITS);
+    OK(axonic_semaphore_close(semaphore));
+}
+
 static void *wait_for_it(void *event) {
     OK(axonic_event_wait(event, 10 * AXONIC_SECOND));
     return NULL;
@@ -469,6 +518,7 @@ int main(void) {
     threads_share_a_mutex();
     readers_and_writers();
     semaphores();
+    many_permits();
     events();
     barriers();
     condvars();

@@ -9,6 +9,7 @@ use litmus::{PATIENCE, Parent, Process, SOON, start};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -546,6 +547,87 @@ fn permits_are_counted_and_come_back() {
     await_waiting(&place, "s", 1);
     holder.kill();
     acquiring.join().unwrap();
+}
+
+#[test]
+fn threads_have_their_permits_by_one_handle() {
+    const PERMITS: u32 = 500;
+    let place = Place::new();
+    let (domain, opened) = (place.open(), Arc::new(AtomicU32::new(0)));
+    let (from, count) = (domain.clone(), opened.clone());
+    let open = move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        from.semaphore("s", PERMITS, &asleep())
+    };
+    let shared = SharedLock::new("semaphore 's'".into(), open).unwrap();
+    let take = || {
+        let mut semaphore = shared.idle().unwrap();
+        semaphore.acquire(PATIENCE).unwrap();
+        shared.put_permit(semaphore).unwrap();
+    };
+    (0..PERMITS).for_each(|_| take());
+    assert_eq!((opened.load(Ordering::Relaxed), shared.holders()), (2, 1));
+    assert_eq!(seen(&place, "s").state, "0 of 500 free");
+    thread::scope(|scope| {
+        // Each gives back and takes, one after the other, and they wait for each other's.
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..200 {
+                    shared.release().unwrap();
+                    take();
+                }
+            });
+        }
+        let waiting = scope.spawn(take);
+        await_waiting(&place, "s", 1);
+        shared.release().unwrap();
+        waiting.join().unwrap();
+    });
+    assert_eq!((seen(&place, "s").state.as_str(), shared.holders()), ("0 of 500 free", 1));
+    assert!(opened.load(Ordering::Relaxed) <= 5, "as many as waited at once, and one");
+    (0..PERMITS).for_each(|_| shared.release().unwrap());
+    expect(shared.release(), ErrorKind::InvalidArgument, &["semaphore 's'", "no permit"]);
+    assert_eq!((seen(&place, "s").state.as_str(), shared.holders()), ("500 of 500 free", 0));
+
+    (0..3).for_each(|_| take());
+    let mut late = shared.idle().unwrap();
+    assert!(late.try_acquire().unwrap());
+    let mut there = place.open().semaphore("s", PERMITS, &asleep()).unwrap();
+    shared.close();
+    assert_eq!(shared.put_permit(late).unwrap_err().kind(), ErrorKind::Closed);
+    expect(shared.release(), ErrorKind::Closed, &["semaphore 's'"]);
+    assert_eq!(there.available().unwrap(), PERMITS);
+}
+
+#[test]
+fn permits_that_are_handed_over_go_back_with_their_domain() {
+    let place = Place::new();
+    let mut there = place.open().semaphore("s", 8, &asleep()).unwrap();
+    for round in 0..200 {
+        let gone = place.open();
+        let from = gone.clone();
+        let open = move || from.semaphore("s", 8, &asleep());
+        let shared = SharedLock::new("semaphore 's'".into(), open).unwrap();
+        let take = || {
+            let mut semaphore = shared.idle()?;
+            semaphore.acquire(PATIENCE)?;
+            shared.put_permit(semaphore)
+        };
+        take().unwrap();
+        thread::scope(|scope| {
+            let busy = scope.spawn(|| {
+                loop {
+                    if let Err(e) = take().and_then(|()| shared.release()) {
+                        break e;
+                    }
+                }
+            });
+            litmus::spin(Duration::from_micros(round % 50));
+            gone.close();
+            assert_eq!(busy.join().unwrap().kind(), ErrorKind::Closed);
+        });
+        assert_eq!(there.available().unwrap(), 8, "after round {round}");
+    }
 }
 
 #[test]

@@ -2,20 +2,25 @@
 
 use std::rc::Rc;
 
-use axonic::{Acquired, LockOptions, Reset};
+use axonic::{Acquired, LockOptions, Reset, SharedLock};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use super::{LockLine, Pool, Way};
+use super::{Handle, LockLine, Pool, Way};
 use crate::error::OrThrow;
 
-static PASS: Way<axonic::Event> =
-    Way { once: attempt, waiting: attempt, fd: axonic::Event::fd, keeps: false };
+static PASS: Way<axonic::Event> = Way { once: attempt, waiting: attempt, fd: axonic::Event::fd, put: pass };
 
 /// The native event behind the facade's.
 #[napi]
 pub struct Event {
     pool: Rc<Pool<axonic::Event>>,
+}
+
+/// It has nothing.
+fn pass(events: &SharedLock<Handle<axonic::Event>>, event: Handle<axonic::Event>) -> axonic::Result<()> {
+    events.put_idle(event);
+    Ok(())
 }
 
 fn attempt(event: &mut axonic::Event) -> axonic::Result<Option<Acquired>> {

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use axonic::LockOptions;
+use axonic::{LockOptions, SharedLock};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -13,7 +13,7 @@ static LOCK: Way<axonic::Mutex> = Way {
     once: axonic::Mutex::try_lock,
     waiting: axonic::Mutex::try_lock,
     fd: axonic::Mutex::fd,
-    keeps: true,
+    put: SharedLock::put_holding,
 };
 
 /// The native mutex behind the facade's.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use axonic::LockOptions;
+use axonic::{LockOptions, SharedLock};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -13,14 +13,14 @@ static READ: Way<axonic::RwLock> = Way {
     once: axonic::RwLock::try_read,
     waiting: axonic::RwLock::try_read,
     fd: axonic::RwLock::fd,
-    keeps: true,
+    put: SharedLock::put_holding,
 };
 
 static WRITE: Way<axonic::RwLock> = Way {
     once: axonic::RwLock::try_write,
     waiting: axonic::RwLock::claim_write,
     fd: axonic::RwLock::fd,
-    keeps: true,
+    put: SharedLock::put_holding,
 };
 
 /// The native readers' and writers' lock behind the facade's.

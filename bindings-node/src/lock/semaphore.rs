@@ -1,17 +1,17 @@
-//! A semaphore. Each permit is had by a handle of its own.
+//! A semaphore. One handle has the permits of all tasks.
 
 use std::rc::Rc;
 
-use axonic::{Acquired, LockOptions};
+use axonic::{Acquired, LockOptions, SharedLock};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use super::{LockLine, Pool, Way};
-use crate::call::{Call, bind};
+use crate::call::{Answer, Call, bind};
 use crate::error::OrThrow;
 
 static PERMIT: Way<axonic::Semaphore> =
-    Way { once: attempt, waiting: attempt, fd: axonic::Semaphore::fd, keeps: true };
+    Way { once: attempt, waiting: attempt, fd: axonic::Semaphore::fd, put: SharedLock::put_permit };
 
 /// The native semaphore behind the facade's.
 #[napi]
@@ -45,7 +45,9 @@ impl Semaphore {
     /// `()`: gives a permit back.
     #[napi(ts_return_type = "() => undefined")]
     pub fn bind_release<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
-        bind(env, c"release", &self.pool, |pool: &Pool<_>, _: &Call| pool.release(axonic::Semaphore::release))
+        bind(env, c"release", &self.pool, |pool: &Pool<axonic::Semaphore>, _: &Call| {
+            pool.shared.release().map(|()| Answer::Nothing)
+        })
     }
 
     /// How many permits nobody alive has.

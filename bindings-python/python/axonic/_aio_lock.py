@@ -145,7 +145,7 @@ class Held:
 class RwLock(Lock):
     """A lock that many read or one writes. Made by `Domain.rwlock`.
 
-    A task that waits to write does not stop those who come to read, as threads and other languages do.
+    One that waits to write stops those who come to read.
     """
 
     sync: _native.RwLock

@@ -17,7 +17,7 @@ pub struct PyAttempts(Mutex<Box<dyn Attempts>>);
 
 impl PyAttempts {
     pub fn new<T: Send + 'static>(lock: &Arc<Lock<T>>, way: &'static Way<T>) -> PyAttempts {
-        PyAttempts(Mutex::new(Box::new(Task { lock: lock.clone(), way, handle: None })))
+        PyAttempts(Mutex::new(Box::new(Task { lock: lock.clone(), way, handle: None, waits: false })))
     }
 }
 
@@ -62,6 +62,8 @@ struct Task<T: 'static> {
     way: &'static Way<T>,
     /// From the first attempt until it got something.
     handle: Option<T>,
+    /// Somebody knows its descriptor.
+    waits: bool,
 }
 
 impl<T: Send + 'static> Task<T> {
@@ -85,7 +87,8 @@ impl<T: Send + 'static> Attempts for Task<T> {
 
     fn attempt(&mut self) -> axonic::Result<Option<bool>> {
         let mut handle = self.handle()?;
-        match (self.way.attempt)(&mut handle) {
+        let attempt = self.way.waiting.filter(|_| self.waits).unwrap_or(self.way.attempt);
+        match attempt(&mut handle) {
             Ok(None) => {
                 self.handle = Some(handle);
                 Ok(None)
@@ -97,6 +100,7 @@ impl<T: Send + 'static> Attempts for Task<T> {
     fn fd(&mut self) -> axonic::Result<RawFd> {
         let mut handle = self.handle()?;
         let fd = (self.way.fd)(&mut handle);
+        self.waits = true;
         self.handle = Some(handle);
         fd
     }

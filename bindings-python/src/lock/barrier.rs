@@ -7,19 +7,20 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way};
+use super::{Lock, Way, put_idle};
 use crate::domain::Home;
 use crate::gate::limit;
 
 static ARRIVE: Way<Barrier> = Way {
     attempt: Barrier::try_wait,
+    waiting: None,
     wait: Barrier::wait,
     fd: Barrier::fd,
     give_up: |mut barrier| {
         let released = matches!(barrier.withdraw(), Ok(false));
         (Some(barrier), released.then_some(false))
     },
-    holds: false,
+    put: put_idle,
 };
 
 /// A place where so many wait until all of them have arrived, between processes and threads. Made by `Domain.barrier`.

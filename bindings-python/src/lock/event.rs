@@ -7,17 +7,18 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way};
+use super::{Lock, Way, put_idle};
 use crate::domain::Home;
 use crate::gate::limit;
 
 static WAIT: Way<Event> = Way {
     attempt: |event| Ok(event.try_wait()?.then_some(true)),
+    waiting: None,
     wait: |event, timeout| event.wait(timeout).map(|()| true),
     fd: Event::fd,
     // It remembers since when it waits, which is no business of whoever waits next.
     give_up: |_| (None, None),
-    holds: false,
+    put: put_idle,
 };
 
 /// Something that is set or clear, and waited for, between processes and threads. Made by `Domain.event`.

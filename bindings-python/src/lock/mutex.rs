@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axonic::{LockOptions, Mutex};
+use axonic::{LockOptions, Mutex, SharedLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -14,10 +14,11 @@ use crate::gate::limit;
 
 static LOCK: Way<Mutex> = Way {
     attempt: |mutex| Ok(mutex.try_lock()?.map(|how| how.owner_died)),
+    waiting: None,
     wait: |mutex, timeout| Ok(mutex.lock(timeout)?.owner_died),
     fd: Mutex::fd,
     give_up: unchanged,
-    holds: true,
+    put: SharedLock::put_holding,
 };
 
 /// A mutex between processes; of threads and tasks that share this object, one has it too. Made by `Domain.mutex`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axonic::{LockOptions, RwLock};
+use axonic::{LockOptions, RwLock, SharedLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -15,18 +15,24 @@ use crate::gate::limit;
 
 static READ: Way<RwLock> = Way {
     attempt: |lock| Ok(lock.try_read()?.map(|how| how.owner_died)),
+    waiting: None,
     wait: |lock, timeout| Ok(lock.read(timeout)?.owner_died),
     fd: RwLock::fd,
     give_up: unchanged,
-    holds: true,
+    put: SharedLock::put_holding,
 };
 
 static WRITE: Way<RwLock> = Way {
     attempt: |lock| Ok(lock.try_write()?.map(|how| how.owner_died)),
+    waiting: Some(|lock| Ok(lock.claim_write()?.map(|how| how.owner_died))),
     wait: |lock, timeout| Ok(lock.write(timeout)?.owner_died),
     fd: RwLock::fd,
-    give_up: unchanged,
-    holds: true,
+    give_up: |mut lock| {
+        // Those whom its claim stopped go on. A handle that cannot even do that takes the claim along.
+        let withdrawn = lock.withdraw();
+        (withdrawn.is_ok().then_some(lock), None)
+    },
+    put: SharedLock::put_holding,
 };
 
 /// A lock that many read or one writes, between processes; whoever waits to write stops those who come to read. Made by

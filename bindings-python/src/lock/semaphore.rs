@@ -3,21 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axonic::{LockOptions, Semaphore};
+use axonic::{LockOptions, Semaphore, SharedLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
 use super::{Lock, Way, unchanged};
 use crate::domain::{Home, leave};
+use crate::error::OrRaise;
 use crate::gate::limit;
+use crate::log::deliver;
 
 static ACQUIRE: Way<Semaphore> = Way {
     attempt: |semaphore| Ok(semaphore.try_acquire()?.then_some(true)),
+    waiting: None,
     wait: |semaphore, timeout| semaphore.acquire(timeout).map(|()| true),
     fd: Semaphore::fd,
     give_up: unchanged,
-    holds: true,
+    put: SharedLock::put_permit,
 };
 
 /// A number of permits, each of which one has at a time, between processes and threads. Made by `Domain.semaphore`.
@@ -97,7 +100,9 @@ impl PySemaphore {
 
     /// Gives a permit back.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        self.lock.give(py, Semaphore::release)
+        let released = self.lock.shared.release();
+        deliver(py);
+        released.or_raise(py)
     }
 
     fn _attempts(&self) -> PyAttempts {

@@ -53,7 +53,7 @@ pub unsafe extern "C" fn axonic_mutex_lock(
         // SAFETY: the header's rules for handles and pointers.
         let (out, lock) = unsafe { (Out::optional(owner_died), handle::get(mutex)?) };
         let attempt = (Mutex::try_lock, LOCKED);
-        let how = take(lock, |handle| seek(handle, timeout, attempt, Mutex::lock))?;
+        let how = take(lock, SharedLock::put_holding, |handle| seek(handle, timeout, attempt, Mutex::lock))?;
         out.into_iter().for_each(|out| out.set(how.owner_died));
         Ok(())
     })

@@ -53,7 +53,7 @@ pub unsafe extern "C" fn axonic_rwlock_read(
         // SAFETY: the header's rules for handles and pointers.
         let (out, lock) = unsafe { (Out::optional(owner_died), handle::get(rwlock)?) };
         let attempt = (RwLock::try_read, WRITTEN);
-        let how = take(lock, |handle| seek(handle, timeout, attempt, RwLock::read))?;
+        let how = take(lock, SharedLock::put_holding, |handle| seek(handle, timeout, attempt, RwLock::read))?;
         out.into_iter().for_each(|out| out.set(how.owner_died));
         Ok(())
     })
@@ -70,7 +70,8 @@ pub unsafe extern "C" fn axonic_rwlock_write(
         // SAFETY: the header's rules for handles and pointers.
         let (out, lock) = unsafe { (Out::optional(owner_died), handle::get(rwlock)?) };
         let attempt = (RwLock::try_write, HELD);
-        let how = take(lock, |handle| seek(handle, timeout, attempt, RwLock::write))?;
+        let how =
+            take(lock, SharedLock::put_holding, |handle| seek(handle, timeout, attempt, RwLock::write))?;
         out.into_iter().for_each(|out| out.set(how.owner_died));
         Ok(())
     })

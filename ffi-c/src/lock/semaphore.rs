@@ -1,6 +1,6 @@
 //! Semaphores.
 
-use super::{axonic_lock_options, give, lend, open, seek, take};
+use super::{axonic_lock_options, lend, open, seek, take};
 use crate::args::Out;
 use crate::domain::axonic_domain;
 use crate::error::enter;
@@ -8,8 +8,7 @@ use crate::handle::{self, Noun};
 use axonic::{Semaphore, SharedLock};
 use std::ffi::{CStr, c_char, c_int};
 
-/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves. Each that
-/// this handle has, and each thread that waits for one, takes four descriptors of the process.
+/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves.
 pub struct axonic_semaphore(());
 
 impl Noun for axonic_semaphore {
@@ -51,7 +50,9 @@ pub unsafe extern "C" fn axonic_semaphore_acquire(semaphore: *const axonic_semap
         // SAFETY: the header's rules for handles.
         let lock = unsafe { handle::get(semaphore)? };
         let attempt = |handle: &mut Semaphore| Ok(handle.try_acquire()?.then_some(()));
-        take(lock, |handle| seek(handle, timeout, (attempt, NO_PERMIT), Semaphore::acquire))
+        take(lock, SharedLock::put_permit, |handle| {
+            seek(handle, timeout, (attempt, NO_PERMIT), Semaphore::acquire)
+        })
     })
 }
 
@@ -59,7 +60,7 @@ pub unsafe extern "C" fn axonic_semaphore_acquire(semaphore: *const axonic_semap
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_semaphore_release(semaphore: *const axonic_semaphore) -> c_int {
     // SAFETY: the header's rules for handles.
-    enter(|| give(unsafe { handle::get(semaphore)? }, Semaphore::release))
+    enter(|| Ok(unsafe { handle::get(semaphore)? }.release()?))
 }
 
 /// How many permits nobody alive has.

@@ -159,6 +159,29 @@ impl Semaphore {
         Ok(())
     }
 
+    /// Its last permit becomes that of `other`, a handle of this process; whether it did.
+    ///
+    /// Killed before or after the one step that this takes, the process leaves a permit of the dead.
+    pub(super) fn hand_over(&mut self, other: &mut Semaphore) -> bool {
+        let Some(place) = self.held.last().copied() else { return false };
+        let me = self.handle.id().0;
+        // Within the other's gate: a close of the domain gives it back too, once it is the other's.
+        let handed = other.handle.within(true, |other| {
+            // Where the other's file is one of the same name, there is no such permit in it.
+            let handed = steps::take(permit(other.object(), place), me, other.id().0);
+            if handed {
+                other.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+            }
+            Ok(handed)
+        });
+        let handed = matches!(handed, Ok(true));
+        if handed {
+            self.held.pop();
+            other.take(place);
+        }
+        handed
+    }
+
     /// The pollable descriptor: readable when a `try_acquire` that found no permit is worth trying again.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.enter()?;

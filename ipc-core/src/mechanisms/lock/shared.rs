@@ -1,6 +1,8 @@
 //! A lock that the threads or tasks of a process share.
 
+use super::Semaphore;
 use crate::error::{Error, ErrorKind, Result};
+use std::borrow::BorrowMut;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
 
@@ -10,6 +12,9 @@ use std::sync::{Mutex, MutexGuard};
 /// nothing does, each that waits takes a handle of its own out of here, an idle one or a new one, and puts it back.
 /// Whoever gives the lock back takes out one that has it: any, since those of one process that have a lock at the same
 /// time have it in the same way.
+///
+/// A handle of a semaphore may have many permits, so one has all of them but those that just come in or go: there are as
+/// many handles as wait at once, and this one.
 pub struct SharedLock<T> {
     /// Which it is, as errors say it.
     what: String,
@@ -95,6 +100,48 @@ impl<T> SharedLock<T> {
 
     fn closed(&self) -> Error {
         Error::new(ErrorKind::Closed, format!("{} was closed; open it again", self.what))
+    }
+}
+
+impl<T: BorrowMut<Semaphore>> SharedLock<T> {
+    /// [`SharedLock::put_holding`] for a handle that has a permit, which goes over to one that has some already.
+    pub fn put_permit(&self, mut handle: T) -> Result<()> {
+        let mut handles = self.handles();
+        if handles.closed {
+            return Err(self.closed());
+        }
+        let holder = handles.holding.last_mut();
+        if holder.is_some_and(|holder| handle.borrow_mut().hand_over(holder.borrow_mut())) {
+            handles.idle.push(handle);
+        } else {
+            // There is none, or what it has is not this process's since a fork.
+            handles.holding.push(handle);
+        }
+        Ok(())
+    }
+
+    /// Gives a permit back. The handle that has it stays in meanwhile, for others that give back one too.
+    pub fn release(&self) -> Result<()> {
+        let mut handles = self.handles();
+        let Some(holder) = handles.holding.last_mut() else {
+            drop(handles);
+            return self.release_nothing();
+        };
+        let holder: &mut Semaphore = holder.borrow_mut();
+        let released = holder.release();
+        if holder.held() == 0 {
+            let spent = handles.holding.pop();
+            handles.idle.extend(spent);
+        }
+        released
+    }
+
+    /// A handle that has nothing says so.
+    fn release_nothing(&self) -> Result<()> {
+        let mut handle = self.idle()?;
+        let released = handle.borrow_mut().release();
+        self.put_idle(handle);
+        released
     }
 }
 
