@@ -173,7 +173,7 @@ fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Res
     .map_err(|e| domain.not_opened("queue", name, e))?;
     let mut handle = Handle::new(&seat)?;
     store::allocate_bits(&handle.store)?;
-    handle.log = Log::open(&seat, &handle)?;
+    handle.log = Log::open(&seat, &handle, options.wait)?;
     handle.recover()?;
     Ok((seat, handle))
 }

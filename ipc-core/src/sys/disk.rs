@@ -47,17 +47,21 @@ pub struct DataDirectory {
     /// Held open, so that names mean the same directory whatever becomes of its path.
     directory: OwnedFd,
     access: Access,
+    /// New files are written full of zeros.
+    filled: bool,
     /// The file used last. Only one, for an open file keeps its bytes on the disk after others have removed it.
     opened: Option<(String, OwnedFd)>,
 }
 
 impl DataDirectory {
-    /// Opens an existing directory; its files get the mode and the group of `access`.
-    pub fn open(path: &Path, access: Access) -> Result<DataDirectory> {
+    /// Opens an existing directory; its files get the mode and the group of `access`. New ones are `filled` with zeros on the
+    /// disk where many small writes are to be synced: of room that was only promised each sync would have to note, too,
+    /// that it holds something now.
+    pub fn open(path: &Path, access: Access, filled: bool) -> Result<DataDirectory> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
         let directory = open(path, flags, Mode::empty())
             .map_err(|e| disk_error(e, format!("opening the data directory {}", path.display())))?;
-        Ok(DataDirectory { path: path.to_owned(), directory, access, opened: None })
+        Ok(DataDirectory { path: path.to_owned(), directory, access, filled, opened: None })
     }
 
     fn failed(&self, doing: &str, name: &str, errno: Errno) -> Error {
@@ -86,6 +90,10 @@ impl DataDirectory {
             // Filesystems that cannot promise room have it once it is written.
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => write_zeros(fd, bytes)?,
             other => other?,
+        }
+        if self.filled {
+            write_zeros(fd, bytes)?;
+            retried(|| fdatasync(fd))?;
         }
         fchmod(fd, Mode::from_bits_truncate(self.access.mode))?;
         self.access.group.map_or(Ok(()), |group| fchown(fd, None, Some(Gid::from_raw(group))))
@@ -287,7 +295,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     fn disk(path: &Path) -> DataDirectory {
-        DataDirectory::open(path, Access { mode: 0o640, group: None }).unwrap()
+        DataDirectory::open(path, Access { mode: 0o640, group: None }, true).unwrap()
     }
 
     #[test]

@@ -21,8 +21,8 @@ mod record;
 use super::handle::Handle;
 use super::steps::{Cell, Look, State, Word};
 use super::store::{LOG_MARGIN, Life};
-use crate::domain::Domain;
 use crate::domain::object::Seat;
+use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::journal::{Batch, Journal, Kind, STATE_WORDS};
 use crate::sys::atomic::{AtomicU64, Ordering};
@@ -69,6 +69,8 @@ impl Fsync {
 /// A handle's side of the journal.
 pub struct Log {
     pub fsync: Fsync,
+    /// How the handle waits.
+    wait: Wait,
     path: PathBuf,
     /// The journal, which one thread of this handle uses at a time; opened at first use.
     journal: Mutex<Option<Journal>>,
@@ -82,6 +84,8 @@ pub struct Log {
 const FEW: u64 = 16;
 /// Bytes of records that are written at once.
 const BATCH_BYTES: u64 = 1 << 20;
+/// How long one stays awake at most for a sync of somebody else.
+const AWAKE: Duration = Duration::from_micros(500);
 /// How long one sleeps at most before it looks whether the one it waits for is alive.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -92,7 +96,7 @@ pub fn directory(domain: &Domain, name: &str) -> Result<PathBuf> {
 
 impl Log {
     /// Takes part in the journal of a queue; whoever comes first reads it into the queue.
-    pub fn open(seat: &Seat, handle: &Handle) -> Result<Option<Log>> {
+    pub fn open(seat: &Seat, handle: &Handle, wait: Wait) -> Result<Option<Log>> {
         let (store, domain) = (&handle.store, handle.domain());
         let head = store.head();
         let words = (head.fsync.load(Ordering::Relaxed), head.interval.load(Ordering::Relaxed));
@@ -100,7 +104,8 @@ impl Log {
         let path = directory(domain, handle.name())?;
         disk::ensure(&path, domain.inner().access())?;
         let claim = load::claim(&path, store)?;
-        let log = Log { fsync, path, journal: Mutex::default(), enough: AtomicU64::new(0), _claim: claim };
+        let (journal, enough) = (Mutex::default(), AtomicU64::new(0));
+        let log = Log { fsync, wait, path, journal, enough, _claim: claim };
         load::load(handle, &log, seat.number)?;
         Ok(Some(log))
     }
@@ -110,7 +115,8 @@ impl Log {
         if let Some(simulated) = power::disk() {
             return Ok(simulated);
         }
-        Ok(Box::new(DataDirectory::open(&self.path, *domain.inner().access())?))
+        let filled = self.fsync == Fsync::Always;
+        Ok(Box::new(DataDirectory::open(&self.path, *domain.inner().access(), filled)?))
     }
 }
 
@@ -236,10 +242,28 @@ impl Handle {
                     format!("queue '{}': not on the disk in time; it is accepted, and will be", self.name());
                 return Err(Error::new(ErrorKind::Timeout, text));
             }
+            if self.turned(log, turn) {
+                continue;
+            }
             journal.waiters.fetch_add(1, Ordering::AcqRel);
             futex::wait(&journal.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
             journal.waiters.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+
+    /// Stays awake for as long as a sync may take, if that is not long: on an idle processor, to be woken takes as long
+    /// again, and whoever wakes several is not done before. Whether somebody has given the lock back since `turn`.
+    fn turned(&self, log: &Log, turn: u64) -> bool {
+        let journal = self.store.journal();
+        let pace = Duration::from_nanos(journal.pace.load(Ordering::Relaxed));
+        let (begun, limit) = (Instant::now(), (2 * pace).min(AWAKE));
+        while log.wait != Wait::Block && begun.elapsed() < limit {
+            if journal.turns.load(Ordering::Acquire) != turn {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 
     /// Before a sync: those whom the last one served may be about to ask for the next. They are given up to a quarter of

@@ -6,7 +6,7 @@ use crate::sys::file::Access;
 use std::path::Path;
 
 fn disk(path: &Path) -> Box<dyn Disk> {
-    Box::new(DataDirectory::open(path, Access { mode: 0o600, group: None }).unwrap())
+    Box::new(DataDirectory::open(path, Access { mode: 0o600, group: None }, false).unwrap())
 }
 
 fn put(journal: &mut Journal, state: &mut State, id: u64, length: usize) -> u64 {
