@@ -4,6 +4,8 @@
 #[path = "../../ipc-core/tests/common/mod.rs"]
 mod common;
 mod containers;
+mod crew;
+mod history;
 #[path = "../conformance/peers.rs"]
 #[allow(dead_code)]
 mod peers;
