@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-import axonic
 from pattern import fill
+
+import axonic
 
 PATIENCE = 20
 

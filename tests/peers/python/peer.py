@@ -1,4 +1,4 @@
-"""The Python side of the interop matrix; its argv and stdout are those of every language (peers/rust/peer.rs)."""
+"""The Python side of the interop matrix; argv and stdout are those of every language (peers/rust/peer.rs)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
-import axonic
 import jobs
 import locks
 from pattern import fill, matches
+
+import axonic
 
 
 def total(view: memoryview) -> int:
