@@ -51,7 +51,7 @@
 #define AXONIC_SUBSCRIBER_OPTIONS_INIT { sizeof(axonic_subscriber_options), 0, 0, 0, NULL }
 #define AXONIC_REGION_OPTIONS_INIT { sizeof(axonic_region_options), 0, 0, 0 }
 #define AXONIC_RING_OPTIONS_INIT { sizeof(axonic_ring_options), 0, 0, 0 }
-#define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+#define AXONIC_QUEUE_OPTIONS_INIT { sizeof(axonic_queue_options), 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0 }
 #define AXONIC_PUT_OPTIONS_INIT { sizeof(axonic_put_options), 0, 0, 0, 0, NULL, 0, 0 }
 #define AXONIC_GET_OPTIONS_INIT { sizeof(axonic_get_options), 0, 0, 0 }
 #define AXONIC_LOCK_OPTIONS_INIT { sizeof(axonic_lock_options), 0, 0 }
@@ -281,7 +281,8 @@ typedef struct axonic_rwlock axonic_rwlock;
 /// What keeps a borrowed message in place.
 typedef struct axonic_sample axonic_sample;
 
-/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves.
+/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves. Each that
+/// this handle has, and each thread that waits for one, takes four descriptors of the process.
 typedef struct axonic_semaphore axonic_semaphore;
 
 /// Receives what is published to the topics that match its pattern.
@@ -514,8 +515,8 @@ typedef struct axonic_ring_stats {
     uint64_t reserved[2];
 } axonic_ring_stats;
 
-/// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `wait`, whoever makes the queue
-/// decides.
+/// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `schema` and `wait`, whoever makes the
+/// queue decides.
 typedef struct axonic_queue_options {
     /// sizeof(axonic_queue_options)
     size_t size;
@@ -533,6 +534,10 @@ typedef struct axonic_queue_options {
     size_t dedup_count;
     /// Nanoseconds for which they are; default five minutes.
     int64_t dedup_within;
+    /// JSON Schema, as JSON text, that every value must satisfy; NULL or "": none. What does not is refused with
+    /// AXONIC_ERROR_INVALID_ARGUMENT, and what comes out and does not goes to the dead letters, which
+    /// AXONIC_ERROR_DECODE tells. Bytes and tensors satisfy no schema.
+    const char *schema;
     /// An axonic_wait.
     int32_t wait;
     /// 0; for later versions.

@@ -151,6 +151,41 @@ async function ring (size) {
   domain.close()
 }
 
+/** Jobs put, taken and acknowledged; taken one by one, or `many` per call. */
+async function queue (many) {
+  const stream = streamOf(SMALL)
+  const domain = open(tag)
+  const jobs = domain.queue(`jobs.${many}`)
+  await meet()
+  if (isChild) {
+    const message = Buffer.alloc(SMALL, 7)
+    for (let i = 0; i < stream.all; i++) insist(() => jobs.put(message))
+    await meet()
+  } else {
+    const meter = new Meter(stream)
+    let sum = 0
+    const finish = (job) => {
+      sum ^= job.data[0]
+      job.ack()
+    }
+    if (many) {
+      for (let some = []; !meter.add(some.length);) {
+        some = await jobs.getMany()
+        some.forEach(finish)
+      }
+    } else {
+      for (let count = 0; !meter.add(count);) {
+        const job = jobs.tryGet()
+        count = job === null ? 0 : 1
+        if (job !== null) finish(job)
+      }
+    }
+    rates(SMALL, meter.rate, many ? 'rate_many' : 'rate')
+    await meet()
+  }
+  domain.close()
+}
+
 function openAndFirstPublish () {
   const nanos = opens((i) => {
     const domain = open(`${tag}-${i}`)
@@ -184,6 +219,10 @@ const together = {
   ring: async () => {
     await ring(SMALL)
     await ring(4096)
+  },
+  queue: async () => {
+    await queue(false)
+    await queue(true)
   }
 }
 

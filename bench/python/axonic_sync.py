@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-from common import MIB, Effort, Meeting, asked, clock, pair, rates, receive_parts, tell, warm
+from common import MIB, Effort, Meeting, asked, clock, pair, rates, receive, receive_parts, tell, warm
 
 import axonic
 
@@ -175,6 +175,76 @@ def ring(effort: Effort, size: int) -> None:
     pair(produce, consume)
 
 
+def queue(effort: Effort, size: int, many: bool, durable: bool = False) -> None:
+    """Jobs put, taken and acknowledged; `many` per call where a call takes them, or one."""
+    name, meeting, stream = _name(), Meeting(), effort.stream(size)
+    batches = stream.all // _BATCH + 1
+
+    def opened(domain: axonic.Domain) -> axonic.Queue[bytes]:
+        return domain.queue("jobs", durable=durable, fsync="never", wait="spin")
+
+    def produce() -> None:
+        with axonic.open(name) as domain:
+            jobs = opened(domain)
+            message = bytes(size)
+            meeting.here(1)
+            if many:
+                batch = [message] * _BATCH
+                put_many = jobs.put_many
+                for _ in range(batches):
+                    put_many(batch)
+            else:
+                put = jobs.put
+                for _ in range(stream.all):
+                    put(message)
+            meeting.here(2)
+
+    def take_many(jobs: axonic.Queue[bytes]) -> Callable[[int], None]:
+        get_many = jobs.get_many
+
+        def take(count: int) -> None:
+            taken = 0
+            while taken < count:
+                some = get_many(min(1024, count - taken))
+                for job in some:
+                    _ = job.data
+                    job.ack()
+                taken += len(some)
+
+        return take
+
+    def take_singly(jobs: axonic.Queue[bytes]) -> Callable[[int], None]:
+        get = jobs.get
+
+        def take(count: int) -> None:
+            for _ in range(count):
+                job = get()
+                _ = job.data
+                job.ack()
+
+        return take
+
+    def consume() -> None:
+        with axonic.open(name) as domain:
+            jobs = opened(domain)
+            meeting.here(1)
+            total = batches * _BATCH if many else stream.all
+            rate = receive_parts(stream, total, (take_many if many else take_singly)(jobs))
+            rates(size, rate, "rate" if many else "rate_singly")
+            meeting.here(2)
+
+    pair(produce, consume)
+
+
+def sync_each(effort: Effort) -> None:
+    """One job after the other is put and is on the disk."""
+    os.sched_setaffinity(0, {0, 1})
+    with axonic.open(_name()) as domain:
+        jobs = domain.queue("jobs", durable=True)
+        message = bytes(256)
+        rates(256, receive(effort.syncs(), lambda: jobs.put(message)))
+
+
 def opens() -> None:
     """A new domain, a publisher, one publish."""
     os.sched_setaffinity(0, {0})
@@ -229,6 +299,14 @@ def main() -> None:
         case "ring":
             ring(effort, 64)
             ring(effort, 4096)
+        case "queue":
+            queue(effort, 64, many=True)
+            queue(effort, 64, many=False)
+        case "durable_unsynced":
+            queue(effort, 256, many=True, durable=True)
+            queue(effort, 256, many=False, durable=True)
+        case "durable_sync_each":
+            sync_each(effort)
         case "open_and_first_publish":
             opens()
         case "binding_call":

@@ -47,6 +47,15 @@ class Effort:
     def sleeping(self) -> int:
         return self.exchanges // 10
 
+    def fewer(self, times: int) -> Effort:
+        """The same for what takes `times` as long."""
+        return Effort(self.exchanges // times, self.messages // times)
+
+    def syncs(self) -> Stream:
+        """Waits for the disk, one after the other."""
+        timed = self.exchanges // 100
+        return Stream(timed // 10, timed, max(1, timed // 20))
+
     def stream(self, size: int) -> Stream:
         timed = max(200, self.messages * 256 // max(size, 256))
         part = max(10, min(timed // 20, 5000 * 256 // max(size, 256)))
@@ -70,6 +79,11 @@ def tell(size: int, metric: str, unit: str, values: list[float]) -> None:
     p50, p99, p999 = (values[math.ceil(len(values) * part) - 1] for part in (0.5, 0.99, 0.999))
     result = {"size": size, "metric": metric, "unit": unit, "p50": p50, "p99": p99, "p999": p999}
     print(json.dumps(result), flush=True)
+
+
+def disk() -> str:
+    """The bench's folder on a disk."""
+    return os.environ["AXONIC_DATA_DIR"]
 
 
 def rates(size: int, per_second: float, metric: str = "rate") -> None:

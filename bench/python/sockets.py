@@ -1,4 +1,4 @@
-"""Peers that go through sockets and pipes: pyzmq (PAIR, PUSH, PULL over ipc://) and multiprocessing.Pipe."""
+"""Peers that go through sockets and pipes: pyzmq (PAIR, PUSH, PULL over ipc://) and multiprocessing."""
 
 from __future__ import annotations
 
@@ -123,6 +123,21 @@ class Multiprocessing:
             lambda: rates(size, receive(stream, here.recv_bytes)),
         )
 
+    def queue(self, effort: Effort) -> None:
+        """Its `Queue`, which has nothing to acknowledge."""
+        queue: multiprocessing.Queue[bytes] = multiprocessing.Queue()
+        stream, meeting = effort.stream(SIZE), Meeting()
+
+        def put() -> None:
+            produce(stream, bytes(SIZE), queue.put)
+            meeting.here(1)
+
+        def get() -> None:
+            rates(SIZE, receive(stream, queue.get))
+            meeting.here(1)
+
+        pair(put, get)
+
 
 def main() -> None:
     subject, case, effort = asked()
@@ -140,6 +155,8 @@ def main() -> None:
         case "throughput":
             of.throughput(effort, 64)
             of.throughput(effort, 65536)
+        case "queue":
+            of.queue(effort)
 
 
 main()

@@ -48,9 +48,20 @@ impl Effort {
         self.exchanges / 10
     }
 
+    /// The same for what takes `times` as long.
+    pub fn fewer(&self, times: usize) -> Effort {
+        Effort { exchanges: self.exchanges / times, messages: self.messages / times, ..*self }
+    }
+
+    /// Waits for the disk, one after the other.
+    pub fn syncs(&self) -> Stream {
+        let timed = self.exchanges / 100;
+        Stream { margin: timed / 10, timed, part: (timed / 20).max(1) }
+    }
+
     /// Messages of `size` bytes for a rate: larger ones proportionally fewer.
     pub fn stream(&self, size: usize) -> Stream {
-        let timed = (self.messages * 256 / size.max(256)).clamp(200, self.messages);
+        let timed = (self.messages * 256 / size.max(256)).max(200);
         let part = (timed / 20).min(5000 * 256 / size.max(256)).max(10);
         Stream { margin: (timed / 4).max(80), timed, part }
     }

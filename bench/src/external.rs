@@ -44,6 +44,10 @@ const THROUGHPUT: &str = "throughput";
 const OPENING: &str = "open_and_first_publish";
 const CALL: &str = "binding_call";
 const LOAN: &str = "loan_borrow";
+const QUEUE: &str = "queue";
+const UNSYNCED: &str = "durable_unsynced";
+const SYNC_EACH: &str = "durable_sync_each";
+const DURABLE: &[&str] = &[UNSYNCED, SYNC_EACH, "durable_group_commit"];
 
 const SUBJECTS: &[Subject] = &[
     Subject {
@@ -62,10 +66,20 @@ const SUBJECTS: &[Subject] = &[
         program: Program::Peer("crossbeam"),
         cases: &["one_way_spin", SPIN, ADAPTIVE, THROUGHPUT],
     },
+    Subject { name: "redis", program: Program::Peer("redis"), cases: DURABLE },
+    Subject { name: "nats", program: Program::Peer("nats"), cases: DURABLE },
+    Subject { name: "sqlite", program: Program::Peer("sqlite"), cases: DURABLE },
     Subject {
         name: "axonic-python",
         program: Program::Python("axonic_sync.py"),
-        cases: &[SPIN, BLOCKING, ADAPTIVE, THROUGHPUT, LOAN, "ring", OPENING, CALL],
+        cases: &[
+            SPIN, BLOCKING, ADAPTIVE, THROUGHPUT, LOAN, "ring", OPENING, CALL, QUEUE, UNSYNCED, SYNC_EACH,
+        ],
+    },
+    Subject {
+        name: "persist-queue",
+        program: Program::Python("persist_queue.py"),
+        cases: &[UNSYNCED, SYNC_EACH],
     },
     Subject { name: "axonic-asyncio", program: Program::Python("event_loop.py"), cases: &[LOOP] },
     Subject { name: "unix-socket", program: Program::Python("event_loop.py"), cases: &[LOOP] },
@@ -88,12 +102,12 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "multiprocessing",
         program: Program::Python("sockets.py"),
-        cases: &[BLOCKING, THROUGHPUT],
+        cases: &[BLOCKING, THROUGHPUT, QUEUE],
     },
     Subject {
         name: "axonic-node",
         program: Program::Node("axonic.mjs"),
-        cases: &[SPIN, LOOP, THROUGHPUT, LOAN, "ring", OPENING, CALL],
+        cases: &[SPIN, LOOP, THROUGHPUT, LOAN, "ring", OPENING, CALL, QUEUE],
     },
     Subject { name: "node-unix-socket", program: Program::Node("peers.mjs"), cases: &[LOOP, THROUGHPUT] },
     Subject { name: "node-child-process", program: Program::Node("peers.mjs"), cases: &[LOOP, THROUGHPUT] },
@@ -147,6 +161,10 @@ impl Programs {
             let key = (name, case.to_owned());
             if self.given_up.contains(&key) {
                 continue;
+            }
+            if case.contains("durable") {
+                // What one left to the system to write would be in the way of the next.
+                nix::unistd::sync();
             }
             if let Err(why) = self.measure(name, program, case, effort, report) {
                 report.skip(name, case, &why);
@@ -205,6 +223,8 @@ fn run(mut command: Command) -> Result<String, String> {
     let (out, err) = (scratch.join("stdout"), scratch.join("stderr"));
     let file = |path| std::fs::File::create(path).map_err(|e| format!("creating a file in /dev/shm: {e}"));
     command.stdin(Stdio::null()).stdout(file(&out)?).stderr(file(&err)?);
+    // The last words of a panic are its message then.
+    command.env("RUST_BACKTRACE", "0");
     // A process group of its own, so that both halves can be ended together.
     let child = command.process_group(0).spawn();
     let mut child = child.map_err(|e| format!("starting {}: {e}", program.display()))?;

@@ -2,17 +2,21 @@
 //! processes, payload written and read, all subjects interleaved in every round.
 
 mod calls;
+mod durable;
 mod effort;
 mod external;
 mod fan_out;
 mod floor;
 mod kernel;
+mod lock;
 mod markdown;
 mod measure;
+mod mqueue;
 mod opening;
 mod own;
 mod plot;
 mod process;
+mod queue;
 mod report;
 mod samples;
 mod scratch;
@@ -67,6 +71,15 @@ const CASES: &[&str] = &[
     "open_and_first_publish",
     "memory",
     "binding_call",
+    "queue",
+    "queue_pending",
+    "floor_durable",
+    "durable_sync_each",
+    "durable_group_commit",
+    "durable_unsynced",
+    "durable_reopen",
+    "mutex",
+    "mutex_contended",
 ];
 
 fn main() {
@@ -92,8 +105,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         report.skip(subject, "", why);
     }
     let limit = arguments.quick.then_some(QUICK_SECONDS);
-    measure(&arguments.only, effort, limit, &mut report)
-        .map_err(|e| format!("making a folder in /dev/shm: {e}"))?;
+    let _scratch = scratch::Scratch::new(&arguments.out)
+        .map_err(|e| format!("making a folder in /dev/shm and {}: {e}", arguments.out.display()))?;
+    if scratch::disk_is_memory() {
+        report.skip("the disk", "", "target/bench is on a tmpfs, so that nothing waited for a disk");
+    }
+    measure(&arguments.only, effort, limit, &mut report);
     write(&arguments.out, &report, effort.rounds)
         .map_err(|e| format!("writing to {}: {e}", arguments.out.display()))?;
     println!("{}", markdown::table(&report.rows()));
@@ -105,8 +122,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 /// What the rounds of a quick run may take together; later ones do less work when the first were slow.
 const QUICK_SECONDS: f64 = 200.0;
 
-fn measure(only: &str, mut effort: Effort, limit: Option<f64>, report: &mut Report) -> std::io::Result<()> {
-    let _scratch = scratch::Scratch::new()?;
+fn measure(only: &str, mut effort: Effort, limit: Option<f64>, report: &mut Report) {
     // Programs that do not pin their half of a pair themselves, which are Node's, stay where this process is.
     process::pin(0);
     let mut programs = external::Programs::find();
@@ -126,7 +142,6 @@ fn measure(only: &str, mut effort: Effort, limit: Option<f64>, report: &mut Repo
         }
         eprintln!("round {} of {}: {whole:.0} s, of which {name} {most:.0} s", round + 1, effort.rounds);
     }
-    Ok(())
 }
 
 fn write(directory: &Path, report: &Report, rounds: usize) -> std::io::Result<()> {

@@ -47,3 +47,21 @@ pub fn receive(stream: Stream, mut take: impl FnMut()) -> f64 {
     }
     super::samples::median(rates)
 }
+
+/// The same of messages that go by without us: `look` answers how many have.
+pub fn watch(stream: Stream, mut look: impl FnMut() -> usize) -> f64 {
+    let (mut since, mut next, mut rates) = (None, stream.margin, Vec::new());
+    loop {
+        let count = look();
+        if count >= next {
+            let now = Instant::now();
+            if let Some((then, had)) = since.replace((now, count)) {
+                rates.push((count - had) as f64 / (now - then).as_secs_f64());
+            }
+            next = count + stream.part;
+        }
+        if count >= stream.margin + stream.timed {
+            return super::samples::median(rates);
+        }
+    }
+}

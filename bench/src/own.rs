@@ -4,7 +4,7 @@
 use crate::effort::Effort;
 use crate::report::Report;
 use crate::topic::SUBJECT;
-use crate::{calls, fan_out, floor, kernel, opening, throughput, topic};
+use crate::{calls, durable, fan_out, floor, kernel, lock, mqueue, opening, queue, throughput, topic};
 
 type Part = fn(&Effort, &mut Report);
 
@@ -29,6 +29,18 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("open_and_first_publish", SUBJECT, opening::open_and_first_publish),
     ("memory", SUBJECT, opening::memory),
     ("binding_call", SUBJECT, calls::run),
+    ("queue", SUBJECT, queue::memory),
+    ("queue", "posix-mq", mqueue::throughput),
+    ("queue_pending", SUBJECT, queue::pending),
+    ("durable_reopen", SUBJECT, durable::reopen),
+    ("durable_unsynced", SUBJECT, durable::unsynced),
+    ("floor_durable", "fdatasync", durable::floor),
+    ("durable_sync_each", SUBJECT, durable::sync_each),
+    ("durable_group_commit", SUBJECT, durable::group_commit),
+    ("mutex", SUBJECT, lock::uncontended),
+    ("mutex", lock::PTHREAD, lock::pthread_uncontended),
+    ("mutex_contended", SUBJECT, lock::contended),
+    ("mutex_contended", lock::PTHREAD, lock::pthread_contended),
 ];
 
 /// The subjects of a case.

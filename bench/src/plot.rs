@@ -14,6 +14,12 @@ pub const GROUPS: &[(&str, &[&str])] = &[
     ("fan_out", &["fan_out", "many_topics"]),
     ("opening", &["open_and_first_publish", "memory"]),
     ("calls", &["binding_call"]),
+    ("queue", &["queue", "queue_pending"]),
+    (
+        "durable",
+        &["durable_unsynced", "floor_durable", "durable_sync_each", "durable_group_commit", "durable_reopen"],
+    ),
+    ("mutex", &["mutex", "mutex_contended"]),
 ];
 
 const LABEL: f64 = 430.0;

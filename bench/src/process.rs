@@ -8,10 +8,20 @@ use nix::unistd::{ForkResult, Pid, fork};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Where whoever waits for a disk may be: what the disk has done is told to one of them, which is the faster one then.
+pub const CORES: &[usize] = &[0, 1];
+
 /// Keeps this process on one core.
 pub fn pin(core: usize) {
+    keep(&[core]);
+}
+
+/// Keeps this process, and what it starts, on these cores.
+pub fn keep(cores: &[usize]) {
     let mut set = CpuSet::new();
-    let _ = set.set(core);
+    for core in cores {
+        let _ = set.set(*core);
+    }
     let _ = sched_setaffinity(Pid::from_raw(0), &set);
 }
 
@@ -46,28 +56,43 @@ extern "C" fn child_ended(_: nix::libc::c_int) {
 
 /// Runs `child` in another process on core 1 and `parent` here on core 0; the parent's result counts.
 pub fn pair<T>(child: impl FnOnce(), parent: impl FnOnce() -> T) -> T {
+    with(vec![start(&[1], child)], parent)
+}
+
+/// The same with so many children, each told its number; they run on both cores, as the system likes.
+pub fn crew<T>(count: usize, child: impl Fn(usize), parent: impl FnOnce() -> T) -> T {
+    with((0..count).map(|i| start(CORES, || child(i))).collect(), parent)
+}
+
+fn with<T>(children: Vec<Pid>, parent: impl FnOnce() -> T) -> T {
+    pin(0);
+    let result = parent();
+    for child in children {
+        match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, 0)) => {}
+            other => panic!("the other process failed: {other:?}"),
+        }
+    }
+    result
+}
+
+/// Begins `child` in a process of its own on these cores.
+fn start(cores: &[usize], child: impl FnOnce()) -> Pid {
     // SAFETY: the handler makes system calls only, and leaves when it has no reason to end the process.
     unsafe { signal(Signal::SIGCHLD, SigHandler::Handler(child_ended)) }.expect("a handler");
     // SAFETY: the bench is single-threaded, so the child may do anything.
     match unsafe { fork() }.expect("fork") {
+        ForkResult::Parent { child } => child,
         ForkResult::Child => {
-            pin(1);
+            keep(cores);
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
             // SAFETY: ends the child without running the parent's destructors in it.
             unsafe { nix::libc::_exit(i32::from(outcome.is_err())) }
         }
-        ForkResult::Parent { child } => {
-            pin(0);
-            let result = parent();
-            match waitpid(child, None) {
-                Ok(WaitStatus::Exited(_, 0)) => result,
-                other => panic!("the other process failed: {other:?}"),
-            }
-        }
     }
 }
 
-/// A rendezvous of both processes on a word.
+/// A rendezvous of processes on a word.
 pub fn meet(word: &AtomicU64, parties: u64) {
     word.fetch_add(1, Ordering::AcqRel);
     while word.load(Ordering::Acquire) < parties {

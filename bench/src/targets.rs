@@ -169,6 +169,72 @@ const TARGETS: &[Target] = &[
         1.5,
         ("fan_out", RUST, 64, "publish_1_idle", NS),
     ),
+    Target {
+        what: "queue 64 B: at least 8 M/s",
+        row: rate("queue", RUST, 64, MSGS),
+        at_least: true,
+        than: Than::Value(8e6),
+    },
+    Target {
+        what: "Python queue 64 B: at least 1.5 M/s",
+        row: rate("queue", PYTHON, 64, MSGS),
+        at_least: true,
+        than: Than::Value(1.5e6),
+    },
+    Target {
+        what: "Node queue 64 B: at least 0.8 M/s",
+        row: rate("queue", NODE, 64, MSGS),
+        at_least: true,
+        than: Than::Value(0.8e6),
+    },
+    most(
+        "queue with a million pending: at most 1.5 x with few",
+        ("queue_pending", RUST, 64, "get_put_million", NS),
+        1.5,
+        ("queue_pending", RUST, 64, "get_put_few", NS),
+    ),
+    Target {
+        what: "durable queue with a million pending reopened: at most 2 s",
+        row: latency("durable_reopen", RUST, 256),
+        at_least: false,
+        than: Than::Value(2e9),
+    },
+    Target {
+        what: "durable queue 256 B, no sync: at least 1 M/s",
+        row: rate("durable_unsynced", RUST, 256, MSGS),
+        at_least: true,
+        than: Than::Value(1e6),
+    },
+    least(
+        "durable queue 256 B, sync each: at least 0.9 x write and fdatasync",
+        rate("durable_sync_each", RUST, 256, MSGS),
+        0.9,
+        ("floor_durable", "fdatasync", 256, "rate_1", MSGS),
+    ),
+    least(
+        "durable queue 256 B, 4 x 16 puts share a sync: at least 0.7 x 64 records and fdatasync",
+        rate("durable_group_commit", RUST, 256, MSGS),
+        0.7,
+        ("floor_durable", "fdatasync", 256, "rate_64", MSGS),
+    ),
+    Target {
+        what: "the same: at least 100 k/s",
+        row: rate("durable_group_commit", RUST, 256, MSGS),
+        at_least: true,
+        than: Than::Value(100e3),
+    },
+    Target {
+        what: "mutex, uncontended lock and unlock: at most 50 ns",
+        row: latency("mutex", RUST, 8),
+        at_least: false,
+        than: Than::Value(50.0),
+    },
+    least(
+        "mutex, two processes: at least as often as a robust pthread mutex",
+        rate("mutex_contended", RUST, 8, MSGS),
+        1.0,
+        rate("mutex_contended", "pthread-robust", 8, MSGS),
+    ),
 ];
 
 fn find<'a>(rows: &'a [Row], key: &Key) -> Option<&'a Row> {

@@ -146,8 +146,8 @@ impl Domain {
     /// Opens or creates a queue.
     #[napi]
     pub fn queue(&self, env: &Env, name: String, settings: QueueSettings) -> Result<Queue> {
-        let (options, schema) = settings.options().or_throw(env)?;
-        Queue::open(&self.domain, &name, options, schema, &self.scratch).or_throw(env)
+        let options = settings.options().or_throw(env)?;
+        Queue::open(&self.domain, &name, options, &self.scratch).or_throw(env)
     }
 
     /// Opens or creates a mutex.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axonic::{Delivery, Error, ErrorKind};
+use axonic::{Delivery, Error};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -55,25 +55,12 @@ impl State {
         Ok(Answer::Int(1))
     }
 
-    /// One that does not satisfy the schema goes to the dead letters.
-    fn check(&self, delivery: Delivery) -> axonic::Result<Delivery> {
-        let checked =
-            self.schema.as_ref().map_or(Ok(()), |schema| schema.check(delivery.content(), delivery.data()));
-        let Err(error) = checked else { return Ok(delivery) };
-        let text = format!(
-            "queue {:?}: a message went to the dead letters: {error}; put it with the same schema",
-            self.name
-        );
-        delivery.reject(&error.to_string())?;
-        Err(Error::new(ErrorKind::Decode, text))
-    }
-
     fn get(&self, lease: f64) -> axonic::Result<Answer> {
         let lease = if lease < 0.0 { None } else { Some(options::duration("lease", lease)?) };
         // Whoever waits for the disk does so afterwards, elsewhere.
         let get = axonic::Get { lease, durable: Some(false) };
         match self.with_consumer(|consumer| consumer.try_get_with(&get))? {
-            Some(delivery) => self.announce(self.check(delivery)?),
+            Some(delivery) => self.announce(delivery),
             None => Ok(Answer::Int(0)),
         }
     }

@@ -55,7 +55,7 @@ pub struct QueueSettings {
 const FSYNC_INTERVAL: f64 = 100.0;
 
 impl QueueSettings {
-    pub(crate) fn options(self) -> axonic::Result<(QueueOptions, Option<Schema>)> {
+    pub(crate) fn options(self) -> axonic::Result<QueueOptions> {
         let mut options = QueueOptions::default();
         if let Some(capacity) = self.capacity {
             options.capacity = options::size("capacity", capacity)?;
@@ -80,7 +80,8 @@ impl QueueSettings {
         if let Some(wait) = self.wait {
             options.wait = options::wait(&wait)?;
         }
-        Ok((options, self.schema.as_deref().map(Schema::new).transpose()?))
+        options.schema = self.schema.as_deref().map(Schema::new).transpose()?;
+        Ok(options)
     }
 }
 
@@ -211,7 +212,6 @@ pub struct State {
     pub(crate) name: String,
     domain: axonic::Domain,
     options: QueueOptions,
-    pub(crate) schema: Option<Schema>,
     closed: Cell<bool>,
     /// For messages without a ticket.
     producer: RefCell<Option<QueueProducer>>,
@@ -283,17 +283,8 @@ impl State {
         drop(self.tickets.borrow_mut().remove(place));
     }
 
-    fn check_schema(&self, payload: &Payload<'_>) -> axonic::Result<()> {
-        let Some(schema) = &self.schema else { return Ok(()) };
-        schema.check(payload.content, payload.data).map_err(|error| {
-            let text = format!("queue {:?}: {error}; nothing was put", self.name);
-            axonic::Error::new(ErrorKind::InvalidArgument, text)
-        })
-    }
-
     /// Puts without waiting; `None`: there is no room.
     fn put(&self, payload: &Payload<'_>, put: &Put, quiet: bool) -> axonic::Result<Option<axonic::Receipt>> {
-        self.check_schema(payload)?;
         let tried = |producer: &mut QueueProducer| producer.try_put(payload, put);
         let receipt = if put.result { self.with_asker(tried) } else { self.with_producer(tried) };
         match receipt {
@@ -323,7 +314,6 @@ impl Queue {
         domain: &axonic::Domain,
         name: &str,
         options: QueueOptions,
-        schema: Option<Schema>,
         scratch: &Rc<ScratchMemory>,
     ) -> axonic::Result<Queue> {
         let state = State {
@@ -332,7 +322,6 @@ impl Queue {
             disk: Disk::new(domain, name, &options),
             producer: RefCell::new(Some(domain.queue_producer(name, &options)?)),
             options,
-            schema,
             closed: Cell::new(false),
             asker: RefCell::default(),
             tickets: RefCell::default(),

@@ -322,9 +322,10 @@ impl PyDomain {
             max_attempts: max_attempts.unwrap_or(defaults.max_attempts),
             dedup: dedup_argument(py, dedup)?,
             durable: durable.then_some(fsync),
+            schema: schema_argument(py, schema)?,
             wait: wait_argument(py, wait)?,
         };
-        Ok(PyQueue::new(name, options, schema_argument(py, schema)?, r#type, &self.home))
+        Ok(PyQueue::new(name, options, r#type, &self.home))
     }
 
     /// Opens a mutex, making it if there is none. `timeout` is for how many seconds `with` and acquire() wait (None:

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axonic::{Delivery, Error, ErrorKind, Schema};
+use axonic::{Delivery, Error, ErrorKind};
 use pyo3::exceptions::{PyException, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
@@ -292,13 +292,4 @@ impl Ready {
     fn __next__(&self, py: Python<'_>) -> PyResult<()> {
         Err(PyStopIteration::new_err((self.0.as_ref().map(|job| job.clone_ref(py)),)))
     }
-}
-
-/// A delivery that does not satisfy the schema goes to the dead letters.
-pub fn check_schema(delivery: Delivery, schema: Option<&Schema>, what: &str) -> axonic::Result<Delivery> {
-    let checked = schema.map_or(Ok(()), |schema| schema.check(delivery.content(), delivery.data()));
-    let Err(error) = checked else { return Ok(delivery) };
-    let text = format!("{what}: a message went to the dead letters: {error}; put it with the same schema");
-    delivery.reject(&error.to_string())?;
-    Err(Error::new(ErrorKind::Decode, text))
 }

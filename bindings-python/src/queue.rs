@@ -15,7 +15,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
 use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{Handle, Patience, QUICK, seconds, soon};
-use crate::job::{PyJob, check_schema};
+use crate::job::PyJob;
 use crate::look::{PyPeeked, PyQueueStats};
 use crate::sides::{Sides, Way};
 use crate::ticket::PyTicket;
@@ -31,19 +31,12 @@ const NOTHING: &str = "no message";
 #[pyclass(frozen, generic, weakref, name = "Queue", module = "axonic")]
 pub struct PyQueue {
     sides: Arc<Sides>,
-    schema: Option<Schema>,
     kind: Option<Py<PyAny>>,
 }
 
 impl PyQueue {
-    pub fn new(
-        name: &str,
-        options: QueueOptions,
-        schema: Option<Schema>,
-        kind: Option<Py<PyAny>>,
-        home: &Arc<Home>,
-    ) -> PyQueue {
-        PyQueue { sides: Sides::new(name, options, home), schema, kind }
+    pub fn new(name: &str, options: QueueOptions, kind: Option<Py<PyAny>>, home: &Arc<Home>) -> PyQueue {
+        PyQueue { sides: Sides::new(name, options, home), kind }
     }
 
     /// Reads a value that is to be put.
@@ -56,14 +49,7 @@ impl PyQueue {
         let py = value.py();
         let kind = self.kind.as_ref().map(|kind| kind.bind(py));
         let manner = Manner { kind, content: value::content_argument(py, content)?, attributes };
-        let outgoing = value::encode(value, manner)?;
-        if let Some(schema) = &self.schema {
-            let payload = outgoing.payload();
-            schema
-                .check(payload.content, payload.data)
-                .map_err(|error| invalid(py, format!("{}: {error}; nothing was put", self.sides.what)))?;
-        }
-        Ok(outgoing)
+        value::encode(value, manner)
     }
 
     /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
@@ -125,7 +111,6 @@ impl PyQueue {
     }
 
     fn job(&self, py: Python<'_>, delivery: Delivery) -> PyResult<Py<PyJob>> {
-        let delivery = check_schema(delivery, self.schema.as_ref(), &self.sides.what).or_raise(py)?;
         PyJob::hand_out(
             py,
             delivery,
@@ -184,13 +169,14 @@ pub fn dedup_argument(py: Python<'_>, given: Option<&Bound<'_, PyMapping>>) -> P
 /// Deliveries taken at a time of many: few enough to stay in the caches until they are Python's objects.
 const AT_ONCE: usize = 64;
 
-/// Takes up to `most` messages that are there already. What goes wrong is told by the next call.
-fn take_some(py: Python<'_>, consumer: &Handle<QueueConsumer>, get: &Get, most: usize) -> Vec<Delivery> {
-    let taken = consumer.quick(py, |core| {
-        let next = || core.try_get_with(get).ok().flatten();
-        std::iter::from_fn(next).take(most.min(AT_ONCE)).collect()
-    });
-    taken.unwrap_or_default()
+/// Takes up to `most` messages that are there already.
+fn take_some(
+    py: Python<'_>,
+    consumer: &Handle<QueueConsumer>,
+    get: &Get,
+    most: usize,
+) -> axonic::Result<Vec<Delivery>> {
+    consumer.quick(py, |core| core.try_get_many(most.min(AT_ONCE), get)).unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Waits until all that was put and settled is on the disk.
@@ -281,7 +267,7 @@ impl PyQueue {
     ) -> PyResult<Py<PyAny>> {
         let patience = Patience::new(py, timeout)?;
         let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
-        if let (Ok(bytes), None, None, None) = (value.cast::<PyBytes>(), content, attributes, &self.schema) {
+        if let (Ok(bytes), None, None) = (value.cast::<PyBytes>(), content, attributes) {
             // The common case first: bytes as they are.
             return self.put_payload(py, &Payload::raw(bytes.as_bytes()), &put, patience);
         }
@@ -333,7 +319,9 @@ impl PyQueue {
         let put = Put { durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
-        let payloads = outgoing.iter().map(Outgoing::payload).collect();
+        let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
+        let check = |payload| self.sides.options.check(&self.sides.name, payload);
+        payloads.iter().try_for_each(check).or_raise(py)?;
         let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put.
@@ -403,27 +391,22 @@ impl PyQueue {
         let patience = Patience::new(py, timeout)?;
         let get = get_argument(py, lease, durable)?;
         let consumer = self.sides.consumer(py)?;
-        let mut taken = take_some(py, consumer, &get, max);
+        let mut taken = take_some(py, consumer, &get, max).or_raise(py)?;
         if taken.is_empty() {
             let most = max.min(AT_ONCE);
             taken = consumer
                 .enter(py, patience, Some(NOTHING), |core, slice| core.get_many(most, &get, Some(slice)))?;
         }
-        let (mut jobs, mut failed) = (Vec::new(), None);
+        let mut jobs = Vec::new();
         while !taken.is_empty() {
-            for delivery in taken {
-                match self.job(py, delivery) {
-                    Ok(job) => jobs.push(job),
-                    Err(error) => failed = failed.or(Some(error)),
-                }
-            }
-            taken = take_some(py, consumer, &get, max - jobs.len());
+            let more = taken.into_iter().map(|delivery| self.job(py, delivery));
+            jobs.extend(more.collect::<PyResult<Vec<_>>>()?);
+            let left = max - jobs.len();
+            // The dead letters tell of one that is no longer to be had.
+            taken =
+                if left == 0 { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
         }
-        match failed {
-            Some(error) if jobs.is_empty() => Err(error),
-            // The dead letters tell of it.
-            _ => PyList::new(py, jobs),
-        }
+        PyList::new(py, jobs)
     }
 
     /// Makes the decorated function the queue's worker: `concurrency` threads call it with each job, and what it
@@ -550,7 +533,7 @@ impl PyQueue {
         let known = &self.sides.options;
         let options = PyDict::new(py);
         options.set_item("type", self.kind.as_ref())?;
-        options.set_item("schema", self.schema.as_ref().map(Schema::text))?;
+        options.set_item("schema", known.schema.as_ref().map(Schema::text))?;
         options.set_item("capacity", known.capacity)?;
         options.set_item("max_bytes", known.max_bytes)?;
         options.set_item("max_attempts", known.max_attempts)?;

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import axonic
 import documents
+from crew import distribute
 from report import HOPS, Report, Screen, amount, at, duration
 
 HERE = Path(__file__).resolve().parent
@@ -76,6 +77,10 @@ class Agent:
         node = os.environ.get("AXONIC_DEMO_NODE", "node")
         self.start("tool", node, os.environ.get("AXONIC_DEMO_TOOL", HERE / "tool.mjs"))
 
+    def start_worker(self, name: str, language: str) -> None:
+        built = os.environ.get("AXONIC_DEMO_WORKER", HERE.parents[1] / "target/demo/worker")
+        self.start(name, *([built] if language == "C++" else [sys.executable, HERE / "worker.py"]))
+
     def kill(self, name: str) -> None:
         child = self.children.pop(name)
         child.kill()  # SIGKILL: it learns nothing of it
@@ -90,14 +95,18 @@ class Agent:
     def stop(self) -> None:
         """Tell the children to end, and see that they do."""
         self.control.publish(b"stop")
-        for name, child in self.children.items():
-            try:
-                code = child.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                raise Failure(f"the {name} did not stop when it was told to") from None
-            if code != 0:
-                raise Failure(f"the {name} ended badly ({ending(code)})")
-        self.children.clear()
+        for name in list(self.children):
+            self.dismiss(name)
+
+    def dismiss(self, name: str) -> None:
+        """See that a child ends that was told to."""
+        try:
+            code = self.children[name].wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"the {name} did not stop when it was told to") from None
+        del self.children[name]
+        if code != 0:
+            raise Failure(f"the {name} ended badly ({ending(code)})")
 
     def close(self) -> None:
         """Leave nobody and nothing behind, whatever happened."""
@@ -228,7 +237,9 @@ def show(question: str, hits: Answer, expected: str | None, screen: Screen) -> b
     return True
 
 
-def perform(agent: Agent, size: int, questions: dict[str, str | None], screen: Screen) -> list[str]:
+def perform(
+    agent: Agent, read: documents.Documents, questions: dict[str, str | None], screen: Screen
+) -> list[str]:
     """Go through the stages; answer the questions that found the file to expect."""
     screen.stage("The agent publishes passages, the plugin makes vectors of them, the tool indexes both")
     agent.start_plugin()
@@ -236,7 +247,8 @@ def perform(agent: Agent, size: int, questions: dict[str, str | None], screen: S
     agent.wait_until_ready()
     screen.say(", ".join(f"{name}: process {child.pid}" for name, child in agent.children.items()))
     seconds = agent.fill_index()
-    rate = f"{len(agent.documents) / seconds:,.0f} passages and {amount(size / seconds)} of text a second"
+    passages, text = f"{len(agent.documents) / seconds:,.0f}", amount(read.size / seconds)
+    rate = f"{passages} passages and {text} of text a second"
     screen.say(f"indexed in {duration(seconds)}: {rate}")
 
     screen.stage("The agent asks")
@@ -260,6 +272,10 @@ def perform(agent: Agent, size: int, questions: dict[str, str | None], screen: S
     screen.say(f"{ROUNDS} questions, each through all three processes and back: {spread}")
     agent.collect_reports()
     agent.stop()
+
+    screen.stage("Workers in C++ and Python compete for the documents; half-way one of them is killed")
+    if wrong := distribute(agent, read.texts, screen):
+        raise Failure(wrong)
     return found
 
 
@@ -287,7 +303,7 @@ def run(folder: str | None, query: str | None, screen: Screen) -> None:
 
     agent = Agent(f"demo-{os.getpid()}", read.passages, screen)
     try:
-        found = perform(agent, read.size, questions, screen)
+        found = perform(agent, read, questions, screen)
     finally:
         agent.close()
 

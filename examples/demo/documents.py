@@ -43,6 +43,7 @@ class Documents:
     size: int = 0  # bytes
     passages: list[Passage] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)  # of each file
+    texts: dict[str, bytes] = field(default_factory=dict)  # likewise, as they were read
 
     def read(self, root: Path, files: Iterable[Path], shown: str = "") -> None:
         """Read `files` below `root`; their names are shown relative to it, behind `shown`."""
@@ -54,6 +55,7 @@ class Documents:
                 self.files += 1
                 self.size += len(data)
                 self.titles[path] = _title(text)
+                self.texts[path] = data
                 self.passages.extend(_cut(path, self.titles[path], text))
 
 

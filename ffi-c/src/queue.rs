@@ -9,6 +9,7 @@ use crate::message::{Sent, Strings, axonic_message, axonic_payload};
 use crate::ticket::{self, axonic_ticket};
 use axonic::{
     Dedup, Fsync, Get, Payload, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer, QueueStats, Receipt,
+    Schema,
 };
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
@@ -56,8 +57,8 @@ pub enum axonic_fsync {
     AXONIC_FSYNC_NEVER = 3,
 }
 
-/// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `wait`, whoever makes the queue
-/// decides.
+/// Start with AXONIC_QUEUE_OPTIONS_INIT. 0 means the default. Except for `schema` and `wait`, whoever makes the
+/// queue decides.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct axonic_queue_options {
@@ -77,13 +78,17 @@ pub struct axonic_queue_options {
     pub dedup_count: usize,
     /// Nanoseconds for which they are; default five minutes.
     pub dedup_within: i64,
+    /// JSON Schema, as JSON text, that every value must satisfy; NULL or "": none. What does not is refused with
+    /// AXONIC_ERROR_INVALID_ARGUMENT, and what comes out and does not goes to the dead letters, which
+    /// AXONIC_ERROR_DECODE tells. Bytes and tensors satisfy no schema.
+    pub schema: *const c_char,
     /// An axonic_wait.
     pub wait: i32,
     /// 0; for later versions.
     pub reserved: i32,
 }
 
-// SAFETY: `repr(C)`, the size first, numbers only.
+// SAFETY: `repr(C)`, the size first, numbers and a pointer only.
 unsafe impl Versioned for axonic_queue_options {
     const INIT: Self = axonic_queue_options {
         size: size_of::<Self>(),
@@ -94,6 +99,7 @@ unsafe impl Versioned for axonic_queue_options {
         fsync_interval: 0,
         dedup_count: 0,
         dedup_within: 0,
+        schema: null(),
         wait: 0,
         reserved: 0,
     };
@@ -244,7 +250,7 @@ pub struct axonic_queue_stats {
     pub reserved: [u64; 3],
 }
 
-fn options(given: &axonic_queue_options) -> Outcome<QueueOptions> {
+fn options(given: &axonic_queue_options, schema: Option<Schema>) -> Outcome<QueueOptions> {
     let default = QueueOptions::default();
     let max_attempts = match given.max_attempts {
         0 => default.max_attempts,
@@ -260,6 +266,7 @@ fn options(given: &axonic_queue_options) -> Outcome<QueueOptions> {
             within: args::optional_duration(given.dedup_within, "dedup_within")?
                 .unwrap_or(default.dedup.within),
         },
+        schema,
         wait: domain::wait(given.wait)?,
     })
 }
@@ -345,7 +352,9 @@ pub unsafe extern "C" fn axonic_queue_producer_open(
         let (out, domain, name, given) = unsafe {
             (Out::new(out)?, handle::get(domain)?, args::text(name, "name")?, args::versioned(options)?)
         };
-        let producer = domain.domain.queue_producer(name, &self::options(&given)?)?;
+        // SAFETY: as above.
+        let schema = unsafe { args::schema(given.schema)? };
+        let producer = domain.domain.queue_producer(name, &self::options(&given, schema)?)?;
         let name = args::c_string(producer.name());
         out.set(handle::give::<axonic_queue_producer>(Putting { producer, name }));
         Ok(())
@@ -493,7 +502,9 @@ pub unsafe extern "C" fn axonic_queue_consumer_open(
         let (out, domain, name, given) = unsafe {
             (Out::new(out)?, handle::get(domain)?, args::text(name, "name")?, args::versioned(options)?)
         };
-        let consumer = domain.domain.queue_consumer(name, &self::options(&given)?)?;
+        // SAFETY: as above.
+        let schema = unsafe { args::schema(given.schema)? };
+        let consumer = domain.domain.queue_consumer(name, &self::options(&given, schema)?)?;
         let name = args::c_string(consumer.name());
         let taking = Taking { consumer, name, seen: Vec::new(), peeked: Vec::new() };
         out.set(handle::give::<axonic_queue_consumer>(taking));
@@ -745,7 +756,7 @@ mod tests {
     #[test]
     fn no_attempts_given_is_the_default_and_negative_is_no_limit() {
         let attempts = |max_attempts| {
-            options(&axonic_queue_options { max_attempts, ..axonic_queue_options::INIT })
+            options(&axonic_queue_options { max_attempts, ..axonic_queue_options::INIT }, None)
                 .unwrap()
                 .max_attempts
         };

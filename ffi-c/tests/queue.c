@@ -370,6 +370,31 @@ static void ids(void) {
     OK(axonic_queue_producer_sync(producer, 0)); /* nothing to wait for in memory */
 }
 
+/* Two handles held to a schema, and one that is not. */
+static void schemas(void) {
+    axonic_queue_options options = AXONIC_QUEUE_OPTIONS_INIT;
+    options.schema = "{";
+    axonic_queue_producer *strict = NULL;
+    FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "Schema", axonic_queue_producer_open(domain, "strict", &options, &strict));
+    char text[] = "{\"type\": \"integer\"}";
+    options.schema = text;
+    OK(axonic_queue_producer_open(domain, "strict", &options, &strict));
+    OK(axonic_queue_consumer_open(domain, "strict", &options, &consumer));
+    OK(axonic_queue_producer_open(domain, "strict", NULL, &producer));
+    memset(text, 'x', strlen(text)); /* read while they were opened, and no longer */
+    FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "nothing was put", axonic_queue_producer_put(strict, "1", 1, 0));
+    put("1"); /* bytes satisfy no schema */
+    axonic_delivery delivery;
+    FAILS(AXONIC_ERROR_DECODE, "dead letters", axonic_queue_consumer_get(consumer, NULL, 0, &delivery));
+    axonic_payload good = raw("1");
+    good.content = AXONIC_CONTENT_JSON;
+    OK(axonic_queue_producer_send(strict, &good, NULL, 0, NULL));
+    delivery = get("1");
+    OK(axonic_delivery_ack(&delivery, NULL));
+    OK(axonic_queue_producer_close(strict));
+    CHECK(stats().dead == 1);
+}
+
 /* What a journal has is there again when the memory is gone. */
 static void durable(void) {
     char directory[] = "/tmp/axonic-test-data-XXXXXX";
@@ -462,6 +487,8 @@ int main(void) {
     open_it("tight", &options);
     no_room_for_a_result();
     close_it("tight");
+    schemas();
+    close_it("strict");
     durable();
     OK(axonic_domain_close(domain));
     return 0;

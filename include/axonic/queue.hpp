@@ -35,6 +35,7 @@ struct QueueOptions {
     std::chrono::nanoseconds fsync_interval{0};
     std::size_t dedup_count = 0;
     std::chrono::nanoseconds dedup_within{0};
+    std::string schema{};
 };
 
 // How to put a message; a ttl of 0 and a dedup_id of "" are none. Durable or not is as the queue says unless given.
@@ -453,6 +454,7 @@ private:
         given.fsync_interval = options_.fsync_interval.count();
         given.dedup_count = options_.dedup_count;
         given.dedup_within = options_.dedup_within.count();
+        given.schema = options_.schema.c_str();
         given.wait = static_cast<std::int32_t>(options_.wait);
         if (!detail::nul_free(name_, report)) {
             return nullptr;

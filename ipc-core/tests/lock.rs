@@ -567,16 +567,20 @@ fn an_event_releases_everybody_or_one() {
     auto.set().unwrap();
     assert!(auto.try_wait().unwrap() && !auto.try_wait().unwrap());
     let (passed, passes) = mpsc::channel();
-    for _ in 0..2 {
-        let (mut auto, passed) = (domain.event("a", Reset::Auto, &asleep()).unwrap(), passed.clone());
-        thread::spawn(move || passed.send(auto.wait(PATIENCE).map_err(|e| e.kind())));
-    }
+    let waiters: Vec<_> = (0..2)
+        .map(|_| {
+            let (mut auto, passed) = (domain.event("a", Reset::Auto, &asleep()).unwrap(), passed.clone());
+            thread::spawn(move || passed.send(auto.wait(PATIENCE).map_err(|e| e.kind())).unwrap())
+        })
+        .collect();
     await_waiting(&place, "a", 2);
     auto.set().unwrap();
     passes.recv_timeout(SOON).unwrap().unwrap();
     assert!(passes.recv_timeout(Duration::from_millis(30)).is_err(), "one passes for one set");
     auto.set().unwrap();
     passes.recv_timeout(SOON).unwrap().unwrap();
+    // Their handles end with them.
+    waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
 }
 
 #[test]

@@ -252,6 +252,38 @@ fn dead_letters_keep_the_reason_and_can_be_taken_up_again() {
 }
 
 #[test]
+fn values_are_held_to_a_schema() {
+    let place = Place::new();
+    let domain = place.open();
+    let strict = QueueOptions {
+        schema: Some(Schema::new(r#"{"type": "integer"}"#).unwrap()),
+        ..QueueOptions::default()
+    };
+    let mut producer = domain.queue_producer("jobs", &strict).unwrap();
+    let mut careless = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &strict).unwrap();
+    expect(producer.put(b"1", SOON), ErrorKind::InvalidArgument, &["queue 'jobs'", "raw", "nothing was put"]);
+    let put = Put::default();
+    let many = [Payload::json(b"1"), Payload::json(b"true")];
+    expect(producer.put_many(&many, &put, SOON), ErrorKind::InvalidArgument, &["nothing was put"]);
+    expect(producer.try_put(&many[1], &put), ErrorKind::InvalidArgument, &["'/type'"]);
+    assert_eq!(consumer.stats().ready, 0);
+    for text in ["[]", "1", "{}", "2", "{}"] {
+        careless.put_with(&Payload::json(text.as_bytes()), &put, SOON).unwrap();
+    }
+    expect(consumer.get(SOON), ErrorKind::Decode, &["dead letters", "the same schema"]);
+    let taken = consumer.get_many(9, &Get::default(), SOON).unwrap();
+    assert_eq!(taken.iter().map(Delivery::data).collect::<Vec<_>>(), [b"1", b"2"]);
+    taken.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    careless.put_with(&Payload::json(b"{}"), &put, SOON).unwrap();
+    expect(consumer.try_get_many(9, &Get::default()), ErrorKind::Decode, &["dead letters"]);
+    let letters = consumer.dead_letters(9).unwrap();
+    assert!(letters.len() == 4 && letters.iter().all(|letter| letter.reason() == Some(Reason::Rejected)));
+    assert!(letters[0].reason_text().contains("'/type'"), "{}", letters[0].reason_text());
+    assert_eq!(consumer.purge_dead_letters().unwrap(), 4);
+}
+
+#[test]
 fn a_lease_ends_by_time_and_its_holder_cannot_settle_any_more() {
     let place = Place::new();
     let domain = place.open();

@@ -12,8 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Programs of `bench/peers`: each is a binary and a feature of the same name.
-const RUST_PEERS: &[(&str, &str)] =
-    &[("crossbeam", "crossbeam-channel"), ("iceoryx2", "iceoryx2"), ("libzmq", "libzmq")];
+const RUST_PEERS: &[(&str, &str)] = &[
+    ("crossbeam", "crossbeam-channel"),
+    ("iceoryx2", "iceoryx2"),
+    ("libzmq", "libzmq"),
+    ("nats", "nats"),
+    ("redis", "redis"),
+    ("sqlite", "sqlite"),
+];
 
 /// A build or download of a peer that takes longer is given up.
 const LIMIT: Duration = Duration::from_secs(900);

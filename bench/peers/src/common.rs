@@ -28,6 +28,20 @@ pub fn folder() -> PathBuf {
     PathBuf::from(std::env::var_os("AXONIC_RUNTIME_DIR").expect("set by the bench"))
 }
 
+/// A folder of this program's own on a disk.
+pub fn disk() -> PathBuf {
+    let place = PathBuf::from(std::env::var_os("AXONIC_DATA_DIR").expect("set by the bench"));
+    let folder = place.join(format!("peer-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder on the disk");
+    folder
+}
+
+/// Ends this program: what it measures cannot be measured here.
+pub fn skip(why: &str) -> ! {
+    println!("{}", serde_json::json!({ "skipped": why }));
+    std::process::exit(0);
+}
+
 pub fn tell(size: usize, metric: &str, unit: &str, [p50, p99, p999]: [f64; 3]) {
     let line = serde_json::json!({
         "size": size, "metric": metric, "unit": unit, "p50": p50, "p99": p99, "p999": p999

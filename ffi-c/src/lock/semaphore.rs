@@ -8,7 +8,8 @@ use crate::handle::{self, Noun};
 use axonic::{Semaphore, SharedLock};
 use std::ffi::{CStr, c_char, c_int};
 
-/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves.
+/// A semaphore between processes: a number of permits. Those of one that dies come back by themselves. Each that
+/// this handle has, and each thread that waits for one, takes four descriptors of the process.
 pub struct axonic_semaphore(());
 
 impl Noun for axonic_semaphore {

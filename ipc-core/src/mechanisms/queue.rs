@@ -24,6 +24,8 @@ use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime;
 use crate::name::check_name;
+use crate::schema::Schema;
+use crate::value::Payload;
 pub use admin::{Peeked, QueueStats};
 pub use consumer::QueueConsumer;
 pub use dead::Reason;
@@ -52,6 +54,9 @@ pub struct QueueOptions {
     pub durable: Option<Fsync>,
     /// Which ids of messages are remembered, in memory. Whoever makes the queue decides.
     pub dedup: Dedup,
+    /// JSON Schema that every value of this handle must satisfy: what does not is not put, and what comes out and does
+    /// not goes to the dead letters. Each handle has its own, or none.
+    pub schema: Option<Schema>,
     /// How to wait.
     pub wait: Wait,
 }
@@ -64,8 +69,20 @@ impl Default for QueueOptions {
             max_bytes: 128 << 20,
             durable: None,
             dedup: Dedup::default(),
+            schema: None,
             wait: Wait::default(),
         }
+    }
+}
+
+impl QueueOptions {
+    /// Whether a value may be put into the queue `name`; every put asks it, too.
+    pub fn check(&self, name: &str, payload: &Payload<'_>) -> Result<()> {
+        let Some(schema) = &self.schema else { return Ok(()) };
+        schema.check(payload.content, payload.data).map_err(|e| {
+            let text = format!("queue '{name}': {}; nothing was put", e.message());
+            Error::new(ErrorKind::InvalidArgument, text)
+        })
     }
 }
 

@@ -98,19 +98,32 @@ impl QueueConsumer {
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| self.timed_out(timeout))
     }
 
+    /// Takes up to `most` messages that are there. Those that do not satisfy the schema are told of only if there is no
+    /// other.
+    pub fn try_get_many(&mut self, most: usize, get: &Get) -> Result<Vec<Delivery>> {
+        let (mut taken, mut refused) = (Vec::new(), None);
+        while taken.len() < most {
+            let next = if taken.is_empty() { self.try_get_with(get) } else { self.take(get) };
+            match next {
+                Ok(Some(delivery)) => taken.push(delivery),
+                Ok(None) => break,
+                Err(e) if e.kind() == ErrorKind::Decode => refused = refused.or(Some(e)),
+                Err(e) if taken.is_empty() => return Err(e),
+                // What was taken comes first; what went wrong is told by the next call.
+                Err(_) => break,
+            }
+        }
+        refused.filter(|_| taken.is_empty()).map_or(Ok(taken), Err)
+    }
+
     /// Waits for a message up to `timeout`, and takes up to `most` that are there then.
     pub fn get_many(&mut self, most: usize, get: &Get, timeout: Option<Duration>) -> Result<Vec<Delivery>> {
-        let mut taken = Vec::new();
-        if most == 0 {
-            return Ok(taken);
-        }
-        taken.push(self.get_with(get, timeout)?);
-        while taken.len() < most {
-            match self.take(get) {
-                Ok(Some(delivery)) => taken.push(delivery),
-                // What was taken comes first; what went wrong is told by the next call.
-                _ => break,
-            }
+        let mut taken = self.try_get_many(most, get)?;
+        if taken.is_empty() && most > 0 {
+            taken.push(self.get_with(get, timeout)?);
+            let more = self.try_get_many(most - 1, get);
+            // What was taken comes first.
+            taken.extend(more.unwrap_or_default());
         }
         Ok(taken)
     }
@@ -249,7 +262,21 @@ impl QueueConsumer {
         if let Some(lease) = get.lease {
             delivery.extend(lease)?;
         }
-        Ok(delivery)
+        if self.options.schema.is_some() { self.check(delivery) } else { Ok(delivery) }
+    }
+
+    /// What does not satisfy the schema goes to the dead letters.
+    #[cold]
+    fn check(&self, delivery: Delivery) -> Result<Delivery> {
+        let checked = self.options.schema.as_ref().map(|s| s.check(delivery.content(), delivery.data()));
+        let Some(Err(e)) = checked else { return Ok(delivery) };
+        let text = format!(
+            "queue '{}': a message went to the dead letters: {}; put it with the same schema",
+            self.name(),
+            e.message()
+        );
+        delivery.reject(e.message())?;
+        Err(Error::new(ErrorKind::Decode, text))
     }
 
     /// Usable as it is, or in a forked child opened anew.

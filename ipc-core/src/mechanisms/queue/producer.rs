@@ -92,7 +92,7 @@ impl QueueProducer {
 
     /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
     /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
-    /// the next call tells. They have no tickets.
+    /// the next call tells; none if one does not satisfy the schema. They have no tickets.
     pub fn put_many(
         &mut self,
         payloads: &[Payload<'_>],
@@ -104,6 +104,7 @@ impl QueueProducer {
                 format!("queue '{}': put_many gives no tickets; put with a result one by one", self.name());
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
+        payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
         let mut done = 0;
@@ -136,6 +137,7 @@ impl QueueProducer {
         if data.len() > super::store::INLINE
             || !self.handle.domain().usable()
             || self.handle.store.is_durable()
+            || self.options.schema.is_some()
         {
             return Ok(false);
         }
@@ -151,6 +153,7 @@ impl QueueProducer {
 
     fn prepare<'a>(&mut self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
         self.enter()?;
+        self.options.check(self.handle.name(), payload)?;
         if usize::from(put.priority) >= PRIORITIES {
             let text = format!(
                 "queue '{}': priority {} is not possible; use 0 to {}, the highest is served first",
