@@ -4,7 +4,7 @@
 use crate::common::random::Random;
 use crate::history::{Jobs, Told, check_counts};
 use crate::peers::Peer;
-use crate::{PATIENCE, Place, Telltale, byte, long, seed_of_now};
+use crate::{PATIENCE, Place, Telltale, byte, long, memory, seed_of_now};
 use axonic::*;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,7 +21,7 @@ const LANGUAGES: [usize; 8] = [0, 1, 2, 0, 1, 2, 3, 4];
 /// In one round somebody is killed, stopped or continued so often.
 const BLOWS: usize = 120;
 /// What a process does at most.
-const MESSAGES: &str = "5000";
+const MESSAGES: &str = "12000";
 const COUNTS: &str = "5000";
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -271,6 +271,7 @@ impl Tally {
 }
 
 fn rounds(time: Duration) {
+    let _memory = memory();
     let peers = Peer::all();
     if let Ok(seed) = std::env::var("AXONIC_CHAOS_SEED") {
         round(&peers, seed.parse().expect("a number"));
