@@ -78,6 +78,9 @@ pub mod mechanisms {
     pub mod lock {
         pub mod steps;
     }
+    pub mod queue {
+        pub mod steps;
+    }
     pub mod record;
     pub mod topic {
         pub mod steps;

@@ -6,16 +6,19 @@
 
 mod common;
 mod litmus;
+#[path = "crash/queues.rs"]
+mod queues;
 
 use axonic::*;
 use common::Place;
 use litmus::{PATIENCE, Parent, Process, SOON, number_of, payload, start};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use queues::{act_on_queue, die_in_a_put, keep_queue};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-roles!(act, leave_behind);
+roles!(act, leave_behind, act_on_queue, die_in_a_put, keep_queue);
 
 /// More steps than any operation has.
 const NEVER: u64 = 1 << 40;
@@ -747,24 +750,33 @@ fn stopped_at(operation: &Operation, step: u64) -> Option<()> {
 
 /// Steps of an operation, `most` of them at even distances, or the one that `AXONIC_CRASH` names.
 fn cut_short(operation: &Operation, most: u64, cut: fn(&Operation, u64) -> Option<()>) {
+    let whole = || {
+        let mut survivors = Survivors::new();
+        let (mut process, outcome) = survivors.play(operation, NEVER, Signal::SIGKILL);
+        let steps = outcome.expect("it comes to its end");
+        process.kill();
+        survivors.check(operation, true);
+        // A loan that is given up is nobody else's business: it has none.
+        assert!(steps > 0 || operation.name == "loan_and_give_up");
+        steps
+    };
+    chosen_steps(operation.name, most, whole, |step| cut(operation, step).is_some());
+}
+
+/// The same of any kind of operation: `whole` counts its steps, `cut` cuts it short at one, if it comes to it.
+fn chosen_steps(name: &str, most: u64, whole: impl FnOnce() -> u64, cut: impl Fn(u64) -> bool) {
     if let Ok(chosen) = std::env::var("AXONIC_CRASH") {
-        let (name, step) = chosen.split_once(':').expect("operation:step");
-        if name == operation.name {
-            cut(operation, step.parse().expect("a number"));
+        let (operation, step) = chosen.split_once(':').expect("operation:step");
+        if operation == name {
+            cut(step.parse().expect("a number"));
         }
         return;
     }
-    let mut survivors = Survivors::new();
-    let (mut process, outcome) = survivors.play(operation, NEVER, Signal::SIGKILL);
-    let steps = outcome.expect("it comes to its end");
-    process.kill();
-    survivors.check(operation, true);
-    // A loan that is given up is nobody else's business: it has none.
-    assert!(steps > 0 || operation.name == "loan_and_give_up");
+    let steps = whole();
     let stride = steps.div_ceil(most).max(1);
     let chosen = (litmus::Random::new().below(stride)..=steps).step_by(stride as usize);
-    let cut = chosen.filter(|step| cut(operation, *step).is_some()).count();
-    println!("{}: cut short at {cut} of {steps} steps", operation.name);
+    let cut = chosen.filter(|step| cut(*step)).count();
+    println!("{name}: cut short at {cut} of {steps} steps");
 }
 
 /// Who stops while it takes an empty domain away holds up those who come, who are told so.

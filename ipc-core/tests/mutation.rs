@@ -1,5 +1,5 @@
 //! Shared memory that changes under its users: words of every file are overwritten at random while publishers,
-//! subscribers, ring ends and onlookers use them. Errors only: no crash, no hang, no wild read.
+//! subscribers, ring ends, queues, locks and onlookers use them. Errors only: no crash, no hang, no wild read.
 //!
 //! Each round has a seed, printed before it starts; AXONIC_TEST_SEED runs one round again.
 
@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const NAME: &str = "mutated_memory_gives_errors_only";
 const ROUNDS: u64 = 60;
 const MUTATIONS: u64 = 400;
 /// How long a call of these tests waits.
@@ -32,13 +31,20 @@ impl Target {
         memmap2::MmapRaw::map_raw(&file).ok().map(|memory| Target { memory })
     }
 
-    /// Overwrites a word. Half of them near the beginning, where the words are that steer.
+    fn word(&self, place: usize) -> &AtomicU64 {
+        assert!(place < self.memory.len() / 8);
+        // SAFETY: within the mapping and aligned; others race for it through atomics.
+        unsafe { AtomicU64::from_ptr(self.memory.as_mut_ptr().cast::<u64>().add(place)) }
+    }
+
+    /// Overwrites a word. Half of them near the beginning, where the words are that steer, half of them in use.
     fn mutate(&self, random: &mut Random) {
         let words = (self.memory.len() / 8) as u64;
         let limit = if random.below(2) == 0 { words.min(1600) } else { words };
-        let place = self.memory.as_mut_ptr().cast::<u64>().wrapping_add(random.below(limit) as usize);
-        // SAFETY: within the mapping and aligned; others race for it through atomics.
-        let word = unsafe { AtomicU64::from_ptr(place) };
+        let place = random.below(limit) as usize;
+        let in_use = |place: &usize| self.word(*place).load(Ordering::Relaxed) != 0;
+        let next = if random.below(2) == 0 { (place..words as usize).find(in_use) } else { None };
+        let word = self.word(next.unwrap_or(place));
         word.store(random.word(word.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 }
@@ -144,6 +150,130 @@ fn consume(domain: &Domain, stop: &AtomicBool) {
     }
 }
 
+fn jobs() -> QueueOptions {
+    QueueOptions {
+        capacity: 64,
+        max_bytes: 256 * 224,
+        dedup: Dedup { count: 32, ..Default::default() },
+        ..Default::default()
+    }
+}
+
+fn put_jobs(domain: &Domain, stop: &AtomicBool, seed: u64) {
+    let mut random = Random(seed);
+    while !stop.load(Ordering::Relaxed) {
+        let Some(mut producer) = fair(domain.queue_producer("q", &jobs())) else { continue };
+        if random.below(2) == 0 {
+            fair(producer.fd());
+        }
+        for _ in 0..200 {
+            let data = vec![random.next() as u8; [0, 100, 129, 3000, 20_000][random.below(5) as usize]];
+            let put = Put {
+                priority: random.below(8) as u8,
+                delay: Duration::from_micros(random.below(4) / 2 * 500),
+                ttl: (random.below(8) == 0).then_some(Duration::from_millis(1)),
+                dedup_id: (random.below(4) == 0).then(|| random.below(100).to_string()),
+                result: random.below(4) == 0,
+                ..Default::default()
+            };
+            let tensor = Tensor::new(Dtype::U8, [data.len()]);
+            let receipt = match random.below(3) {
+                0 => fair(producer.try_put(&Payload::raw(&data), &put)),
+                1 => fair(producer.put_with(&Payload::tensor(&data, &tensor), &put, SOON)),
+                _ => fair(producer.put(&data, SOON)).and(None),
+            };
+            if let Some(mut ticket) = receipt.and_then(Receipt::ticket) {
+                std::hint::black_box(ticket.progress());
+                if let Some(outcome) = fair(producer.result(&mut ticket, SOON)) {
+                    std::hint::black_box(outcome.data().iter().map(|b| u64::from(*b)).sum::<u64>());
+                }
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+    }
+}
+
+fn take_jobs(domain: &Domain, stop: &AtomicBool, seed: u64) {
+    let mut random = Random(seed);
+    while !stop.load(Ordering::Relaxed) {
+        let Some(mut consumer) = fair(domain.queue_consumer("q", &jobs())) else { continue };
+        if random.below(2) == 0 {
+            fair(consumer.fd());
+        }
+        for _ in 0..200 {
+            let lease = (random.below(3) == 0).then_some(Duration::from_micros(200));
+            if let Some(delivery) = fair(consumer.get_with(&Get { lease, ..Default::default() }, SOON)) {
+                settle(delivery, &mut random);
+            }
+            match random.below(40) {
+                0 => drop(fair(consumer.peek(100))),
+                1 => drop(fair(consumer.dead_letters(100))),
+                2 => drop(fair(consumer.redrive(100))),
+                3 => drop(fair(consumer.purge())),
+                4 => drop(fair(consumer.purge_dead_letters())),
+                _ => drop(std::hint::black_box(consumer.stats())),
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+    }
+}
+
+fn settle(mut delivery: Delivery, random: &mut Random) {
+    std::hint::black_box(delivery.data().iter().map(|b| u64::from(*b)).sum::<u64>());
+    fair(delivery.tensor());
+    fair(delivery.progress(0.5));
+    match random.below(6) {
+        0 => None,
+        1 => fair(delivery.nack(Duration::from_micros(random.below(500)))),
+        2 => fair(delivery.reject("no good")),
+        3 => fair(delivery.extend(Duration::from_micros(random.below(500)))),
+        4 => fair(delivery.ack_with(&Payload::raw(&[7; 1000]))),
+        _ => fair(delivery.ack()),
+    };
+}
+
+/// Opens a lock. One whose file says that it is another kind of lock, or has another number, cannot be told from that.
+fn opened<T>(lock: Result<T>) -> Option<T> {
+    if lock.as_ref().is_err_and(|e| e.kind() == ErrorKind::InvalidArgument) { None } else { fair(lock) }
+}
+
+/// Every lock there is, over and over; nobody gets one for long.
+fn lock(domain: &Domain, stop: &AtomicBool, seed: u64) {
+    let (mut random, options) = (Random(seed), LockOptions::default());
+    while !stop.load(Ordering::Relaxed) {
+        let mutex = opened(domain.mutex("m", &options));
+        let condvar = opened(domain.condvar("c", &options));
+        if let (Some(mut mutex), Some(mut condvar)) = (mutex, condvar) {
+            if fair(mutex.lock(SOON)).is_some() && random.below(2) == 0 {
+                fair(condvar.wait(&mut mutex, SOON));
+            }
+            std::hint::black_box(mutex.is_locked());
+            fair(condvar.notify_all());
+            let _ = mutex.unlock();
+        }
+        if let Some(mut lock) = opened(domain.rwlock("rw", &options)) {
+            let _ = if random.below(2) == 0 { lock.read(SOON) } else { lock.write(SOON) };
+            let _ = lock.unlock();
+        }
+        if let Some(mut semaphore) = opened(domain.semaphore("s", 2, &options)) {
+            fair(semaphore.acquire(SOON));
+            let _ = semaphore.release();
+        }
+        if let Some(mut event) = opened(domain.event("e", Reset::Auto, &options)) {
+            fair(event.wait(SOON));
+            fair(event.set());
+        }
+        if let Some(mut barrier) = opened(domain.barrier("b", 2, &options)) {
+            fair(barrier.wait(SOON));
+            fair(barrier.waiting());
+        }
+    }
+}
+
 /// Others come and go, and look.
 fn look(directory: &Path, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
@@ -177,17 +307,36 @@ fn damage(directory: &Path, random: &mut Random) {
     }
 }
 
-fn round(directory: &Path, seed: u64) {
+/// What uses the memory meanwhile: three participants, an order to end, and a seed.
+type Users = fn(&[Domain; 3], &AtomicBool, u64);
+
+fn topics_and_rings(domains: &[Domain; 3], stop: &AtomicBool, seed: u64) {
+    let overflow = [Overflow::DropOldest, Overflow::Block, Overflow::Reject][seed as usize % 3];
+    std::thread::scope(|scope| {
+        scope.spawn(|| publish(&domains[0], overflow, stop, seed ^ 1));
+        scope.spawn(|| subscribe(&domains[1], stop, seed ^ 2));
+        scope.spawn(|| produce(&domains[0], stop, seed ^ 3));
+        scope.spawn(|| consume(&domains[1], stop));
+    });
+}
+
+fn queues_and_locks(domains: &[Domain; 3], stop: &AtomicBool, seed: u64) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| put_jobs(&domains[0], stop, seed ^ 1));
+        scope.spawn(|| take_jobs(&domains[1], stop, seed ^ 2));
+        scope.spawn(|| take_jobs(&domains[2], stop, seed ^ 3));
+        scope.spawn(|| lock(&domains[0], stop, seed ^ 4));
+        scope.spawn(|| lock(&domains[1], stop, seed ^ 5));
+    });
+}
+
+fn round(directory: &Path, users: Users, seed: u64) {
     let mut random = Random(seed);
     let stop = AtomicBool::new(false);
     let open = || Domain::open_with(options_in(directory)).unwrap();
     let domains = [open(), open(), open()];
-    let overflow = [Overflow::DropOldest, Overflow::Block, Overflow::Reject][random.below(3) as usize];
     std::thread::scope(|scope| {
-        scope.spawn(|| publish(&domains[0], overflow, &stop, seed ^ 1));
-        scope.spawn(|| subscribe(&domains[1], &stop, seed ^ 2));
-        scope.spawn(|| produce(&domains[0], &stop, seed ^ 3));
-        scope.spawn(|| consume(&domains[1], &stop));
+        scope.spawn(|| users(&domains, &stop, seed));
         scope.spawn(|| look(directory, &stop));
         std::thread::sleep(Duration::from_millis(5));
         damage(directory, &mut random);
@@ -197,19 +346,13 @@ fn round(directory: &Path, seed: u64) {
     std::fs::remove_dir_all(directory.join("test")).ok();
 }
 
-#[test]
-fn mutated_memory_gives_errors_only() {
-    if child::role().is_none() {
-        let place = Place::new();
-        return child::run(&mut child::command(NAME, "rounds", place.path()));
-    }
-    let running = std::sync::Arc::new(AtomicU64::new(0));
-    let watched = running.clone();
+/// Ends this process, with the seed, when a round takes too long.
+fn watch(running: &'static AtomicU64) {
     std::thread::spawn(move || {
         let (mut last, mut since) = (0, Instant::now());
         loop {
             std::thread::sleep(Duration::from_millis(100));
-            let now = watched.load(Ordering::Relaxed);
+            let now = running.load(Ordering::Relaxed);
             if now != last {
                 (last, since) = (now, Instant::now());
             } else if since.elapsed() > Duration::from_secs(10) {
@@ -218,6 +361,16 @@ fn mutated_memory_gives_errors_only() {
             }
         }
     });
+}
+
+/// Rounds for some seconds, of test `name`; errors of these kinds must have come of them.
+fn rounds(name: &str, users: Users, kinds: &[ErrorKind]) {
+    if child::role().is_none() {
+        let place = Place::new();
+        return child::run(&mut child::command(name, "rounds", place.path()));
+    }
+    static RUNNING: AtomicU64 = AtomicU64::new(0);
+    watch(&RUNNING);
     let again = std::env::var("AXONIC_TEST_SEED").ok().map(|seed| seed.parse().unwrap());
     let first = again.unwrap_or_else(|| {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64
@@ -225,23 +378,31 @@ fn mutated_memory_gives_errors_only() {
     let (started, mut rounds) = (Instant::now(), 0);
     for seed in first..first + if again.is_some() { 1 } else { ROUNDS } {
         println!("seed {seed}");
-        running.store(seed, Ordering::Relaxed);
-        round(&child::directory(), seed);
+        RUNNING.store(seed, Ordering::Relaxed);
+        round(&child::directory(), users, seed);
         rounds += 1;
         if started.elapsed() > Duration::from_secs(3) {
             break;
         }
     }
     let seen = |kind: ErrorKind| SEEN[kind.number() as usize].load(Ordering::Relaxed);
-    let kinds: Vec<(ErrorKind, u64)> =
+    let all: Vec<(ErrorKind, u64)> =
         ErrorKind::ALL.iter().map(|k| (*k, seen(*k))).filter(|(_, n)| *n > 0).collect();
     println!(
-        "{rounds} rounds, {} mutations, {} successes, {kinds:?}",
+        "{rounds} rounds, {} mutations, {} successes, {all:?}",
         rounds * MUTATIONS,
         SEEN[0].load(Ordering::Relaxed)
     );
-    assert!(
-        seen(ErrorKind::Corrupt) > 0 && seen(ErrorKind::LayoutMismatch) > 0 || again.is_some(),
-        "nothing was damaged"
-    );
+    assert!(kinds.iter().all(|kind| seen(*kind) > 0) || again.is_some(), "nothing was damaged");
+}
+
+#[test]
+fn mutated_memory_gives_errors_only() {
+    let kinds = [ErrorKind::Corrupt, ErrorKind::LayoutMismatch];
+    rounds("mutated_memory_gives_errors_only", topics_and_rings, &kinds);
+}
+
+#[test]
+fn mutated_queues_and_locks_give_errors_only() {
+    rounds("mutated_queues_and_locks_give_errors_only", queues_and_locks, &[ErrorKind::Corrupt]);
 }

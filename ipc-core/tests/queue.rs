@@ -312,6 +312,25 @@ fn a_lease_ends_by_time_and_its_holder_cannot_settle_any_more() {
     assert_eq!(other.stats().returned, 1);
 }
 
+/// A storage that is asked with a token tells who is late, also when the message's place holds another by then.
+#[test]
+fn a_late_token_stays_the_smaller_one() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 1, ..options() });
+    let mut other = domain.queue_consumer("jobs", &options()).unwrap();
+    producer.put(b"slow", SECOND).unwrap();
+    let short = Get { lease: Some(Duration::from_millis(1)), ..Get::default() };
+    let late = consumer.get_with(&short, SECOND).unwrap();
+    let (early, taken) = (late.token(), get(&mut other));
+    let later = taken.token();
+    taken.ack().unwrap();
+    producer.put(b"another", SECOND).unwrap();
+    assert!(late.token() == early && early < later, "{:#x} and {later:#x}", late.token());
+    expect(late.ack(), ErrorKind::LeaseLost, &["jobs"]);
+    get(&mut other).ack().unwrap();
+}
+
 #[test]
 fn a_ticket_tells_what_became_of_a_message() {
     let place = Place::new();

@@ -4,6 +4,7 @@
 //! one of their files ([`input`]), and then everything that reads the file is used through the public interface.
 
 mod input;
+mod lock;
 mod names;
 mod page;
 mod queue;
@@ -12,6 +13,7 @@ mod scene;
 mod table;
 mod topic;
 mod values;
+mod work_queue;
 
 use axonic::{Error, ErrorKind, Result};
 
@@ -22,7 +24,8 @@ pub trait Target {
 }
 
 /// Every target, by name.
-pub const NAMES: [&str; 8] = ["table", "ring", "segment", "page", "queue", "region", "values", "names"];
+pub const NAMES: [&str; 10] =
+    ["table", "ring", "segment", "page", "queue", "region", "values", "names", "work_queue", "lock"];
 
 /// Makes a target with its domain.
 pub fn make(name: &str) -> Box<dyn Target> {
@@ -35,6 +38,8 @@ pub fn make(name: &str) -> Box<dyn Target> {
         "region" => Box::new(region::Regions::new()),
         "values" => Box::new(values::Values::new()),
         "names" => Box::new(names::Names::new()),
+        "work_queue" => Box::new(work_queue::WorkQueue::new()),
+        "lock" => Box::new(lock::Locks::new()),
         _ => panic!("no target is called {name:?}; there are {NAMES:?}"),
     }
 }

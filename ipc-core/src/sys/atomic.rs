@@ -251,6 +251,24 @@ mod model {
         }
 
         #[track_caller]
+        pub fn swap(&self, value: u64, order: Ordering) -> u64 {
+            about_to_store();
+            self.0.swap(value, ordered(order))
+        }
+
+        #[track_caller]
+        pub fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+            about_to_store();
+            self.0.fetch_max(value, ordered(order))
+        }
+
+        #[track_caller]
+        pub fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
+            about_to_store();
+            self.0.fetch_or(value, ordered(order))
+        }
+
+        #[track_caller]
         pub fn fetch_and(&self, value: u64, order: Ordering) -> u64 {
             about_to_store();
             self.0.fetch_and(value, ordered(order))

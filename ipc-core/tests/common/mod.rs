@@ -4,6 +4,7 @@
 pub mod child;
 pub mod container;
 pub mod flat;
+pub mod history;
 pub mod random;
 
 use axonic::{Domain, DomainOptions};

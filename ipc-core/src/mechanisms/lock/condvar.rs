@@ -166,7 +166,7 @@ impl Condvar {
 
 /// Says that this handle waits, then unlocks the mutex: whoever locks it next finds it waiting.
 fn begin(handle: &mut Handle, mutex: &mut Mutex) -> Result<()> {
-    let ticket = handle.head().word.fetch_add(1, Ordering::AcqRel) + 1;
+    let ticket = handle.head().word.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
     handle.row().words[WAITER].store(handle.id().0, Ordering::Relaxed);
     steps::begin_wait(&handle.row().words[STATE], ticket);
     mutex.unlock().inspect_err(|_| {

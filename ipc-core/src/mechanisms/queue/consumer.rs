@@ -8,9 +8,11 @@ use super::side::Side;
 use super::steps::{Look, State, Word};
 use super::store::{Life, PRIORITIES, WANTS_ITEMS};
 use super::{Get, QueueOptions};
+use crate::domain::Wait;
 use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::record::linger;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use std::fmt;
@@ -29,6 +31,8 @@ pub struct QueueConsumer {
     side: Side,
     /// When deaths were last asked for, in coarse milliseconds.
     asked: u64,
+    /// The last message was there when it was asked for.
+    streaming: bool,
 }
 
 /// Deaths are asked for this often by a consumer that always finds something, and so never sleeps.
@@ -45,6 +49,7 @@ impl QueueConsumer {
             heads,
             side,
             asked: coarse_millis(),
+            streaming: false,
         }
     }
 
@@ -88,7 +93,16 @@ impl QueueConsumer {
     pub fn get_with(&mut self, get: &Get, timeout: Option<Duration>) -> Result<Delivery> {
         self.enter()?;
         if let Some(delivery) = self.take(get)? {
+            self.streaming = true;
             return Ok(delivery);
+        }
+        self.get_slowly(get, timeout)
+    }
+
+    #[cold]
+    fn get_slowly(&mut self, get: &Get, timeout: Option<Duration>) -> Result<Delivery> {
+        if std::mem::take(&mut self.streaming) && self.options.wait != Wait::Block {
+            linger();
         }
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
         let attempt = &mut |consumer: &mut QueueConsumer| {
@@ -211,12 +225,16 @@ impl QueueConsumer {
         let (lane, slots) = (store.lane(priority), store.slots());
         let hint = &store.head().lanes[priority].head;
         let mut position = self.heads[priority].max(hint.load(Ordering::Relaxed));
+        let mut walk = lane.walk(position);
         let taken = loop {
             let cell = match lane.look(position) {
                 Look::Full(cell) => cell,
                 Look::Empty => break None,
+                Look::Past if walk.is_lost() => return Err(self.handle.damaged("a lane has no end")),
                 Look::Past => {
-                    position = position.wrapping_add(1);
+                    let tail = &store.head().lanes[priority].tail;
+                    position =
+                        walk.on(position, || tail.load(Ordering::Relaxed).saturating_sub(lane.cells()));
                     continue;
                 }
             };
@@ -251,7 +269,7 @@ impl QueueConsumer {
         slot.life.store(life.0, Ordering::Relaxed);
         slot.since.store(now, Ordering::Relaxed);
         let shape = super::shape::Shape(slot.shape.load(Ordering::Relaxed));
-        let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life.attempts());
+        let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life);
         delivery.wait = get.durable.unwrap_or(self.handle.waits_for_disk());
         body::read(&self.handle.store, number, shape, &mut delivery.bytes)?;
         if !delivery.is_leased() {

@@ -65,7 +65,7 @@ impl<'a> Dedupping<'a> {
                 // It died with it. What it was entering is taken back with its slot, or was put.
                 Err(owner)
                     if begun.elapsed() > PATIENCE / 10
-                        && handle.is_row_dead(owner as u32 - 1)
+                        && handle.is_row_dead((owner as u32).wrapping_sub(1))
                         && lock
                             .compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed)
                             .is_ok() =>
@@ -89,7 +89,7 @@ impl<'a> Dedupping<'a> {
             known.read += 1;
         }
         if known.numbers.len() as u64 > 2 * count {
-            known.numbers.retain(|_, number| *number + count > next);
+            known.numbers.retain(|_, number| number.saturating_add(count) > next);
         }
         let now = monotonic_nanos();
         if let Some(entry) = known.numbers.get(&key).map(|number| store.dedup(*number))
@@ -104,7 +104,7 @@ impl<'a> Dedupping<'a> {
         entry.place.store(0, Ordering::Release);
         entry.write(key, now);
         entry.place.store(place(number, word), Ordering::Release);
-        head.dedup_next.store(next + 1, Ordering::Release);
+        head.dedup_next.store(next.wrapping_add(1), Ordering::Release);
         true
     }
 }

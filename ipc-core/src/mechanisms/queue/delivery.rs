@@ -21,7 +21,8 @@ pub struct Delivery {
     /// What the slot's word is as long as the message is ours.
     word: Word,
     shape: Shape,
-    attempt: u16,
+    /// As it was when the message was taken: the slot may hold another by now.
+    life: Life,
     pub(super) bytes: Bytes,
     settled: bool,
     /// Settling it waits for the disk.
@@ -29,17 +30,8 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(handle: Arc<Handle>, number: u32, word: Word, shape: Shape, attempt: u16) -> Delivery {
-        Delivery {
-            handle,
-            number,
-            word,
-            shape,
-            attempt,
-            bytes: Bytes::default(),
-            settled: false,
-            wait: false,
-        }
+    pub(super) fn new(handle: Arc<Handle>, number: u32, word: Word, shape: Shape, life: Life) -> Delivery {
+        Delivery { handle, number, word, shape, life, bytes: Bytes::default(), settled: false, wait: false }
     }
 
     /// The payload, 64-byte aligned.
@@ -81,16 +73,14 @@ impl Delivery {
 
     /// The number of this delivery of the message, from 1.
     pub fn attempt(&self) -> u16 {
-        self.attempt
+        self.life.attempts()
     }
 
     /// A number that is greater for each later delivery of the same message, to tell a storage that a late writer is
     /// late.
     pub fn token(&self) -> u64 {
-        let store = &self.handle.store;
-        let filled = Life(store.slot(self.number).life.load(Ordering::Relaxed)).generation();
-        let changes = self.word.generation().wrapping_sub(filled).min(u64::from(u32::MAX));
-        store.journal().boot.load(Ordering::Relaxed) << 32 | changes
+        let changes = self.word.generation().wrapping_sub(self.life.generation()).min(u64::from(u32::MAX));
+        self.handle.store.journal().boot.load(Ordering::Relaxed) << 32 | changes
     }
 
     /// The message is done with and goes.
@@ -169,7 +159,7 @@ impl Delivery {
         let text = format!(
             "queue '{}': the lease of delivery {} ran out, the message is no longer this consumer's; ask for a longer lease, or extend it",
             self.handle.name(),
-            self.attempt
+            self.attempt()
         );
         Error::new(ErrorKind::LeaseLost, text)
     }
@@ -186,6 +176,6 @@ impl Drop for Delivery {
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = preview(self.content(), None, self.data(), 40);
-        write!(f, "Delivery({shown}, queue {:?}, attempt {})", self.handle.name(), self.attempt)
+        write!(f, "Delivery({shown}, queue {:?}, attempt {})", self.handle.name(), self.attempt())
     }
 }

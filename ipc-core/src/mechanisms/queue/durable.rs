@@ -124,12 +124,15 @@ impl Handle {
     fn name_for_journal(&self, number: u32, filled: u64) -> Result<u64> {
         let journal = self.store.journal();
         let lane = self.store.log();
-        while journal.log.tail.load(Ordering::Relaxed) + LOG_MARGIN
-            > self.written() + self.store.plan.log_cells as u64
-        {
+        let room = self.store.plan.log_cells as u64 - LOG_MARGIN;
+        let mut written = self.written();
+        while journal.log.tail.load(Ordering::Relaxed) > written.saturating_add(room) {
             self.write_out(true)?;
+            if std::mem::replace(&mut written, self.written()) == written {
+                return Err(self.damaged("it has more to write down than was named"));
+            }
         }
-        Ok(lane.fill(&journal.log.tail, number, filled) + 1)
+        Ok(lane.fill(&journal.log.tail, number, filled).wrapping_add(1))
     }
 
     /// Up to where the log lane is in the journal.
@@ -154,7 +157,11 @@ impl Handle {
         }
         // One write for several; who goes to sleep or ends writes what is left.
         let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
-        if position >= self.written() + FEW || is_due() { self.write_out(false) } else { Ok(()) }
+        if position >= self.written().saturating_add(FEW) || is_due() {
+            self.write_out(false)
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
@@ -215,10 +222,13 @@ impl Handle {
                 return Ok(());
             }
             if let Some(mut writer) = Writer::begin(self, log, false)? {
-                self.linger(writer.written);
+                self.linger();
                 let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
                 writer.end();
                 synced?;
+                if journal.durable.load(Ordering::Acquire) < position {
+                    return Err(self.damaged("what was named is not there to be written down"));
+                }
                 continue;
             }
             if deadline.passed() {
@@ -234,14 +244,17 @@ impl Handle {
 
     /// Before a sync: those whom the last one served may be about to ask for the next. They are given up to a quarter of
     /// the time that a sync takes, so that it serves all of them again.
-    fn linger(&self, written: u64) {
+    fn linger(&self) {
         let journal = self.store.journal();
+        let durable = journal.durable.load(Ordering::Relaxed);
         let (group, pace) = (
             journal.group.load(Ordering::Relaxed),
             Duration::from_nanos(journal.pace.load(Ordering::Relaxed)),
         );
         let begun = Instant::now();
-        while journal.log.tail.load(Ordering::Relaxed) < written + group && begun.elapsed() < pace / 4 {
+        while journal.log.tail.load(Ordering::Relaxed) < durable.saturating_add(group)
+            && begun.elapsed() < pace / 4
+        {
             std::thread::yield_now();
         }
     }
@@ -253,8 +266,10 @@ impl Handle {
         }
         // What others are just naming comes before what they are told.
         let mut position = self.store.journal().log.tail.load(Ordering::Acquire).max(self.written());
-        while self.store.log().look(position) != Look::Empty {
-            position += 1;
+        let lane = self.store.log();
+        let mut walk = lane.walk(position);
+        while lane.look(position) != Look::Empty && !walk.is_lost() {
+            position = walk.on(position, || self.written());
         }
         self.wait_durable(position, timeout)
     }
@@ -267,6 +282,7 @@ impl Handle {
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
+            let mut walk = self.store.log().walk(position);
             let (mut put, mut gone) = (Vec::<(u64, u32)>::new(), Vec::new());
             while batch.len() < BATCH_BYTES {
                 match self.store.log().look(position) {
@@ -274,9 +290,12 @@ impl Handle {
                         self.write_slot(cell, &mut batch, writer.state.last(), &mut put, &mut gone)?
                     }
                     Look::Empty => break,
+                    Look::Past if walk.is_lost() => {
+                        return Err(self.damaged("the lane of its log has no end"));
+                    }
                     Look::Past => {}
                 }
-                position += 1;
+                position = walk.on(position, || 0);
             }
             if position == writer.written {
                 return Ok(());

@@ -8,7 +8,7 @@ use super::store::{ITEMS_BELL, Life, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, Row, Seat};
 use crate::domain::{Attached, Domain, closed};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::Bell;
 use crate::sys::process;
@@ -129,6 +129,16 @@ impl Handle {
             return Err(closed(&format!("queue '{}': its domain '{}'", self.name(), self.domain().name())));
         }
         Ok(())
+    }
+
+    /// The error of what cannot be true of a queue.
+    #[cold]
+    pub fn damaged(&self, what: &str) -> Error {
+        let text = format!(
+            "queue '{}': {what}; its memory was damaged: stop all that use it, and remove it with `axonic unlink queue`",
+            self.name()
+        );
+        Error::new(ErrorKind::Corrupt, text)
     }
 
     /// The message of a slot whose word is `from` is done with. Whether nobody was faster; `wait`: it is on the disk that

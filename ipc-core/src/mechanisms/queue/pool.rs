@@ -1,7 +1,7 @@
 //! Free slots: a bit for each that may be free. The slots' words tell the truth, the bits only where to look: a bit that
 //! is wrongly set costs a glance, and who finds none set looks at the words themselves before he calls the queue full.
 
-use super::steps::{State, Word};
+use super::steps::{Bits, State, Word};
 use super::store::{SLOT, Slot, Store};
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
@@ -15,9 +15,7 @@ pub struct Pool<'a> {
     pub store: &'a Store,
     pub offset: usize,
     pub count: u32,
-    pub bits: &'a [AtomicU64],
-    /// A bit for each word of `bits` that may have one set.
-    pub summary: &'a [AtomicU64],
+    pub bits: Bits<'a>,
     pub grown: &'a AtomicU64,
 }
 
@@ -99,37 +97,26 @@ impl Pool<'_> {
 
     /// The same among words `from` to `to`, beginning with the next in turn.
     fn refill_within(&self, stock: &mut Stock, from: usize, to: usize) -> bool {
-        let to = to.min(self.bits.len());
+        let to = to.min(self.bits.words.len());
         let start = if (from..to).contains(&stock.next) { stock.next } else { from };
         self.refill_from(stock, start, to) || self.refill_from(stock, from, start)
     }
 
     fn refill_from(&self, stock: &mut Stock, from: usize, to: usize) -> bool {
-        let mut at = from;
-        while at < to {
-            let seen = self.summary[at / 64].load(Ordering::Acquire) >> (at % 64);
-            if seen == 0 {
-                at = (at / 64 + 1) * 64;
-                continue;
-            }
-            at += seen.trailing_zeros() as usize;
-            if at < to && self.take_word(stock, at) {
+        let mut next = self.bits.next(from);
+        while let Some(at) = next.filter(|at| *at < to) {
+            if self.take_word(stock, at) {
                 return true;
             }
-            at += 1;
+            next = self.bits.next(at + 1);
         }
         false
     }
 
     /// Takes the bits of word `at`, but not more than a sixteenth of all slots: others need some too.
     fn take_word(&self, stock: &mut Stock, at: usize) -> bool {
-        let mut bits = self.bits[at].swap(0, Ordering::AcqRel);
+        let mut bits = self.bits.take(at) & self.allocated(at);
         if bits == 0 {
-            self.summary[at / 64].fetch_and(!(1 << (at % 64)), Ordering::AcqRel);
-            // Somebody may have set one meanwhile and found the summary set.
-            if self.bits[at].load(Ordering::Acquire) != 0 {
-                self.summary[at / 64].fetch_or(1 << (at % 64), Ordering::AcqRel);
-            }
             return false;
         }
         let most = (self.count / 16).clamp(1, 64);
@@ -139,32 +126,35 @@ impl Pool<'_> {
             bits &= bits - 1;
         }
         if bits != 0 {
-            self.set(at, bits);
+            self.bits.set(at, bits);
         }
         (stock.bits, stock.first, stock.next) = (mine, at as u32 * 64, at + 1);
         true
     }
 
-    #[inline(always)]
-    fn set(&self, at: usize, bits: u64) {
-        if self.bits[at].fetch_or(bits, Ordering::AcqRel) == 0 {
-            let bit = 1 << (at % 64);
-            if self.summary[at / 64].load(Ordering::Acquire) & bit == 0 {
-                self.summary[at / 64].fetch_or(bit, Ordering::AcqRel);
-            }
+    /// The bits of word `at` that are of allocated slots.
+    fn allocated(&self, at: usize) -> u64 {
+        match (self.grown() as usize).saturating_sub(at * 64) {
+            0 => 0,
+            count => u64::MAX >> 64usize.saturating_sub(count),
         }
     }
 
     /// Says that a slot is free, whose word says so.
     #[inline(always)]
     pub fn give(&self, number: u32) {
-        self.set(number as usize / 64, 1 << (number % 64));
+        self.bits.set(number as usize / 64, 1 << (number % 64));
+    }
+
+    /// After the death of one that may have been about to say so.
+    pub fn summarize(&self) {
+        self.bits.summarize((self.grown() as usize).div_ceil(64));
     }
 
     /// Gives back what a handle has taken and not used.
     pub fn give_stock(&self, stock: &mut Stock) {
         if stock.bits != 0 {
-            self.set(stock.first as usize / 64, std::mem::take(&mut stock.bits));
+            self.bits.set(stock.first as usize / 64, std::mem::take(&mut stock.bits));
         }
     }
 
@@ -174,9 +164,9 @@ impl Pool<'_> {
         let mut left =
             wanted.saturating_sub((self.count - self.grown()) as usize + stock.bits.count_ones() as usize);
         if wanted <= FEW {
-            return left == 0 || self.summary.iter().any(|word| word.load(Ordering::Relaxed) != 0);
+            return left == 0 || self.bits.summary.iter().any(|word| word.load(Ordering::Relaxed) != 0);
         }
-        for word in self.bits {
+        for word in self.bits.words {
             left = left.saturating_sub(word.load(Ordering::Relaxed).count_ones() as usize);
             if left == 0 {
                 return true;
@@ -197,7 +187,7 @@ impl Pool<'_> {
         for at in have as usize / 64..(count as usize).div_ceil(64) {
             let end = (count as usize - at * 64).min(64);
             let bits = u64::MAX >> (64 - end) & (u64::MAX << (have as usize).saturating_sub(at * 64).min(63));
-            self.set(at, bits);
+            self.bits.set(at, bits);
         }
         Ok(true)
     }

@@ -81,6 +81,8 @@ impl Handle {
             }
         }
         body::collect(parts);
+        slots.summarize();
+        parts.summarize();
         Ok(())
     }
 
@@ -108,8 +110,10 @@ impl Handle {
         let used = self.store.head().lanes_used.load(Ordering::Acquire);
         for priority in (0..PRIORITIES).filter(|p| used & 1 << p != 0) {
             let lane = self.store.lane(priority);
-            let mut position = self.store.head().lanes[priority].head.load(Ordering::Relaxed);
-            loop {
+            let head = &self.store.head().lanes[priority];
+            let mut position = head.head.load(Ordering::Relaxed);
+            let mut walk = lane.walk(position);
+            while !walk.is_lost() {
                 match lane.look(position) {
                     Look::Full(cell) if cell.slot() < self.store.slots().grown() => {
                         let word = Word::of(&self.store.slot(cell.slot()).word);
@@ -120,7 +124,8 @@ impl Handle {
                     Look::Empty => break,
                     _ => {}
                 }
-                position = position.wrapping_add(1);
+                position =
+                    walk.on(position, || head.tail.load(Ordering::Relaxed).saturating_sub(lane.cells()));
             }
         }
         listed

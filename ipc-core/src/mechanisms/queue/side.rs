@@ -45,9 +45,10 @@ impl Side {
     fn read_lane(&mut self, handle: &Handle) {
         let lane = handle.store.side();
         // What is in use moves on with the lane: there is nothing more than a round back.
-        let tail = handle.store.head().side.tail.load(Ordering::Relaxed);
-        self.cursor = self.cursor.max(tail.saturating_sub(lane.cells()));
-        loop {
+        let begin = || handle.store.head().side.tail.load(Ordering::Relaxed).saturating_sub(lane.cells());
+        self.cursor = self.cursor.max(begin());
+        let mut walk = lane.walk(self.cursor);
+        while !walk.is_lost() {
             match lane.look(self.cursor) {
                 Look::Empty => return,
                 Look::Full(cell) if cell.slot() < handle.store.slots().grown() => {
@@ -55,7 +56,7 @@ impl Side {
                 }
                 _ => {}
             }
-            self.cursor = self.cursor.wrapping_add(1);
+            self.cursor = walk.on(self.cursor, begin);
         }
     }
 

@@ -8,7 +8,8 @@
 //! - No cell is left empty before a full one, and there is no counter to draw from: a producer that stops anywhere has
 //!   put its message or has not, and holds up nobody.
 
-use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::atomic::{AtomicU64, Ordering, fence};
+use crate::sys::fence::after_update;
 
 /// What a slot holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,32 +192,38 @@ impl<'a> Lane<'a> {
         generation: u64,
         keep: impl Fn(Cell) -> bool,
     ) -> u64 {
-        let first = tail.load(Ordering::Relaxed);
-        let mut position = first;
+        // Acquire and release: who starts here sees all cells before full, and so do those who see the cell it fills.
+        let mut position = tail.load(Ordering::Acquire);
+        let mut walk = self.walk(position);
         loop {
             let cell = self.cell(position);
             let seen = Cell(cell.load(Ordering::Acquire));
             let lap = self.lap(position);
-            if seen.lap() != lap.wrapping_sub(1) & LAP {
+            if seen.lap() != lap.wrapping_sub(1) & LAP && !walk.is_lost() {
                 // Full, or full for the next lap even.
-                position = position.wrapping_add(1);
+                position = walk.on(position, || tail.load(Ordering::Acquire));
                 continue;
             }
-            // Where everything seems to be in use, round after round, the memory was damaged.
-            let round = position.wrapping_sub(first) >> self.shift;
-            let kept = seen.0 != 0 && round < 4 && keep(seen);
+            // Where everything seems to be in use, any cell will do.
+            let kept = seen.0 != 0 && !walk.is_lost() && keep(seen);
             let moved = Cell(seen.0 & (u64::MAX >> 12) | lap << 52);
             let next = if kept { moved } else { Cell::new(lap, slot, generation) };
             if cell.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_err() {
                 continue;
             }
             // Never back: who was stopped just here would send the others to where the laps look the same again.
-            tail.fetch_max(position.wrapping_add(1), Ordering::Relaxed);
+            tail.fetch_max(position.wrapping_add(1), Ordering::Release);
             if !kept {
                 return position;
             }
-            position = position.wrapping_add(1);
+            position = walk.on(position, || tail.load(Ordering::Acquire));
         }
+    }
+
+    /// Begins to go along the lane.
+    #[inline(always)]
+    pub fn walk(&self, from: u64) -> Walk {
+        Walk { cells: self.cells(), begun: from, rounds: 0 }
     }
 
     /// What is at `position`.
@@ -234,6 +241,37 @@ impl<'a> Lane<'a> {
     }
 }
 
+/// A way along a lane past cells that are of no use. After a round it goes on where the lane is by then; where it comes
+/// to no end all the same, the memory was damaged.
+pub struct Walk {
+    cells: u64,
+    begun: u64,
+    rounds: u32,
+}
+
+impl Walk {
+    /// The position after this one, or `ahead`, if a round is over and that is farther.
+    #[inline(always)]
+    pub fn on(&mut self, position: u64, ahead: impl FnOnce() -> u64) -> u64 {
+        let next = position.wrapping_add(1);
+        if next.wrapping_sub(self.begun) < self.cells {
+            return next;
+        }
+        let ahead = ahead();
+        // One that has passed the last of all numbers is ahead of those before.
+        let is_ahead = (1..1 << 63).contains(&ahead.wrapping_sub(next));
+        (self.begun, self.rounds) = if is_ahead { (ahead, 0) } else { (next, self.rounds + 1) };
+        self.begun
+    }
+
+    /// Whether it comes to no end.
+    #[inline(always)]
+    pub fn is_lost(&self) -> bool {
+        const MANY: u32 = 4;
+        self.rounds >= MANY
+    }
+}
+
 /// What a look into a lane finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -242,4 +280,74 @@ pub enum Look {
     Empty,
     /// The cell serves a later lap already; what was here is gone.
     Past,
+}
+
+/// The word of a message that is done, if nobody has a claim on what became of it any more.
+///
+/// **Q3** who ends a message: its word, full fence, the claim — who gives the claim up: the claim, full fence, the word. At
+/// least one sees the other, and frees the message.
+pub fn unclaimed(word: &AtomicU64, claim: &AtomicU64) -> Option<Word> {
+    fence(Ordering::SeqCst);
+    let word = Word::of(word);
+    (word.is(State::Done) && claim.load(Ordering::Acquire) == 0).then_some(word)
+}
+
+/// Bits that say which slots may be free, and a summary: a bit for each word of them that may have one set.
+///
+/// **Q4** who sets a bit where none was: the bit, full fence, the summary, which it sets if it has to — who finds none: clears the
+/// summary, full fence, the bits. At least one sees the other, and the summary is set.
+#[derive(Clone, Copy)]
+pub struct Bits<'a> {
+    pub words: &'a [AtomicU64],
+    pub summary: &'a [AtomicU64],
+}
+
+impl Bits<'_> {
+    /// Sets bits of word `at`.
+    #[inline(always)]
+    pub fn set(&self, at: usize, bits: u64) {
+        if self.words[at].fetch_or(bits, Ordering::AcqRel) == 0 {
+            let bit = 1 << (at % 64);
+            after_update();
+            if self.summary[at / 64].load(Ordering::Acquire) & bit == 0 {
+                self.summary[at / 64].fetch_or(bit, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Says in the summary which of the first `count` words have some set: who sets one where some are set does not look, and
+    /// one that died between the two has left a word that nobody would find.
+    pub fn summarize(&self, count: usize) {
+        for (at, word) in self.words[..count].iter().enumerate() {
+            if word.load(Ordering::Acquire) != 0 {
+                self.summary[at / 64].fetch_or(1 << (at % 64), Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// Takes all that are set in word `at`.
+    pub fn take(&self, at: usize) -> u64 {
+        let bits = self.words[at].swap(0, Ordering::AcqRel);
+        if bits == 0 {
+            self.summary[at / 64].fetch_and(!(1 << (at % 64)), Ordering::AcqRel);
+            after_update();
+            if self.words[at].load(Ordering::Acquire) != 0 {
+                self.summary[at / 64].fetch_or(1 << (at % 64), Ordering::AcqRel);
+            }
+        }
+        bits
+    }
+
+    /// The first word from `at` on that may have one set.
+    #[inline(always)]
+    pub fn next(&self, mut at: usize) -> Option<usize> {
+        while at < self.words.len() {
+            let seen = self.summary[at / 64].load(Ordering::Acquire) >> (at % 64);
+            if seen != 0 {
+                return Some(at + seen.trailing_zeros() as usize);
+            }
+            at = (at / 64 + 1) * 64;
+        }
+        None
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::QueueOptions;
 use super::pool::Pool;
-use super::steps::{Lane, SLOT_BITS};
+use super::steps::{Bits, Lane, SLOT_BITS};
 use crate::domain::Directory;
 use crate::domain::layout::{Kind, LINE};
 use crate::domain::object::{Design, NOUN_HEAD, Object};
@@ -391,8 +391,8 @@ impl Store {
     ) -> Pool<'a> {
         let words = count.div_ceil(64);
         // SAFETY: as the plan has placed them.
-        let (bits, summary) = unsafe { (self.words(bits, words), self.words(summary, words.div_ceil(64))) };
-        Pool { store: self, offset: slots, count: count as u32, bits, summary, grown }
+        let (words, summary) = unsafe { (self.words(bits, words), self.words(summary, words.div_ceil(64))) };
+        Pool { store: self, offset: slots, count: count as u32, bits: Bits { words, summary }, grown }
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use super::dead::Reason;
 use super::handle::Handle;
 use super::producer::QueueProducer;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
-use super::steps::{State, Word};
+use super::steps::{State, Word, unclaimed};
 use super::store::Life;
 use crate::domain::layout::ObjectId;
 use crate::domain::waiter::wait_for;
@@ -177,15 +177,10 @@ impl Handle {
     }
 
     /// Frees a message that is done and that nobody waits for any more. Whoever gives a ticket up and whoever ends the
-    /// message both come here after it, so one of them sees what the other did.
+    /// message both come here after it (Q3).
     pub fn free_if_unclaimed(&self, number: u32) -> Result<()> {
-        fence(Ordering::SeqCst);
         let slot = self.store.slot(number);
-        let word = Word::of(&slot.word);
-        if word.is(State::Done) && slot.ticket.load(Ordering::Acquire) == 0 {
-            self.free(number, word, false)?;
-        }
-        Ok(())
+        unclaimed(&slot.word, &slot.ticket).map_or(Ok(()), |word| self.free(number, word, false).map(drop))
     }
 
     /// Wakes the producer that waits for what becomes of a message, if it sleeps.

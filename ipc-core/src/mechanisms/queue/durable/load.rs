@@ -69,6 +69,8 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
         info!("queue '{}': {} messages read from its journal", handle.name(), messages.len());
     }
     clear(handle);
+    // Whoever died on the way has left parts nobody would find, and all there are may be needed.
+    handle.recover()?;
     let filled = fill(handle, row, &messages);
     if filled.is_err() {
         clear(handle);

@@ -1,0 +1,90 @@
+//! The checker of what processes were told (`common/history.rs`) finds each kind of broken promise.
+
+mod common;
+
+use common::history::Told;
+use std::panic::catch_unwind;
+
+/// A message that is put, and delivered with token 5 by another.
+const PUT: &str = "put 1 0\naccepted 1 0\n";
+const GOT: &str = "got 1 5\n";
+const ACKED: &str = "got 1 5\nsettling 1 5\nacked 1 5\n";
+
+fn check(histories: &[&str], left: &[u64], killed: usize) {
+    Told::of(histories.iter().copied()).check(left, killed);
+}
+
+#[track_caller]
+fn broken(histories: &[&str], left: &[u64], what: &str) {
+    let caught = catch_unwind(|| check(histories, left, 0)).expect_err(what);
+    let told = caught.downcast_ref::<String>().expect("what is wrong");
+    assert!(told.contains(what), "{told}");
+}
+
+#[test]
+fn what_keeps_the_promises_passes() {
+    check(&[PUT, ACKED], &[], 0);
+    check(&[PUT], &[1], 0);
+    // Given back, and then done by another.
+    check(&[PUT, GOT, "got 1 6\nsettling 1 6\nacked 1 6\n"], &[], 0);
+    // A lease that was over.
+    check(&[PUT, "got 1 5\nsettling 1 5\nlost 1 5\n", "got 1 7\nsettling 1 7\nacked 1 7\n"], &[], 0);
+    // Nobody knows what became of it: its producer, or its consumer, died over it.
+    check(&["put 1 0\n"], &[], 0);
+    check(&["put 1 0\n"], &[1], 0);
+    check(&[PUT, "got 1 5\nsettling 1 5\n"], &[], 0);
+    check(&[PUT, "got 1 5\nsettling 1 5\n"], &[1], 0);
+    // One died in the middle of a line.
+    check(&["put 1 0\naccepted 1 0\npu"], &[1], 0);
+    // It was never put.
+    check(&["put 1 0\nrefused 1 0\n"], &[], 0);
+    // Other priorities, and other consumers, have other orders; what comes back may come late.
+    check(&["put 1 0\naccepted 1 0\nput 2 1\naccepted 2 0\n", "got 2 1\ngot 1 1\n"], &[1, 2], 0);
+    check(&["put 1 0\naccepted 1 0\nput 2 0\naccepted 2 0\n", "got 2 1\n", "got 1 1\n"], &[1, 2], 0);
+    check(&["put 1 0\naccepted 1 0\nput 2 0\naccepted 2 0\n", "got 2 1\ngot 1 2\n", "got 1 1\n"], &[1, 2], 0);
+}
+
+#[test]
+fn what_was_accepted_and_is_nowhere_is_lost() {
+    broken(&[PUT], &[], "it is lost");
+    broken(&[PUT, GOT], &[], "it is lost");
+    broken(&[PUT, "got 1 5\nsettling 1 5\nlost 1 5\n"], &[], "it is lost");
+    broken(&[PUT, "got 1 5\nsettling 1 5"], &[], "it is lost");
+    // One died while it acknowledged, but another got the message later.
+    broken(&[PUT, "got 1 5\nsettling 1 5\n", "got 1 6\n"], &[], "it is lost");
+}
+
+#[test]
+fn what_was_acknowledged_does_not_come_again() {
+    broken(&[PUT, ACKED], &[1], "more than once");
+    broken(&[PUT, ACKED, "got 1 6\n"], &[], "after it was acknowledged");
+    broken(&[PUT, ACKED, "got 1 6\nsettling 1 6\nacked 1 6\n"], &[], "more than once");
+    broken(&[PUT], &[1, 1], "more than once");
+}
+
+#[test]
+fn a_late_acknowledgement_does_not_count() {
+    broken(&[PUT, "got 1 6\n", ACKED], &[], "lease was over");
+}
+
+#[test]
+fn no_two_have_a_message_at_once() {
+    broken(&[PUT, GOT, GOT], &[1], "one token");
+}
+
+#[test]
+fn what_was_refused_or_never_put_is_nowhere() {
+    broken(&["put 1 0\nrefused 1 0\n"], &[1], "it was refused");
+    broken(&["put 1 0\nrefused 1 0\n", GOT], &[], "it was refused");
+    broken(&[PUT], &[1, 2], "nobody put it");
+    broken(&[PUT, "got 2 5\n"], &[1], "nobody put it");
+}
+
+#[test]
+fn who_puts_before_is_served_before() {
+    let put = "put 1 0\naccepted 1 0\nput 2 0\naccepted 2 0\n";
+    let got = "got 2 1\ngot 1 1\n";
+    broken(&[put, got], &[1, 2], "these came late");
+    // Unless one was killed, who may have had the first of them before it said so.
+    check(&[put, got], &[1, 2], 1);
+}
