@@ -4,6 +4,8 @@
 #[path = "../../ipc-core/tests/common/mod.rs"]
 mod common;
 mod containers;
+mod crew;
+mod history;
 #[path = "../conformance/peers.rs"]
 #[allow(dead_code)]
 mod peers;
@@ -16,6 +18,7 @@ use axonic::*;
 use common::random::Random;
 use peers::{Peer, Running};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// After a death, the living go on within this time.
@@ -187,6 +190,12 @@ fn some_are_killed() {
 #[ignore = "make chaos"]
 fn many_are_killed() {
     kills(long(90, 8));
+}
+
+/// Of those that take much memory and those that look whether it grows, one has this process.
+fn memory() -> MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// So many seconds, or this part of the hours.

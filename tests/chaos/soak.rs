@@ -4,7 +4,7 @@
 use crate::common::flat::{Flat, Held};
 use crate::common::random::Random;
 use crate::peers::{Peer, Running};
-use crate::{PATIENCE, Place, byte, kill, long, seed_of_now};
+use crate::{PATIENCE, Place, byte, kill, long, memory, seed_of_now};
 use axonic::*;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -83,6 +83,7 @@ fn visit(place: &Place, meanwhile: impl FnOnce()) {
 }
 
 fn soak(time: Duration) {
+    let _memory = memory();
     let mut random = Random(seed_of_now());
     let peers = Peer::all();
     let place = Place::new();

@@ -16,6 +16,15 @@ pub fn wait_for_file(directory: &Path) -> Option<PathBuf> {
     None
 }
 
+/// Waits until this file is there; it is whole then.
+pub fn wait_for(path: &Path) -> bool {
+    let started = Instant::now();
+    while !path.exists() && started.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    path.exists()
+}
+
 /// Compares words of a file with what the table says.
 pub fn check(path: &Path, words: &[Word], language: &str) {
     let bytes = std::fs::read(path).expect("a readable shared file");

@@ -4,7 +4,9 @@
 //! (see `peers/rust/peer.rs`). What the Python and Node peers and the C library are is told by the
 //! environment `cargo xtask test interop` sets.
 
+mod jobs;
 mod layout;
+mod locks;
 mod peers;
 mod table;
 
@@ -17,6 +19,20 @@ fn place() -> tempfile::TempDir {
         .prefix("axonic-conformance-")
         .tempdir_in("/dev/shm")
         .expect("a directory on /dev/shm")
+}
+
+/// A file with the number that `peer count` raises.
+fn numbered_file() -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), 0u64.to_le_bytes()).expect("its number");
+    file
+}
+
+/// Nothing must be left of a domain.
+fn left_behind(place: &tempfile::TempDir) -> Result<(), String> {
+    let entries = std::fs::read_dir(place.path()).map_err(|e| e.to_string())?;
+    let left: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
 }
 
 /// The sum of all bytes a receiver must find.
@@ -74,9 +90,7 @@ fn exchange(sender: &Peer, receiver: &Peer, send: &str, receive: &str, work: &Wo
     if sent != format!("sent {total}") {
         return Err(format!("the sender said {sent:?}"));
     }
-    let left: Vec<_> =
-        std::fs::read_dir(place.path()).map_err(|e| e.to_string())?.flatten().map(|e| e.path()).collect();
-    if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
+    left_behind(&place)
 }
 
 #[test]
@@ -115,5 +129,15 @@ fn every_language_writes_the_same_layout() {
         let page = layout::wait_for_file(&place.path().join("two/subscribers")).expect("a subscriber's file");
         layout::check(&page, &table::SUBSCRIBER_WORDS, peer.language);
         drop(receiver);
+        // What was put stays.
+        peer.start(place.path(), &["put", "three", "jobs", "0", "1", "64"]).finish().expect("a put");
+        layout::check(&place.path().join("three/queues/jobs"), &table::QUEUE_WORDS, peer.language);
+        let number = numbered_file();
+        let file = number.path().to_str().expect("a plain path");
+        let counter = peer.start(place.path(), &["count", "four", file, "1000000000"]);
+        let mutex = place.path().join("four/locks/count");
+        assert!(layout::wait_for(&mutex), "a mutex's file");
+        layout::check(&mutex, &table::MUTEX_WORDS, peer.language);
+        drop(counter);
     }
 }

@@ -29,8 +29,8 @@ impl Peer {
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(language);
         let (command, environment) = match language {
             "rust" => (vec![env!("CARGO_BIN_EXE_axonic-peer").into()], vec![]),
-            "c" => (vec![compile(language, "cc", "-std=c11", &sources.join("peer.c"))], vec![]),
-            "cpp" => (vec![compile(language, "c++", "-std=c++17", &sources.join("peer.cpp"))], vec![]),
+            "c" => (vec![compile(language, "cc", "-std=c11", &sources)], vec![]),
+            "cpp" => (vec![compile(language, "c++", "-std=c++17", &sources)], vec![]),
             "python" => (vec![setting("AXONIC_TEST_PYTHON"), sources.join("peer.py")], vec![]),
             _ => (vec![setting("AXONIC_TEST_NODE"), sources.join("peer.mjs")], vec![]),
         };
@@ -49,19 +49,25 @@ impl Peer {
         arguments: &[&str],
         adapt: impl FnOnce(&mut Command),
     ) -> Running {
-        let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]).args(arguments).env("AXONIC_RUNTIME_DIR", runtime);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut command = self.to_start(runtime, arguments);
+        command.stdout(Stdio::piped());
         adapt(&mut command);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", self.language));
         let output = BufReader::new(child.stdout.take().expect("its output is piped"));
         Running { child, output }
     }
+
+    /// What starts it, its output going wherever the caller wants.
+    pub fn to_start(&self, runtime: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.command[0]);
+        command.args(&self.command[1..]).args(arguments).env("AXONIC_RUNTIME_DIR", runtime);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
+        command
+    }
 }
 
-/// Compiles once per test process, into the target directory.
-fn compile(language: &str, compiler: &str, standard: &str, source: &Path) -> PathBuf {
+/// Compiles the folder's sources once per test process, into the target directory.
+fn compile(language: &str, compiler: &str, standard: &str, folder: &Path) -> PathBuf {
     let prefix = setting("AXONIC_TEST_C_PREFIX");
     let binary =
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("peer-{language}-{}", std::process::id()));
@@ -71,9 +77,10 @@ fn compile(language: &str, compiler: &str, standard: &str, source: &Path) -> Pat
         return binary;
     }
     let library = prefix.join("lib");
+    let files = std::fs::read_dir(folder).expect("the peer's folder").flatten().map(|entry| entry.path());
     let status = Command::new(compiler)
         .args([standard, "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"])
-        .arg(source)
+        .args(files.filter(|path| path.extension().is_some_and(|extension| extension == language)))
         .arg("-I")
         .arg(prefix.join("include"))
         .arg("-L")
@@ -83,7 +90,7 @@ fn compile(language: &str, compiler: &str, standard: &str, source: &Path) -> Pat
         .arg(&binary)
         .status()
         .unwrap_or_else(|e| panic!("{compiler}: {e}"));
-    assert!(status.success(), "{} does not compile", source.display());
+    assert!(status.success(), "{} does not compile", folder.display());
     binary
 }
 

@@ -24,13 +24,16 @@ pub const SMALL: Work = Work { sizes: &[0, 1, 47, 64, 2047, 4096], count: 50 };
 pub const LARGE: Work = Work { sizes: &[1 << 20, 64 << 20], count: 2 };
 
 /// What `peer raise` does, and the kind it must report.
-pub const CASES: [(&str, ErrorKind); 6] = [
+pub const CASES: [(&str, ErrorKind); 9] = [
     ("invalid-name", ErrorKind::InvalidName),
     ("not-found", ErrorKind::NotFound),
     ("timeout", ErrorKind::Timeout),
     ("too-large", ErrorKind::TooLarge),
     ("closed", ErrorKind::Closed),
     ("busy", ErrorKind::Busy),
+    ("rejected", ErrorKind::Rejected),
+    ("lease-lost", ErrorKind::LeaseLost),
+    ("other-lock", ErrorKind::InvalidArgument),
 ];
 
 /// A 64-bit word of a shared file: offset, value, what it is.
@@ -59,4 +62,31 @@ pub const SUBSCRIBER_WORDS: [Word; 6] = [
     (64, 10, "length of the pattern"),
     (272, 128, "max_borrowed"),
     (640, 0, "closed"),
+];
+
+/// What the file of a queue must hold in which one message was put.
+pub const QUEUE_WORDS: [Word; 13] = [
+    (0, MAGIC, "magic"),
+    (8, 8 << 32 | 1, "kind, layout version"),
+    (32, 0, "required features"),
+    (64, 4, "length of the queue's name"),
+    (1024, 65_536, "capacity"),
+    (1032, (128 << 20) / 224, "parts"),
+    (1040, 16, "deliveries"),
+    (1048, 0, "durable: no"),
+    (1056, 0, "interval"),
+    (1064, 4096, "ids"),
+    (1072, 300_000_000_000, "nanoseconds for which ids are remembered"),
+    (1168, 1, "lanes: that of priority 0"),
+    (4128, 0, "read from a journal"),
+];
+
+/// What the file of a mutex must hold.
+pub const MUTEX_WORDS: [Word; 6] = [
+    (0, MAGIC, "magic"),
+    (8, 9 << 32 | 1, "kind, layout version"),
+    (32, 0, "required features"),
+    (64, 5, "length of the mutex's name"),
+    (1024, 1, "type: mutex"),
+    (1032, 0, "parameter: none"),
 ];

@@ -1,11 +1,7 @@
-/* The C peer of the conformance tests; its arguments and output are those of every language:
- *   peer send <domain> <topic> <copy|loan> <sizes> <count>
- *   peer recv <domain> <topic> <copy|borrow> <sizes> <count>
- *   peer errors
- *   peer raise <domain>
- */
+/* The C peer of the conformance tests; its arguments and output are those of every language, as
+ * tests/peers/rust/peer.rs has them. */
 #define _GNU_SOURCE
-#include <axonic.h>
+#include "peer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +13,7 @@ enum { SIZES = 64 };
 static size_t sizes[SIZES];
 static size_t size_count;
 
-static void check(int code) {
+void check(int code) {
     if (code != AXONIC_OK) {
         printf("bad %s: %s\n", axonic_error_name(code), axonic_last_error_message());
         exit(1);
@@ -32,12 +28,11 @@ static void read_sizes(const char *text) {
     }
 }
 
-/* The first byte of a message; each further one is 31 more. */
-static unsigned char first_byte(size_t message, size_t size) {
+unsigned char first_byte(size_t message, size_t size) {
     return (unsigned char)(message * 7 + size);
 }
 
-static void fill(unsigned char *bytes, size_t message, size_t size) {
+void fill(unsigned char *bytes, size_t message, size_t size) {
     unsigned char value = first_byte(message, size);
     for (size_t i = 0; i < size; i++, value = (unsigned char)(value + 31)) {
         bytes[i] = value;
@@ -151,6 +146,35 @@ static void raised(const char *what, int code) {
     printf("%s %s\n", what, axonic_error_name(code));
 }
 
+/* What becomes of a ticket whose message is rejected, and of an acknowledgement after the lease. */
+static void raise_with_queue(axonic_domain *domain) {
+    axonic_queue_producer *producer = NULL;
+    axonic_queue_consumer *consumer = NULL;
+    check(axonic_queue_producer_open(domain, "errors", NULL, &producer));
+    check(axonic_queue_consumer_open(domain, "errors", NULL, &consumer));
+    axonic_payload payload = AXONIC_PAYLOAD_INIT;
+    axonic_put_options how = AXONIC_PUT_OPTIONS_INIT;
+    how.result = 1;
+    axonic_receipt receipt;
+    axonic_delivery job, late;
+    axonic_message result;
+    check(axonic_queue_producer_send(producer, &payload, &how, PATIENCE, &receipt));
+    check(axonic_queue_consumer_get(consumer, NULL, PATIENCE, &job));
+    check(axonic_delivery_reject(&job, "as agreed"));
+    raised("rejected", axonic_ticket_result(receipt.ticket, producer, PATIENCE, &result));
+    check(axonic_ticket_close(receipt.ticket));
+
+    axonic_get_options brief = AXONIC_GET_OPTIONS_INIT;
+    brief.lease = AXONIC_MILLISECOND;
+    check(axonic_queue_producer_put(producer, "x", 1, PATIENCE));
+    check(axonic_queue_consumer_get(consumer, &brief, PATIENCE, &late));
+    check(axonic_queue_consumer_get(consumer, NULL, PATIENCE, &job));
+    check(axonic_delivery_ack(&job, NULL));
+    raised("lease-lost", axonic_delivery_ack(&late, NULL));
+    check(axonic_queue_consumer_close(consumer));
+    check(axonic_queue_producer_close(producer));
+}
+
 static int raise_each(const char *name, axonic_domain *domain) {
     axonic_publisher *publisher = NULL;
     axonic_subscriber *subscriber = NULL;
@@ -182,7 +206,47 @@ static int raise_each(const char *name, axonic_domain *domain) {
     check(axonic_ring_producer_open(domain, "errors", NULL, &producer));
     raised("busy", axonic_ring_producer_open(domain, "errors", NULL, &second));
     check(axonic_ring_producer_close(producer));
-    return axonic_subscriber_close(subscriber);
+    check(axonic_subscriber_close(subscriber));
+
+    raise_with_queue(domain);
+    axonic_mutex *mutex = NULL;
+    axonic_rwlock *rwlock = NULL;
+    check(axonic_mutex_open(domain, "errors", NULL, &mutex));
+    raised("other-lock", axonic_rwlock_open(domain, "errors", NULL, &rwlock));
+    return axonic_mutex_close(mutex);
+}
+
+/* Any verb but errors. */
+static int act(axonic_domain *domain, int argc, char **argv) {
+    const char *verb = argv[1];
+    const size_t last = strtoull(argv[argc - 1], NULL, 10);
+    if (strcmp(verb, "raise") == 0 && argc == 3) {
+        return raise_each(argv[2], domain);
+    }
+    if (strcmp(verb, "work") == 0 && argc == 4) {
+        return work(domain, argv[3]);
+    }
+    if (strcmp(verb, "meet") == 0 && argc == 4) {
+        return meet(domain, strcmp(argv[3], "first") == 0);
+    }
+    if (strcmp(verb, "ask") == 0 && argc == 5) {
+        return ask(domain, argv[3], last);
+    }
+    if (strcmp(verb, "answer") == 0 && argc == 5) {
+        return answer(domain, argv[3], last);
+    }
+    if (strcmp(verb, "count") == 0 && argc == 5) {
+        return count_up(domain, argv[3], last);
+    }
+    if (strcmp(verb, "put") == 0 && argc == 7) {
+        return put_all(domain, argv[3], strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), last);
+    }
+    if (argc == 7) {
+        read_sizes(argv[5]);
+        const int in_place = strcmp(argv[4], "copy") != 0;
+        return (strcmp(verb, "send") == 0 ? send_all : receive_all)(domain, argv[3], in_place, last);
+    }
+    return 2;
 }
 
 int main(int argc, char **argv) {
@@ -190,21 +254,13 @@ int main(int argc, char **argv) {
     if (strcmp(verb, "errors") == 0) {
         return print_errors();
     }
-    if (argc < 3 || (strcmp(verb, "raise") != 0 && argc != 7)) {
-        fputs("usage: peer send|recv <domain> <topic> <mode> <sizes> <count> | errors | raise <domain>\n", stderr);
+    if (argc < 3) {
+        fputs("usage: peer <verb> <domain> ..., as tests/peers/rust/peer.rs has it\n", stderr);
         return 2;
     }
     axonic_domain *domain = NULL;
     check(axonic_domain_open(argv[2], NULL, &domain));
-    int status = 2;
-    if (strcmp(verb, "raise") == 0) {
-        status = raise_each(argv[2], domain);
-    } else {
-        read_sizes(argv[5]);
-        const size_t count = strtoull(argv[6], NULL, 10);
-        const int in_place = strcmp(argv[4], "copy") != 0;
-        status = (strcmp(verb, "send") == 0 ? send_all : receive_all)(domain, argv[3], in_place, count);
-    }
+    const int status = act(domain, argc, argv);
     check(axonic_domain_close(domain));
     return status;
 }

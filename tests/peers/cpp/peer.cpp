@@ -1,9 +1,6 @@
-// The C++ peer of the conformance tests; its arguments and output are those of every language:
-//   peer send <domain> <topic> <copy|loan> <sizes> <count>
-//   peer recv <domain> <topic> <copy|borrow> <sizes> <count>
-//   peer errors
-//   peer raise <domain>
-#include <axonic.hpp>
+// The C++ peer of the conformance tests; its arguments and output are those of every language, as
+// tests/peers/rust/peer.rs has them.
+#include "peer.hpp"
 
 #include <cstdlib>
 #include <functional>
@@ -20,12 +17,11 @@ struct Work {
     std::size_t count = 0;
 };
 
-// The first byte of a message; each further one is 31 more.
-static unsigned char first_byte(std::size_t message, std::size_t size) {
+unsigned char first_byte(std::size_t message, std::size_t size) {
     return static_cast<unsigned char>(message * 7 + size);
 }
 
-static void fill(axonic::span<std::byte> bytes, std::size_t message) {
+void fill(axonic::span<std::byte> bytes, std::size_t message) {
     auto value = first_byte(message, bytes.size());
     for (auto& byte : bytes) {
         byte = std::byte{value};
@@ -105,7 +101,7 @@ static int print_errors() {
     for (const auto kind : {K::InvalidArgument, K::InvalidName, K::NotFound, K::AlreadyExists, K::PermissionDenied,
                             K::Timeout, K::WouldBlock, K::Closed, K::Disconnected, K::TooLarge, K::Full,
                             K::LimitReached, K::NoSpace, K::LayoutMismatch, K::Corrupt, K::Forked, K::Busy, K::InUse,
-                            K::Interrupted, K::Unsupported, K::Decode, K::Io}) {
+                            K::Interrupted, K::Unsupported, K::Decode, K::Io, K::LeaseLost, K::Rejected}) {
         std::cout << -static_cast<int>(kind) << ' ' << make_error_code(kind).message() << '\n';
     }
     return 0;
@@ -137,6 +133,17 @@ static int raise_each(const std::string& name) {
     raised("closed", [&] { publisher.publish("x"); });
     auto producer = ax.ring_producer("errors");
     raised("busy", [&] { ax.ring_producer("errors"); });
+
+    auto queue = ax.queue("errors");
+    auto ticket = queue.put_for_result("x");
+    queue.get(patience)->reject("as agreed");
+    raised("rejected", [&] { ticket.result(patience); });
+    queue.put("x");
+    auto late = queue.get(patience, {1ms});
+    queue.get(patience)->ack();
+    raised("lease-lost", [&] { late->ack(); });
+    auto mutex = ax.mutex("errors");
+    raised("other-lock", [&] { ax.rwlock("errors"); });
     return 0;
 }
 
@@ -147,6 +154,24 @@ static Work read_work(char** argv) {
         work.sizes.push_back(std::strtoull(size.c_str(), nullptr, 10));
     }
     return work;
+}
+
+// The verbs of queues and locks.
+static int act(std::string_view verb, const std::vector<std::string>& words) {
+    const auto number = [&](std::size_t at) { return std::strtoull(words.at(at).c_str(), nullptr, 10); };
+    if (verb == "put") {
+        return put(words[0], words[1], number(2), number(3), number(4));
+    }
+    if (verb == "work") {
+        return work(words[0], words[1]);
+    }
+    if (verb == "ask" || verb == "answer") {
+        return (verb == "ask" ? ask : answer)(words[0], words[1], number(2));
+    }
+    if (verb == "count") {
+        return count(words[0], words[1], number(2));
+    }
+    return verb == "meet" ? meet(words[0], words[1] == "first") : 2;
 }
 
 int main(int argc, char** argv) {
@@ -161,10 +186,16 @@ int main(int argc, char** argv) {
         if ((verb == "send" || verb == "recv") && argc == 7) {
             return verb == "send" ? send(read_work(argv)) : receive(read_work(argv));
         }
+        if (argc >= 4) {
+            return act(verb, std::vector<std::string>(argv + 2, argv + argc));
+        }
     } catch (const axonic::Error& error) {
         std::cout << "bad " << error.code().message() << ": " << error.what() << '\n';
         return 1;
+    } catch (const std::exception& wrong) {
+        std::cout << "bad " << wrong.what() << '\n';
+        return 1;
     }
-    std::cerr << "usage: peer send|recv <domain> <topic> <mode> <sizes> <count> | errors | raise <domain>\n";
+    std::cerr << "usage: peer <verb> <domain> ..., as tests/peers/rust/peer.rs has it\n";
     return 2;
 }

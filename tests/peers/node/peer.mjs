@@ -1,40 +1,12 @@
-// The Node side of the interop matrix; every language's peer has this argv and stdout contract.
-//
-//     peer.mjs send <domain> <topic> <copy|loan> <sizes> <count>
-//     peer.mjs recv <domain> <topic> <copy|borrow> <sizes> <count>
-//     peer.mjs errors
-//     peer.mjs raise <domain>
-//
-// Byte i of message k (k counts over all sizes) is (i*31 + k*7 + size) & 0xff.
+// The Node side of the interop matrix; its arguments and output are those of every language (peers/rust/peer.rs).
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, errors, open } from '../../../bindings-node/index.mjs'
+import { answer, ask, put, work } from './jobs.mjs'
+import { count, meet } from './locks.mjs'
+import { fill, matches } from './pattern.mjs'
 
 const PATIENCE = 20_000
-// i*31 mod 256 repeats every 256 bytes, so a message is this turned by some steps and repeated:
-// 31 * 223 == 1 (mod 256), hence the byte 223*c steps further is c larger.
-const CHUNK = 1 << 20
-const LONG = Buffer.from(Uint8Array.from({ length: CHUNK + 256 }, (_, i) => (i * 31) & 0xff))
-
-/** The first bytes of message k, at most a chunk; the rest repeats them. */
-function pattern (k, size) {
-  const start = (((k * 7 + size) & 0xff) * 223) & 0xff
-  return LONG.subarray(start, start + Math.min(size, CHUNK))
-}
-
-function fill (bytes, k) {
-  const chunk = pattern(k, bytes.length)
-  for (let at = 0; at < bytes.length; at += CHUNK) bytes.set(chunk.subarray(0, bytes.length - at), at)
-}
-
-function matches (bytes, k) {
-  const chunk = pattern(k, bytes.length)
-  for (let at = 0; at < bytes.length; at += CHUNK) {
-    const end = Math.min(at + CHUNK, bytes.length)
-    if (chunk.compare(bytes, at, end, 0, end - at) !== 0) return false
-  }
-  return true
-}
 
 /** The sum of bytes that match the pattern: whole periods are known, the rest is counted. */
 function sum (bytes) {
@@ -105,6 +77,23 @@ function table () {
   return 0
 }
 
+/** The result of a message that is rejected. */
+async function reject (queue) {
+  const { ticket } = queue.put(Buffer.from('x'), { result: true })
+  const job = await queue.get({ timeout: PATIENCE })
+  job.reject('as agreed')
+  await ticket.result({ timeout: PATIENCE })
+}
+
+/** An acknowledgement after the lease, once another has the message. */
+async function lose (queue) {
+  queue.put(Buffer.from('x'))
+  const late = await queue.get({ timeout: PATIENCE, lease: 1 })
+  const job = await queue.get({ timeout: PATIENCE })
+  job.ack()
+  late.ack()
+}
+
 async function provoke (domain) {
   const ax = open(domain)
   const sub = ax.subscriber('peer.silence')
@@ -113,13 +102,17 @@ async function provoke (domain) {
   const other = open(domain)
   const late = other.publisher('peer.late')
   other.close()
+  const mutex = ax.mutex('peer-lock')
   const cases = {
     'invalid-name': () => ax.publisher('a/b'),
     'not-found': () => ax.region('peer-nothing', { create: 'open' }),
     timeout: () => sub.receive({ timeout: 1 }),
     'too-large': () => small.publish(Buffer.alloc(2 << 20)),
     closed: () => late.publish(Buffer.from('x')),
-    busy: () => ax.ringProducer('peer-ring')
+    busy: () => ax.ringProducer('peer-ring'),
+    rejected: () => reject(ax.queue('peer-queue')),
+    'lease-lost': () => lose(ax.queue('peer-queue')),
+    'other-lock': () => ax.rwlock(mutex.name)
   }
   for (const [name, run] of Object.entries(cases)) {
     try {
@@ -134,9 +127,10 @@ async function provoke (domain) {
   return 0
 }
 
+const verbs = { send, recv, put, work, ask, answer, count, meet, errors: table, raise: provoke }
 const [verb, ...args] = process.argv.slice(2)
 try {
-  process.exitCode = await { send, recv, errors: table, raise: provoke }[verb](...args)
+  process.exitCode = await verbs[verb](...args)
 } catch (error) {
   console.log(`bad ${error.message}`)
   process.exitCode = 1

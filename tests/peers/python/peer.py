@@ -1,12 +1,4 @@
-"""The Python side of the interop matrix; every language's peer has this argv and stdout contract.
-
-    peer.py send <domain> <topic> <copy|loan> <sizes> <count>
-    peer.py recv <domain> <topic> <copy|borrow> <sizes> <count>
-    peer.py errors
-    peer.py raise <domain>
-
-Byte i of message k (k counts over all sizes) is (i*31 + k*7 + size) & 0xff.
-"""
+"""The Python side of the interop matrix; argv and stdout are those of every language (peers/rust/peer.rs)."""
 
 from __future__ import annotations
 
@@ -14,38 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import jobs
+import locks
+from pattern import fill, matches
+
 import axonic
-
-# i*31 mod 256 repeats every 256 bytes, so a message is this turned by some steps and repeated.
-PERIOD = bytes(i * 31 & 0xFF for i in range(256))
-# PERIOD[i + STEPS[c]] == PERIOD[i] + c: 31 * 223 == 1 (mod 256).
-STEPS = [c * 223 & 0xFF for c in range(256)]
-# So many bytes are written or compared at a time.
-CHUNK = 1 << 20
-LONG = PERIOD * (CHUNK // 256 + 1)
-
-
-def pattern(k: int, size: int) -> memoryview:
-    """The first min(size, CHUNK) bytes of message k; the rest repeats them."""
-    start = STEPS[(k * 7 + size) & 0xFF]
-    return memoryview(LONG)[start : start + min(size, CHUNK)]
-
-
-def fill(view: memoryview, k: int) -> None:
-    chunk = pattern(k, len(view))
-    for at in range(0, len(view), CHUNK):
-        left = min(CHUNK, len(view) - at)
-        view[at : at + left] = chunk[:left]
-
-
-def matches(view: memoryview, k: int) -> bool:
-    chunk = pattern(k, len(view))
-    for at in range(0, len(view), CHUNK):
-        left = min(CHUNK, len(view) - at)
-        # bytes against bytes is one memcmp; memoryviews compare element by element.
-        if bytes(view[at : at + left]) != bytes(chunk[:left]):
-            return False
-    return True
 
 
 def total(view: memoryview) -> int:
@@ -114,6 +79,22 @@ def errors() -> int:
     return 0
 
 
+def reject(queue: axonic.Queue[object]) -> None:
+    """The result of a message that is rejected."""
+    ticket = queue.put(b"x", result=True)
+    with queue.get(timeout=20) as job:
+        job.reject("as agreed")
+    ticket.result(timeout=20)
+
+
+def lose(queue: axonic.Queue[object]) -> None:
+    """An acknowledgement after the lease, once another has the message."""
+    queue.put(b"x")
+    late = queue.get(timeout=20, lease=0.001)
+    queue.get(timeout=20).ack()
+    late.ack()
+
+
 def provoke(domain: str) -> int:
     ax = axonic.open(domain)
     sub = ax.subscriber("peer.silence")
@@ -122,6 +103,7 @@ def provoke(domain: str) -> int:
     other = axonic.open(domain)
     late = other.publisher("peer.late")
     other.close()
+    mutex = ax.mutex("peer-lock")
     cases: dict[str, Callable[[], object]] = {
         "invalid-name": lambda: ax.publisher("a/b"),
         "not-found": lambda: ax.region("peer-nothing", create="open"),
@@ -129,6 +111,9 @@ def provoke(domain: str) -> int:
         "too-large": lambda: small.publish(bytes(2 << 20)),
         "closed": lambda: late.publish(b"x"),
         "busy": lambda: ax.ring_producer("peer-ring"),
+        "rejected": lambda: reject(ax.queue("peer-queue")),
+        "lease-lost": lambda: lose(ax.queue("peer-queue")),
+        "other-lock": lambda: ax.rwlock(mutex.name),
     }
     for name, case in cases.items():
         try:
@@ -143,10 +128,21 @@ def provoke(domain: str) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    verbs: dict[str, Callable[..., int]] = {"send": send, "recv": recv, "errors": errors, "raise": provoke}
+    verbs: dict[str, Callable[..., int]] = {
+        "send": send,
+        "recv": recv,
+        "put": jobs.put,
+        "work": jobs.work,
+        "ask": jobs.ask,
+        "answer": jobs.answer,
+        "count": locks.count,
+        "meet": locks.meet,
+        "errors": errors,
+        "raise": provoke,
+    }
     try:
         return verbs[arguments[0]](*arguments[1:])
-    except axonic.AxonicError as error:
+    except (axonic.AxonicError, ValueError) as error:
         print(f"bad {type(error).__name__}: {error}")
         return 1
 

@@ -1,8 +1,16 @@
 //! The Rust peer of the conformance tests; its arguments and output are those of every language:
 //!   peer send <domain> <topic> <copy|loan> <sizes> <count>
 //!   peer recv <domain> <topic> <copy|borrow> <sizes> <count>
+//!   peer put <domain> <queue> <first> <count> <size>: `put k` after each put of k = first.., then `sent N`
+//!   peer work <domain> <queue>: `take k attempt`, then `ack k`, `back k`, `dead k` (rejected) or `lost k`; `done N`
+//!   peer ask|answer <domain> <queue> <count>: messages with a ticket, and their reverse as their result
+//!   peer count <domain> <file> <times>: numbers the file's 8 bytes were raised to, `owner died`, then `counted N`
+//!   peer meet <domain> first|second: what one has, the other cannot take; `met N`, which led the barrier N times
 //!   peer errors
 //!   peer raise <domain>
+
+mod jobs;
+mod locks;
 
 use axonic::*;
 use std::time::{Duration, Instant};
@@ -19,15 +27,21 @@ fn main() {
         ["recv", domain, topic, mode, sizes, count] => {
             receive(domain, topic, mode, &lengths(sizes), number(count))
         }
+        ["put", domain, queue, first, count, size] => {
+            jobs::put(domain, queue, number(first), number(count), number(size))
+        }
+        ["work", domain, queue] => jobs::work(domain, queue),
+        ["ask", domain, queue, count] => jobs::ask(domain, queue, number(count)),
+        ["answer", domain, queue, count] => jobs::answer(domain, queue, number(count)),
+        ["count", domain, file, times] => locks::count(domain, file, number(times)),
+        ["meet", domain, role] => locks::meet(domain, role),
         ["errors"] => {
             ErrorKind::ALL.iter().for_each(|kind| println!("{} {}", kind.number(), kind.name()));
             Ok(())
         }
         ["raise", domain] => raise(domain),
         _ => {
-            eprintln!(
-                "usage: peer send|recv <domain> <topic> <mode> <sizes> <count> | errors | raise <domain>"
-            );
+            eprintln!("usage: peer <verb> <domain> ..., as tests/peers/rust/peer.rs has it");
             std::process::exit(2);
         }
     };
@@ -130,5 +144,28 @@ fn raise(name: &str) -> Result<()> {
     tell("closed", orphan.publish(b"x").err().map(|e| e.kind()));
     let _first = domain.ring_producer("ring", &RingOptions::default())?;
     tell("busy", domain.ring_producer("ring", &RingOptions::default()).err().map(|e| e.kind()));
+    let all = QueueOptions::default();
+    let (mut producer, mut consumer) = (domain.queue_producer("q", &all)?, domain.queue_consumer("q", &all)?);
+    tell("rejected", reject(&mut producer, &mut consumer)?.map(|e| e.kind()));
+    tell("lease-lost", lose(&mut producer, &mut consumer)?.map(|e| e.kind()));
+    let _mutex = domain.mutex("lock", &LockOptions::default())?;
+    tell("other-lock", domain.rwlock("lock", &LockOptions::default()).err().map(|e| e.kind()));
     Ok(())
+}
+
+/// What becomes of a ticket whose message is rejected.
+fn reject(producer: &mut QueueProducer, consumer: &mut QueueConsumer) -> Result<Option<Error>> {
+    let how = Put { result: true, ..Put::default() };
+    let mut ticket = producer.put_with(&Payload::raw(b"x"), &how, PATIENCE)?.ticket().expect("a ticket");
+    consumer.get(PATIENCE)?.reject("as agreed")?;
+    Ok(producer.result(&mut ticket, PATIENCE).err())
+}
+
+/// An acknowledgement after the lease, once another has the message.
+fn lose(producer: &mut QueueProducer, consumer: &mut QueueConsumer) -> Result<Option<Error>> {
+    producer.put(b"x", PATIENCE)?;
+    let short = Get { lease: Some(Duration::from_millis(1)), ..Get::default() };
+    let late = consumer.get_with(&short, PATIENCE)?;
+    consumer.get(PATIENCE)?.ack()?;
+    Ok(late.ack().err())
 }

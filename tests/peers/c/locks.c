@@ -1,0 +1,115 @@
+/* What the C peer does with locks. */
+#define _GNU_SOURCE
+#include "peer.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int count_up(axonic_domain *domain, const char *path, size_t times) {
+    axonic_mutex *mutex = NULL;
+    check(axonic_mutex_open(domain, "count", NULL, &mutex));
+    const int file = open(path, O_RDWR | O_CLOEXEC);
+    for (size_t n = 0; n < times; n++) {
+        bool died = false;
+        check(axonic_mutex_lock(mutex, PATIENCE, &died));
+        if (died) {
+            puts("owner died");
+            fflush(stdout);
+        }
+        uint64_t number = 0;
+        const int was_read = pread(file, &number, sizeof number, 0) == sizeof number;
+        number++;
+        if (!was_read || pwrite(file, &number, sizeof number, 0) != sizeof number) {
+            perror(path);
+            return 1;
+        }
+        printf("%" PRIu64 "\n", number);
+        fflush(stdout);
+        check(axonic_mutex_unlock(mutex));
+    }
+    printf("counted %zu\n", times);
+    close(file);
+    return axonic_mutex_close(mutex);
+}
+
+static axonic_barrier *barrier;
+static axonic_event *event;
+static axonic_rwlock *rwlock;
+static axonic_semaphore *seats;
+static int led;
+
+static void must(int holds, const char *what) {
+    if (!holds) {
+        printf("bad: not so: %s\n", what);
+        exit(1);
+    }
+}
+
+static int refused(int code) {
+    return code == AXONIC_ERROR_WOULD_BLOCK;
+}
+
+static void turn(void) {
+    bool leads = false;
+    check(axonic_barrier_wait(barrier, PATIENCE, &leads));
+    led += leads;
+}
+
+static void first(void) {
+    check(axonic_rwlock_write(rwlock, PATIENCE, NULL));
+    check(axonic_semaphore_acquire(seats, PATIENCE));
+    turn();
+    turn();
+    check(axonic_rwlock_unlock(rwlock));
+    check(axonic_semaphore_release(seats));
+    check(axonic_event_set(event));
+    turn();
+    must(refused(axonic_rwlock_write(rwlock, 0, NULL)), "the other reads, so nobody writes");
+    must(axonic_rwlock_read(rwlock, 0, NULL) == AXONIC_OK, "two read");
+    check(axonic_rwlock_unlock(rwlock));
+    must(refused(axonic_semaphore_acquire(seats, 0)), "the other has the only permit");
+    bool set = false;
+    check(axonic_event_is_set(event, &set));
+    must(set, "it stays set");
+    check(axonic_event_clear(event));
+    turn();
+    turn();
+    must(axonic_rwlock_write(rwlock, 0, NULL) == AXONIC_OK, "the other has stopped reading");
+    must(axonic_semaphore_acquire(seats, 0) == AXONIC_OK, "the other has given its permit back");
+    check(axonic_rwlock_unlock(rwlock));
+    check(axonic_semaphore_release(seats));
+}
+
+static void second(void) {
+    turn();
+    must(refused(axonic_rwlock_read(rwlock, 0, NULL)), "the other writes, so nobody reads");
+    must(refused(axonic_rwlock_write(rwlock, 0, NULL)), "the other writes, so nobody else does");
+    must(refused(axonic_semaphore_acquire(seats, 0)), "the other has the only permit");
+    must(refused(axonic_event_wait(event, 0)), "nobody has set it");
+    turn();
+    check(axonic_event_wait(event, PATIENCE));
+    check(axonic_rwlock_read(rwlock, PATIENCE, NULL));
+    check(axonic_semaphore_acquire(seats, PATIENCE));
+    turn();
+    turn();
+    must(refused(axonic_event_wait(event, 0)), "the other has cleared it");
+    check(axonic_rwlock_unlock(rwlock));
+    check(axonic_semaphore_release(seats));
+    turn();
+}
+
+int meet(axonic_domain *domain, int is_first) {
+    check(axonic_barrier_open(domain, "turn", 2, NULL, &barrier));
+    check(axonic_event_open(domain, "go", AXONIC_RESET_MANUAL, NULL, &event));
+    check(axonic_rwlock_open(domain, "page", NULL, &rwlock));
+    check(axonic_semaphore_open(domain, "seat", 1, NULL, &seats));
+    (is_first ? first : second)();
+    printf("met %d\n", led);
+    check(axonic_semaphore_close(seats));
+    check(axonic_rwlock_close(rwlock));
+    check(axonic_event_close(event));
+    return axonic_barrier_close(barrier);
+}

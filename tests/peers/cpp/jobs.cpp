@@ -1,0 +1,124 @@
+// What the C++ peer does with queues.
+#include "peer.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <iostream>
+#include <stdexcept>
+
+using namespace std::chrono_literals;
+
+static constexpr std::size_t asked_size = 64;
+
+// Message k: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
+// many.
+static std::vector<std::byte> message(std::uint64_t k, std::size_t size) {
+    constexpr std::size_t factors[] = {1, 10, 300};
+    std::vector<std::byte> bytes(size * factors[k % 3]);
+    fill(bytes, k);
+    std::memcpy(bytes.data(), &k, sizeof k);
+    return bytes;
+}
+
+using Bytes = axonic::span<const std::byte>;
+
+static std::vector<std::byte> reversed(Bytes data) {
+    std::vector<std::byte> bytes(data.size());
+    std::reverse_copy(data.begin(), data.end(), bytes.begin());
+    return bytes;
+}
+
+// The number of a message, every byte of which is as it should be.
+static std::uint64_t number_in(Bytes data) {
+    std::uint64_t k = 0;
+    std::memcpy(&k, data.data(), std::min(data.size(), sizeof k));
+    std::vector<std::byte> wanted(data.size());
+    fill(wanted, k);
+    if (data.size() < sizeof k || !std::equal(wanted.begin() + sizeof k, wanted.end(), data.begin() + sizeof k)) {
+        throw std::runtime_error("message " + std::to_string(k) + " is torn");
+    }
+    return k;
+}
+
+int put(const std::string& domain, const std::string& queue, std::uint64_t first, std::size_t count,
+        std::size_t size) {
+    auto ax = axonic::open(domain);
+    auto to = ax.queue(queue);
+    for (auto k = first; k < first + count; k++) {
+        to.put(message(k, size), {static_cast<std::uint32_t>(k % 3)}, patience);
+        std::cout << "put " << k << std::endl;
+    }
+    std::cout << "sent " << count << std::endl;
+    return 0;
+}
+
+// Gives some back once, rejects others, acknowledges the rest, and tells.
+static void settle(axonic::Delivery job) {
+    const auto k = number_in(job.data());
+    const auto attempt = job.attempt();
+    std::cout << "take " << k << ' ' << attempt << std::endl;
+    const char* outcome = "ack";
+    try {
+        if (attempt == 1 && k % 5 == 3) {
+            outcome = "back";
+            job.nack();
+        } else if (k % 11 == 7) {
+            outcome = "dead";
+            job.reject("as agreed");
+        } else {
+            job.ack();
+        }
+    } catch (const axonic::LeaseLostError&) {
+        outcome = "lost";
+    }
+    std::cout << outcome << ' ' << k << std::endl;
+}
+
+int work(const std::string& domain, const std::string& queue) {
+    auto ax = axonic::open(domain);
+    auto from = ax.queue(queue);
+    std::size_t done = 0;
+    // A worker that got nothing for a second is done; every second message is taken for a second only.
+    while (auto job = from.get(1s, {done % 2 == 1 ? 1s : 0s})) {
+        settle(std::move(*job));
+        done++;
+    }
+    std::cout << "done " << done << std::endl;
+    return 0;
+}
+
+int ask(const std::string& domain, const std::string& queue, std::size_t count) {
+    auto ax = axonic::open(domain);
+    auto to = ax.queue(queue);
+    std::vector<axonic::Ticket> tickets;
+    for (std::size_t k = 0; k < count; k++) {
+        tickets.push_back(to.put_for_result(message(k, asked_size), {}, patience));
+    }
+    for (std::size_t k = 0; k < count; k++) {
+        const auto wanted = reversed(message(k, asked_size));
+        const auto result = tickets[k].result(patience);
+        const auto given = result ? result->data() : Bytes();
+        if (!std::equal(wanted.begin(), wanted.end(), given.begin(), given.end())) {
+            std::cout << "bad result of message " << k << ": it is not its reverse\n";
+            return 1;
+        }
+    }
+    std::cout << "asked " << count << std::endl;
+    return 0;
+}
+
+int answer(const std::string& domain, const std::string& queue, std::size_t count) {
+    auto ax = axonic::open(domain);
+    auto from = ax.queue(queue);
+    for (std::size_t n = 0; n < count; n++) {
+        auto job = from.get(patience);
+        if (!job) {
+            std::cout << "bad: nothing to answer\n";
+            return 1;
+        }
+        number_in(job->data());
+        job->ack(reversed(job->data()));
+    }
+    std::cout << "answered " << count << std::endl;
+    return 0;
+}

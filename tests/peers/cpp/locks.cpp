@@ -1,0 +1,105 @@
+// What the C++ peer does with locks.
+#include "peer.hpp"
+
+#include <fcntl.h>
+#include <iostream>
+#include <mutex>
+#include <shared_mutex>
+#include <stdexcept>
+#include <unistd.h>
+
+// What is counted, by the mutex that the caller has.
+static void count_once(int file) {
+    std::uint64_t number = 0;
+    const bool was_read = pread(file, &number, sizeof number, 0) == sizeof number;
+    number++;
+    if (!was_read || pwrite(file, &number, sizeof number, 0) != sizeof number) {
+        throw std::runtime_error("the file with the number");
+    }
+    std::cout << number << std::endl;
+}
+
+int count(const std::string& domain, const std::string& path, std::size_t times) {
+    auto ax = axonic::open(domain);
+    auto mutex = ax.mutex("count");
+    const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    for (std::size_t n = 0; n < times; n++) {
+        std::unique_lock guard(mutex, std::defer_lock);
+        try {
+            guard.lock();
+        } catch (const axonic::OwnerDied&) {
+            // Whoever catches it has the lock.
+            guard = std::unique_lock(mutex, std::adopt_lock);
+            std::cout << "owner died" << std::endl;
+        }
+        count_once(file);
+    }
+    std::cout << "counted " << times << std::endl;
+    close(file);
+    return 0;
+}
+
+namespace {
+void must(bool holds, const char* what) {
+    if (!holds) {
+        throw std::runtime_error(std::string("not so: ") + what);
+    }
+}
+
+struct Hall {
+    axonic::Barrier barrier;
+    axonic::Event event;
+    axonic::RwLock rwlock;
+    axonic::Semaphore seats;
+    int led = 0;
+
+    void turn() { led += barrier.arrive_and_wait(patience); }
+
+    void first() {
+        std::unique_lock writing(rwlock);
+        seats.acquire();
+        turn();
+        turn();
+        writing.unlock();
+        seats.release();
+        event.set();
+        turn();
+        must(!writing.try_lock(), "the other reads, so nobody writes");
+        must(std::shared_lock(rwlock, std::try_to_lock).owns_lock(), "two read");
+        must(!seats.try_acquire(), "the other has the only permit");
+        must(event.is_set(), "it stays set");
+        event.clear();
+        turn();
+        turn();
+        must(writing.try_lock(), "the other has stopped reading");
+        must(seats.try_acquire(), "the other has given its permit back");
+        seats.release();
+    }
+
+    void second() {
+        turn();
+        must(!rwlock.try_lock_shared(), "the other writes, so nobody reads");
+        must(!rwlock.try_lock(), "the other writes, so nobody else does");
+        must(!seats.try_acquire(), "the other has the only permit");
+        must(!event.try_wait(), "nobody has set it");
+        turn();
+        must(event.wait_for(patience), "it is set");
+        std::shared_lock reading(rwlock);
+        must(seats.try_acquire_for(patience), "the other gives its permit back");
+        turn();
+        turn();
+        must(!event.try_wait(), "the other has cleared it");
+        reading.unlock();
+        seats.release();
+        turn();
+    }
+};
+} // namespace
+
+int meet(const std::string& domain, bool is_first) {
+    auto ax = axonic::open(domain);
+    Hall hall{ax.barrier("turn", 2), ax.event("go"), ax.rwlock("page"), ax.semaphore("seat", 1)};
+    is_first ? hall.first() : hall.second();
+    std::cout << "met " << hall.led << std::endl;
+    return 0;
+}

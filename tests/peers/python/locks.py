@@ -1,0 +1,89 @@
+"""What the Python peer does with locks."""
+
+from __future__ import annotations
+
+import os
+
+import axonic
+
+PATIENCE = 20
+
+
+def count(domain: str, path: str, times: str) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    with axonic.open(domain) as ax:
+        mutex = ax.mutex("count", timeout=PATIENCE)
+        for _ in range(int(times)):
+            with mutex as held:
+                if held.owner_died:
+                    print("owner died", flush=True)
+                number = int.from_bytes(os.pread(file, 8, 0), "little") + 1
+                os.pwrite(file, number.to_bytes(8, "little"), 0)
+                print(number, flush=True)
+    print(f"counted {times}")
+    return 0
+
+
+def must(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(f"not so: {what}")
+
+
+class Hall:
+    def __init__(self, ax: axonic.Domain) -> None:
+        self.barrier = ax.barrier("turn", 2)
+        self.event = ax.event("go")
+        self.rwlock = ax.rwlock("page")
+        self.seats = ax.semaphore("seat", 1)
+        self.led = 0
+
+    def turn(self) -> None:
+        self.led += self.barrier.wait(timeout=PATIENCE)
+
+    def first(self) -> None:
+        with self.rwlock.write(timeout=PATIENCE):
+            self.seats.acquire(timeout=PATIENCE)
+            self.turn()
+            self.turn()
+        self.seats.release()
+        self.event.set()
+        self.turn()
+        must(not self.rwlock.try_acquire_write(), "the other reads, so nobody writes")
+        must(self.rwlock.try_acquire_read(), "two read")
+        self.rwlock.release()
+        must(not self.seats.try_acquire(), "the other has the only permit")
+        must(self.event.is_set(), "it stays set")
+        self.event.clear()
+        self.turn()
+        self.turn()
+        must(self.rwlock.try_acquire_write(), "the other has stopped reading")
+        must(self.seats.try_acquire(), "the other has given its permit back")
+        self.rwlock.release()
+        self.seats.release()
+
+    def second(self) -> None:
+        self.turn()
+        must(not self.rwlock.try_acquire_read(), "the other writes, so nobody reads")
+        must(not self.rwlock.try_acquire_write(), "the other writes, so nobody else does")
+        must(not self.seats.try_acquire(), "the other has the only permit")
+        must(not self.event.try_wait(), "nobody has set it")
+        self.turn()
+        self.event.wait(timeout=PATIENCE)
+        with self.rwlock.read(timeout=PATIENCE):
+            self.seats.acquire(timeout=PATIENCE)
+            self.turn()
+            self.turn()
+            must(not self.event.try_wait(), "the other has cleared it")
+        self.seats.release()
+        self.turn()
+
+
+def meet(domain: str, role: str) -> int:
+    with axonic.open(domain) as ax:
+        hall = Hall(ax)
+        if role == "first":
+            hall.first()
+        else:
+            hall.second()
+    print(f"met {hall.led}")
+    return 0
