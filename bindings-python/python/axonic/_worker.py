@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from ._errors import ClosedError, InvalidArgumentError, TimeoutError
+from ._errors import ClosedError, DecodeError, InvalidArgumentError, TimeoutError
 from ._native import Reject
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class Worker(Generic[T, R]):
             while not self._stopping.is_set():
                 try:
                     job = self._queue.get(timeout=_LOOK, lease=self._lease)
-                except TimeoutError:
-                    continue
+                except (TimeoutError, DecodeError):
+                    continue  # what does not satisfy the schema is a dead letter
                 self._do(job)
         except ClosedError:
             pass

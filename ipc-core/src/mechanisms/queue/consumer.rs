@@ -85,7 +85,12 @@ impl QueueConsumer {
         if self.settle()? == Some(true) {
             self.tidy()?;
         }
-        self.look(get)
+        let taken = self.look(get)?;
+        if taken.is_some() {
+            // Its bell is silent, and there may be more.
+            self.seat.waiter.stay_readable();
+        }
+        Ok(taken)
     }
 
     /// Waits for the next message up to `timeout` (`None`: for ever); it is this consumer's for as long as `get` says.

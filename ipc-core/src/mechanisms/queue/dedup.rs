@@ -57,20 +57,22 @@ impl<'a> Dedupping<'a> {
     /// Takes the lock. `None`: somebody alive has it for long.
     pub fn begin(handle: &'a Handle) -> Result<Option<Dedupping<'a>>> {
         handle.store.allocate_dedup()?;
-        let (lock, mine) = (&handle.store.head().dedup_lock, u64::from(handle.row) + 1);
+        let (lock, mine) = (&handle.store.head().dedup_lock, handle.id.0);
         let begun = Instant::now();
         loop {
             match lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(Some(Dedupping(handle))),
-                // It died with it. What it was entering is taken back with its slot, or was put.
                 Err(owner)
                     if begun.elapsed() > PATIENCE / 10
-                        && handle.is_row_dead((owner as u32).wrapping_sub(1))
+                        && handle.is_dead(owner)
                         && lock
                             .compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed)
                             .is_ok() =>
                 {
-                    return Ok(Some(Dedupping(handle)));
+                    let held = Dedupping(handle);
+                    // It died with it: what it was entering is taken back with its slot now, or was put.
+                    handle.recover()?;
+                    return Ok(Some(held));
                 }
                 Err(_) if begun.elapsed() > PATIENCE => return Ok(None),
                 Err(_) => std::thread::yield_now(),

@@ -232,6 +232,10 @@ impl Handle {
                 let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
                 writer.end();
                 synced?;
+                // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us.
+                if log.fsync != Fsync::Always && self.store.log().look(self.written()) != Look::Empty {
+                    self.write_out(false)?;
+                }
                 if journal.durable.load(Ordering::Acquire) < position {
                     return Err(self.damaged("what was named is not there to be written down"));
                 }
@@ -277,7 +281,7 @@ impl Handle {
         );
         let begun = Instant::now();
         while journal.log.tail.load(Ordering::Relaxed) < durable.saturating_add(group)
-            && begun.elapsed() < pace / 4
+            && begun.elapsed() < (pace / 4).min(PATIENCE / 4)
         {
             std::thread::yield_now();
         }
@@ -404,6 +408,9 @@ impl Handle {
         let (journal, begun) = (self.store.journal(), Instant::now());
         let group = writer.written - journal.durable.load(Ordering::Relaxed).min(writer.written);
         if let Err(e) = writer.sync() {
+            if !writer.state.is_poisoned() {
+                return Err(e);
+            }
             writer.publish();
             warn!("queue '{}': a sync failed, its journal is written anew: {e}", self.name());
             self.start_over(writer)?;

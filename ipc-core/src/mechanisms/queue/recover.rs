@@ -26,8 +26,7 @@ impl Handle {
 
     fn recover_row(&self, row: u32, id: ObjectId) -> Result<()> {
         info!("queue '{}': a handle of participant {} died; what it had goes on", self.name(), id.owner());
-        if self.store.is_durable() && self.store.journal().lock.load(Ordering::Acquire) == u64::from(row) + 1
-        {
+        if self.store.is_durable() && self.store.journal().lock.load(Ordering::Acquire) == id.0 {
             self.write_out(true)?;
         }
         let slots = self.store.slots();

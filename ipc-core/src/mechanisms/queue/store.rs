@@ -61,7 +61,7 @@ pub struct QueueHead {
     pub parts_grown: AtomicU64,
     /// A bit for each lane that is allocated, and [`SIDE`] for the side lane: all that were ever used.
     pub lanes_used: AtomicU64,
-    /// The row of the handle that enters an id, plus one; zero: nobody does.
+    /// The id of the handle that enters one; zero: nobody does.
     pub dedup_lock: AtomicU64,
     /// Ids that were ever entered.
     pub dedup_next: AtomicU64,
@@ -76,7 +76,7 @@ pub struct QueueHead {
 /// What the processes that share a journal know in common, on the second page of the head.
 #[repr(C)]
 pub struct JournalHead {
-    /// The row of the handle that writes, plus one; zero: nobody does.
+    /// The id of the handle that writes; zero: nobody does.
     pub lock: AtomicU64,
     /// Handles that wait for the lock or for a sync: a hint, too many after a death.
     pub waiters: AtomicU64,

@@ -1,6 +1,7 @@
 //! Who writes to the journal.
 
 use super::{Log, PATIENCE};
+use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::mechanisms::journal::{Batch, Journal, STATE_WORDS, State};
 use crate::mechanisms::queue::handle::Handle;
@@ -193,14 +194,13 @@ impl<'a> Held<'a> {
     /// Takes it, from a dead one too. `None`: somebody alive has it, and the caller did not want to `wait`.
     pub fn take(handle: &'a Handle, wait: bool) -> Option<Held<'a>> {
         let head = handle.store.journal();
-        let mine = u64::from(handle.row) + 1;
+        let mine = handle.id.0;
         loop {
             let turn = head.turns.load(Ordering::Acquire);
             let Err(owner) = head.lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
                 return Some(Held { handle, after_death: false });
             };
-            let dead = owner == UNVERIFIED
-                || handle.suspects(&head.lock, owner) && handle.is_row_dead((owner as u32).wrapping_sub(1));
+            let dead = owner == UNVERIFIED || handle.suspects(&head.lock, owner) && handle.is_dead(owner);
             if dead && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(Held { handle, after_death: true });
             }
@@ -233,10 +233,9 @@ impl Handle {
             && lock.load(Ordering::Relaxed) == owner
     }
 
-    /// Whether nobody alive has a row.
-    pub fn is_row_dead(&self, row: u32) -> bool {
-        let object = &self.store.object;
-        row >= object.rows()
-            || object.holder(row).is_none_or(|id| !self.domain().inner().is_alive(id.owner()))
+    /// Whether the handle of this id, or whatever number stands there, is nobody's who is alive. An id is never given
+    /// again, unlike a row: who took that after a death would have the lock without knowing.
+    pub fn is_dead(&self, id: u64) -> bool {
+        !self.domain().inner().is_alive(ObjectId(id).owner())
     }
 }
