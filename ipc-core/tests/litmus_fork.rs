@@ -11,6 +11,7 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid};
+use std::time::Duration;
 use std::time::Instant;
 
 roles!(fork_holding_everything, fork_and_wait);
@@ -31,6 +32,10 @@ struct Everything {
     copied: Sample,
     producer: RingProducer,
     consumer: RingConsumer,
+    deliveries: Vec<Delivery>,
+    ticket: Ticket,
+    _puts: QueueProducer,
+    _takes: QueueConsumer,
     region: Region,
     set: WaitSet,
 }
@@ -53,6 +58,12 @@ impl Everything {
         producer.try_push(&payload(1, 100)).unwrap();
         let mut consumer = domain.ring_consumer("r", &RingOptions::default()).unwrap();
         assert_eq!(number_of(consumer.try_pop().unwrap().unwrap()), 0);
+        let mut puts = domain.queue_producer("q", &QueueOptions::default()).unwrap();
+        let put = Put { result: true, ..Put::default() };
+        let receipt = puts.put_with(&Payload::raw(b"asked"), &put, PATIENCE).unwrap();
+        (0..4).for_each(|_| puts.put(b"plain", PATIENCE).unwrap());
+        let mut takes = domain.queue_consumer("q", &QueueOptions::default()).unwrap();
+        let deliveries = takes.get_many(9, &Get::default(), PATIENCE).unwrap();
         let region = domain.region("m", &RegionOptions { size: Some(100), ..Default::default() }).unwrap();
         region.write(0, b"parent").unwrap();
         let mut set = WaitSet::new().unwrap();
@@ -66,6 +77,10 @@ impl Everything {
             copied,
             producer,
             consumer,
+            deliveries,
+            ticket: receipt.ticket().unwrap(),
+            _puts: puts,
+            _takes: takes,
             region,
             set,
         }
@@ -83,6 +98,13 @@ impl Everything {
         forked(self.producer.push(b"child", PATIENCE));
         forked(self.consumer.try_pop().map(drop));
         forked(self.consumer.release());
+        forked(self.ticket.try_result().map(drop));
+        let mut next = || self.deliveries.pop().unwrap();
+        forked(next().extend(Duration::from_secs(9)));
+        forked(next().ack());
+        forked(next().nack(Duration::ZERO));
+        forked(next().reject("by a child"));
+        forked(next().ack_with(&Payload::raw(b"by a child")));
         // A copy is a copy, and a mapping is shared.
         assert_eq!(number_of(self.copied.try_data().unwrap()), 0);
         let mut bytes = [0; 6];
@@ -131,6 +153,9 @@ impl Everything {
         self.producer.try_push(&payload(2, 100)).unwrap();
         assert_eq!(number_of(self.consumer.try_pop().unwrap().unwrap()), 2);
         self.consumer.release().unwrap();
+        // What was taken is still this process's.
+        self.deliveries.drain(..).for_each(|delivery| delivery.ack().unwrap());
+        assert!(self.ticket.try_result().unwrap().is_some());
     }
 
     /// Everything there is to receive from publisher `id`, in order from `next`; what others sent is passed over.

@@ -86,6 +86,7 @@ impl Delivery {
     /// The message is done with and goes.
     #[inline]
     pub fn ack(mut self) -> Result<()> {
+        self.handle.check_own()?;
         if self.shape.has(TICKET) {
             return self.ack_with(&Payload::raw(b""));
         }
@@ -99,6 +100,7 @@ impl Delivery {
 
     /// The message is done with; `result` is what its producer gets that waits for it.
     pub fn ack_with(mut self, result: &Payload<'_>) -> Result<()> {
+        self.handle.check_own()?;
         let done = self.handle.finish(self.number, &mut self.word, result, self.wait)?;
         self.settled = true;
         if !done {
@@ -110,6 +112,7 @@ impl Delivery {
 
     /// Gives it back, to be delivered again after `delay`.
     pub fn nack(mut self, delay: Duration) -> Result<()> {
+        self.handle.check_own()?;
         let given = self.give_back(delay)?;
         self.settled = true;
         if given { Ok(()) } else { Err(self.lost()) }
@@ -121,6 +124,7 @@ impl Delivery {
 
     /// Nobody is to get it any more: it goes to the dead letters, with the reason.
     pub fn reject(mut self, reason: &str) -> Result<()> {
+        self.handle.check_own()?;
         self.settled = true;
         if self.handle.bury(self.number, self.word, Reason::Rejected, reason)? {
             Ok(())
@@ -131,6 +135,7 @@ impl Delivery {
 
     /// From now on it is this consumer's for `lease`, whatever was left of it.
     pub fn extend(&mut self, lease: Duration) -> Result<()> {
+        self.handle.check_own()?;
         match self.handle.set_lease(self.number, self.word, lease)? {
             Some(word) => {
                 self.word = word;
@@ -142,6 +147,7 @@ impl Delivery {
 
     /// Tells a producer that waits for the result how far the work is, from 0 to 1.
     pub fn progress(&self, done: f64) -> Result<()> {
+        self.handle.check_own()?;
         if !(0.0..=1.0).contains(&done) {
             let text = format!("queue '{}': progress {done} is not possible; use 0 to 1", self.handle.name());
             return Err(Error::new(ErrorKind::InvalidArgument, text));

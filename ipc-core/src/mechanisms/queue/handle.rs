@@ -131,6 +131,21 @@ impl Handle {
         Ok(())
     }
 
+    /// Refuses what a forked child has a copy of only: its parent's delivery or ticket.
+    #[inline(always)]
+    pub fn check_own(&self) -> Result<()> {
+        if self.domain().forked() { Err(self.forked()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn forked(&self) -> Error {
+        let text = format!(
+            "queue '{}': this message was had, or waited for, when the process forked; it is the parent's, not this child's: let the parent settle it",
+            self.name()
+        );
+        Error::new(ErrorKind::Forked, text)
+    }
+
     /// The error of what cannot be true of a queue.
     #[cold]
     pub fn damaged(&self, what: &str) -> Error {

@@ -87,6 +87,7 @@ impl Ticket {
     /// What became of the message, if that is known: the result, or `Rejected` with the reason when it is a dead letter,
     /// `NotFound` when somebody took it away. It is told once.
     pub fn try_result(&mut self) -> Result<Option<Outcome>> {
+        self.handle.check_own()?;
         self.handle.check_open()?;
         let name = self.handle.name();
         let Some(word) = self.word() else {
