@@ -124,11 +124,24 @@ impl Players<'_> {
     }
 }
 
-/// Puts a message, which somebody acknowledges soon.
-fn probe(producer: &mut QueueProducer, history: &mut History, number: u64, priority: u8) {
+/// Puts a message, which somebody acknowledges soon. Dead letters take room, until `redrive` is asked.
+fn probe(
+    producer: &mut QueueProducer,
+    history: &mut History,
+    number: u64,
+    priority: u8,
+    mut redrive: impl FnMut(),
+) {
     let put = Put { result: true, priority, ..Put::default() };
     history.note("put", number, u64::from(priority));
-    let receipt = producer.put_with(&Payload::raw(&payload(number, 200)), &put, PATIENCE).unwrap();
+    let begun = Instant::now();
+    let receipt = loop {
+        redrive();
+        match producer.put_with(&Payload::raw(&payload(number, 200)), &put, Some(SOON / 10)) {
+            Ok(receipt) => break receipt,
+            Err(e) => assert!(begun.elapsed() < PATIENCE.unwrap(), "{e}: {:?}", producer.stats()),
+        }
+    };
     history.note("accepted", number, 0);
     let started = Instant::now();
     match producer.result(&mut receipt.ticket().unwrap(), PATIENCE) {
@@ -182,10 +195,11 @@ fn all_killed(time: Duration) {
             players.processes[victim] = players.play(victim);
         }
         let mut consumer = domain.queue_consumer("q", &options(&mut random)).unwrap();
-        // Dead letters take places, too.
-        redriven += consumer.redrive(1000).unwrap();
+        let priority = random.below(3) as u8;
+        probe(&mut producer, &mut history, round + 1, priority, || {
+            redriven += consumer.redrive(1000).unwrap();
+        });
         drop(consumer);
-        probe(&mut producer, &mut history, round + 1, random.below(3) as u8);
         players.check();
     });
     players.processes.iter_mut().for_each(Process::kill);
