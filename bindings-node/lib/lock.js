@@ -138,9 +138,27 @@ function lineOf (native, core, release, happened) {
   return new Line(native, core, happened, (answer) => new Held(core, release, answer === OWNER_DIED))
 }
 
-class Mutex {
-  #native
+/** What every lock shows. */
+class Lock {
   #core
+
+  /** @param {Core} core */
+  constructor (name, core) {
+    this.name = name
+    this.#core = core
+  }
+
+  get closed () {
+    return this.#core.closed
+  }
+
+  close () {
+    this.#core.close()
+  }
+}
+
+class Mutex extends Lock {
+  #native
   #line
 
   /**
@@ -149,14 +167,10 @@ class Mutex {
    * @param {import('./native.js').Mutex} native
    */
   constructor (native, name, place) {
-    this.name = name
+    const core = new Core(native, `mutex "${name}"`, place)
+    super(name, core)
     this.#native = native
-    this.#core = new Core(native, `mutex "${name}"`, place)
-    this.#line = lineOf(native.line(), this.#core, native.bindRelease(), 'it was not unlocked')
-  }
-
-  get closed () {
-    return this.#core.closed
+    this.#line = lineOf(native.line(), core, native.bindRelease(), 'it was not unlocked')
   }
 
   /** Whether a task of this thread has it. */
@@ -171,14 +185,9 @@ class Mutex {
   tryAcquire () {
     return this.#line.once()
   }
-
-  close () {
-    this.#core.close()
-  }
 }
 
-class RwLock {
-  #core
+class RwLock extends Lock {
   #readers
   #writers
 
@@ -188,15 +197,11 @@ class RwLock {
    * @param {import('./native.js').RwLock} native
    */
   constructor (native, name, place) {
-    this.name = name
-    this.#core = new Core(native, `rwlock "${name}"`, place)
+    const core = new Core(native, `rwlock "${name}"`, place)
+    super(name, core)
     const release = native.bindRelease()
-    this.#readers = lineOf(native.readers(), this.#core, release, 'its writers did not let readers in')
-    this.#writers = lineOf(native.writers(), this.#core, release, 'those who had it did not unlock it')
-  }
-
-  get closed () {
-    return this.#core.closed
+    this.#readers = lineOf(native.readers(), core, release, 'its writers did not let readers in')
+    this.#writers = lineOf(native.writers(), core, release, 'those who had it did not unlock it')
   }
 
   read (options) {
@@ -214,15 +219,10 @@ class RwLock {
   tryWrite () {
     return this.#writers.once()
   }
-
-  close () {
-    this.#core.close()
-  }
 }
 
-class Semaphore {
+class Semaphore extends Lock {
   #native
-  #core
   #line
 
   /**
@@ -231,15 +231,11 @@ class Semaphore {
    * @param {import('./native.js').Semaphore} native
    */
   constructor (native, name, place, permits) {
-    this.name = name
+    const core = new Core(native, `semaphore "${name}"`, place)
+    super(name, core)
     this.permits = permits
     this.#native = native
-    this.#core = new Core(native, `semaphore "${name}"`, place)
-    this.#line = lineOf(native.line(), this.#core, native.bindRelease(), 'no permit was released')
-  }
-
-  get closed () {
-    return this.#core.closed
+    this.#line = lineOf(native.line(), core, native.bindRelease(), 'no permit was released')
   }
 
   /** How many permits nobody alive has. */
@@ -254,15 +250,10 @@ class Semaphore {
   tryAcquire () {
     return this.#line.once()
   }
-
-  close () {
-    this.#core.close()
-  }
 }
 
-class Event {
+class Event extends Lock {
   #native
-  #core
   #line
 
   /**
@@ -271,15 +262,11 @@ class Event {
    * @param {import('./native.js').Event} native
    */
   constructor (native, name, place, autoReset) {
-    this.name = name
+    const core = new Core(native, `event "${name}"`, place)
+    super(name, core)
     this.autoReset = autoReset
     this.#native = native
-    this.#core = new Core(native, `event "${name}"`, place)
-    this.#line = new Line(native.line(), this.#core, 'it was not set', () => null, !autoReset)
-  }
-
-  get closed () {
-    return this.#core.closed
+    this.#line = new Line(native.line(), core, 'it was not set', () => null, !autoReset)
   }
 
   get isSet () {
@@ -301,13 +288,9 @@ class Event {
   tryWait () {
     return this.#line.once() !== undefined
   }
-
-  close () {
-    this.#core.close()
-  }
 }
 
-class Barrier {
+class Barrier extends Lock {
   #native
   #core
   /** Those who wait here. */
@@ -319,14 +302,11 @@ class Barrier {
    * @param {import('./native.js').Barrier} native
    */
   constructor (native, name, place, parties) {
-    this.name = name
+    const core = new Core(native, `barrier "${name}"`, place)
+    super(name, core)
     this.parties = parties
     this.#native = native
-    this.#core = new Core(native, `barrier "${name}"`, place)
-  }
-
-  get closed () {
-    return this.#core.closed
+    this.#core = core
   }
 
   /** How many have arrived and wait, in all processes. */
@@ -357,10 +337,6 @@ class Barrier {
       this.#core.letGo(waiters)
       party.leave()
     }
-  }
-
-  close () {
-    this.#core.close()
   }
 }
 

@@ -68,7 +68,37 @@ class Lock(Open):
             ready.stop()
 
 
-class Mutex(Lock):
+class Acquired(Lock):
+    """What a block has for its length: a mutex, or a permit of a semaphore."""
+
+    sync: _native.Mutex | _native.Semaphore
+
+    @property
+    def timeout(self) -> float | None:
+        """How many seconds `async with` and acquire() wait; None: without end."""
+        return self.sync.timeout
+
+    async def acquire(self, timeout: float | None = None) -> Literal[True]:
+        """Take it, or a permit, waiting up to `timeout` seconds, by default what it was opened with."""
+        timeout = self.timeout if timeout is None else timeout
+        await self._get(self.sync._attempts(), timeout, self._awaited())
+        return True
+
+    def _awaited(self) -> str:
+        """What has not happened when the time is over."""
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        await self.acquire()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sync.__exit__(kind, error, trace)
+
+
+class Mutex(Acquired):
     """A mutex between processes, and the tasks that share this object. Made by `Domain.mutex`.
 
     `async with mutex:` has it for the length of the block.
@@ -76,21 +106,13 @@ class Mutex(Lock):
 
     sync: _native.Mutex
 
-    @property
-    def timeout(self) -> float | None:
-        """How many seconds `async with` and acquire() wait; None: without end."""
-        return self.sync.timeout
+    def _awaited(self) -> str:
+        return f"mutex {self.name!r}: it was not unlocked"
 
     @property
     def owner_died(self) -> bool:
         """Whether the owner before died while it had it; until it is released."""
         return self.sync.owner_died
-
-    async def acquire(self, timeout: float | None = None) -> Literal[True]:
-        """Take it; see `axonic.Mutex.acquire`."""
-        timeout = self.timeout if timeout is None else timeout
-        await self._get(self.sync._attempts(), timeout, f"mutex {self.name!r}: it was not unlocked")
-        return True
 
     def try_acquire(self) -> bool:
         """Take it if nobody alive has it; whether it did."""
@@ -103,15 +125,6 @@ class Mutex(Lock):
     def locked(self) -> bool:
         """Whether this object has it, for any of its tasks."""
         return self.sync.locked()
-
-    async def __aenter__(self) -> Self:
-        await self.acquire()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.sync.__exit__(kind, error, trace)
 
 
 class Held:
@@ -195,7 +208,7 @@ class RwLock(Lock):
         )
 
 
-class Semaphore(Lock):
+class Semaphore(Acquired):
     """A number of permits, each of which one has at a time. Made by `Domain.semaphore`.
 
     `async with semaphore:` has one for the length of the block.
@@ -203,10 +216,8 @@ class Semaphore(Lock):
 
     sync: _native.Semaphore
 
-    @property
-    def timeout(self) -> float | None:
-        """How many seconds `async with` and acquire() wait; None: without end."""
-        return self.sync.timeout
+    def _awaited(self) -> str:
+        return f"semaphore {self.name!r}: no permit was released"
 
     @property
     def permits(self) -> int:
@@ -218,13 +229,6 @@ class Semaphore(Lock):
         """How many of them nobody alive has."""
         return self.sync.available
 
-    async def acquire(self, timeout: float | None = None) -> Literal[True]:
-        """Take a permit; see `axonic.Semaphore.acquire`."""
-        timeout = self.timeout if timeout is None else timeout
-        awaited = f"semaphore {self.name!r}: no permit was released"
-        await self._get(self.sync._attempts(), timeout, awaited)
-        return True
-
     def try_acquire(self) -> bool:
         """Take a permit if there is one; whether it did."""
         return self.sync.try_acquire()
@@ -233,24 +237,18 @@ class Semaphore(Lock):
         """Give a permit back."""
         self.sync.release()
 
-    async def __aenter__(self) -> Self:
-        await self.acquire()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.sync.__exit__(kind, error, trace)
+class Together(Lock):
+    """What all wait for at the same time."""
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
 
-class Event(Lock):
+class Event(Together):
     """Something that is set or clear, and waited for. Made by `Domain.event`."""
 
     sync: _native.Event
-
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        # All wait at the same time.
-        return nullcontext()
 
     @property
     def auto_reset(self) -> bool:
@@ -279,14 +277,10 @@ class Event(Lock):
         return self.sync.try_wait()
 
 
-class Barrier(Lock):
+class Barrier(Together):
     """A place where so many wait until all have arrived; each task is a party. Made by `Domain.barrier`."""
 
     sync: _native.Barrier
-
-    def _turn(self) -> AbstractAsyncContextManager[None]:
-        # All wait at the same time.
-        return nullcontext()
 
     @property
     def parties(self) -> int:
