@@ -1044,9 +1044,11 @@ int axonic_queue_consumer_redrive(struct axonic_queue_consumer *consumer, size_t
 int axonic_queue_consumer_get_stats(struct axonic_queue_consumer *consumer, struct axonic_queue_stats *out);
 
 /// The message is done with and goes. `result` is what its producer gets that waits for it; NULL: nothing.
-/// The delivery is spent whatever the answer is: AXONIC_ERROR_LEASE_LOST when the message was somebody
+/// The delivery is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing (so with
+/// axonic_delivery_nack and axonic_delivery_reject): AXONIC_ERROR_LEASE_LOST when the message was somebody
 /// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back.
-int axonic_delivery_ack(struct axonic_delivery *delivery, const struct axonic_payload *result);
+int axonic_delivery_ack(struct axonic_delivery *delivery,
+                        const struct axonic_payload *result);
 
 /// Gives it back, to be delivered again after `delay` nanoseconds. Spent as by axonic_delivery_ack().
 int axonic_delivery_nack(struct axonic_delivery *delivery, int64_t delay);

@@ -102,7 +102,8 @@ unsafe fn place_of<'a>(place: *mut axonic_delivery) -> Outcome<&'a mut axonic_de
 }
 
 /// The message is done with and goes. `result` is what its producer gets that waits for it; NULL: nothing.
-/// The delivery is spent whatever the answer is: AXONIC_ERROR_LEASE_LOST when the message was somebody
+/// The delivery is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing (so with
+/// axonic_delivery_nack and axonic_delivery_reject): AXONIC_ERROR_LEASE_LOST when the message was somebody
 /// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_delivery_ack(
