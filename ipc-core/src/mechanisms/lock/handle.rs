@@ -19,6 +19,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::debug;
 
+/// Pauses between two looks at what is not free yet, at most (about 0.15 us): each look takes its cache line away from
+/// who has it and may give it back next.
+const PAUSES: u32 = 8;
+
 /// A handle of any type.
 pub struct Handle {
     pub seat: Seat,
@@ -222,13 +226,19 @@ impl Handle {
     ) -> Result<Option<T>> {
         self.row().wants.store(wants, Ordering::Relaxed);
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
+        let mut pauses = 1;
         asking(&deadline, |deadline| {
             wait_for(self, wait, deadline, &mut |handle: &mut Handle| {
                 if !handle.domain().usable() {
                     return Err(handle.closed());
                 }
                 handle.look_around()?;
-                attempt(handle)
+                let got = attempt(handle)?;
+                if got.is_none() {
+                    (0..pauses).for_each(|_| std::hint::spin_loop());
+                    pauses = (pauses * 2).min(PAUSES);
+                }
+                Ok(got)
             })
         })
     }
