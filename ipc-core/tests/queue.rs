@@ -502,6 +502,25 @@ fn descriptors_tell_of_messages_and_of_room() {
 }
 
 #[test]
+fn a_ring_that_a_look_for_deaths_took_is_not_the_last() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let fd = consumer.fd().unwrap();
+    for _ in 0..5 {
+        assert!(consumer.try_get().unwrap().is_none());
+        producer.put(b"1", SECOND).unwrap();
+        // Whoever always finds something asks for deaths every ten milliseconds.
+        std::thread::sleep(Duration::from_millis(30));
+        consumer.try_get().unwrap().unwrap().ack().unwrap();
+        assert!(consumer.try_get().unwrap().is_none());
+        producer.put(b"2", SECOND).unwrap();
+        assert!(wait_readable(fd, Duration::from_millis(300)));
+        consumer.try_get().unwrap().unwrap().ack().unwrap();
+    }
+}
+
+#[test]
 fn what_a_dead_consumer_had_goes_to_another_at_once() {
     if let Some(role) = child::role() {
         let domain = Domain::open_with(common::options_in(&child::directory())).unwrap();
