@@ -78,7 +78,7 @@ impl PyQueue {
         patience: Patience,
     ) -> PyResult<Py<PyAny>> {
         self.put_by(py, put, |producer| {
-            if payload.data.len() <= QUICK && !self.sides.is_durable() {
+            if payload.data.len() <= QUICK && !producer.does_file_work() {
                 match producer.quick(py, |core| core.try_put(payload, put)) {
                     Some(Ok(receipt)) => return Ok(receipt),
                     Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
@@ -95,13 +95,15 @@ impl PyQueue {
     fn take(&self, py: Python<'_>, get: &Get, patience: Patience) -> PyResult<Delivery> {
         let consumer = self.sides.consumer(py)?;
         let mut taken = None;
-        let tried = consumer.quick(py, |core| {
-            soon(self.sides.options.wait, || {
-                taken = core.try_get_with(get)?;
-                Ok(taken.is_some())
-            })
-        });
-        tried.transpose().or_raise(py)?;
+        if !consumer.does_file_work() {
+            let tried = consumer.quick(py, |core| {
+                soon(self.sides.options.wait, || {
+                    taken = core.try_get_with(get)?;
+                    Ok(taken.is_some())
+                })
+            });
+            tried.transpose().or_raise(py)?;
+        }
         match taken {
             Some(delivery) => Ok(delivery),
             None => {
@@ -117,7 +119,7 @@ impl PyQueue {
             &self.sides.jobs,
             &self.sides.what,
             self.kind.as_ref(),
-            self.sides.is_durable(),
+            self.sides.does_file_work(),
         )
     }
 
@@ -176,7 +178,9 @@ fn take_some(
     get: &Get,
     most: usize,
 ) -> axonic::Result<Vec<Delivery>> {
-    consumer.quick(py, |core| core.try_get_many(most.min(AT_ONCE), get)).unwrap_or_else(|| Ok(Vec::new()))
+    consumer
+        .try_briefly(py, |core| core.try_get_many(most.min(AT_ONCE), get))
+        .unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Waits until all that was put and settled is on the disk.
@@ -275,7 +279,7 @@ impl PyQueue {
         self.put_payload(py, &outgoing.payload(), &put, patience)
     }
 
-    /// Like put(), but never waits: raises WouldBlockError when there is no room.
+    /// Like put(), but does not wait for room: raises WouldBlockError when there is none.
     #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn try_put<'py>(
@@ -294,7 +298,7 @@ impl PyQueue {
         let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = self.encode(value, attributes, content)?;
         let payload = outgoing.payload();
-        self.put_by(py, &put, |producer| producer.call(py, |core| core.try_put(&payload, &put)))
+        self.put_by(py, &put, |producer| producer.briefly(py, |core| core.try_put(&payload, &put)))
     }
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
@@ -373,7 +377,7 @@ impl PyQueue {
         durable: Option<bool>,
     ) -> PyResult<Option<Py<PyJob>>> {
         let get = get_argument(py, lease, durable)?;
-        let taken = self.sides.consumer(py)?.call(py, |core| core.try_get_with(&get))?;
+        let taken = self.sides.consumer(py)?.briefly(py, |core| core.try_get_with(&get))?;
         taken.map(|delivery| self.job(py, delivery)).transpose()
     }
 
@@ -467,6 +471,11 @@ impl PyQueue {
         caller
             .handle
             .enter(py, patience, Some("not all is on the disk"), |core, slice| core.sync(Some(slice)))
+    }
+
+    /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
+    fn _use_in_loop(&self) {
+        self.sides.use_in_loop();
     }
 
     /// What is in it now, and counters.

@@ -10,9 +10,11 @@ import pickle
 import select
 import shutil
 import signal
+import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -589,6 +591,36 @@ def test_threads_that_wait_for_the_disk_share_a_sync(data: Path, ax: axonic.Doma
         for thread in threads:
             thread.join(20)
         assert sorted(values(q, 8)) == list(range(8))
+
+
+def test_other_threads_run_while_one_does_file_work(data: Path, ax: axonic.Domain) -> None:
+    """Nobody takes the interpreter from a thread here: only who lets go of it is followed by others."""
+    turns, ended = 0, threading.Event()
+
+    def turn() -> None:
+        nonlocal turns
+        while not ended.wait(0):
+            turns += 1
+            time.sleep(0)
+
+    q = ax.queue("jobs", durable=True)
+    q.put("x")
+    calls: list[Callable[[], Any]] = [lambda: q.try_put("x"), q.try_get, lambda: q.get(timeout=1).ack()]
+    interval = sys.getswitchinterval()
+    other = threading.Thread(target=turn)
+    other.start()
+    try:
+        sys.setswitchinterval(1000)
+        for call in calls:
+            before, end = turns, time.monotonic() + 5
+            while turns == before:
+                assert time.monotonic() < end, "the interpreter was kept"
+                call()
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        other.join()
+    q.purge()
 
 
 def test_pickled_by_name(ax: axonic.Domain) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -182,6 +182,64 @@ def test_a_durable_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             await q.flush(timeout=20)
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def given_by_this_thread() -> int:
+    """Bytes that it has given to files and pipes so far."""
+    io = dict(line.split(": ") for line in Path("/proc/thread-self/io").read_text().splitlines())
+    return int(io["wchar"])
+
+
+@pytest.mark.parametrize("fsync", ["always", "interval", "never"])
+def test_the_event_loop_has_no_file_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: Literal["always", "interval", "never"]
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", durable=True, fsync=fsync, fsync_interval=0.005)
+        # Both sides are opened by their first use.
+        await q.put(b"")
+        (await q.get(timeout=1)).ack()
+        before = given_by_this_thread()
+        for n in range(100):
+            await q.put(b"#" * 5000, result=n % 2 == 0, durable=False)
+        for _ in range(20):
+            async with await q.get(timeout=1):
+                pass
+            (await q.get(timeout=1)).reject()
+            # What is overdue is none of the loop's, either.
+            await asyncio.sleep(0.001)
+        with pytest.raises(axonic.TimeoutError):
+            await q.get(timeout=0) if q.purge() + q.purge(dead=True) == 80 else None
+        assert given_by_this_thread() - before < 5000
+        await q.put(b"#" * 5000, durable=False)
+        # Nobody asks for it, and it is written.
+        while all(b"#" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()):
+            await asyncio.sleep(0.001)
+        (await q.get(timeout=1)).ack()
+
+    run(main)
+
+
+def test_what_cannot_be_written_is_told_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", durable=True)
+        assert q.sync.fsync == "always"
+        (tmp_path / "test").rename(tmp_path / "elsewhere")
+        while "not written yet" not in caplog.text:
+            await q.put("x", durable=False)
+            await asyncio.sleep(0.01)
+        (tmp_path / "elsewhere").rename(tmp_path / "test")
+        await q.flush(timeout=20)
+        q.purge()
+
+    run(main)
+    assert "WARNING" in {record.levelname for record in caplog.records if "not written" in record.message}
 
 
 def test_those_who_wait_learn_of_the_end() -> None:

@@ -1,4 +1,4 @@
-"""The same nouns for asyncio: whatever may wait is awaited. Only waiting for a disk involves a thread.
+"""The same nouns for asyncio: whatever may wait is awaited. Only disks involve threads.
 
     async with axonic.aio.open("demo") as ax:
         async for m in ax.subscriber("orders.>"):
@@ -7,8 +7,8 @@
 Each handle wraps the blocking one (`handle.sync`) and sleeps in the event loop on its pollable
 descriptor. A cancelled or timed out call has taken nothing: a message is either returned or still
 there, and is published or not at all. Only a put that waits for the disk has put its message when it
-is cancelled. Of a durable queue's changes each sixteenth that nobody has written meanwhile writes all
-of them in the event loop, and a sync of "interval" that is due is made there.
+is cancelled. What is put into a durable queue and settled is written and synced, as its `fsync` says,
+by a thread; the event loop does no file work but opening and closing it.
 """
 
 from __future__ import annotations
@@ -346,13 +346,14 @@ class Queue(Handle, Generic[T]):
     """A work queue. Made by `Domain.queue`.
 
     Jobs are those of `axonic`: `async with job:` settles one as `with job:` does, for settling does not wait,
-    here not for the disk either. `flush()` does.
+    here not for the disk either: a thread syncs it, with `fsync="always"` at once. `flush()` waits for that.
     """
 
     sync: _native.Queue[T]
 
     def __init__(self, sync: _native.Queue[T]) -> None:
         super().__init__(sync)
+        sync._use_in_loop()
         self._room = Readiness(sync.put_fileno)
         self._results = _Results(functools.partial(sync.put_fileno, result=True))
 
