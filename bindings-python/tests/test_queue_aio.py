@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -188,6 +190,35 @@ def given_by_this_thread() -> int:
     """Bytes that it has given to files and pipes so far."""
     io = dict(line.split(": ") for line in Path("/proc/thread-self/io").read_text().splitlines())
     return int(io["wchar"])
+
+
+def test_whoever_stops_waiting_for_the_disk_has_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", durable=True)
+        # Nobody gets round to waiting: all threads are taken.
+        loop, go_on = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        taken = asyncio.create_task(asyncio.to_thread(go_on.wait, 20))
+        await asyncio.sleep(0)
+        for put in (q.put("late", timeout=0.05), q.put_many(["later"], timeout=0.05)):
+            with pytest.raises(axonic.TimeoutError, match="disk within") as raised:
+                await put
+            assert "accepted" in raised.value.__notes__[0]
+        cancelled = asyncio.create_task(q.put("cancelled"))
+        await asyncio.sleep(0.02)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert [job.value for job in await q.get_many(timeout=1)] == ["late", "later", "cancelled"]
+        go_on.set()
+        await taken
+        await q.put("in time", timeout=20)
+        q.purge()
+        await loop.shutdown_default_executor()
+
+    run(main)
 
 
 @pytest.mark.parametrize("fsync", ["always", "interval", "never"])

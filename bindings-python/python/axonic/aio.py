@@ -7,7 +7,8 @@
 Each handle wraps the blocking one (`handle.sync`) and sleeps in the event loop on its pollable
 descriptor. A cancelled or timed out call has taken nothing: a message is either returned or still
 there, and is published or not at all. Only a put that waits for the disk has put its message when it
-is cancelled. What is put into a durable queue and settled is written and synced, as its `fsync` says,
+is cancelled or out of time; `put(..., durable=False)` and then `flush()` tell one wait from the other.
+What is put into a durable queue and settled is written and synced, as its `fsync` says,
 by a thread; the event loop does no file work but opening and closing it.
 """
 
@@ -146,6 +147,14 @@ def _attempt(call: Callable[[], object]) -> Callable[[], Literal[True] | None]:
         return True
 
     return once
+
+
+def _countdown(timeout: float | None) -> Callable[[], float | None]:
+    """What is left of the time, for several waits one after another."""
+    check_timeout(timeout)
+    clock = asyncio.get_running_loop().time
+    end = None if timeout is None else clock() + timeout
+    return lambda: None if end is None else max(0, end - clock())
 
 
 class Publisher(Handle, Generic[T]):
@@ -419,9 +428,13 @@ class Queue(Handle, Generic[T]):
         timeout: float | None = None,
         **options: Any,
     ) -> bool | Ticket | None:
-        """Put one value, waiting for room; see `axonic.Queue.put`."""
-        ready = self._results if result else self._room
+        """Put one value, waiting for room and for the disk; see `axonic.Queue.put`.
 
+        Cancelled or out of time while it waits for the disk it has put the value, whose ticket is lost: for a
+        ticket of its own put with `durable=False` and then `flush()`. With a `dedup_id` it may be put again.
+        """
+        ready = self._results if result else self._room
+        left = _countdown(timeout)
         options.update(result=result, durable=False)
 
         def put() -> tuple[Any] | None:
@@ -433,14 +446,14 @@ class Queue(Handle, Generic[T]):
                 return None
 
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
-        await self._on_disk(durable)
+        await self._on_disk(durable, left())
         return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
 
-    async def _on_disk(self, durable: bool | None) -> None:
+    async def _on_disk(self, durable: bool | None, timeout: float | None) -> None:
         if durable is False or (durable is None and self.sync.fsync != "always"):
             return
         try:
-            await self.flush()
+            await self.flush(timeout)
         except AxonicError as error:
             error.add_note("The message is accepted, do not put it again, but it is not durable.")
             raise
@@ -482,18 +495,15 @@ class Queue(Handle, Generic[T]):
         **options: Any,
     ) -> list[Ticket] | None:
         """Put several values in their order; a TimeoutError tells how many were put, the first ones."""
-        check_timeout(timeout)
-        clock = asyncio.get_running_loop().time
-        end = None if timeout is None else clock() + timeout
+        left = _countdown(timeout)
         batch, tickets = list(values), []
         for done, value in enumerate(batch):
             try:
-                left = None if end is None else max(0, end - clock())
-                tickets.append(await self.put(value, timeout=left, durable=False, **options))
+                tickets.append(await self.put(value, timeout=left(), durable=False, **options))
             except TimeoutError as error:
                 put = f"{done} of {len(batch)} values were put, in their order"
                 raise TimeoutError(f"queue {self.name!r}: no room in time; {put}") from error
-        await self._on_disk(durable)
+        await self._on_disk(durable, left())
         return tickets if options.get("result") else None
 
     async def get(self, timeout: float | None = None, lease: float | None = None) -> Job[T]:
@@ -533,8 +543,15 @@ class Queue(Handle, Generic[T]):
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait, in a thread, until all that was put and settled is on the disk; see `axonic.Queue.sync`."""
-        if self.sync.fsync is not None:
-            await asyncio.to_thread(self.sync.sync, timeout)
+        check_timeout(timeout)
+        if self.sync.fsync is None:
+            return
+        try:
+            # All threads may be waiting already, so the time is not left to the one that will.
+            async with asyncio.timeout(timeout):
+                await asyncio.to_thread(self.sync.sync, timeout)
+        except builtins.TimeoutError as error:
+            raise TimeoutError(f"queue {self.name!r}: not all is on the disk within {timeout} s") from error
 
     def stats(self) -> QueueStats:
         """What is in it now, and counters."""
