@@ -137,6 +137,32 @@ def test_tickets() -> None:
     run(main)
 
 
+def test_a_loop_waits_for_its_own() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs")
+        ticket = await q.put("a", result=True)
+
+        async def elsewhere(timeout: float) -> Any:
+            return await ticket.result(timeout)
+
+        async def get() -> None:
+            await q.get(timeout=1)
+
+        with pytest.raises(axonic.InvalidArgumentError, match=r"aio.Ticket.*another thread"):
+            await asyncio.to_thread(asyncio.run, elsewhere(1))
+        (await q.get(timeout=1)).ack("done")
+        assert await asyncio.to_thread(asyncio.run, elsewhere(1)) == "done"
+        waiting = asyncio.create_task(q.get())
+        await asyncio.sleep(0.02)
+        with pytest.raises(axonic.InvalidArgumentError, match=r"Queue.*another thread"):
+            await asyncio.to_thread(asyncio.run, get())
+        await q.put("b")
+        (await waiting).ack()
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    run(main)
+
+
 def test_many_tickets_wait_for_another_process(script: Script) -> None:
     async def main(ax: Domain) -> None:
         process = script("""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -41,7 +42,7 @@ from ._native import (
     TimeoutError,
     WouldBlockError,
 )
-from ._readiness import Handle, Open, Readiness, check_timeout
+from ._readiness import Handle, Open, Readiness, check_timeout, elsewhere
 
 if TYPE_CHECKING:
     import os
@@ -78,8 +79,8 @@ class _Results(Readiness):
     after each such call all tickets are looked at, by a call that does not.
     """
 
-    def __init__(self, fileno: Callable[[], int]) -> None:
-        super().__init__(fileno)
+    def __init__(self, fileno: Callable[[], int], of: object) -> None:
+        super().__init__(fileno, of)
         self._asked: list[tuple[_native.Ticket, asyncio.Future[None]]] = []
 
     def wake(self) -> None:
@@ -325,11 +326,16 @@ class RingConsumer(Handle):
 
 
 class Ticket:
-    """A claim on what becomes of one message: `await ticket`. Made by `Queue.put(..., result=True)`."""
+    """A claim on what becomes of one message: `await ticket`. Made by `Queue.put(..., result=True)`.
+
+    It is awaited in the thread that put the message; others may ask `done()`, or call `ticket.sync.result()`.
+    """
 
     def __init__(self, sync: _native.Ticket, ready: _Results) -> None:
         self.sync = sync
         self._ready = ready
+        # Whose producer the descriptor is that tells of the result.
+        self._thread = threading.get_ident()
 
     @property
     def progress(self) -> float:
@@ -342,6 +348,8 @@ class Ticket:
 
     async def result(self, timeout: float | None = None) -> Any:
         """What becomes of the message; see `axonic.Ticket.result`."""
+        if self._thread != threading.get_ident() and not self.sync.done():
+            raise elsewhere(self)
         return await self._ready.answer(self.sync, timeout)
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -363,8 +371,8 @@ class Queue(Handle, Generic[T]):
     def __init__(self, sync: _native.Queue[T]) -> None:
         super().__init__(sync)
         sync._use_in_loop()
-        self._room = Readiness(sync.put_fileno)
-        self._results = _Results(functools.partial(sync.put_fileno, result=True))
+        self._room = Readiness(sync.put_fileno, sync)
+        self._results = _Results(functools.partial(sync.put_fileno, result=True), sync)
 
     def _readinesses(self) -> Iterable[Readiness]:
         return (self._ready, self._room, self._results)
