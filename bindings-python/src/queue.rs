@@ -381,7 +381,8 @@ impl PyQueue {
         taken.map(|delivery| self.job(py, delivery)).transpose()
     }
 
-    /// Waits for a message and returns it with all that are there too, at most `max`, as a list.
+    /// Waits for a message and returns it with all that are there too, at most `max`, as a list. One that cannot be read is
+    /// given back, and told of only if there is no other.
     #[pyo3(signature = (max = 1024, timeout = None, lease = None, *, durable = None))]
     fn get_many<'py>(
         &self,
@@ -401,16 +402,25 @@ impl PyQueue {
             taken = consumer
                 .enter(py, patience, Some(NOTHING), |core, slice| core.get_many(most, &get, Some(slice)))?;
         }
-        let mut jobs = Vec::new();
+        let (mut jobs, mut refused) = (Vec::new(), None);
         while !taken.is_empty() {
-            let more = taken.into_iter().map(|delivery| self.job(py, delivery));
-            jobs.extend(more.collect::<PyResult<Vec<_>>>()?);
+            for delivery in taken {
+                match self.job(py, delivery) {
+                    Ok(job) => jobs.push(job),
+                    Err(error) => refused = refused.or(Some(error)),
+                }
+            }
             let left = max - jobs.len();
-            // The dead letters tell of one that is no longer to be had.
+            // One that was refused was given back, and would be the next; the dead letters tell of one that is no longer
+            // to be had.
+            let is_enough = left == 0 || refused.is_some();
             taken =
-                if left == 0 { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
+                if is_enough { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
         }
-        PyList::new(py, jobs)
+        match refused {
+            Some(error) if jobs.is_empty() => Err(error),
+            _ => PyList::new(py, jobs),
+        }
     }
 
     /// Makes the decorated function the queue's worker: `concurrency` threads call it with each job, and what it
