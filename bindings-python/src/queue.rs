@@ -16,6 +16,7 @@ use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{Handle, Patience, QUICK, seconds, soon};
 use crate::job::PyJob;
+use crate::log::detached;
 use crate::look::{PyPeeked, PyQueueStats};
 use crate::sides::{Sides, Way};
 use crate::ticket::PyTicket;
@@ -52,6 +53,13 @@ impl PyQueue {
         value::encode(value, manner)
     }
 
+    /// Whether a value may be put: the producers have no schema.
+    fn check(&self, py: Python<'_>, payload: &Payload<'_>) -> PyResult<()> {
+        let check = || self.sides.options.check(&self.sides.name, payload);
+        let long = self.sides.options.schema.is_some() && payload.data.len() > QUICK;
+        if long { detached(py, check) } else { check() }.or_raise(py)
+    }
+
     /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
     fn put_by(
         &self,
@@ -77,6 +85,7 @@ impl PyQueue {
         put: &Put,
         patience: Patience,
     ) -> PyResult<Py<PyAny>> {
+        self.check(py, payload)?;
         self.put_by(py, put, |producer| {
             if payload.data.len() <= QUICK && !producer.does_file_work() {
                 match producer.quick(py, |core| core.try_put(payload, put)) {
@@ -298,6 +307,7 @@ impl PyQueue {
         let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = self.encode(value, attributes, content)?;
         let payload = outgoing.payload();
+        self.check(py, &payload)?;
         self.put_by(py, &put, |producer| producer.briefly(py, |core| core.try_put(&payload, &put)))
     }
 
@@ -324,8 +334,7 @@ impl PyQueue {
         let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
-        let check = |payload| self.sides.options.check(&self.sides.name, payload);
-        payloads.iter().try_for_each(check).or_raise(py)?;
+        payloads.iter().try_for_each(|payload| self.check(py, payload))?;
         let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put.

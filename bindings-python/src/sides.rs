@@ -52,7 +52,8 @@ trait Core: Send + Sized {
 
 impl Core for QueueProducer {
     fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
-        domain.queue_producer(name, options)
+        // What is put is checked before, once for all attempts and, of many, before the first is put.
+        domain.queue_producer(name, &QueueOptions { schema: None, ..options.clone() })
     }
 
     fn fsync(&self) -> Option<Fsync> {
