@@ -15,6 +15,7 @@ import axonic.aio
 from axonic.aio import Domain
 from conftest import Script, finish
 from test_aio import run
+from test_fork import in_child
 
 
 def test_putting_and_getting() -> None:
@@ -277,6 +278,31 @@ def test_the_event_loop_has_no_file_work(
         (await q.get(timeout=1)).ack()
 
     run(main)
+
+
+def test_a_forked_child_does_its_file_work_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+    ax = axonic.aio.open("test")
+    q = ax.queue("jobs", durable=True, fsync="never")
+
+    async def work(value: bytes) -> None:
+        for n in range(40):
+            await q.put(value, result=n % 2 == 0)
+        await q.flush(timeout=20)
+        for job in await q.get_many(20, timeout=1):
+            job.ack()
+
+    def child() -> None:
+        before = given_by_this_thread()
+        asyncio.run(work(b"#" * 5000))
+        assert given_by_this_thread() - before > 5000, "there is no thread to do it"
+        q.close()
+
+    asyncio.run(work(b"parent"))
+    in_child(child)
+    asyncio.run(work(b"again"))
+    assert q.purge() == 60
+    ax.close()
 
 
 def test_what_cannot_be_written_is_told_by_the_next(

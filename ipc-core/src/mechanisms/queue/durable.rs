@@ -44,7 +44,8 @@ use tracing::warn;
 pub enum Fsync {
     /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
     Always,
-    /// This often, as long as somebody uses the queue, and when the last one closes it.
+    /// This often, as long as somebody uses the queue, by the call that comes when it is due or by a [`QueueWriter`]; and
+    /// when the last one closes it.
     Interval(Duration),
     /// When the system writes it, and when the last one closes it.
     Never,

@@ -111,6 +111,10 @@ impl Handle {
     }
 
     fn leave_writing_to(&self, writer: &QueueWriter) {
+        if writer.producer.handle().domain().forked() {
+            // The thread is the parent's.
+            return;
+        }
         if let (Some(log), Some(thread)) = (&self.log, &writer.thread) {
             let _ = log.beside.set(Beside { thread: thread.thread().clone(), shared: writer.shared.clone() });
         }
