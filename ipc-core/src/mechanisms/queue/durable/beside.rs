@@ -11,12 +11,14 @@ use crate::mechanisms::queue::{Fsync, QueueConsumer, QueueOptions, QueueProducer
 use crate::sys::clock::monotonic_nanos;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::warn;
 
 /// How long the thread gathers changes that nobody waits for: to be woken for each one would cost who makes them more than
 /// to write them.
 const GATHER: Duration = Duration::from_millis(1);
+/// How long the disk, or another process that writes, may hold up the thread before that is told, and its end.
+const MOST: Duration = Duration::from_secs(1);
 /// After a failure the disk is tried again this often, if nothing changes meanwhile.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -107,7 +109,7 @@ fn run(handle: &Handle, fsync: Fsync, shared: &Shared) {
 impl Handle {
     /// Writes what was named, and syncs it if that is due. When it will be, if that is not now.
     fn catch_up(&self, fsync: Fsync) -> Result<Option<u64>> {
-        if fsync == Fsync::Always { self.sync(None).map(|()| None) } else { self.flush() }
+        if fsync == Fsync::Always { self.sync(Some(MOST)).map(|()| None) } else { self.flush() }
     }
 
     fn leave_writing_to(&self, writer: &QueueWriter) {
@@ -157,6 +159,13 @@ impl Drop for QueueWriter {
         }
         self.shared.with(|state| state.ended = true);
         thread.thread().unpark();
-        let _ = thread.join();
+        let begun = Instant::now();
+        while !thread.is_finished() && begun.elapsed() < MOST {
+            thread::sleep(Duration::from_micros(100));
+        }
+        // One that is held up ends when it goes on.
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
     }
 }
