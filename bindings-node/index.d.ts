@@ -583,7 +583,10 @@ export interface Job<T = unknown> {
   readonly settled: boolean
   /** It is done with; `result` is for the producer that waits for it. Never waits for the disk. */
   ack(result?: unknown): void
-  /** The same; of a durable queue, it is on the disk when the promise resolves. */
+  /**
+   * The same; of a durable queue, it is on the disk when the promise resolves. Out of time, or aborted, it is done with
+   * all the same.
+   */
   ackAsync(result?: unknown, options?: DurableOptions): Promise<void>
   /** Gives it back, to be delivered again after `delay` milliseconds (default: at once). */
   nack(options?: { delay?: number }): void
@@ -643,8 +646,8 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
   put(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions): Receipt
   /**
    * Puts as soon as there is room, in the order of the calls; of a durable queue, it is on the disk when the promise
-   * resolves. The bytes of an array must not be changed before. Running out of time for the disk, it is put all the
-   * same, and says so.
+   * resolves. The bytes of an array must not be changed before. Out of time, or aborted, while it waits for the disk, the
+   * message is put all the same; with a `dedupId` it can be put again without harm.
    */
   putAsync(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions & DurableOptions): Promise<Receipt>
   /** The next message, or null. */
@@ -664,7 +667,7 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
   deadLetters(max?: number): Peeked<T>[]
   /**
    * Takes all messages away that nobody has, those for later included, or with `dead` all dead letters instead; answers
-   * how many. With `fsync: 'always'` it waits for the disk, once.
+   * how many. Never waits for the disk.
    */
   purge(options?: { dead?: boolean }): number
   /** Lets up to `max` dead letters (default: all) be delivered again, as if they never had been; answers how many. */

@@ -161,9 +161,7 @@ class Queue {
 
   /** Lets dead letters be delivered again; answers how many. */
   redrive (max = Number.MAX_SAFE_INTEGER) {
-    const count = checked('redrive', () => this.#native.redrive(max))
-    this.#disk.changed()
-    return count
+    return checked('redrive', () => this.#native.redrive(max))
   }
 
   /** Waits until everything that was put and settled before is on the disk. */
@@ -232,9 +230,7 @@ class Queue {
   }
 
   #done (answer) {
-    if (answer === false) return AGAIN
-    this.#disk.changed()
-    return PUT
+    return answer === false ? AGAIN : PUT
   }
 
   /**
@@ -252,7 +248,6 @@ class Queue {
       return AGAIN
     }
     if (duplicate) return DUPLICATE
-    this.#disk.changed()
     const ticket = this.#native.ticket()
     return ticket === null ? PUT : { duplicate, ticket: new Ticket(ticket, this.name, this.#asking) }
   }

@@ -16,6 +16,7 @@ use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{Handle, Patience, QUICK, seconds, soon};
 use crate::job::PyJob;
+use crate::log::detached;
 use crate::look::{PyPeeked, PyQueueStats};
 use crate::sides::{Sides, Way};
 use crate::ticket::PyTicket;
@@ -52,6 +53,13 @@ impl PyQueue {
         value::encode(value, manner)
     }
 
+    /// Whether a value may be put: the producers have no schema.
+    fn check(&self, py: Python<'_>, payload: &Payload<'_>) -> PyResult<()> {
+        let check = || self.sides.options.check(&self.sides.name, payload);
+        let long = self.sides.options.schema.is_some() && payload.data.len() > QUICK;
+        if long { detached(py, check) } else { check() }.or_raise(py)
+    }
+
     /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
     fn put_by(
         &self,
@@ -77,8 +85,9 @@ impl PyQueue {
         put: &Put,
         patience: Patience,
     ) -> PyResult<Py<PyAny>> {
+        self.check(py, payload)?;
         self.put_by(py, put, |producer| {
-            if payload.data.len() <= QUICK && !self.sides.is_durable() {
+            if payload.data.len() <= QUICK && !producer.does_file_work() {
                 match producer.quick(py, |core| core.try_put(payload, put)) {
                     Some(Ok(receipt)) => return Ok(receipt),
                     Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
@@ -95,13 +104,15 @@ impl PyQueue {
     fn take(&self, py: Python<'_>, get: &Get, patience: Patience) -> PyResult<Delivery> {
         let consumer = self.sides.consumer(py)?;
         let mut taken = None;
-        let tried = consumer.quick(py, |core| {
-            soon(self.sides.options.wait, || {
-                taken = core.try_get_with(get)?;
-                Ok(taken.is_some())
-            })
-        });
-        tried.transpose().or_raise(py)?;
+        if !consumer.does_file_work() {
+            let tried = consumer.quick(py, |core| {
+                soon(self.sides.options.wait, || {
+                    taken = core.try_get_with(get)?;
+                    Ok(taken.is_some())
+                })
+            });
+            tried.transpose().or_raise(py)?;
+        }
         match taken {
             Some(delivery) => Ok(delivery),
             None => {
@@ -117,7 +128,7 @@ impl PyQueue {
             &self.sides.jobs,
             &self.sides.what,
             self.kind.as_ref(),
-            self.sides.is_durable(),
+            self.sides.does_file_work(),
         )
     }
 
@@ -176,7 +187,9 @@ fn take_some(
     get: &Get,
     most: usize,
 ) -> axonic::Result<Vec<Delivery>> {
-    consumer.quick(py, |core| core.try_get_many(most.min(AT_ONCE), get)).unwrap_or_else(|| Ok(Vec::new()))
+    consumer
+        .try_briefly(py, |core| core.try_get_many(most.min(AT_ONCE), get))
+        .unwrap_or_else(|| Ok(Vec::new()))
 }
 
 /// Waits until all that was put and settled is on the disk.
@@ -275,7 +288,7 @@ impl PyQueue {
         self.put_payload(py, &outgoing.payload(), &put, patience)
     }
 
-    /// Like put(), but never waits: raises WouldBlockError when there is no room.
+    /// Like put(), but does not wait for room: raises WouldBlockError when there is none.
     #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn try_put<'py>(
@@ -294,7 +307,8 @@ impl PyQueue {
         let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = self.encode(value, attributes, content)?;
         let payload = outgoing.payload();
-        self.put_by(py, &put, |producer| producer.call(py, |core| core.try_put(&payload, &put)))
+        self.check(py, &payload)?;
+        self.put_by(py, &put, |producer| producer.briefly(py, |core| core.try_put(&payload, &put)))
     }
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
@@ -320,8 +334,7 @@ impl PyQueue {
         let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
-        let check = |payload| self.sides.options.check(&self.sides.name, payload);
-        payloads.iter().try_for_each(check).or_raise(py)?;
+        payloads.iter().try_for_each(|payload| self.check(py, payload))?;
         let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put.
@@ -373,11 +386,12 @@ impl PyQueue {
         durable: Option<bool>,
     ) -> PyResult<Option<Py<PyJob>>> {
         let get = get_argument(py, lease, durable)?;
-        let taken = self.sides.consumer(py)?.call(py, |core| core.try_get_with(&get))?;
+        let taken = self.sides.consumer(py)?.briefly(py, |core| core.try_get_with(&get))?;
         taken.map(|delivery| self.job(py, delivery)).transpose()
     }
 
-    /// Waits for a message and returns it with all that are there too, at most `max`, as a list.
+    /// Waits for a message and returns it with all that are there too, at most `max`, as a list. One that cannot be read is
+    /// given back, and told of only if there is no other.
     #[pyo3(signature = (max = 1024, timeout = None, lease = None, *, durable = None))]
     fn get_many<'py>(
         &self,
@@ -397,16 +411,25 @@ impl PyQueue {
             taken = consumer
                 .enter(py, patience, Some(NOTHING), |core, slice| core.get_many(most, &get, Some(slice)))?;
         }
-        let mut jobs = Vec::new();
+        let (mut jobs, mut refused) = (Vec::new(), None);
         while !taken.is_empty() {
-            let more = taken.into_iter().map(|delivery| self.job(py, delivery));
-            jobs.extend(more.collect::<PyResult<Vec<_>>>()?);
+            for delivery in taken {
+                match self.job(py, delivery) {
+                    Ok(job) => jobs.push(job),
+                    Err(error) => refused = refused.or(Some(error)),
+                }
+            }
             let left = max - jobs.len();
-            // The dead letters tell of one that is no longer to be had.
+            // One that was refused was given back, and would be the next; the dead letters tell of one that is no longer
+            // to be had.
+            let is_enough = left == 0 || refused.is_some();
             taken =
-                if left == 0 { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
+                if is_enough { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
         }
-        PyList::new(py, jobs)
+        match refused {
+            Some(error) if jobs.is_empty() => Err(error),
+            _ => PyList::new(py, jobs),
+        }
     }
 
     /// Makes the decorated function the queue's worker: `concurrency` threads call it with each job, and what it
@@ -467,6 +490,11 @@ impl PyQueue {
         caller
             .handle
             .enter(py, patience, Some("not all is on the disk"), |core, slice| core.sync(Some(slice)))
+    }
+
+    /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
+    fn _use_in_loop(&self) {
+        self.sides.use_in_loop();
     }
 
     /// What is in it now, and counters.

@@ -51,7 +51,8 @@ pub enum axonic_fsync {
     AXONIC_FSYNC_NONE = 0,
     /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
     AXONIC_FSYNC_ALWAYS = 1,
-    /// Every `fsync_interval`, as long as somebody uses the queue, and when the last one closes it.
+    /// Every `fsync_interval`, as long as somebody uses the queue, by the call that comes when it is due; and when the
+    /// last one closes it.
     AXONIC_FSYNC_INTERVAL = 2,
     /// When the system writes it, and when the last one closes it.
     AXONIC_FSYNC_NEVER = 3,

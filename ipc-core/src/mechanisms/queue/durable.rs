@@ -12,6 +12,7 @@
 //!   named and not written is still named.
 //! - **J1** A slot's message is in the journal when its id is one the journal has reached: the id is set before the write.
 
+mod beside;
 mod load;
 mod lock;
 #[cfg(test)]
@@ -30,9 +31,11 @@ use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory, Disk};
 use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
+use beside::Beside;
+pub use beside::QueueWriter;
 use lock::{Append, Writer};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::warn;
 
@@ -41,7 +44,8 @@ use tracing::warn;
 pub enum Fsync {
     /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
     Always,
-    /// This often, as long as somebody uses the queue, and when the last one closes it.
+    /// This often, as long as somebody uses the queue, by the call that comes when it is due or by a [`QueueWriter`]; and
+    /// when the last one closes it.
     Interval(Duration),
     /// When the system writes it, and when the last one closes it.
     Never,
@@ -76,6 +80,8 @@ pub struct Log {
     journal: Mutex<Option<Journal>>,
     /// Bytes of segments that are not too many, as of the last time somebody looked.
     enough: AtomicU64,
+    /// Whoever writes and syncs for this handle, which is in an event loop.
+    beside: OnceLock<Beside>,
     /// Shares the lock that says that the journal belongs to this queue in memory.
     _claim: LockFd,
 }
@@ -105,7 +111,8 @@ impl Log {
         disk::ensure(&path, domain.inner().access())?;
         let claim = load::claim(&path, store)?;
         let (journal, enough) = (Mutex::default(), AtomicU64::new(0));
-        let log = Log { fsync, wait, path, journal, enough, _claim: claim };
+        let beside = OnceLock::new();
+        let log = Log { fsync, wait, path, journal, enough, beside, _claim: claim };
         load::load(handle, &log, seat.number)?;
         Ok(Some(log))
     }
@@ -124,6 +131,11 @@ impl Handle {
     /// Whether puts and acknowledgements wait for the disk unless told otherwise.
     pub fn waits_for_disk(&self) -> bool {
         self.log.as_ref().is_some_and(|log| log.fsync == Fsync::Always)
+    }
+
+    /// Whoever writes for this handle, if it does not itself.
+    fn beside(&self) -> Option<&Beside> {
+        self.log.as_ref().and_then(|log| log.beside.get())
     }
 
     /// Names a slot whose message, filled in `filled`, has changed. The position in the log lane after it.
@@ -161,6 +173,10 @@ impl Handle {
         if wait {
             return self.wait_durable(position, None);
         }
+        if let Some(beside) = self.beside() {
+            beside.ask(self);
+            return Ok(());
+        }
         // One write for several; who goes to sleep or ends writes what is left.
         let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
         if position >= self.written().saturating_add(FEW) || is_due() {
@@ -179,11 +195,24 @@ impl Handle {
 
     #[cold]
     fn flush_journal(&self) -> Result<Option<u64>> {
-        let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
-        if self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() || is_due() {
+        let is_left = self.store.journal().log.tail.load(Ordering::Relaxed) > self.written();
+        let due = self.sync_due();
+        if let Some(beside) = self.beside() {
+            // What others left behind, too.
+            if is_left || due.is_some() {
+                beside.ask(self);
+            }
+            return Ok(None);
+        }
+        if is_left || due.is_some_and(|due| due <= monotonic_nanos()) {
             self.write_out(false)?;
         }
         Ok(self.sync_due())
+    }
+
+    /// Waits for the disk after changes of a handle that was not told whether to, if that is how its queue and it are.
+    pub fn sync_unless_beside(&self) -> Result<()> {
+        if self.waits_for_disk() && self.beside().is_none() { self.sync(None) } else { Ok(()) }
     }
 
     /// When something that is not on the disk yet is to be synced, where that is done by an interval.
