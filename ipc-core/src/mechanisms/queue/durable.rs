@@ -10,17 +10,22 @@
 //!   are served by one sync (group commit).
 //! - The lock names the row that has it. Whoever takes it from a dead one asks the journal how far it came; what was
 //!   named and not written is still named.
+//! - Where the log lane is full and the disk takes nothing, a change is counted as *owed*; as soon as the lane has room, all
+//!   slots are named in its place.
 //! - **J1** A slot's message is in the journal when its id is one the journal has reached: the id is set before the write.
 
+#[cfg(test)]
+mod full;
 mod load;
 mod lock;
+mod naming;
 #[cfg(test)]
 mod power;
 mod record;
 
 use super::handle::Handle;
 use super::steps::{Cell, Look, State, Word};
-use super::store::{LOG_MARGIN, Life};
+use super::store::Life;
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
@@ -126,21 +131,6 @@ impl Handle {
         self.log.as_ref().is_some_and(|log| log.fsync == Fsync::Always)
     }
 
-    /// Names a slot whose message, filled in `filled`, has changed. The position in the log lane after it.
-    fn name_for_journal(&self, number: u32, filled: u64) -> Result<u64> {
-        let journal = self.store.journal();
-        let lane = self.store.log();
-        let room = self.store.plan.log_cells as u64 - LOG_MARGIN;
-        let mut written = self.written();
-        while journal.log.tail.load(Ordering::Relaxed) > written.saturating_add(room) {
-            self.write_out(true)?;
-            if std::mem::replace(&mut written, self.written()) == written {
-                return Err(self.damaged("it has more to write down than was named"));
-            }
-        }
-        Ok(lane.fill(&journal.log.tail, number, filled).wrapping_add(1))
-    }
-
     /// Up to where the log lane is in the journal.
     fn written(&self) -> u64 {
         let journal = self.store.journal();
@@ -199,12 +189,13 @@ impl Handle {
     pub fn write_out(&self, wait: bool) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         loop {
+            self.name_owed();
             let Some(mut writer) = Writer::begin(self, log, wait)? else { return Ok(()) };
             let written = self.write_named(&mut writer).and_then(|()| self.sync_if_due(&mut writer));
             writer.end();
             written?;
             // Whoever found the lock taken relies on us to look once more.
-            if self.store.log().look(self.written()) == Look::Empty {
+            if !self.is_behind()? {
                 return Ok(());
             }
         }
@@ -233,7 +224,7 @@ impl Handle {
                 writer.end();
                 synced?;
                 // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us.
-                if log.fsync != Fsync::Always && self.store.log().look(self.written()) != Look::Empty {
+                if self.owes() || log.fsync != Fsync::Always && self.is_behind()? {
                     self.write_out(false)?;
                 }
                 if journal.durable.load(Ordering::Acquire) < position {
@@ -292,14 +283,15 @@ impl Handle {
         if !self.store.is_durable() {
             return Ok(());
         }
-        // What others are just naming comes before what they are told.
-        let mut position = self.store.journal().log.tail.load(Ordering::Acquire).max(self.written());
-        let lane = self.store.log();
-        let mut walk = lane.walk(position);
-        while lane.look(position) != Look::Empty && !walk.is_lost() {
-            position = walk.on(position, || self.written());
+        let deadline = Deadline::after(timeout);
+        loop {
+            self.name_owed();
+            let owes = self.owes();
+            self.wait_durable(self.last_named(), deadline.remaining())?;
+            if !owes {
+                return Ok(());
+            }
         }
-        self.wait_durable(position, timeout)
     }
 
     /// Writes what was named to the journal, batch by batch, and frees what is done with.
