@@ -35,7 +35,7 @@ use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory, Disk};
 use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
-use lock::{Append, Writer};
+use lock::{Append, Spare, Writer};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -299,6 +299,7 @@ impl Handle {
         if writer.state.is_poisoned() {
             self.start_over(writer)?;
         }
+        let mut made_room = false;
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -323,7 +324,17 @@ impl Handle {
             if batch.count() > 0 {
                 // The ids they got would be given again.
                 let last = writer.state.last();
-                let segment = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last))?;
+                let appended = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last));
+                let segment = match appended {
+                    Err(e) if e.kind() == ErrorKind::NoSpace && !made_room => {
+                        made_room = matches!(self.make_room(writer), Ok(true));
+                        if !made_room {
+                            return Err(e);
+                        }
+                        continue;
+                    }
+                    appended => appended?,
+                };
                 put.iter().for_each(|(_, number)| {
                     self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
                 });
@@ -336,7 +347,7 @@ impl Handle {
             if let Err(e) = self.compact(writer) {
                 // What was to be written is. A sync tells if the journal is poisoned.
                 warn!("queue '{}': its journal takes more of the disk than it needs: {e}", self.name());
-                writer.is_compact();
+                if e.kind() == ErrorKind::NoSpace { writer.is_full() } else { writer.is_compact() }
             }
         }
     }
@@ -430,16 +441,35 @@ impl Handle {
             if !writer.is_worth(bytes) {
                 return Ok(());
             }
-            let of_oldest = live.into_iter().filter(|(number, _)| {
-                let slot = self.store.slot(*number);
-                slot.segment.load(Ordering::Relaxed) <= oldest
-                    && slot.id.load(Ordering::Relaxed) <= writer.state.last()
-            });
-            self.copy(of_oldest.collect(), writer)?;
+            self.copy(self.of_oldest(live, writer), writer)?;
             writer.retire()?;
             writer.publish();
         }
         Ok(())
+    }
+
+    /// The disk is full: the oldest segment goes, if what is still there of it fits into what is kept free for that.
+    /// Whether it did.
+    fn make_room(&self, writer: &mut Writer<'_>) -> Result<bool> {
+        let live = self.of_oldest(self.live(), writer);
+        let bytes: u64 = live.iter().map(|(number, _)| record::length(self, *number)).sum();
+        if writer.state.oldest() == writer.state.segment() || bytes > writer.state.left() {
+            return Ok(false);
+        }
+        self.copy(live, &mut Spare(writer))?;
+        writer.retire()?;
+        writer.publish();
+        Ok(true)
+    }
+
+    /// Of live messages those of which the oldest segment has the newest record.
+    fn of_oldest(&self, mut live: Vec<(u32, Word)>, writer: &Writer<'_>) -> Vec<(u32, Word)> {
+        live.retain(|(number, _)| {
+            let slot = self.store.slot(*number);
+            slot.segment.load(Ordering::Relaxed) <= writer.state.oldest()
+                && slot.id.load(Ordering::Relaxed) <= writer.state.last()
+        });
+        live
     }
 
     /// The messages that the journal has or is to have.

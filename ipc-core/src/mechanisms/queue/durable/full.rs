@@ -59,3 +59,32 @@ fn what_could_not_even_be_named_is_on_the_disk_after_the_next_sync() {
     assert_eq!(consumer.stats().ready, 1);
     (0..255u8).for_each(|n| producer.put(&[n], SECOND).unwrap());
 }
+
+#[test]
+fn a_full_disk_whose_journal_is_mostly_dead_heals_itself() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    producer.put(b"stays", SECOND).unwrap();
+    producer.sync(SECOND).unwrap();
+    let kept = consumer.get(SECOND).unwrap();
+    let mut work = |most: usize| {
+        for n in 0..500u32 {
+            producer.put(&n.to_le_bytes().repeat(16), SECOND).unwrap();
+            producer.sync(SECOND).unwrap();
+            consumer.get(SECOND).unwrap().ack().unwrap();
+            if world.used() >= most {
+                return;
+            }
+        }
+    };
+    // Two segments of 4 KiB, and no room for a third.
+    work(8 << 10);
+    world.plan(Plan::Room(world.used()));
+    work(usize::MAX);
+    assert!(world.used() <= 8 << 10, "{}", world.used());
+    kept.nack(Duration::ZERO).unwrap();
+    producer.sync(SECOND).unwrap();
+    let found = after_a_cut(&domain, &world);
+    assert!(found.iter().all(|texts| *texts == [b"stays"]), "{found:?}");
+}

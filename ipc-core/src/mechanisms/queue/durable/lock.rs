@@ -127,6 +127,11 @@ impl<'a> Writer<'a> {
         self.log.enough.store(self.state.bytes() + FEW_BYTES, Ordering::Relaxed);
     }
 
+    /// The disk has no room: tried again when the journal has grown all the same.
+    pub fn is_full(&self) {
+        self.log.enough.store(self.state.bytes(), Ordering::Relaxed);
+    }
+
     /// Writes everything live, which `write` appends, beside the poisoned journal, which it then replaces.
     pub fn start_over(&mut self, write: impl FnOnce(&mut dyn Append) -> Result<()>) -> Result<()> {
         self.with(|journal, state| {
@@ -146,6 +151,19 @@ impl Append for Writer<'_> {
 
     fn append(&mut self, batch: &mut Batch) -> Result<u64> {
         self.with(|journal, state| journal.append(state, batch))
+    }
+}
+
+/// Appends into what is kept free at the end of a segment.
+pub struct Spare<'a, 'b>(pub &'a mut Writer<'b>);
+
+impl Append for Spare<'_, '_> {
+    fn batch(&self) -> Batch {
+        self.0.batch()
+    }
+
+    fn append(&mut self, batch: &mut Batch) -> Result<u64> {
+        self.0.with(|journal, state| journal.append_to_spare(state, batch))
     }
 }
 
