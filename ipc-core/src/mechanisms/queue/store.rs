@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub const PRIORITIES: usize = 8;
 /// Messages a queue can hold at most.
 pub const MAX_CAPACITY: usize = 1 << SLOT_BITS;
+/// Deliveries of one message that are counted at most.
+pub const MAX_ATTEMPTS: u32 = u16::MAX as u32;
 /// Bytes of a message that its slot itself holds.
 pub const INLINE: usize = 128;
 /// Bytes of a message that a part holds.
