@@ -83,6 +83,16 @@ impl QueueProducer {
         put: &Put,
         timeout: Option<Duration>,
     ) -> Result<Receipt> {
+        self.options.check(self.handle.name(), payload)?;
+        self.put_checked(payload, put, timeout)
+    }
+
+    fn put_checked(
+        &mut self,
+        payload: &Payload<'_>,
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<Receipt> {
         let ready = self.prepare(payload, put)?;
         match self.attempt(&ready, false)? {
             Some(receipt) => Ok(receipt),
@@ -109,7 +119,7 @@ impl QueueProducer {
         let each = Put { durable: Some(false), ..put.clone() };
         let mut done = 0;
         for payload in payloads {
-            match self.put_with(payload, &each, deadline.remaining()) {
+            match self.put_checked(payload, &each, deadline.remaining()) {
                 Ok(_) => done += 1,
                 Err(e) if done == 0 => return Err(e),
                 Err(_) => break,
@@ -123,6 +133,7 @@ impl QueueProducer {
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
+        self.options.check(self.handle.name(), payload)?;
         let ready = self.prepare(payload, put)?;
         if let Some(receipt) = self.attempt(&ready, true)? {
             return Ok(receipt);
@@ -153,7 +164,6 @@ impl QueueProducer {
 
     fn prepare<'a>(&mut self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
         self.enter()?;
-        self.options.check(self.handle.name(), payload)?;
         if usize::from(put.priority) >= PRIORITIES {
             let text = format!(
                 "queue '{}': priority {} is not possible; use 0 to {}, the highest is served first",
