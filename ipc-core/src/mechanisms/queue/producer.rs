@@ -11,6 +11,7 @@ use super::store::{PART, PRIORITIES, WANTS_ROOM};
 use super::ticket::Ticket;
 use super::{Put, QueueOptions, Receipt};
 use crate::domain::Wait;
+use crate::domain::layout::ObjectId;
 use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,6 +31,8 @@ pub struct QueueProducer {
     slots: Stock,
     parts: Stock,
     known: Known,
+    /// The handle that kept the last attempt from entering an id.
+    held_up: Option<ObjectId>,
 }
 
 /// A message ready to be put.
@@ -55,6 +58,7 @@ impl QueueProducer {
             slots: Stock::default(),
             parts: Stock::default(),
             known: Known::default(),
+            held_up: None,
         }
     }
 
@@ -164,6 +168,7 @@ impl QueueProducer {
 
     fn prepare<'a>(&mut self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
         self.enter()?;
+        self.held_up = None;
         if usize::from(put.priority) >= PRIORITIES {
             let text = format!(
                 "queue '{}': priority {} is not possible; use 0 to {}, the highest is served first",
@@ -197,6 +202,7 @@ impl QueueProducer {
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
     fn attempt(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
         let (row, priority) = (self.seat.number, usize::from(ready.shape.priority()));
+        let before = self.held_up.take();
         let store = &self.handle.store;
         // What may lack memory comes first.
         if ready.delay.is_zero() {
@@ -216,9 +222,13 @@ impl QueueProducer {
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
         let mut dedupping = None;
         if let Some(key) = ready.key {
-            let Some(lock) = Dedupping::begin(&self.handle)? else {
-                self.handle.free_now(number, word);
-                return Ok(None);
+            let lock = match Dedupping::begin(&self.handle, before)? {
+                Ok(lock) => lock,
+                Err(owner) => {
+                    self.held_up = Some(owner);
+                    self.handle.free_now(number, word);
+                    return Ok(None);
+                }
             };
             if !lock.enter(&mut self.known, key, number, word) {
                 self.handle.free_now(number, word);
@@ -356,6 +366,9 @@ impl QueueProducer {
 
     #[cold]
     fn full(&self, kind: ErrorKind) -> Error {
+        if let Some(owner) = self.held_up {
+            return self.handle.held_up(kind, owner);
+        }
         let plan = &self.handle.store.plan;
         let text = format!(
             "queue '{}': no room, it holds {} messages and {} bytes of large ones at most; take some, or make it with a larger capacity or max_bytes",
