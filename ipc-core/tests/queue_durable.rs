@@ -276,7 +276,7 @@ fn a_queue_is_made_anew_while_the_last_one_leaves() {
     std::thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                for _ in 0..300 {
+                for _ in 0..100 {
                     drop(domain.queue_producer("jobs", &options(Fsync::Never)).unwrap());
                 }
             });
