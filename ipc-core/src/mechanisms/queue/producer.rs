@@ -106,7 +106,8 @@ impl QueueProducer {
 
     /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
     /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
-    /// the next call tells; none if one does not satisfy the schema. They have no tickets.
+    /// the next call tells; none if one does not satisfy the schema. They have no tickets. Where they are put and not
+    /// durable the error is `NotDurable`, and [`Error::accepted`] says how many.
     pub fn put_many(
         &mut self,
         payloads: &[Payload<'_>],
@@ -121,18 +122,27 @@ impl QueueProducer {
         payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
-        let mut done = 0;
+        let (mut done, mut is_behind) = (0, false);
         for payload in payloads {
             match self.put_checked(payload, &each, deadline.remaining()) {
                 Ok(_) => done += 1,
+                Err(e) if e.kind() == ErrorKind::NotDurable => {
+                    done += 1;
+                    is_behind = true;
+                }
                 Err(e) if done == 0 => return Err(e),
                 Err(_) => break,
             }
         }
-        if put.durable.unwrap_or(self.handle.waits_for_disk()) {
-            self.handle.sync(deadline.remaining()).map_err(|e| self.not_durable(e))?;
-        }
-        Ok(done)
+        let written = if put.durable.unwrap_or(self.handle.waits_for_disk()) && done > 0 {
+            self.handle.sync(deadline.remaining())
+        } else if is_behind {
+            self.handle.flush().map(drop)
+        } else {
+            Ok(())
+        };
+        let what = format!("the first {done} of {} messages are", payloads.len());
+        written.map(|()| done).map_err(|e| not_durable(done, &what, &e))
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
@@ -243,7 +253,9 @@ impl QueueProducer {
             self.commit_later(number, word, priority, ready.delay)?;
         }
         drop(dedupping);
-        self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
+        self.handle
+            .journal(number, word.generation(), ready.wait)
+            .map_err(|e| not_durable(1, "the message is", &e))?;
         Ok(Some(Receipt { ticket, duplicate: false }))
     }
 
@@ -357,13 +369,6 @@ impl QueueProducer {
         Ok(())
     }
 
-    /// The message is in the queue all the same.
-    #[cold]
-    fn not_durable(&self, error: Error) -> Error {
-        let text = format!("the message is accepted, do not put it again, but it is not durable: {error}");
-        Error::new(error.kind(), text)
-    }
-
     #[cold]
     fn full(&self, kind: ErrorKind) -> Error {
         if let Some(owner) = self.held_up {
@@ -388,6 +393,13 @@ impl QueueProducer {
 
     /// Ends it; the same as dropping it.
     pub fn close(self) {}
+}
+
+/// So many messages are in the queue all the same.
+#[cold]
+fn not_durable(accepted: usize, what: &str, error: &Error) -> Error {
+    let text = format!("{what} accepted, do not put that again, but not known to be on the disk: {error}");
+    Error::not_durable(accepted, text)
 }
 
 impl Sleeper for QueueProducer {

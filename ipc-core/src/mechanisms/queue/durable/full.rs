@@ -4,7 +4,8 @@ use super::power::{domain, use_disk};
 use crate::domain::{Domain, Noun};
 use crate::error::ErrorKind;
 use crate::mechanisms::journal::simulator::{Image, Plan, Random, Simulated};
-use crate::mechanisms::queue::{Fsync, QueueConsumer, QueueOptions, QueueProducer};
+use crate::mechanisms::queue::{Fsync, Put, QueueConsumer, QueueOptions, QueueProducer};
+use crate::value::Payload;
 use std::time::Duration;
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
@@ -48,7 +49,7 @@ fn what_could_not_even_be_named_is_on_the_disk_after_the_next_sync() {
     }
     assert!(refused > 100);
     let put = producer.put(b"stays", SECOND).unwrap_err();
-    assert!(put.message().contains("accepted"), "{put}");
+    assert_eq!(put.kind(), ErrorKind::NotDurable, "{put}");
     consumer.get(SECOND).unwrap().ack().unwrap_err();
     assert!(producer.sync(SECOND).is_err());
     world.plan(Plan::Nothing);
@@ -87,4 +88,41 @@ fn a_full_disk_whose_journal_is_mostly_dead_heals_itself() {
     producer.sync(SECOND).unwrap();
     let found = after_a_cut(&domain, &world);
     assert!(found.iter().all(|texts| *texts == [b"stays"]), "{found:?}");
+}
+
+#[test]
+fn what_was_accepted_is_told_apart_from_what_was_not_put() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, consumer) = pair(&domain, "jobs", &world);
+    producer.put(b"first", SECOND).unwrap();
+    world.plan(Plan::Room(0));
+    let first = loop {
+        if let Err(e) = producer.put(&[1; 100], SECOND) {
+            break e;
+        }
+    };
+    assert_eq!((first.kind(), first.accepted()), (ErrorKind::NotDurable, 1), "{first}");
+    let before = consumer.stats().ready as usize;
+    let many: Vec<_> = (0..3).map(|_| Payload::raw(b"more")).collect();
+    for (round, durable) in [false, true].into_iter().enumerate() {
+        let put = Put { durable: Some(durable), ..Put::default() };
+        let refused = producer.put_many(&many, &put, SECOND).unwrap_err();
+        assert_eq!((refused.kind(), refused.accepted()), (ErrorKind::NotDurable, 3), "{refused}");
+        assert!(
+            refused.message().contains("first 3 of 3") && refused.message().contains("'jobs'"),
+            "{refused}"
+        );
+        assert_eq!(consumer.stats().ready as usize, before + 3 * (round + 1));
+    }
+    // No room is left for the last of these.
+    let left = 256 - consumer.stats().ready as usize;
+    let many = vec![Payload::raw(b"more"); left + 1];
+    let soon = Some(Duration::from_millis(10));
+    let refused = producer.put_many(&many, &Put::default(), soon).unwrap_err();
+    assert_eq!((refused.kind(), refused.accepted()), (ErrorKind::NotDurable, left), "{refused}");
+    assert_eq!(producer.put(b"x", soon).unwrap_err().accepted(), 0);
+    world.plan(Plan::Nothing);
+    producer.sync(SECOND).unwrap();
+    assert_eq!(consumer.stats().ready, 256);
 }
