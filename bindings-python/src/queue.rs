@@ -192,14 +192,21 @@ fn take_some(
         .unwrap_or_else(|| Ok(Vec::new()))
 }
 
-/// Waits until all that was put and settled is on the disk.
-fn on_disk(
-    py: Python<'_>,
-    producer: &Handle<QueueProducer>,
-    patience: Patience,
-    awaited: &str,
-) -> PyResult<()> {
-    producer.enter(py, patience, Some(awaited), |core, slice| core.sync(Some(slice)))
+/// Waits until all values of a batch, which are put, are on the disk.
+fn all_on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience) -> PyResult<()> {
+    producer.enter(py, patience, Some("all values are put, but not all are on the disk"), |core, slice| {
+        core.sync(Some(slice)).map_err(|error| match error.kind() {
+            ErrorKind::Timeout | ErrorKind::Interrupted => error,
+            _ => all_put(&error),
+        })
+    })
+}
+
+fn all_put(error: &Error) -> Error {
+    let text = format!(
+        "all values are put, do not put them again, but they are not known to be on the disk: {error}"
+    );
+    Error::new(ErrorKind::NotDurable, text)
 }
 
 fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
@@ -210,6 +217,8 @@ fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
 struct Batch<'a> {
     payloads: Vec<Payload<'a>>,
     done: usize,
+    /// The disk did not take what was put.
+    unwritten: Option<Error>,
     tickets: Vec<axonic::Ticket>,
 }
 
@@ -217,24 +226,27 @@ impl Batch<'_> {
     /// Puts what there is room for, then waits for room for one more. `None`: there is more to put.
     fn put(&mut self, core: &mut QueueProducer, put: &Put, slice: Duration) -> axonic::Result<Option<()>> {
         while let Some(payload) = self.payloads.get(self.done) {
-            let receipt = match core.try_put(payload, put) {
+            match core.try_put(payload, put) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                receipt => receipt?,
-            };
-            self.note(receipt);
+                tried => self.note(tried)?,
+            }
         }
         let Some(payload) = self.payloads.get(self.done) else { return Ok(Some(())) };
         match core.put_with(payload, put, Some(slice)) {
-            Ok(receipt) => self.note(receipt),
             Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {}
-            Err(error) => return Err(error),
+            tried => self.note(tried)?,
         }
         Ok((self.done == self.payloads.len()).then_some(()))
     }
 
-    fn note(&mut self, receipt: Receipt) {
+    fn note(&mut self, tried: axonic::Result<Receipt>) -> axonic::Result<()> {
+        match tried {
+            Ok(receipt) => self.tickets.extend(receipt.ticket()),
+            Err(error) if error.kind() == ErrorKind::NotDurable => self.unwritten = Some(error),
+            Err(error) => return Err(error),
+        }
         self.done += 1;
-        self.tickets.extend(receipt.ticket());
+        Ok(())
     }
 }
 
@@ -258,7 +270,8 @@ impl PyQueue {
     /// `priority` is 0 to 7, the highest is served first. It is delivered after `delay` seconds, not before;
     /// after `ttl` seconds it is a dead letter, if nobody has taken it. A message with a `dedup_id` is put only
     /// once, as far as the queue remembers ids (its `dedup`). `durable` says whether to wait until it is on the disk; None: as
-    /// the queue's `fsync` says. Returns whether it was put: False for a duplicate.
+    /// the queue's `fsync` says. Returns whether it was put: False for a duplicate. After a NotDurableError it is in the
+    /// queue all the same.
     ///
     /// With `result=True` returns a ticket, with which to wait for what becomes of it; None for a duplicate.
     /// Tickets, and waiting for the disk, cost this thread a producer of its own.
@@ -313,7 +326,7 @@ impl PyQueue {
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
     /// tickets. A TimeoutError tells how many were put, the first ones; an error in a value comes before any is.
-    /// Where they are to be on the disk, they wait for it once.
+    /// Where they are to be on the disk, they wait for it once; a NotDurableError tells that all are put, and not on it.
     #[pyo3(signature = (values, *, priority = 0, delay = 0.0, ttl = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn put_many<'py>(
@@ -335,7 +348,7 @@ impl PyQueue {
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
         payloads.iter().try_for_each(|payload| self.check(py, payload))?;
-        let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
+        let mut batch = Batch { payloads, done: 0, unwritten: None, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put.
         let each = Put { durable: Some(false), ..put };
@@ -346,7 +359,9 @@ impl PyQueue {
             return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
         }
         if self.sides.waits_for_disk(durable) {
-            on_disk(py, way.handle(), patience, "all values are put, but not all are on the disk")?;
+            all_on_disk(py, way.handle(), patience)?;
+        } else if let Some(error) = batch.unwritten {
+            return Err(raise(py, all_put(&error)));
         }
         match way {
             Way::Own(caller) if result => {

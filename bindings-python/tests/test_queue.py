@@ -8,6 +8,7 @@ import mmap
 import multiprocessing
 import os
 import pickle
+import resource
 import select
 import shutil
 import signal
@@ -592,6 +593,30 @@ def test_a_durable_queue_survives_a_reboot(data: Path, runtime: Path, fsync: Any
         assert values(q, 1) == ["by name"]
     reboot(runtime)
     assert list((data / "test" / "queues" / "jobs").iterdir())
+
+
+@pytest.mark.parametrize("fsync", ["always", "never"])
+def test_what_a_full_disk_does_not_take_is_put_all_the_same(
+    data: Path, ax: axonic.Domain, fsync: Any
+) -> None:
+    q = ax.queue("jobs", durable=True, fsync=fsync)
+    # So that memory for as many is there.
+    q.put_many([bytes(1 << 20)] * 20)
+    q.purge()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A segment of the journal is larger than this.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (7 << 20, before[1]))
+    try:
+        with pytest.raises(axonic.NotDurableError, match="all values are put, do not put them again"):
+            q.put_many([bytes(1 << 20)] * 20)
+        assert q.stats().ready == 20
+        with pytest.raises(axonic.NotDurableError, match="the message is accepted, do not put that again"):
+            q.put("one more", durable=True)
+        assert q.stats().ready == 21
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    q.sync(timeout=20)
+    assert q.purge() == 21
 
 
 def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:

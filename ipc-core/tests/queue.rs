@@ -249,6 +249,12 @@ fn dead_letters_keep_the_reason_and_can_be_taken_up_again() {
     assert_eq!(consumer.purge().unwrap(), 0);
     assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
     assert_eq!((consumer.stats().dead, consumer.stats().bytes), (0, 0));
+    let too_many = QueueOptions { max_attempts: 65_536, ..options() };
+    expect(
+        domain.queue_consumer("x", &too_many),
+        ErrorKind::InvalidArgument,
+        &["x", "max_attempts", "65535"],
+    );
 }
 
 #[test]

@@ -316,3 +316,18 @@ fn whoever_dies_while_it_writes_is_followed_by_another() {
     assert!(!after.is_empty());
     consumer.purge().unwrap();
 }
+
+#[test]
+fn a_queue_is_made_anew_while_the_last_one_leaves() {
+    let here = Durable::new();
+    let domain = here.open();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    drop(domain.queue_producer("jobs", &options(Fsync::Never)).unwrap());
+                }
+            });
+        }
+    });
+}

@@ -32,6 +32,7 @@ from ._native import (
     InvalidArgumentError,
     Job,
     Message,
+    NotDurableError,
     Peeked,
     PublisherStats,
     QueueStats,
@@ -457,14 +458,17 @@ class Queue(Handle, Generic[T]):
         await self._on_disk(durable, left())
         return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
 
+    def _awaits_disk(self, durable: bool | None) -> bool:
+        return self.sync.fsync == "always" if durable is None else durable
+
     async def _on_disk(self, durable: bool | None, timeout: float | None) -> None:
-        if durable is False or (durable is None and self.sync.fsync != "always"):
+        if not self._awaits_disk(durable):
             return
         try:
             await self.flush(timeout)
         except AxonicError as error:
-            error.add_note("The message is accepted, do not put it again, but it is not durable.")
-            raise
+            text = "what was put is accepted, do not put it again, but not known to be on the disk"
+            raise NotDurableError(f"queue {self.name!r}: {text}: {error}") from error
 
     @overload
     async def put_many(
@@ -505,13 +509,19 @@ class Queue(Handle, Generic[T]):
         """Put several values in their order; a TimeoutError tells how many were put, the first ones."""
         left = _countdown(timeout)
         batch, tickets = list(values), []
+        unwritten: NotDurableError | None = None
         for done, value in enumerate(batch):
             try:
                 tickets.append(await self.put(value, timeout=left(), durable=False, **options))
+            except NotDurableError as error:
+                tickets.append(None)
+                unwritten = error
             except TimeoutError as error:
                 put = f"{done} of {len(batch)} values were put, in their order"
                 raise TimeoutError(f"queue {self.name!r}: no room in time; {put}") from error
         await self._on_disk(durable, left())
+        if unwritten is not None and not self._awaits_disk(durable):
+            raise NotDurableError(f"queue {self.name!r}: all values are put: {unwritten}") from unwritten
         return tickets if options.get("result") else None
 
     async def get(self, timeout: float | None = None, lease: float | None = None) -> Job[T]:

@@ -118,6 +118,7 @@ static const struct {
     KIND(FULL),             KIND(LIMIT_REACHED), KIND(NO_SPACE),       KIND(LAYOUT_MISMATCH), KIND(CORRUPT),
     KIND(FORKED),           KIND(BUSY),         KIND(IN_USE),          KIND(INTERRUPTED),    KIND(UNSUPPORTED),
     KIND(DECODE),           KIND(IO),           KIND(LEASE_LOST),        KIND(REJECTED),
+    KIND(NOT_DURABLE),
 };
 
 /* The header's constants by number, each as WouldBlock for WOULD_BLOCK; the library must agree. */

@@ -101,7 +101,8 @@ static int print_errors() {
     for (const auto kind : {K::InvalidArgument, K::InvalidName, K::NotFound, K::AlreadyExists, K::PermissionDenied,
                             K::Timeout, K::WouldBlock, K::Closed, K::Disconnected, K::TooLarge, K::Full,
                             K::LimitReached, K::NoSpace, K::LayoutMismatch, K::Corrupt, K::Forked, K::Busy, K::InUse,
-                            K::Interrupted, K::Unsupported, K::Decode, K::Io, K::LeaseLost, K::Rejected}) {
+                            K::Interrupted, K::Unsupported, K::Decode, K::Io, K::LeaseLost, K::Rejected,
+                            K::NotDurable}) {
         std::cout << -static_cast<int>(kind) << ' ' << make_error_code(kind).message() << '\n';
     }
     return 0;

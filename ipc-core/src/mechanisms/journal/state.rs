@@ -64,6 +64,11 @@ impl State {
         self.bytes
     }
 
+    /// Bytes that the current segment has free.
+    pub fn left(&self) -> u64 {
+        self.size - self.end
+    }
+
     /// Whether a sync failed, so that the journal must be written anew.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned

@@ -10,18 +10,23 @@
 //!   are served by one sync (group commit).
 //! - The lock names the row that has it. Whoever takes it from a dead one asks the journal how far it came; what was
 //!   named and not written is still named.
+//! - Where the log lane is full and the disk takes nothing, a change is counted as *owed*; as soon as the lane has room, all
+//!   slots are named in its place.
 //! - **J1** A slot's message is in the journal when its id is one the journal has reached: the id is set before the write.
 
 mod beside;
+#[cfg(test)]
+mod full;
 mod load;
 mod lock;
+mod naming;
 #[cfg(test)]
 mod power;
 mod record;
 
 use super::handle::Handle;
 use super::steps::{Cell, Look, State, Word};
-use super::store::{LOG_MARGIN, Life};
+use super::store::Life;
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
@@ -33,7 +38,7 @@ use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
 use beside::Beside;
 pub use beside::QueueWriter;
-use lock::{Append, Writer};
+use lock::{Append, Spare, Writer};
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -138,21 +143,6 @@ impl Handle {
         self.log.as_ref().and_then(|log| log.beside.get())
     }
 
-    /// Names a slot whose message, filled in `filled`, has changed. The position in the log lane after it.
-    fn name_for_journal(&self, number: u32, filled: u64) -> Result<u64> {
-        let journal = self.store.journal();
-        let lane = self.store.log();
-        let room = self.store.plan.log_cells as u64 - LOG_MARGIN;
-        let mut written = self.written();
-        while journal.log.tail.load(Ordering::Relaxed) > written.saturating_add(room) {
-            self.write_out(true)?;
-            if std::mem::replace(&mut written, self.written()) == written {
-                return Err(self.damaged("it has more to write down than was named"));
-            }
-        }
-        Ok(lane.fill(&journal.log.tail, number, filled).wrapping_add(1))
-    }
-
     /// Up to where the log lane is in the journal.
     fn written(&self) -> u64 {
         let journal = self.store.journal();
@@ -228,12 +218,13 @@ impl Handle {
     pub fn write_out(&self, wait: bool) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         loop {
+            self.name_owed();
             let Some(mut writer) = Writer::begin(self, log, wait)? else { return Ok(()) };
             let written = self.write_named(&mut writer).and_then(|()| self.sync_if_due(&mut writer));
             writer.end();
             written?;
             // Whoever found the lock taken relies on us to look once more.
-            if self.store.log().look(self.written()) == Look::Empty {
+            if !self.is_behind()? {
                 return Ok(());
             }
         }
@@ -262,7 +253,7 @@ impl Handle {
                 writer.end();
                 synced?;
                 // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us.
-                if log.fsync != Fsync::Always && self.store.log().look(self.written()) != Look::Empty {
+                if self.owes() || log.fsync != Fsync::Always && self.is_behind()? {
                     self.write_out(false)?;
                 }
                 if journal.durable.load(Ordering::Acquire) < position {
@@ -321,14 +312,15 @@ impl Handle {
         if !self.store.is_durable() {
             return Ok(());
         }
-        // What others are just naming comes before what they are told.
-        let mut position = self.store.journal().log.tail.load(Ordering::Acquire).max(self.written());
-        let lane = self.store.log();
-        let mut walk = lane.walk(position);
-        while lane.look(position) != Look::Empty && !walk.is_lost() {
-            position = walk.on(position, || self.written());
+        let deadline = Deadline::after(timeout);
+        loop {
+            self.name_owed();
+            let owes = self.owes();
+            self.wait_durable(self.last_named(), deadline.remaining())?;
+            if !owes {
+                return Ok(());
+            }
         }
-        self.wait_durable(position, timeout)
     }
 
     /// Writes what was named to the journal, batch by batch, and frees what is done with.
@@ -336,6 +328,7 @@ impl Handle {
         if writer.state.is_poisoned() {
             self.start_over(writer)?;
         }
+        let mut made_room = false;
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -360,7 +353,17 @@ impl Handle {
             if batch.count() > 0 {
                 // The ids they got would be given again.
                 let last = writer.state.last();
-                let segment = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last))?;
+                let appended = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last));
+                let segment = match appended {
+                    Err(e) if e.kind() == ErrorKind::NoSpace && !made_room => {
+                        made_room = matches!(self.make_room(writer), Ok(true));
+                        if !made_room {
+                            return Err(e);
+                        }
+                        continue;
+                    }
+                    appended => appended?,
+                };
                 put.iter().for_each(|(_, number)| {
                     self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
                 });
@@ -373,7 +376,7 @@ impl Handle {
             if let Err(e) = self.compact(writer) {
                 // What was to be written is. A sync tells if the journal is poisoned.
                 warn!("queue '{}': its journal takes more of the disk than it needs: {e}", self.name());
-                writer.is_compact();
+                if e.kind() == ErrorKind::NoSpace { writer.is_full() } else { writer.is_compact() }
             }
         }
     }
@@ -467,16 +470,35 @@ impl Handle {
             if !writer.is_worth(bytes) {
                 return Ok(());
             }
-            let of_oldest = live.into_iter().filter(|(number, _)| {
-                let slot = self.store.slot(*number);
-                slot.segment.load(Ordering::Relaxed) <= oldest
-                    && slot.id.load(Ordering::Relaxed) <= writer.state.last()
-            });
-            self.copy(of_oldest.collect(), writer)?;
+            self.copy(self.of_oldest(live, writer), writer)?;
             writer.retire()?;
             writer.publish();
         }
         Ok(())
+    }
+
+    /// The disk is full: the oldest segment goes, if what is still there of it fits into what is kept free for that.
+    /// Whether it did.
+    fn make_room(&self, writer: &mut Writer<'_>) -> Result<bool> {
+        let live = self.of_oldest(self.live(), writer);
+        let bytes: u64 = live.iter().map(|(number, _)| record::length(self, *number)).sum();
+        if writer.state.oldest() == writer.state.segment() || bytes > writer.state.left() {
+            return Ok(false);
+        }
+        self.copy(live, &mut Spare(writer))?;
+        writer.retire()?;
+        writer.publish();
+        Ok(true)
+    }
+
+    /// Of live messages those of which the oldest segment has the newest record.
+    fn of_oldest(&self, mut live: Vec<(u32, Word)>, writer: &Writer<'_>) -> Vec<(u32, Word)> {
+        live.retain(|(number, _)| {
+            let slot = self.store.slot(*number);
+            slot.segment.load(Ordering::Relaxed) <= writer.state.oldest()
+                && slot.id.load(Ordering::Relaxed) <= writer.state.last()
+        });
+        live
     }
 
     /// The messages that the journal has or is to have.
