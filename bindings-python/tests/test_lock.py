@@ -536,32 +536,47 @@ def test_ctrl_c_ends_a_wait(ax: axonic.Domain, script: Script, call: str) -> Non
     assert finish(process) == "True True True\n"
 
 
-def test_a_second_ctrl_c_ends_the_wait_for_the_mutex_too(ax: axonic.Domain, script: Script) -> None:
+def test_a_condition_ends_with_its_mutex_after_many_ctrl_c(ax: axonic.Domain, script: Script) -> None:
     mutex = ax.mutex("m")
     process = script("""
-        import axonic, sys
+        import axonic, threading
         ax = axonic.open("test")
         mutex = ax.mutex("m")
         condvar = ax.condvar("c", mutex)
+        taken, done = threading.Event(), threading.Event()
+
+        def take():
+            # By the same object, whose block must not give it back.
+            with mutex:
+                taken.set()
+                done.wait(20)
+
         try:
             with condvar:
                 print("ready", flush=True)
-                condvar.wait()
+                try:
+                    condvar.wait()
+                finally:
+                    print("interrupted", mutex.locked(), flush=True)
+                    thread = threading.Thread(target=take)
+                    thread.start()
+                    print("alone", not taken.wait(0.1), flush=True)
         except KeyboardInterrupt:
-            print("interrupted", mutex.locked(), flush=True)
+            print("released", taken.wait(20) and mutex.locked(), flush=True)
+        done.set()
+        thread.join()
         print(mutex.acquire(timeout=20))
         ax.close()
         """)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     mutex.acquire()
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    assert not select.select([process.stdout], [], [], 0.3)[0], "the mutex is expected back"
-    process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "interrupted False\n"
+    for _ in range(3):
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert not select.select([process.stdout], [], [], 0.3)[0], "the mutex is expected back"
     mutex.release()
-    assert finish(process) == "True\n"
+    assert finish(process) == "interrupted True\nalone True\nreleased True\nTrue\n"
 
 
 def test_signal_handlers_run_during_a_wait_and_may_wait_too(ax: axonic.Domain) -> None:
