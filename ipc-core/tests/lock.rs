@@ -175,6 +175,53 @@ fn threads_share_a_lock() {
 }
 
 #[test]
+fn a_handle_that_is_put_by_waits_for_nothing() {
+    let place = Place::new();
+    let domain = place.open();
+    let (from, mut holder) = (domain.clone(), domain.mutex("m", &asleep()).unwrap());
+    let mutexes = SharedLock::new("mutex 'm'".into(), move || from.mutex("m", &asleep())).unwrap();
+    holder.lock(None).unwrap();
+    for _ in 0..2 {
+        let mut mutex = mutexes.idle().unwrap();
+        let fd = mutex.fd().unwrap();
+        assert!(mutex.try_lock().unwrap().is_none() && !wait_readable(fd, Duration::ZERO));
+        assert_eq!(seen(&place, "m").waiting, 1);
+        mutexes.put_idle(mutex);
+        assert_eq!(seen(&place, "m").waiting, 0);
+    }
+    // It is as good as new, for whoever waits by it next.
+    let mut mutex = mutexes.idle().unwrap();
+    let fd = mutex.fd().unwrap();
+    assert!(mutex.try_lock().unwrap().is_none() && !wait_readable(fd, Duration::ZERO));
+    holder.unlock().unwrap();
+    assert!(wait_readable(fd, SOON) && mutex.try_lock().unwrap().is_some());
+
+    let (from, mut reader) = (domain.clone(), domain.rwlock("rw", &asleep()).unwrap());
+    let writers = SharedLock::new("rwlock 'rw'".into(), move || from.rwlock("rw", &asleep())).unwrap();
+    reader.read(None).unwrap();
+    let mut writer = writers.idle().unwrap();
+    writer.fd().unwrap();
+    assert!(writer.claim_write().unwrap().is_none());
+    writers.put_idle(writer);
+    assert!(domain.rwlock("rw", &asleep()).unwrap().try_read().unwrap().is_some(), "its claim went back");
+
+    let from = domain.clone();
+    let open = move || from.event("e", Reset::Manual, &asleep());
+    let events = SharedLock::new("event 'e'".into(), open).unwrap();
+    let mut event = events.idle().unwrap();
+    event.fd().unwrap();
+    assert!(!event.try_wait().unwrap());
+    let mut setter = domain.event("e", Reset::Manual, &asleep()).unwrap();
+    setter.set().unwrap();
+    drop(setter);
+    events.put_idle(event);
+    let mut event = events.idle().unwrap();
+    assert!(event.is_set().unwrap(), "it has been open all the time");
+    event.clear().unwrap();
+    assert!(!event.try_wait().unwrap(), "who comes now has not waited");
+}
+
+#[test]
 fn a_mutex_is_had_by_one_handle() {
     let place = Place::new();
     let domain = place.open();

@@ -16,10 +16,7 @@ static ARRIVE: Way<Barrier> = Way {
     waiting: None,
     wait: Barrier::wait,
     fd: Barrier::fd,
-    give_up: |mut barrier| {
-        let released = matches!(barrier.withdraw(), Ok(false));
-        (Some(barrier), released.then_some(false))
-    },
+    give_up: |barrier| matches!(barrier.withdraw(), Ok(false)).then_some(false),
     put: put_idle,
 };
 

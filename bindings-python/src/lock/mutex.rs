@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way, unchanged};
+use super::{Lock, Way, nothing_late};
 use crate::domain::{Home, leave};
 use crate::gate::limit;
 
@@ -17,7 +17,7 @@ static LOCK: Way<Mutex> = Way {
     waiting: None,
     wait: |mutex, timeout| Ok(mutex.lock(timeout)?.owner_died),
     fd: Mutex::fd,
-    give_up: unchanged,
+    give_up: nothing_late,
     put: SharedLock::put_holding,
 };
 

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way, unchanged};
+use super::{Lock, Way, nothing_late};
 use crate::domain::{Home, leave};
 use crate::gate::limit;
 
@@ -18,7 +18,7 @@ static READ: Way<RwLock> = Way {
     waiting: None,
     wait: |lock, timeout| Ok(lock.read(timeout)?.owner_died),
     fd: RwLock::fd,
-    give_up: unchanged,
+    give_up: nothing_late,
     put: SharedLock::put_holding,
 };
 
@@ -27,11 +27,7 @@ static WRITE: Way<RwLock> = Way {
     waiting: Some(|lock| Ok(lock.claim_write()?.map(|how| how.owner_died))),
     wait: |lock, timeout| Ok(lock.write(timeout)?.owner_died),
     fd: RwLock::fd,
-    give_up: |mut lock| {
-        // Those whom its claim stopped go on. A handle that cannot even do that takes the claim along.
-        let withdrawn = lock.withdraw();
-        (withdrawn.is_ok().then_some(lock), None)
-    },
+    give_up: nothing_late,
     put: SharedLock::put_holding,
 };
 

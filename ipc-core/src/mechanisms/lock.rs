@@ -35,7 +35,7 @@ use handle::Handle;
 pub use mutex::Mutex;
 pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
-pub use shared::SharedLock;
+pub use shared::{LockHandle, SharedLock};
 use stake::{BELL, Nature, bury};
 use std::mem::offset_of;
 use std::path::PathBuf;

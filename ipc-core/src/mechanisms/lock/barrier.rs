@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::stake::{ACQUIRED, HELD_SINCE, Nature, bury};
-use super::{LockOptions, check_range, head_of, steps};
+use super::{LockHandle, LockOptions, check_range, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::object::Object;
 use crate::error::{ErrorKind, Result};
@@ -151,6 +151,12 @@ fn is_released(handle: &mut Handle) -> Option<()> {
         handle.count(ACQUIRED);
     }
     released.then_some(())
+}
+
+impl LockHandle for Barrier {
+    fn rest(&mut self) {
+        self.handle.rest();
+    }
 }
 
 impl fmt::Debug for Barrier {

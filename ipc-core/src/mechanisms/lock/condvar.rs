@@ -3,7 +3,7 @@
 use super::handle::Handle;
 use super::mutex::Mutex;
 use super::stake::{ACQUIRED, Nature, STATE, WAITER, bury, word};
-use super::{Acquired, LOCK_HANDLES, LockOptions, steps};
+use super::{Acquired, LOCK_HANDLES, LockHandle, LockOptions, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::Object;
@@ -208,6 +208,12 @@ fn notify_next(object: &Object, last: u64) -> bool {
             }
             return true;
         }
+    }
+}
+
+impl LockHandle for Condvar {
+    fn rest(&mut self) {
+        self.handle.rest();
     }
 }
 

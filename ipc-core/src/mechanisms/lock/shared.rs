@@ -2,9 +2,14 @@
 
 use super::Semaphore;
 use crate::error::{Error, ErrorKind, Result};
-use std::borrow::BorrowMut;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
+
+/// A handle of a lock of any type, as [`SharedLock`] puts it by.
+pub trait LockHandle: Send {
+    /// Waits for nothing any more, as by its descriptor it may: whoever was to be woken in its place is.
+    fn rest(&mut self);
+}
 
 /// A lock's handles, for several threads or tasks of a process that use it as one object (`Sync`).
 ///
@@ -28,7 +33,7 @@ struct Handles<T> {
     closed: bool,
 }
 
-impl<T> SharedLock<T> {
+impl<T: LockHandle> SharedLock<T> {
     /// Opens the first handle of `what` ("mutex 'gpu'"); `open` opens each of the others.
     pub fn new(what: String, open: impl Fn() -> Result<T> + Send + Sync + 'static) -> Result<SharedLock<T>> {
         let handles = Handles { idle: vec![open()?], holding: Vec::new(), closed: false };
@@ -56,8 +61,9 @@ impl<T> SharedLock<T> {
         self.handles().holding.pop()
     }
 
-    /// Puts in a handle that has nothing.
-    pub fn put_idle(&self, handle: T) {
+    /// Puts in a handle that has nothing, and from now on waits for nothing.
+    pub fn put_idle(&self, mut handle: T) {
+        handle.rest();
         let mut handles = self.handles();
         if !handles.closed {
             handles.idle.push(handle);
@@ -103,15 +109,15 @@ impl<T> SharedLock<T> {
     }
 }
 
-impl<T: BorrowMut<Semaphore>> SharedLock<T> {
+impl SharedLock<Semaphore> {
     /// [`SharedLock::put_holding`] for a handle that has a permit, which goes over to one that has some already.
-    pub fn put_permit(&self, mut handle: T) -> Result<()> {
+    pub fn put_permit(&self, mut handle: Semaphore) -> Result<()> {
         let mut handles = self.handles();
         if handles.closed {
             return Err(self.closed());
         }
         let holder = handles.holding.last_mut();
-        if holder.is_some_and(|holder| handle.borrow_mut().hand_over(holder.borrow_mut())) {
+        if holder.is_some_and(|holder| handle.hand_over(holder)) {
             handles.idle.push(handle);
         } else {
             // There is none, or what it has is not this process's since a fork.
@@ -127,7 +133,6 @@ impl<T: BorrowMut<Semaphore>> SharedLock<T> {
             drop(handles);
             return self.release_nothing();
         };
-        let holder: &mut Semaphore = holder.borrow_mut();
         let released = holder.release();
         if holder.held() == 0 {
             let spent = handles.holding.pop();
@@ -139,13 +144,13 @@ impl<T: BorrowMut<Semaphore>> SharedLock<T> {
     /// A handle that has nothing says so.
     fn release_nothing(&self) -> Result<()> {
         let mut handle = self.idle()?;
-        let released = handle.borrow_mut().release();
+        let released = handle.release();
         self.put_idle(handle);
         released
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for SharedLock<T> {
+impl<T: LockHandle + fmt::Debug> fmt::Debug for SharedLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ask(|handle| format!("{handle:?}")) {
             Some(text) => f.write_str(&text),
