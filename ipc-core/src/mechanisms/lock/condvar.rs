@@ -65,14 +65,18 @@ impl Condvar {
         self.check(mutex)?;
         let done = self.handle.within(false, |handle| {
             begin(handle, mutex)?;
-            let waited = handle.wait(timeout, NOTICE, &mut |handle| Ok(is_notified(handle)));
-            // Whoever comes after the time is over does not notify it any more.
-            let notified = !matches!(waited, Ok(None)) || end(handle);
-            // If it dies, or fails, before it has the mutex, the notice goes to another.
-            let how = waited
-                .and_then(|_| mutex.lock(None))
+            handle
+                .wait(timeout, NOTICE, &mut |handle| Ok(is_notified(handle)))
                 .inspect_err(|_| leave(handle.object(), handle.seat.number))?;
-            end(handle);
+            // Whoever comes after the time is over does not notify it any more. If it was notified, and dies or fails before
+            // it has the mutex, the notice goes to another.
+            let mut locked = None;
+            let notified = steps::end_wait(&handle.row().words[STATE], || {
+                locked = Some(mutex.lock(None).inspect_err(|_| {
+                    notify_one(handle.object());
+                }));
+            });
+            let how = locked.unwrap_or_else(|| mutex.lock(None))?;
             Ok(notified.then_some(how))
         })?;
         done.ok_or_else(|| self.handle.timed_out(timeout, "nobody notified it; its mutex is locked again"))
