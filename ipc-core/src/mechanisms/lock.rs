@@ -18,6 +18,7 @@ mod semaphore;
 mod shared;
 mod stake;
 pub mod steps;
+mod turns;
 
 use crate::domain::layout::Kind;
 use crate::domain::object::{BELL_MARK, Design, NOUN_HEAD, Object, existing, remove_files};
