@@ -225,11 +225,6 @@ impl<T: LockHandle + 'static> Lock<T> {
         done.or_raise(py)
     }
 
-    /// What the handle that has the lock says, if there is one.
-    fn of_holder(&self, says: impl FnOnce(&T) -> bool) -> bool {
-        self.shared.ask(says) == Some(true)
-    }
-
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed) || self.home.core.is_closed()
     }

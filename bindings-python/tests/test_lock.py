@@ -233,6 +233,11 @@ def test_who_comes_after_a_dead_writer_is_told(ax: axonic.Domain, script: Script
             assert held.owner_died
             assert lock.owner_died
         assert not lock.owner_died
+    kill(holding(script, '[ax.rwlock("rw")]; lock[0].acquire_write()'))
+    # Whichever of those that read was told.
+    with lock.read(timeout=20) as first, lock.read() as second:
+        assert (first.owner_died, second.owner_died) == (True, False)
+        assert lock.owner_died
 
 
 def test_permits(ax: axonic.Domain, script: Script) -> None:

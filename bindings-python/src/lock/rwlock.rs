@@ -70,7 +70,7 @@ impl PyRwLock {
     /// Whether it was got after a writer died while it wrote; until it is released.
     #[getter]
     fn owner_died(&self) -> bool {
-        self.lock.of_holder(|lock| lock.is_locked() && lock.owner_died())
+        self.lock.shared.any(|lock| lock.is_locked() && lock.owner_died())
     }
 
     /// For `with lock.read() as held:`: reads for the length of the block. Its beginning waits up to `timeout` seconds
@@ -115,7 +115,7 @@ impl PyRwLock {
 
     /// Whether this object has it, for any of its threads.
     fn locked(&self) -> bool {
-        self.lock.of_holder(RwLock::is_locked)
+        self.lock.shared.any(RwLock::is_locked)
     }
 
     fn _attempts(&self, write: bool) -> PyAttempts {

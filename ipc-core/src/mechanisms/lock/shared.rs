@@ -75,10 +75,9 @@ impl<T: LockHandle> SharedLock<T> {
         Ok(())
     }
 
-    /// What a handle that has the lock says of it, or else an idle one; `None` when all are out, or closed.
-    pub fn ask<R>(&self, what: impl FnOnce(&T) -> R) -> Option<R> {
-        let handles = self.handles.take()?;
-        handles.holding.last().or(handles.idle.last()).map(what)
+    /// Whether one of the handles that have the lock says so.
+    pub fn any(&self, says: impl FnMut(&T) -> bool) -> bool {
+        self.handles.take().is_some_and(|handles| handles.holding.iter().any(says))
     }
 
     /// How many handles have the lock.
@@ -156,7 +155,10 @@ impl SharedLock<Semaphore> {
 
 impl<T: LockHandle + fmt::Debug> fmt::Debug for SharedLock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.ask(|handle| format!("{handle:?}")) {
+        let said = |handles: Turn<'_, Handles<T>>| {
+            handles.holding.last().or(handles.idle.last()).map(|handle| format!("{handle:?}"))
+        };
+        match self.handles.take().and_then(said) {
             Some(text) => f.write_str(&text),
             None if self.open_handles().is_err() => write!(f, "{}, closed", self.what),
             None => write!(f, "{}, waited for", self.what),
