@@ -373,6 +373,15 @@ def test_a_barrier_releases_all_and_one_leads(ax: axonic.Domain, script: Script)
     assert barrier.waiting == 0
 
 
+def test_who_looks_at_a_barrier_takes_no_partys_place(ax: axonic.Domain) -> None:
+    barrier, others = ax.barrier("b", 64), [ax.barrier("b", 64) for _ in range(63)]
+    with thread(lambda: barrier.wait(timeout=0.5)) as outcome:
+        within(5, lambda: others[0].waiting == 1)
+        assert barrier.waiting == 1
+    assert isinstance(outcome[0], axonic.TimeoutError)
+    assert barrier.waiting == 0
+
+
 def test_a_barrier_does_not_count_the_dead(ax: axonic.Domain, script: Script) -> None:
     barrier = ax.barrier("b", 2)
     process = script('import axonic; axonic.open("test").barrier("b", 2).wait(timeout=20)')

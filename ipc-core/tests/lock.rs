@@ -730,6 +730,20 @@ fn a_barrier_releases_all_and_one_leads() {
 }
 
 #[test]
+fn who_looks_at_a_barrier_needs_no_handle() {
+    let place = Place::new();
+    let domain = place.open();
+    expect(Barrier::waiting_at(&domain, "b"), ErrorKind::NotFound, &["lock 'b'"]);
+    let mut all: Vec<Barrier> = (0..64).map(|_| domain.barrier("b", 64, &asleep()).unwrap()).collect();
+    assert_eq!(domain.barrier("b", 64, &asleep()).unwrap_err().kind(), ErrorKind::LimitReached);
+    assert_eq!(Barrier::waiting_at(&domain, "b").unwrap(), 0);
+    all[..3].iter_mut().for_each(|barrier| assert_eq!(barrier.try_wait().unwrap(), None));
+    assert_eq!((Barrier::waiting_at(&domain, "b").unwrap(), all[9].waiting().unwrap()), (3, 3));
+    let _mutex = domain.mutex("m", &asleep()).unwrap();
+    expect(Barrier::waiting_at(&domain, "m"), ErrorKind::InvalidArgument, &["lock 'm'", "no barrier"]);
+}
+
+#[test]
 fn a_barrier_does_not_count_the_dead() {
     let place = Place::new();
     let domain = place.open();

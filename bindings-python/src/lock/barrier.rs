@@ -9,7 +9,9 @@ use pyo3::types::{PyDict, PyTuple};
 use super::asyncio::PyAttempts;
 use super::{Lock, Way, put_idle};
 use crate::domain::Home;
+use crate::error::OrRaise;
 use crate::gate::limit;
+use crate::log::{deliver, detached};
 
 static ARRIVE: Way<Barrier> = Way {
     attempt: Barrier::try_wait,
@@ -67,7 +69,21 @@ impl PyBarrier {
     /// How many have arrived and wait.
     #[getter]
     fn waiting(&self, py: Python<'_>) -> PyResult<u32> {
-        self.lock.with_idle(py, Barrier::waiting)
+        let lock = &self.lock;
+        if lock.is_closed() {
+            return lock.with_idle(py, Barrier::waiting);
+        }
+        let waiting = match lock.shared.spare() {
+            Some(mut barrier) => {
+                let waiting = barrier.waiting();
+                lock.shared.put_idle(barrier);
+                waiting
+            }
+            // Another handle might take a party's place.
+            None => detached(py, || Barrier::waiting_at(&lock.home.core, &lock.name)),
+        };
+        deliver(py);
+        waiting.or_raise(py)
     }
 
     /// Arrives, and waits until all have. Returns True to the last one, of which there is one each time. After `timeout`
