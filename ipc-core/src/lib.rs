@@ -105,7 +105,7 @@ pub use inspect::{
 };
 #[cfg(not(loom))]
 pub use mechanisms::lock::{
-    Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
+    Acquired, Barrier, Condvar, Event, LockHandle, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
     ask_while_waiting,
 };
 #[cfg(not(loom))]
