@@ -8,6 +8,10 @@
 #include <string.h>
 
 enum { ASKED = 64 };
+/* A worker that got nothing for so long is done. */
+static const int64_t idle = AXONIC_SECOND;
+/* Every second message is taken for this long only. */
+static const int64_t lease = 2 * AXONIC_SECOND;
 
 /* Message k: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
  * many. The caller frees it. */
@@ -83,12 +87,10 @@ int work(axonic_domain *domain, const char *queue) {
     axonic_queue_consumer *consumer = NULL;
     check(axonic_queue_consumer_open(domain, queue, NULL, &consumer));
     for (uint64_t done = 0;; done++) {
-        /* Every second message is taken for this long only. */
         axonic_get_options how = AXONIC_GET_OPTIONS_INIT;
-        how.lease = done % 2 == 1 ? AXONIC_SECOND : 0;
+        how.lease = done % 2 == 1 ? lease : 0;
         axonic_delivery job;
-        /* A worker that got nothing for so long is done. */
-        const int got = axonic_queue_consumer_get(consumer, &how, AXONIC_SECOND, &job);
+        const int got = axonic_queue_consumer_get(consumer, &how, idle, &job);
         if (got == AXONIC_ERROR_TIMEOUT) {
             tell("done", done);
             return axonic_queue_consumer_close(consumer);

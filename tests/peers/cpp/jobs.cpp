@@ -9,6 +9,10 @@
 using namespace std::chrono_literals;
 
 static constexpr std::size_t asked_size = 64;
+// A worker that got nothing for so long is done.
+static constexpr auto idle = 1s;
+// Every second message is taken for this long only.
+static constexpr auto lease = 2s;
 
 // Message k: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
 // many.
@@ -78,8 +82,7 @@ int work(const std::string& domain, const std::string& queue) {
     auto ax = axonic::open(domain);
     auto from = ax.queue(queue);
     std::size_t done = 0;
-    // A worker that got nothing for a second is done; every second message is taken for a second only.
-    while (auto job = from.get(1s, {done % 2 == 1 ? 1s : 0s})) {
+    while (auto job = from.get(idle, {done % 2 == 1 ? lease : 0s})) {
         settle(std::move(*job));
         done++;
     }

@@ -4,6 +4,10 @@ import { AxonicError, open } from '../../../bindings-node/index.mjs'
 import { fill } from './pattern.mjs'
 
 const PATIENCE = 20_000
+// A worker that got nothing for so long is done.
+const IDLE = 1000
+// Every second message is taken for this long only.
+const LEASE = 2000
 
 /** Message k: its number, then bytes as in topics: one in three is in its slot, one in some parts and one in many. */
 function message (k, size) {
@@ -65,8 +69,7 @@ export async function work (domain, queue) {
   const from = ax.queue(queue)
   for (let done = 0; ; done++) {
     try {
-      // Who got nothing for a second is done; every second message is taken for a second only.
-      settle(await from.get({ timeout: 1000, ...(done % 2 === 1 ? { lease: 1000 } : {}) }))
+      settle(await from.get({ timeout: IDLE, ...(done % 2 === 1 ? { lease: LEASE } : {}) }))
     } catch (error) {
       if (!is(error, 'Timeout')) throw error
       console.log(`done ${done}`)

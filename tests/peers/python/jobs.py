@@ -9,6 +9,10 @@ from pattern import fill
 import axonic
 
 PATIENCE = 20
+# A worker that got nothing for so long is done.
+IDLE = 1
+# Every second message is taken for this long only.
+LEASE = 2
 
 
 def message(k: int, size: int) -> bytes:
@@ -63,8 +67,7 @@ def work(domain: str, queue: str) -> int:
         source = ax.queue(queue)
         for done in itertools.count():
             try:
-                # Who got nothing for a second is done; every second message is taken for a second only.
-                job = source.get(timeout=1, lease=1 if done % 2 == 1 else None)
+                job = source.get(timeout=IDLE, lease=LEASE if done % 2 == 1 else None)
             except axonic.TimeoutError:
                 print(f"done {done}")
                 break

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A worker that got nothing for so long is done.
 const IDLE: Option<Duration> = Some(Duration::from_secs(1));
 /// Every second message is taken for this long only.
-const LEASE: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(2);
 
 /// Message `k`: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
 /// many.
