@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// So many of a role are there at any time.
 const ROLES: [(Role, usize); 3] = [(Role::Producer, 3), (Role::Worker, 4), (Role::Counter, 3)];
 /// Which of the peers comes next: those that are slow to start are rarer, or they would never get to work.
-const LANGUAGES: [usize; 8] = [0, 1, 2, 0, 1, 2, 3, 4];
+const LANGUAGES: [usize; 9] = [0, 1, 2, 0, 1, 2, 3, 4, 5];
 /// In one round somebody is killed, stopped or continued so often.
 const BLOWS: usize = 120;
 /// What a process does at most.
@@ -272,7 +272,7 @@ impl Tally {
 
 fn rounds(time: Duration) {
     let _memory = memory();
-    let peers = Peer::all();
+    let peers = Peer::with_asyncio();
     if let Ok(seed) = std::env::var("AXONIC_CHAOS_SEED") {
         round(&peers, seed.parse().expect("a number"));
         return;

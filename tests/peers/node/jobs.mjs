@@ -1,5 +1,6 @@
 // What the Node peer does with queues.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, open } from '../../../bindings-node/index.mjs'
 import { fill } from './pattern.mjs'
 
@@ -104,5 +105,32 @@ export async function answer (domain, queue, count) {
   }
   ax.close()
   console.log(`answered ${count}`)
+  return 0
+}
+
+export async function keep (domain, queue, count) {
+  const ax = open(domain)
+  const to = ax.queue(queue, { durable: true, fsync: 'never' })
+  for (let k = 0; k < Number(count); k++) {
+    await to.putAsync(message(k, 64), { durable: true, timeout: PATIENCE })
+  }
+  console.log(`kept ${count}`)
+  await sleep(PATIENCE)
+  ax.close()
+  return 0
+}
+
+export async function spend (domain, queue, count) {
+  const ax = open(domain)
+  const from = ax.queue(queue, { durable: true, fsync: 'never' })
+  // All are taken before one is given back.
+  const jobs = []
+  while (jobs.length < Number(count)) jobs.push(await from.get({ timeout: PATIENCE }))
+  for (const job of jobs) {
+    if (numberIn(job.data) % 2 === 0) await job.ackAsync(undefined, { durable: true })
+    else job.nack()
+  }
+  ax.close()
+  console.log(`spent ${count}`)
   return 0
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 from pattern import fill
 
@@ -96,4 +97,28 @@ def answer(domain: str, queue: str, count: str) -> int:
                 number_in(job.data)
                 job.ack(job.data[::-1])
     print(f"answered {count}")
+    return 0
+
+
+def keep(domain: str, queue: str, count: str) -> int:
+    with axonic.open(domain) as ax:
+        to = ax.queue(queue, durable=True, fsync="never")
+        for k in range(int(count)):
+            to.put(message(k, 64), durable=True, timeout=PATIENCE)
+        print(f"kept {count}", flush=True)
+        time.sleep(PATIENCE)
+    return 0
+
+
+def spend(domain: str, queue: str, count: str) -> int:
+    with axonic.open(domain) as ax:
+        source = ax.queue(queue, durable=True, fsync="never")
+        # All are taken before one is given back.
+        taken = [source.get(timeout=PATIENCE, durable=True) for _ in range(int(count))]
+        for job in taken:
+            if number_in(job.data) % 2 == 0:
+                job.ack()
+            else:
+                job.nack()
+    print(f"spent {count}")
     return 0
