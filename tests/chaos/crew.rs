@@ -20,6 +20,8 @@ const ROLES: [(Role, usize); 3] = [(Role::Producer, 3), (Role::Worker, 4), (Role
 const LANGUAGES: [usize; 9] = [0, 1, 2, 0, 1, 2, 3, 4, 5];
 /// In one round somebody is killed, stopped or continued so often.
 const BLOWS: usize = 120;
+/// Workers have every second message for this long only.
+const LEASE: Duration = Duration::from_secs(2);
 /// What a process does at most.
 const MESSAGES: &str = "12000";
 const COUNTS: &str = "5000";
@@ -181,6 +183,15 @@ impl<'a> Crew<'a> {
         assert!(status.success(), "a {:?} in {} ended with {status}", member.role, member.language);
     }
 
+    /// Nobody is struck until workers that are stopped have lost what they have for a time only, to others.
+    fn outlast_leases(&mut self, random: &mut Random) {
+        let started = Instant::now();
+        while started.elapsed() < LEASE {
+            std::thread::sleep(Duration::from_millis(5));
+            self.replace(random);
+        }
+    }
+
     /// All are left alone, and each comes to its end.
     fn end(&mut self) {
         self.members.iter().filter(|member| member.stopped).for_each(|member| member.signal(Signal::SIGCONT));
@@ -251,6 +262,7 @@ fn round(peers: &[Peer], seed: u64) -> Tally {
         crew.strike(random);
         crew.replace(random);
     }
+    crew.outlast_leases(random);
     crew.end();
     crew.look();
     let tally = crew.check();
