@@ -169,6 +169,12 @@ static int act(std::string_view verb, const std::vector<std::string>& words) {
     if (verb == "ask" || verb == "answer") {
         return (verb == "ask" ? ask : answer)(words[0], words[1], number(2));
     }
+    if (verb == "keep" || verb == "spend") {
+        return (verb == "keep" ? keep : spend)(words[0], words[1], number(2));
+    }
+    if (verb == "alternate") {
+        return alternate(words[0], words[1], number(2), number(3));
+    }
     if (verb == "count") {
         return count(words[0], words[1], number(2));
     }
