@@ -17,6 +17,8 @@
 mod beside;
 #[cfg(test)]
 mod full;
+#[cfg(test)]
+mod held;
 mod load;
 mod lock;
 mod naming;
@@ -27,6 +29,7 @@ mod record;
 use super::handle::Handle;
 use super::steps::{Cell, Look, State, Word};
 use super::store::Life;
+use crate::domain::asked::Asker;
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
@@ -161,7 +164,7 @@ impl Handle {
     fn journal_change(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
         let position = self.name_for_journal(number, filled)?;
         if wait {
-            return self.wait_durable(position, None);
+            return self.wait_durable(position, &Deadline::after(None));
         }
         if let Some(beside) = self.beside() {
             beside.ask(self);
@@ -174,6 +177,15 @@ impl Handle {
         } else {
             Ok(())
         }
+    }
+
+    /// The same, waiting for the disk until `deadline`.
+    pub fn journal_until(&self, number: u32, filled: u64, deadline: &Deadline) -> Result<()> {
+        if !self.store.is_durable() {
+            return Ok(());
+        }
+        let position = self.name_for_journal(number, filled)?;
+        self.wait_durable(position, deadline)
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
@@ -239,9 +251,9 @@ impl Handle {
     }
 
     /// Waits until the log lane is on the disk up to `position`, and sees to it, if nobody else does.
-    pub fn wait_durable(&self, position: u64, timeout: Option<Duration>) -> Result<()> {
+    fn wait_durable(&self, position: u64, deadline: &Deadline) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
-        let (journal, deadline) = (self.store.journal(), Deadline::after(timeout));
+        let (journal, mut asker) = (self.store.journal(), Asker::new());
         loop {
             let turn = journal.turns.load(Ordering::Acquire);
             if journal.durable.load(Ordering::Acquire) >= position {
@@ -269,6 +281,7 @@ impl Handle {
             if self.turned(log, turn) {
                 continue;
             }
+            asker.ask()?;
             journal.waiters.fetch_add(1, Ordering::AcqRel);
             futex::wait(&journal.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
             journal.waiters.fetch_sub(1, Ordering::AcqRel);
@@ -316,7 +329,7 @@ impl Handle {
         loop {
             self.name_owed();
             let owes = self.owes();
-            self.wait_durable(self.last_named(), deadline.remaining())?;
+            self.wait_durable(self.last_named(), &deadline)?;
             if !owes {
                 return Ok(());
             }
