@@ -328,10 +328,14 @@ impl Handle {
         let deadline = Deadline::after(timeout);
         loop {
             self.name_owed();
-            let owes = self.owes();
+            let (owes, written) = (self.owes(), self.written());
             self.wait_durable(self.last_named(), &deadline)?;
             if !owes {
                 return Ok(());
+            }
+            // The lane has room now, unless it never had as much in it as it says.
+            if self.written() == written && !self.has_log_room(written) {
+                return Err(self.damaged("it has more to write down than was named"));
             }
         }
     }
