@@ -259,6 +259,7 @@ mod tests {
             ErrorKind::Io => AXONIC_ERROR_IO,
             ErrorKind::LeaseLost => AXONIC_ERROR_LEASE_LOST,
             ErrorKind::Rejected => AXONIC_ERROR_REJECTED,
+            ErrorKind::NotDurable => AXONIC_ERROR_NOT_DURABLE,
         }
     }
 
@@ -277,7 +278,7 @@ mod tests {
             assert_eq!(constant, kind.name().to_uppercase());
         }
         assert_eq!(text(axonic_error_name(0)), "Ok");
-        for unknown in [1, -25, i32::MIN, i32::MAX] {
+        for unknown in [1, -26, i32::MIN, i32::MAX] {
             assert!(axonic_error_name(unknown).is_null());
         }
     }
