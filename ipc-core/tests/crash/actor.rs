@@ -450,8 +450,17 @@ impl Actor<'_> {
             file.read_exact_at(&mut bytes, at).unwrap();
             u64::from_le_bytes(bytes)
         };
-        let flags = [4224, 4328][word(4144) as usize] + 11 * 8;
-        file.write_all_at(&(word(flags) | 1).to_le_bytes(), flags).unwrap();
+        let count = word(4144);
+        let copy = [4224, 4336][count as usize & 1];
+        let mut words: Vec<u64> = (0..13).map(|i| word(copy + 8 * i)).collect();
+        words[11] |= 1;
+        let sum = [&[count], &words[..]]
+            .concat()
+            .iter()
+            .fold(0, |crc, w| crc32c::crc32c_append(crc, &w.to_le_bytes()));
+        words.push(sum.into());
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        file.write_all_at(&bytes, copy).unwrap();
     }
 
     /// Answers a message whose producer waits for that, or does not any more.

@@ -25,6 +25,7 @@ mod naming;
 #[cfg(test)]
 mod power;
 mod record;
+mod state;
 
 use super::handle::Handle;
 use super::steps::{Cell, Look, State, Word};
@@ -33,7 +34,7 @@ use crate::domain::asked::Asker;
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::journal::{Batch, Journal, Kind, STATE_WORDS};
+use crate::mechanisms::journal::{Batch, Journal, Kind};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory, Disk};
@@ -42,6 +43,7 @@ use crate::sys::{file, futex};
 use beside::Beside;
 pub use beside::QueueWriter;
 use lock::{Append, Spare, Writer};
+pub use state::StateCopy;
 use std::path::PathBuf;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -148,9 +150,7 @@ impl Handle {
 
     /// Up to where the log lane is in the journal.
     fn written(&self) -> u64 {
-        let journal = self.store.journal();
-        let current = journal.current.load(Ordering::Acquire) as usize & 1;
-        journal.states[current][STATE_WORDS].load(Ordering::Acquire)
+        self.store.journal().written()
     }
 
     /// A message, filled in `filled`, has changed: it goes to the journal, and to the disk before this returns if it is

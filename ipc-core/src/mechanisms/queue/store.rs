@@ -1,6 +1,7 @@
 //! The file of a queue: where everything is in it.
 
 use super::QueueOptions;
+use super::durable::StateCopy;
 use super::pool::Pool;
 use super::steps::{Bits, Lane, SLOT_BITS};
 use crate::domain::Directory;
@@ -8,7 +9,6 @@ use crate::domain::layout::{Kind, LINE};
 use crate::domain::object::{Design, NOUN_HEAD, Object};
 use crate::domain::steps::Generation;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::journal::STATE_WORDS;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::mapping::{Mapping, Shared, round_to_pages};
 use crate::sys::process;
@@ -89,8 +89,8 @@ pub struct JournalHead {
     pub loaded: AtomicU64,
     /// Tells the deliveries after one start from those after another.
     pub boot: AtomicU64,
-    /// Which of the two states counts.
-    pub current: AtomicU64,
+    /// Counts the states that were published; its lowest bit tells which of the two counts.
+    pub count: AtomicU64,
     /// Position in the log lane up to which all is on the disk.
     pub durable: AtomicU64,
     /// When it was last synced, in coarse milliseconds.
@@ -101,9 +101,9 @@ pub struct JournalHead {
     /// Changes that could not be named in the log lane, since it was full and the disk, too.
     pub owed: AtomicU64,
     _pad0: [AtomicU64; 4],
-    /// [`crate::mechanisms::journal::State`], and the position in the log lane up to which it goes.
-    pub states: [[AtomicU64; STATE_WORDS + 1]; 2],
-    _pad1: [AtomicU64; 22],
+    /// How far the journal has come.
+    pub states: [StateCopy; 2],
+    _pad1: [AtomicU64; 20],
     pub log: LaneHead,
 }
 

@@ -4,7 +4,7 @@ use super::Log;
 use super::lock::Held;
 use super::record::{Facts, from_wall};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::journal::{Journal, Kind, Record, STATE_WORDS, State as JournalState};
+use crate::mechanisms::journal::{Journal, Kind, Record};
 use crate::mechanisms::queue::body;
 use crate::mechanisms::queue::handle::Handle;
 use crate::mechanisms::queue::pool::Stock;
@@ -76,7 +76,7 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
         clear(handle);
     }
     filled?;
-    publish(handle, &state);
+    head.publish(&state, head.log.tail.load(Ordering::Relaxed));
     head.boot.store(state.segment(), Ordering::Relaxed);
     head.synced.store(coarse_millis(), Ordering::Relaxed);
     head.loaded.store(1, Ordering::Release);
@@ -186,13 +186,4 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
         _ => {}
     }
     Ok(())
-}
-
-fn publish(handle: &Handle, state: &JournalState) {
-    let head = handle.store.journal();
-    for (word, value) in head.states[0].iter().zip(state.to_words()) {
-        word.store(value, Ordering::Relaxed);
-    }
-    head.states[0][STATE_WORDS].store(head.log.tail.load(Ordering::Relaxed), Ordering::Relaxed);
-    head.current.store(0, Ordering::Release);
 }

@@ -4,7 +4,7 @@ use super::{Log, PATIENCE};
 use crate::domain::asked::Asker;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
-use crate::mechanisms::journal::{Batch, Journal, STATE_WORDS, State};
+use crate::mechanisms::journal::{Batch, Journal, State};
 use crate::mechanisms::queue::handle::Handle;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::coarse_millis;
@@ -50,11 +50,7 @@ impl<'a> Writer<'a> {
             }
         };
         let Some(held) = Held::take(handle, wait)? else { return Ok(None) };
-        let head = handle.store.journal();
-        let words = &head.states[head.current.load(Ordering::Acquire) as usize & 1];
-        let word = |at: usize| words[at].load(Ordering::Relaxed);
-        let state = State::from_words(std::array::from_fn(word)).map_err(|e| e.of("queue", handle.name()))?;
-        let written = word(STATE_WORDS);
+        let (state, written) = handle.journal_state()?;
         let mut writer = Writer { handle, log, journal, held, state, written, changed: false };
         if writer.journal.is_none() {
             *writer.journal = Some(Journal::resume(log.disk(handle.domain())?)?);
@@ -89,13 +85,7 @@ impl<'a> Writer<'a> {
 
     /// Lets others see how far the journal has come: all of it at once, or nothing.
     pub fn publish(&mut self) {
-        let head = self.handle.store.journal();
-        let other = head.current.load(Ordering::Relaxed) as usize & 1 ^ 1;
-        for (word, value) in head.states[other].iter().zip(self.state.to_words()) {
-            word.store(value, Ordering::Relaxed);
-        }
-        head.states[other][STATE_WORDS].store(self.written, Ordering::Relaxed);
-        head.current.store(other as u64, Ordering::Release);
+        self.handle.store.journal().publish(&self.state, self.written);
         self.changed = false;
     }
 
