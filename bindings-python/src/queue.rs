@@ -220,7 +220,7 @@ fn on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience,
 }
 
 fn not_durable(what: &str, error: &Error) -> Error {
-    let text = format!("{what} put, do not put that again, but not known to be on the disk: {error}");
+    let text = format!("{what} accepted, do not put that again, but not known to be on the disk: {error}");
     Error::new(ErrorKind::NotDurable, text)
 }
 
