@@ -488,7 +488,7 @@ export const RingConsumer: { readonly prototype: RingConsumer }
 export interface QueueOptions {
   /** Messages it can hold; default 65,536. */
   capacity?: number
-  /** Bytes of messages over 128 bytes it can hold together; default 128 MiB. */
+  /** Bytes of messages over 128 bytes it can hold together; default 128 MiB. One message, or result, has at most 64 MiB. */
   maxBytes?: number
   /** Deliveries of one message before it is a dead letter; default 16; 0: no limit. */
   maxAttempts?: number

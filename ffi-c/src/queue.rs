@@ -66,7 +66,8 @@ pub struct axonic_queue_options {
     pub size: usize,
     /// Messages it can hold, up to 16,777,216; default 65,536.
     pub capacity: usize,
-    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB.
+    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. One message, or one result, has at
+    /// most 64 MiB; AXONIC_ERROR_TOO_LARGE tells of more.
     pub max_bytes: usize,
     /// Deliveries of one message before it is a dead letter; default 16; negative: no limit.
     pub max_attempts: i32,

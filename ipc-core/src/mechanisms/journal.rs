@@ -30,9 +30,7 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
-#[cfg(test)]
-pub use format::MAX_BODY;
-pub use format::{Batch, Kind, Record};
+pub use format::{Batch, Kind, MAX_BODY, Record};
 use format::{HEADER, Header, Link, MAX_NUMBER, Name};
 pub use fresh::Fresh;
 #[cfg(test)]

@@ -47,7 +47,8 @@ pub struct QueueOptions {
     pub capacity: usize,
     /// Deliveries of one message before it is a dead letter; default 16; 0: no limit. Whoever makes the queue decides.
     pub max_attempts: u32,
-    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides.
+    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides. One
+    /// message, or one result, has at most 64 MiB.
     pub max_bytes: usize,
     /// Whether what is in it survives a reboot, and how that is seen to; `None`: it does not. Whoever makes the queue
     /// decides.

@@ -39,7 +39,7 @@ impl Reason {
 }
 
 /// Bytes of a reason in words; what is longer is cut.
-const MAX_REASON: usize = 4096;
+pub const MAX_REASON: usize = 4096;
 
 impl Handle {
     /// Makes a message dead that somebody has as `word` says. Whether nobody was faster.

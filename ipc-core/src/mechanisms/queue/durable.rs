@@ -12,6 +12,8 @@
 //!   named and not written is still named.
 //! - **J1** A slot's message is in the journal when its id is one the journal has reached: the id is set before the write.
 
+#[cfg(test)]
+mod damage;
 mod load;
 mod lock;
 #[cfg(test)]
@@ -302,11 +304,13 @@ impl Handle {
         self.wait_durable(position, timeout)
     }
 
-    /// Writes what was named to the journal, batch by batch, and frees what is done with.
+    /// Writes what was named to the journal, batch by batch, and frees what is done with. A message whose memory was
+    /// damaged is told of once and holds up no other.
     fn write_named(&self, writer: &mut Writer<'_>) -> Result<()> {
         if writer.state.is_poisoned() {
             self.start_over(writer)?;
         }
+        let mut damaged = None;
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -315,7 +319,9 @@ impl Handle {
             while batch.len() < BATCH_BYTES {
                 match self.store.log().look(position) {
                     Look::Full(cell) => {
-                        self.write_slot(cell, &mut batch, writer.state.last(), &mut put, &mut gone)?
+                        let last = writer.state.last();
+                        let added = self.write_slot(cell, &mut batch, last, &mut put, &mut gone);
+                        damaged = damaged.or(added.err());
                     }
                     Look::Empty => break,
                     Look::Past if walk.is_lost() => {
@@ -326,7 +332,7 @@ impl Handle {
                 position = walk.on(position, || 0);
             }
             if position == writer.written {
-                return Ok(());
+                return damaged.map_or(Ok(()), |e| Err(self.left_out(e)));
             }
             if batch.count() > 0 {
                 // The ids they got would be given again.
@@ -347,6 +353,13 @@ impl Handle {
                 writer.is_compact();
             }
         }
+    }
+
+    #[cold]
+    fn left_out(&self, error: Error) -> Error {
+        let text =
+            format!("a message that cannot be read is not in the journal, what else was named is: {error}");
+        Error::new(ErrorKind::Corrupt, text).of("queue", self.name())
     }
 
     /// Adds to a batch what the journal is to know of a slot.
@@ -375,18 +388,18 @@ impl Handle {
         match word.state() {
             Some(State::Gone | State::Done) => {
                 if known {
-                    batch.push(Kind::Gone, id, 0);
+                    batch.push(Kind::Gone, id, 0)?;
                 }
                 if word.is(State::Gone) {
                     gone.push((cell.slot(), word));
                 }
             }
             None | Some(State::Free | State::Writing | State::Part) => {}
-            Some(_) if known => record::note(self, cell.slot(), word, id, batch),
+            Some(_) if known => record::note(self, cell.slot(), word, id, batch)?,
             Some(_) => {
                 let id = batch.first() + batch.count();
-                slot.id.store(id, Ordering::Relaxed);
                 record::put(self, cell.slot(), word, id, batch)?;
+                slot.id.store(id, Ordering::Relaxed);
                 put.push((id, cell.slot()));
             }
         }
@@ -465,7 +478,7 @@ impl Handle {
             .collect()
     }
 
-    /// Writes messages that have an id once more.
+    /// Writes messages that have an id once more, but for those whose memory was damaged.
     fn copy(&self, messages: Vec<(u32, Word)>, to: &mut dyn Append) -> Result<()> {
         let mut left = messages.as_slice();
         while !left.is_empty() {
@@ -473,7 +486,9 @@ impl Handle {
             while count < left.len() && batch.len() < BATCH_BYTES {
                 let (number, word) = left[count];
                 let id = self.store.slot(number).id.load(Ordering::Relaxed);
-                record::put(self, number, word, id, &mut batch)?;
+                if let Err(e) = record::put(self, number, word, id, &mut batch) {
+                    warn!("{}", self.left_out(e));
+                }
                 count += 1;
             }
             let segment = to.append(&mut batch)?;

@@ -163,6 +163,7 @@ impl QueueProducer {
             );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
+        self.handle.check_size("message", payload.data.len())?;
         let (tensor, attributes) = (payload.tensor, payload.attributes.filter(|a| !a.is_empty()));
         let meta = encode_meta(payload.content, tensor, attributes, payload.data.len())
             .map_err(|e| e.of("queue", self.name()))?;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub const PRIORITIES: usize = 8;
 /// Messages a queue can hold at most.
 pub const MAX_CAPACITY: usize = 1 << SLOT_BITS;
+/// Bytes of a message, or of a result, without their metadata: as many as a journal's record takes, in memory too.
+pub const MAX_PAYLOAD: usize = 64 << 20;
 /// Bytes of a message that its slot itself holds.
 pub const INLINE: usize = 128;
 /// Bytes of a message that a part holds.

@@ -1,7 +1,7 @@
 //! What becomes of a message, for the producer that waits for it.
 
 use super::body::{self, Bytes};
-use super::dead::Reason;
+use super::dead::{MAX_REASON, Reason};
 use super::handle::Handle;
 use super::producer::QueueProducer;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
@@ -145,6 +145,7 @@ impl Handle {
     /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After an
     /// error it is still the caller's, as `word` says then.
     pub fn finish(&self, number: u32, word: &mut Word, result: &Payload<'_>, wait: bool) -> Result<bool> {
+        self.check_size("result", result.data.len())?;
         let slot = self.store.slot(number);
         let waits = Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET);
         if !waits || slot.ticket.load(Ordering::Relaxed) == 0 {
@@ -242,6 +243,7 @@ impl Handle {
         let mut bytes = Bytes::default();
         let shape = Shape(slot.after_shape.load(Ordering::Relaxed));
         let told = slot.after.load(Ordering::Relaxed) != 0
+            && shape.bytes() <= MAX_REASON
             && body::read_after(&self.store, number, shape, &mut bytes).is_ok();
         let text = if told { String::from_utf8_lossy(bytes.of(shape)).into_owned() } else { String::new() };
         (reason, text)
