@@ -492,7 +492,10 @@ export interface QueueOptions {
   maxBytes?: number
   /** Deliveries of one message before it is a dead letter; default 16; 0: no limit. */
   maxAttempts?: number
-  /** Whether what is in it survives a reboot; default: it does not. */
+  /**
+   * Whether what is in it survives a reboot; default: it does not. A durable queue that is there may be opened without,
+   * and keeps its `fsync`; one in memory is not opened with it, nor one that is on the disk made without it.
+   */
   durable?: boolean
   /**
    * When what a durable queue holds is on the disk: `always` (default) before `putAsync` and `ackAsync` resolve,
@@ -526,7 +529,7 @@ export interface PutOptions extends PublishOptions {
   result?: boolean
 }
 
-/** Whether to wait for the disk; default: as the queue's `fsync` says. */
+/** Whether to wait for the disk, which a queue in memory refuses; default: as the queue's `fsync` says. */
 export interface DurableOptions extends WaitOptions {
   durable?: boolean
 }

@@ -101,6 +101,7 @@ class Queue {
   /** Puts as soon as there is room, and waits for the disk as the queue says. */
   async putAsync (value, options) {
     const begun = performance.now()
+    this.#disk.check(options?.durable)
     const receipt = await this.#whenRoom(value, options)
     if (this.#disk.isAwaited(options?.durable)) {
       const { timeout, signal } = options ?? {}

@@ -573,10 +573,18 @@ def test_a_durable_queue_survives_a_reboot(data: Path, runtime: Path, fsync: Any
 
 
 def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:
-    q.put("x", durable=True)
+    for refused in (
+        lambda: q.put("x", durable=True),
+        lambda: q.put_many(["x"], durable=True),
+        lambda: q.get(timeout=0, durable=True),
+    ):
+        with pytest.raises(axonic.InvalidArgumentError, match=r"'jobs'.*memory"):
+            refused()
     q.sync(timeout=0)
-    assert q.fsync is None
+    assert (q.fsync, q.stats().put) == (None, 0)
     assert list(data.iterdir()) == []
+    with axonic.open("test") as again, pytest.raises(axonic.InvalidArgumentError, match=r"'jobs'.*memory"):
+        again.queue("jobs", durable=True).stats()
     with pytest.raises(axonic.InvalidArgumentError, match="fsync"):
         q.__reduce__()[0]({"name": "test"}, "queue", "jobs", {"fsync": "sometimes"})
 

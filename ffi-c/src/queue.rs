@@ -71,7 +71,8 @@ pub struct axonic_queue_options {
     pub max_bytes: usize,
     /// Deliveries of one message before it is a dead letter; default 16; negative: no limit.
     pub max_attempts: i32,
-    /// An axonic_fsync.
+    /// An axonic_fsync. A durable queue that is there can be opened with any and keeps its own; one in memory is refused
+    /// to whoever asks for a durable one, and so is to make one that is on the disk already without this.
     pub durable: i32,
     /// Nanoseconds, for AXONIC_FSYNC_INTERVAL only.
     pub fsync_interval: i64,
@@ -123,8 +124,8 @@ pub struct axonic_put_options {
     pub ttl: i64,
     /// A message with this id is put only once, as far as the queue remembers ids; NULL or "": none.
     pub dedup_id: *const c_char,
-    /// Positive: the put waits until the message is on the disk; negative: it does not; 0: as the queue's
-    /// axonic_fsync says.
+    /// Positive: the put waits until the message is on the disk, which a queue in memory refuses; negative: it
+    /// does not; 0: as the queue's axonic_fsync says.
     pub durable: i32,
     /// 0; for later versions.
     pub reserved: i32,

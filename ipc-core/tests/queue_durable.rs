@@ -311,3 +311,47 @@ fn what_no_queue_takes_is_refused_before_anything_is_changed() {
     assert_eq!((dead.data().len(), dead.reason_text().len()), (most, 4096));
     consumer.purge_dead_letters().unwrap();
 }
+
+#[test]
+fn a_queue_is_opened_as_what_it_is() {
+    let here = Durable::new();
+    let domain = here.open();
+    let (memory, on_disk) = (QueueOptions::default(), options(Fsync::Always));
+    {
+        let mut producer = domain.queue_producer("memory", &memory).unwrap();
+        let refused = ["queue 'memory'", "memory only"];
+        expect(domain.queue_producer("memory", &on_disk), ErrorKind::InvalidArgument, &refused);
+        expect(domain.queue_consumer("memory", &on_disk), ErrorKind::InvalidArgument, &refused);
+        let (now, payload) = (Put { durable: Some(true), ..Put::default() }, Payload::raw(b"x"));
+        expect(producer.put_with(&payload, &now, SECOND), ErrorKind::InvalidArgument, &refused);
+        expect(producer.try_put(&payload, &now), ErrorKind::InvalidArgument, &refused);
+        expect(producer.put_many(&[payload], &now, SECOND), ErrorKind::InvalidArgument, &refused);
+        assert_eq!(producer.stats().put, 0);
+        producer.put(b"x", SECOND).unwrap();
+        producer.sync(SECOND).unwrap();
+        let mut consumer = domain.queue_consumer("memory", &memory).unwrap();
+        let now = Get { durable: Some(true), ..Get::default() };
+        expect(consumer.get_with(&now, SECOND), ErrorKind::InvalidArgument, &refused);
+        expect(consumer.get_many(2, &now, SECOND), ErrorKind::InvalidArgument, &refused);
+        consumer.get(SECOND).unwrap().ack().unwrap();
+    }
+    // Whoever has nothing to say follows what is there, and so does who says something else of it.
+    let first = domain.queue_producer("jobs", &on_disk).unwrap();
+    for options in [&memory, &options(Fsync::Never)] {
+        let mut producer = domain.queue_producer("jobs", options).unwrap();
+        assert_eq!(producer.fsync(), Some(Fsync::Always));
+        producer.put(b"kept", SECOND).unwrap();
+    }
+    drop((first, domain));
+    here.reboot();
+    let domain = here.open();
+    let refused = ["queue 'jobs'", "on the disk", "durable", "unlink"];
+    expect(domain.queue_consumer("jobs", &memory), ErrorKind::InvalidArgument, &refused);
+    assert_eq!(domain.queue_consumer("jobs", &on_disk).unwrap().stats().ready, 2);
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+    domain.queue_consumer("jobs", &memory).unwrap();
+    // Where there is no directory for them, there is no journal.
+    let mut nowhere = here.place.options();
+    nowhere.data_dir = Some("no/path".into());
+    Domain::open_with(nowhere).unwrap().queue_consumer("other", &memory).unwrap();
+}

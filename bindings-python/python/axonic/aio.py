@@ -421,7 +421,7 @@ class Queue(Handle, Generic[T]):
         """Put one value, waiting for room; see `axonic.Queue.put`."""
         ready = self._results if result else self._room
 
-        options.update(result=result, durable=False)
+        options.update(result=result, durable=self._now(durable))
 
         def put() -> tuple[Any] | None:
             try:
@@ -434,6 +434,10 @@ class Queue(Handle, Generic[T]):
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
         await self._on_disk(durable)
         return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
+
+    def _now(self, durable: bool | None) -> bool | None:
+        # Nobody waits for the disk in the event loop. A queue in memory refuses who asks for that.
+        return durable if self.sync.fsync is None else False
 
     async def _on_disk(self, durable: bool | None) -> None:
         if durable is False or (durable is None and self.sync.fsync != "always"):
@@ -488,7 +492,7 @@ class Queue(Handle, Generic[T]):
         for done, value in enumerate(batch):
             try:
                 left = None if end is None else max(0, end - clock())
-                tickets.append(await self.put(value, timeout=left, durable=False, **options))
+                tickets.append(await self.put(value, timeout=left, durable=self._now(durable), **options))
             except TimeoutError as error:
                 put = f"{done} of {len(batch)} values were put, in their order"
                 raise TimeoutError(f"queue {self.name!r}: no room in time; {put}") from error

@@ -76,6 +76,7 @@ impl QueueConsumer {
     /// The next message if there is one, for as long as `get` says.
     pub fn try_get_with(&mut self, get: &Get) -> Result<Option<Delivery>> {
         self.enter()?;
+        self.handle.check_durable(get.durable)?;
         if let Some(delivery) = self.take(get)? {
             return Ok(Some(delivery));
         }
@@ -97,6 +98,7 @@ impl QueueConsumer {
     #[inline]
     pub fn get_with(&mut self, get: &Get, timeout: Option<Duration>) -> Result<Delivery> {
         self.enter()?;
+        self.handle.check_durable(get.durable)?;
         if let Some(delivery) = self.take(get)? {
             self.streaming = true;
             return Ok(delivery);

@@ -26,7 +26,7 @@ use super::store::{LOG_MARGIN, Life};
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::journal::{Batch, Journal, Kind, STATE_WORDS};
+use crate::mechanisms::journal::{Batch, Journal, Kind, Name, STATE_WORDS};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory, Disk};
@@ -96,6 +96,20 @@ pub fn directory(domain: &Domain, name: &str) -> Result<PathBuf> {
     Ok(domain.data_dir()?.join(domain.name()).join("queues").join(name))
 }
 
+/// Refuses to make a queue in memory only where there is a durable one on the disk.
+pub fn check_none(domain: &Domain, name: &str) -> Result<()> {
+    // Where nothing can be found, there is none.
+    let Ok(path) = directory(domain, name) else { return Ok(()) };
+    if !file::names(&path).is_ok_and(|names| names.iter().any(|name| Name::parse(name).is_some())) {
+        return Ok(());
+    }
+    let text = format!(
+        "queue '{name}' is durable and on the disk ({}); open it with `durable`, or remove it with `axonic unlink queue` first",
+        path.display()
+    );
+    Err(Error::new(ErrorKind::InvalidArgument, text))
+}
+
 impl Log {
     /// Takes part in the journal of a queue; whoever comes first reads it into the queue.
     pub fn open(seat: &Seat, handle: &Handle, wait: Wait) -> Result<Option<Log>> {
@@ -126,6 +140,21 @@ impl Handle {
     /// Whether puts and acknowledgements wait for the disk unless told otherwise.
     pub fn waits_for_disk(&self) -> bool {
         self.log.as_ref().is_some_and(|log| log.fsync == Fsync::Always)
+    }
+
+    /// Refuses to wait for the disk where nothing ever gets there.
+    #[inline(always)]
+    pub fn check_durable(&self, asked: Option<bool>) -> Result<()> {
+        if asked == Some(true) && !self.store.is_durable() { Err(self.in_memory()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn in_memory(&self) -> Error {
+        let text = format!(
+            "queue '{}' is in memory only, so nothing of it can be durable; leave that out, or make a queue with `durable`",
+            self.name()
+        );
+        Error::new(ErrorKind::InvalidArgument, text)
     }
 
     /// Names a slot whose message, filled in `filled`, has changed. The position in the log lane after it.

@@ -104,6 +104,7 @@ impl QueueProducer {
                 format!("queue '{}': put_many gives no tickets; put with a result one by one", self.name());
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
+        self.handle.check_durable(put.durable)?;
         payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
@@ -163,6 +164,7 @@ impl QueueProducer {
             );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
+        self.handle.check_durable(put.durable)?;
         self.handle.check_size("message", payload.data.len())?;
         let (tensor, attributes) = (payload.tensor, payload.attributes.filter(|a| !a.is_empty()));
         let meta = encode_meta(payload.content, tensor, attributes, payload.data.len())
