@@ -223,6 +223,97 @@ fn messages_for_later_and_messages_that_come_too_late() {
     assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
 }
 
+fn soon(ttl: u64) -> Put {
+    Put { ttl: Some(Duration::from_millis(ttl)), ..Put::default() }
+}
+
+#[test]
+fn a_message_is_a_dead_letter_when_its_time_is_over() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    put(&mut producer, "late", soon(20));
+    put(&mut producer, "kept", Put::default());
+    put(&mut producer, "later", Put { delay: Duration::from_secs(100), ..soon(20) });
+    let held = get(&mut consumer);
+    put(&mut producer, "also late", soon(20));
+    std::thread::sleep(Duration::from_millis(30));
+    let seen = |stats: QueueStats| (stats.ready, stats.delayed, stats.leased, stats.dead);
+    assert_eq!(seen(consumer.stats()), (1, 0, 1, 2));
+    let outside = snapshot(&place.options()).unwrap().queues[0].stats;
+    assert_eq!(outside, consumer.stats());
+    let texts = |peeked: Vec<Peeked>| -> Vec<String> {
+        peeked.iter().map(|p| String::from_utf8_lossy(p.data()).into_owned()).collect()
+    };
+    assert_eq!(texts(consumer.peek(9).unwrap()), ["kept"]);
+    // Given back, it is too late for it as well.
+    drop(held);
+    let dead = consumer.dead_letters(9).unwrap();
+    assert!(dead.iter().all(|dead| dead.reason() == Some(Reason::Expired)));
+    assert_eq!(texts(dead), ["late", "later", "also late"]);
+    assert_eq!((seen(consumer.stats()), consumer.stats().buried), ((1, 0, 0, 3), 3));
+    put(&mut producer, "and late", soon(1));
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(consumer.redrive(9).unwrap(), 4);
+    let all = consumer.get_many(9, &Get::default(), SECOND).unwrap();
+    assert_eq!(all.len(), 5);
+    all.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    put(&mut producer, "late", soon(1));
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!((consumer.purge().unwrap(), consumer.purge_dead_letters().unwrap()), (0, 1));
+}
+
+#[test]
+fn who_has_a_ticket_is_told_when_it_is_too_late() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    put(&mut producer, "before it", Put::default());
+    let began = Instant::now();
+    let mut late = |ttl| put(&mut producer, "late", Put { result: true, ..soon(ttl) }).ticket().unwrap();
+    let (mut last, mut first, mut polled) = (late(60), late(20), late(500));
+    for (ticket, ttl) in [(&mut first, 20), (&mut last, 60)] {
+        expect(producer.result(ticket, SECOND), ErrorKind::Rejected, &["jobs", "expired"]);
+        let waited = began.elapsed();
+        assert!((ttl..ttl + 300).contains(&(waited.as_millis() as u64)), "{waited:?}");
+    }
+    // The same by the descriptor, which the put after the last look has to be known to, too.
+    let fd = producer.fd().unwrap();
+    while readable(fd) {
+        let nothing = producer.result(&mut polled, Some(NOW));
+        expect(nothing, ErrorKind::Timeout, &["jobs"]);
+    }
+    let mut sooner = put(&mut producer, "late", Put { result: true, ..soon(10) }).ticket().unwrap();
+    for ticket in [&mut sooner, &mut polled] {
+        // It stays readable until an attempt finds nothing.
+        let told = (0..5).find_map(|_| {
+            assert!(wait_readable(fd, Duration::from_secs(2)));
+            producer.result(ticket, Some(NOW)).err().filter(|e| e.kind() != ErrorKind::Timeout)
+        });
+        expect(Err::<(), Error>(told.unwrap()), ErrorKind::Rejected, &["jobs", "expired"]);
+    }
+    let before = get(&mut consumer);
+    assert_eq!(text(&before), "before it");
+    before.ack().unwrap();
+    assert_eq!(consumer.purge_dead_letters().unwrap(), 4);
+}
+
+#[test]
+fn a_message_keeps_its_place_while_later_ones_expire_and_are_taken_away() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 4, ..options() });
+    put(&mut producer, "first", Put::default());
+    for _ in 0..5 {
+        (0..3).for_each(|_| drop(put(&mut producer, "late", soon(1))));
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(consumer.purge_dead_letters().unwrap(), 3);
+    }
+    let first = get(&mut consumer);
+    assert_eq!(text(&first), "first");
+    first.ack().unwrap();
+}
+
 #[test]
 fn dead_letters_keep_the_reason_and_can_be_taken_up_again() {
     let place = Place::new();

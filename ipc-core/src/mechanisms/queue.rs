@@ -95,7 +95,7 @@ pub struct Put {
     pub priority: u8,
     /// It is delivered after this time, not before.
     pub delay: Duration,
-    /// After this time it is a dead letter, if nobody has taken it.
+    /// After this time it is a dead letter, if nobody has taken it: who waits for its ticket is told then.
     pub ttl: Option<Duration>,
     /// A message with this id is put only once, as far as the queue remembers ids ([`Dedup`]).
     pub dedup_id: Option<String>,

@@ -2,7 +2,7 @@
 
 use super::body::{self, Bytes};
 use super::consumer::QueueConsumer;
-use super::dead::Reason;
+use super::dead::{Reason, is_over};
 use super::durable::Fsync;
 use super::handle::{Count, Handle};
 use super::producer::QueueProducer;
@@ -11,6 +11,7 @@ use super::steps::{State, Word};
 use super::store::{Life, PART, Plan};
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
+use crate::sys::clock::monotonic_nanos;
 use crate::value::{Content, preview};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -70,7 +71,7 @@ pub struct QueueStats {
     pub leased: u64,
     /// Results that producers have not fetched.
     pub done: u64,
-    /// Dead letters.
+    /// Dead letters, those included for which it is too late and that nobody has looked at since.
     pub dead: u64,
     /// Messages it can hold.
     pub capacity: u64,
@@ -96,7 +97,10 @@ pub struct QueueStats {
 
 impl Handle {
     /// The slots of which this is true, in their order.
-    fn slots_that<'a>(&'a self, is: impl Fn(Word) -> bool + 'a) -> impl Iterator<Item = (u32, Word)> + 'a {
+    pub(super) fn slots_that<'a>(
+        &'a self,
+        is: impl Fn(Word) -> bool + 'a,
+    ) -> impl Iterator<Item = (u32, Word)> + 'a {
         let slots = self.store.slots();
         (0..slots.grown())
             .map(move |number| (number, Word::of(&slots.slot(number).word)))
@@ -157,6 +161,7 @@ impl Handle {
     }
 
     fn redrive(&self, most: usize) -> Result<u64> {
+        self.bury_expired()?;
         let mut count = 0;
         for (number, word) in self.slots_that(|word| word.is(State::Dead)).take(most) {
             let slot = self.store.slot(number);
@@ -172,7 +177,10 @@ impl Handle {
 
     pub fn stats(&self) -> QueueStats {
         let mut stats = QueueStats::of_plan(&self.store.plan);
-        self.slots_that(|_| true).for_each(|(_, word)| stats.add_message(word));
+        let now = monotonic_nanos();
+        self.slots_that(|_| true).for_each(|(number, word)| {
+            stats.add_message(word, self.store.slot(number).expires.load(Ordering::Relaxed), now);
+        });
         let parts = self.store.parts();
         (0..parts.grown()).for_each(|number| stats.add_part(Word::of(&parts.slot(number).word)));
         for number in 0..self.store.object.rows() {
@@ -189,8 +197,10 @@ impl QueueStats {
         QueueStats { capacity, max_bytes, ..QueueStats::default() }
     }
 
-    pub(super) fn add_message(&mut self, word: Word) {
+    /// A message for which it is too late is a dead letter, though nobody has buried it yet.
+    pub(super) fn add_message(&mut self, word: Word, expires: u64, now: u64) {
         match word.state() {
+            Some(_) if word.waits() && is_over(expires, now) => self.dead += 1,
             Some(State::Ready | State::Returned) => self.ready += 1,
             Some(State::Delayed) => self.delayed += 1,
             Some(State::Leased | State::Timed | State::Held) => self.leased += 1,
@@ -224,6 +234,7 @@ impl QueueConsumer {
     pub fn peek(&mut self, most: usize) -> Result<Vec<Peeked>> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         handle.peek_all(handle.in_order().into_iter(), most)
     }
 
@@ -231,6 +242,7 @@ impl QueueConsumer {
     pub fn dead_letters(&mut self, most: usize) -> Result<Vec<Peeked>> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         handle.peek_all(handle.slots_that(|word| word.is(State::Dead)), most)
     }
 
@@ -238,6 +250,7 @@ impl QueueConsumer {
     pub fn purge(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         // In their order: no cell of a lane may name a message still that those after it have outlived.
         let messages = handle.in_order();
         handle.purge(messages.into_iter().chain(handle.slots_that(|word| word.is(State::Delayed))))
@@ -247,6 +260,7 @@ impl QueueConsumer {
     pub fn purge_dead_letters(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         handle.purge(handle.slots_that(|word| word.is(State::Dead)))
     }
 

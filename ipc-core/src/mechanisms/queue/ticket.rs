@@ -11,7 +11,7 @@ use crate::domain::layout::ObjectId;
 use crate::domain::waiter::wait_for;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{Ordering, fence};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, monotonic_nanos};
 use crate::value::{Content, Payload, Tensor, decode_tensor, encode_meta};
 use std::fmt;
 use std::sync::Arc;
@@ -90,6 +90,9 @@ impl Ticket {
         self.handle.check_own()?;
         self.handle.check_open()?;
         let name = self.handle.name();
+        if let Some(word) = self.word() {
+            self.handle.bury_if_expired(self.number, word, monotonic_nanos())?;
+        }
         let Some(word) = self.word() else {
             let text = format!("queue '{name}': the message is gone, or its result was told already");
             return Err(Error::new(ErrorKind::NotFound, text));
@@ -132,6 +135,8 @@ impl QueueProducer {
         let attempt = &mut |producer: &mut QueueProducer| {
             producer.look_around()?;
             producer.handle().flush()?;
+            // Before the look: what is over by then is told by it.
+            producer.wake_at_expiry()?;
             ticket.try_result()
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| {
