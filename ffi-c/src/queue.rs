@@ -118,7 +118,7 @@ pub struct axonic_put_options {
     pub priority: u32,
     /// Not 0: the receipt has a ticket, with which to wait for what becomes of the message.
     pub result: i32,
-    /// Nanoseconds after which it is delivered, and not before.
+    /// Nanoseconds after which it is delivered, and not before; due, it is in line where it was put.
     pub delay: i64,
     /// Nanoseconds after which it is a dead letter, if nobody has taken it; 0: never.
     pub ttl: i64,

@@ -223,6 +223,32 @@ fn messages_for_later_and_messages_that_come_too_late() {
     assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
 }
 
+#[test]
+fn what_is_due_has_the_place_in_line_in_which_it_was_put() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let later = |delay| Put { delay: Duration::from_millis(delay), ..Put::default() };
+    for (text, delay) in [("a", 0), ("b", 20), ("c", 0), ("d", 10), ("e", 0), ("f", 100_000)] {
+        put(&mut producer, text, later(delay));
+    }
+    assert_eq!((consumer.stats().ready, consumer.stats().delayed), (3, 3));
+    std::thread::sleep(Duration::from_millis(30));
+    assert_eq!((consumer.stats().ready, consumer.stats().delayed), (5, 1));
+    assert_eq!(snapshot(&place.options()).unwrap().queues[0].stats, consumer.stats());
+    let peeked = consumer.peek(9).unwrap();
+    let peeked: Vec<&[u8]> = peeked.iter().map(Peeked::data).collect();
+    assert_eq!(peeked, [b"a", b"b", b"c", b"d", b"e"]);
+    let taken: Vec<Delivery> = (0..4).map(|_| get(&mut consumer)).collect();
+    assert_eq!(taken.iter().map(text).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    // What comes back has its place still.
+    drop(taken);
+    let again = consumer.get_many(9, &Get::default(), SECOND).unwrap();
+    assert_eq!(again.iter().map(text).collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+    again.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    assert_eq!(consumer.purge().unwrap(), 1);
+}
+
 fn soon(ttl: u64) -> Put {
     Put { ttl: Some(Duration::from_millis(ttl)), ..Put::default() }
 }

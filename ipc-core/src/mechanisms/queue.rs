@@ -93,7 +93,7 @@ impl QueueOptions {
 pub struct Put {
     /// 0 to 7; the highest is served first.
     pub priority: u8,
-    /// It is delivered after this time, not before.
+    /// It is delivered after this time, not before. When it is due it has the place in line in which it was put.
     pub delay: Duration,
     /// After this time it is a dead letter, if nobody has taken it: who waits for its ticket is told then.
     pub ttl: Option<Duration>,

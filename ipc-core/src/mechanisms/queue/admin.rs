@@ -63,7 +63,7 @@ impl Peeked {
 /// What is in a queue, each number read by itself, and what its handles have done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueueStats {
-    /// Messages to be delivered now, those given back included.
+    /// Messages to be delivered now, those included that were given back or were for later and are due.
     pub ready: u64,
     /// Messages for later.
     pub delayed: u64,
@@ -127,18 +127,18 @@ impl Handle {
 
     /// What can be delivered now, in that order.
     fn in_order(&self) -> Vec<(u32, Word)> {
-        let line: HashMap<(u32, u64), u64> = self.listed();
-        let aside = |state| matches!(state, Some(State::Returned));
+        let (line, now): (HashMap<(u32, u64), u64>, u64) = (self.listed(), monotonic_nanos());
         let mut ready: Vec<_> = self
-            .slots_that(|word| word.is(State::Ready) || word.is(State::Returned))
+            .slots_that(Word::waits)
+            .filter(|(number, word)| word.is_due(self.store.slot(*number).due.load(Ordering::Relaxed), now))
             .filter_map(|(number, word)| {
                 let slot = self.store.slot(number);
                 let priority = Shape(slot.shape.load(Ordering::Relaxed)).priority();
-                let position = match aside(word.state()) {
-                    true => slot.position.load(Ordering::Relaxed),
-                    false => *line.get(&(number, word.generation()))?,
+                let position = match word.is(State::Ready) {
+                    true => *line.get(&(number, word.generation()))?,
+                    false => slot.position.load(Ordering::Relaxed),
                 };
-                Some((Reverse(priority), word.is(State::Ready), position, number, word))
+                Some((Reverse(priority), position, word.is(State::Ready), number, word))
             })
             .collect();
         ready.sort_by_key(|entry| (entry.0, entry.1, entry.2));
@@ -179,7 +179,9 @@ impl Handle {
         let mut stats = QueueStats::of_plan(&self.store.plan);
         let now = monotonic_nanos();
         self.slots_that(|_| true).for_each(|(number, word)| {
-            stats.add_message(word, self.store.slot(number).expires.load(Ordering::Relaxed), now);
+            let slot = self.store.slot(number);
+            let times = (slot.due.load(Ordering::Relaxed), slot.expires.load(Ordering::Relaxed));
+            stats.add_message(word, times, now);
         });
         let parts = self.store.parts();
         (0..parts.grown()).for_each(|number| stats.add_part(Word::of(&parts.slot(number).word)));
@@ -198,10 +200,10 @@ impl QueueStats {
     }
 
     /// A message for which it is too late is a dead letter, though nobody has buried it yet.
-    pub(super) fn add_message(&mut self, word: Word, expires: u64, now: u64) {
+    pub(super) fn add_message(&mut self, word: Word, (due, expires): (u64, u64), now: u64) {
         match word.state() {
             Some(_) if word.waits() && is_over(expires, now) => self.dead += 1,
-            Some(State::Ready | State::Returned) => self.ready += 1,
+            Some(_) if word.waits() && word.is_due(due, now) => self.ready += 1,
             Some(State::Delayed) => self.delayed += 1,
             Some(State::Leased | State::Timed | State::Held) => self.leased += 1,
             Some(State::Done) => self.done += 1,

@@ -98,7 +98,8 @@ pub(crate) fn look(path: &Path) -> Option<Look> {
     let now = monotonic_nanos();
     each_slot(&file, plan.slots, grown, |slot| {
         let word = Word(slot[offset_of!(Slot, word) / 8]);
-        look.stats.add_message(word, slot[offset_of!(Slot, expires) / 8], now);
+        let times = (slot[offset_of!(Slot, due) / 8], slot[offset_of!(Slot, expires) / 8]);
+        look.stats.add_message(word, times, now);
         if let (true, Some((count, since))) = (word.is_leased(), leases.get_mut(word.row() as usize)) {
             *count += 1;
             *since = slot[offset_of!(Slot, since) / 8].min(*since);
