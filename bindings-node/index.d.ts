@@ -486,7 +486,7 @@ export const RingConsumer: { readonly prototype: RingConsumer }
 
 /** What whoever makes the queue decides, `schema` and `wait` excepted. */
 export interface QueueOptions {
-  /** Messages it can hold; default 65,536. */
+  /** Messages it can hold; default 65,536. Dead letters, and results that nobody fetched, take room too. */
   capacity?: number
   /** Bytes of messages over 128 bytes it can hold together; default 128 MiB. One message, or result, has at most 64 MiB. */
   maxBytes?: number

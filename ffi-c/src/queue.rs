@@ -64,7 +64,8 @@ pub enum axonic_fsync {
 pub struct axonic_queue_options {
     /// sizeof(axonic_queue_options)
     pub size: usize,
-    /// Messages it can hold, up to 16,777,216; default 65,536.
+    /// Messages it can hold, up to 16,777,216; default 65,536. Dead letters, and results that nobody fetched, take
+    /// room too.
     pub capacity: usize,
     /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. One message, or one result, has at
     /// most 64 MiB; AXONIC_ERROR_TOO_LARGE tells of more.

@@ -146,6 +146,32 @@ fn a_full_queue_holds_its_producers_back() {
 }
 
 #[test]
+fn who_finds_no_room_is_told_what_takes_it() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 8, ..options() });
+    let wanted = Put { result: true, ..Put::default() };
+    let ticket = put(&mut producer, "work", wanted).ticket();
+    (0..6).for_each(|_| drop(put(&mut producer, "more", Put::default())));
+    put(&mut producer, "later", Put { delay: Duration::from_secs(100), ..Put::default() });
+    get(&mut consumer).ack().unwrap();
+    (0..3).for_each(|_| get(&mut consumer).reject("").unwrap());
+    let held = consumer.get_many(2, &Get::default(), SECOND).unwrap();
+    let filled =
+        ["8 of 8", "1 ready", "1 for later", "2 held", "3 dead letters", "1 results", "settle what is held"];
+    expect(producer.put(b"x", SOON), ErrorKind::Timeout, &filled);
+    let refused = producer.try_put(&Payload::raw(b"x"), &Put::default()).unwrap_err();
+    let (purge, fetch) = ("axonic queue purge --dead jobs", "fetch its results");
+    let at = |word| refused.message().find(word).unwrap_or_else(|| panic!("{word}: {refused}"));
+    assert!(at(purge) < at(fetch) && at(fetch) < at("larger capacity"), "{refused}");
+    drop((held, ticket));
+    consumer.purge_dead_letters().unwrap();
+    (0..4).for_each(|_| drop(put(&mut producer, "again", Put::default())));
+    expect(producer.put(b"x", SOON), ErrorKind::Timeout, &["8 of 8", "7 ready", "0 dead letters"]);
+    assert_eq!(consumer.purge().unwrap(), 8);
+}
+
+#[test]
 fn of_many_as_many_are_put_as_there_is_room_for() {
     let place = Place::new();
     let domain = place.open();

@@ -43,7 +43,8 @@ pub use ticket::{Outcome, Ticket};
 /// How to open a queue.
 #[derive(Clone, Debug)]
 pub struct QueueOptions {
-    /// Messages it can hold, 1 to 16,777,216; default 65,536. Whoever makes the queue decides.
+    /// Messages it can hold, 1 to 16,777,216; default 65,536. Whoever makes the queue decides. Dead letters, and results
+    /// that nobody fetched, take room too.
     pub capacity: usize,
     /// Deliveries of one message before it is a dead letter; default 16; 0: no limit. Whoever makes the queue decides.
     pub max_attempts: u32,

@@ -175,7 +175,8 @@ impl Handle {
         Ok(count)
     }
 
-    pub fn stats(&self) -> QueueStats {
+    /// What the slots of messages hold.
+    pub fn messages(&self) -> QueueStats {
         let mut stats = QueueStats::of_plan(&self.store.plan);
         let now = monotonic_nanos();
         self.slots_that(|_| true).for_each(|(number, word)| {
@@ -183,6 +184,11 @@ impl Handle {
             let times = (slot.due.load(Ordering::Relaxed), slot.expires.load(Ordering::Relaxed));
             stats.add_message(word, times, now);
         });
+        stats
+    }
+
+    pub fn stats(&self) -> QueueStats {
+        let mut stats = self.messages();
         let parts = self.store.parts();
         (0..parts.grown()).for_each(|number| stats.add_part(Word::of(&parts.slot(number).word)));
         for number in 0..self.store.object.rows() {
@@ -194,6 +200,25 @@ impl Handle {
 }
 
 impl QueueStats {
+    /// What fills the queue `name`, and what makes room in it: the words of the error of a put that finds none.
+    pub fn why_full(&self, name: &str) -> (String, String) {
+        let QueueStats { ready, delayed, leased, done, dead, capacity, max_bytes, .. } = *self;
+        let all = [ready, delayed, leased, done, dead].into_iter().fold(0, u64::saturating_add);
+        let happened = format!(
+            "no room, it has {all} of {capacity} messages ({ready} ready, {delayed} for later, {leased} held, {dead} dead letters, {done} results that nobody fetched), of which large ones share {max_bytes} bytes"
+        );
+        let mut remedies = [
+            (dead, format!("redrive or purge its dead letters (`axonic queue purge --dead {name}`)")),
+            (done, "fetch its results or drop their tickets".into()),
+            (leased, "settle what is held".into()),
+            (ready.saturating_add(delayed), "take more of it".into()),
+        ];
+        remedies.sort_by_key(|(count, _)| Reverse(*count));
+        let there = remedies.into_iter().filter(|(count, _)| *count > 0).map(|(_, remedy)| remedy);
+        let last = "make it with a larger capacity or max_bytes".to_owned();
+        (happened, there.chain([last]).collect::<Vec<_>>().join(", or "))
+    }
+
     pub(super) fn of_plan(plan: &Plan) -> QueueStats {
         let (capacity, max_bytes) = (plan.capacity as u64, (plan.parts * PART) as u64);
         QueueStats { capacity, max_bytes, ..QueueStats::default() }

@@ -378,14 +378,8 @@ impl QueueProducer {
 
     #[cold]
     fn full(&self, kind: ErrorKind) -> Error {
-        let plan = &self.handle.store.plan;
-        let text = format!(
-            "queue '{}': no room, it holds {} messages and {} bytes of large ones at most; take some, or make it with a larger capacity or max_bytes",
-            self.name(),
-            plan.capacity,
-            plan.parts * PART
-        );
-        Error::new(kind, text)
+        let (happened, remedy) = self.handle.messages().why_full(self.name());
+        Error::new(kind, format!("queue '{}': {happened}; {remedy}", self.name()))
     }
 
     /// The pollable descriptor: readable when a put that failed with `WouldBlock` is worth trying again.
