@@ -230,6 +230,27 @@ def test_tickets(q: axonic.Queue[Any]) -> None:
     assert large.result(timeout=1) == bytes(1 << 20)
 
 
+def test_threads_that_wait_for_one_ticket_are_all_told(q: axonic.Queue[Any]) -> None:
+    ticket = q.put("question", result=True)
+    told: list[Any] = []
+    waiting = threading.Barrier(4)
+
+    def wait() -> None:
+        waiting.wait()
+        told.append(ticket.result(timeout=20))
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    waiting.wait()
+    time.sleep(0.05)
+    q.get(timeout=1).ack("answer")
+    for thread in threads:
+        thread.join(20)
+    assert told == ["answer"] * 3
+    assert ticket.result(timeout=0) == "answer"
+
+
 def test_tickets_of_what_is_not_done(q: axonic.Queue[Any]) -> None:
     rejected, purged, dropped = (q.put(n, result=True) for n in range(3))
     q.get(timeout=1).reject("no such model")
