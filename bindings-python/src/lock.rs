@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use axonic::{Error, ErrorKind, LockOptions, SharedLock};
+use axonic::{Error, ErrorKind, LockHandle, LockOptions, SharedLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -91,21 +91,21 @@ pub struct Way<T> {
     wait: fn(&mut T, Option<Duration>) -> axonic::Result<bool>,
     /// Their descriptor.
     fd: fn(&mut T) -> axonic::Result<RawFd>,
-    /// Ends the attempts of a handle: the handle, if it is good for others, and what it got at the last moment.
-    give_up: fn(T) -> (Option<T>, Option<bool>),
+    /// Ends the attempts of a handle: what it got at the last moment.
+    give_up: fn(&mut T) -> Option<bool>,
     /// Puts back a handle that got something.
     put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
 }
 
 /// What was got is nothing that a handle has.
-fn put_idle<T>(shared: &SharedLock<T>, handle: T) -> axonic::Result<()> {
+fn put_idle<T: LockHandle>(shared: &SharedLock<T>, handle: T) -> axonic::Result<()> {
     shared.put_idle(handle);
     Ok(())
 }
 
-/// Nothing was got and nothing is left to do.
-fn unchanged<T>(handle: T) -> (Option<T>, Option<bool>) {
-    (Some(handle), None)
+/// What a handle gets it has at once.
+fn nothing_late<T>(_: &mut T) -> Option<bool> {
+    None
 }
 
 /// A lock of any type, and its handles.
@@ -117,7 +117,7 @@ pub struct Lock<T> {
     closed: Arc<AtomicBool>,
 }
 
-impl<T: Send + 'static> Lock<T> {
+impl<T: LockHandle + 'static> Lock<T> {
     pub fn open(
         py: Python<'_>,
         noun: &str,
@@ -225,11 +225,6 @@ impl<T: Send + 'static> Lock<T> {
         done.or_raise(py)
     }
 
-    /// What the handle that has the lock says, if there is one.
-    fn of_holder(&self, says: impl FnOnce(&T) -> bool) -> bool {
-        self.shared.ask(says) == Some(true)
-    }
-
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed) || self.home.core.is_closed()
     }
@@ -258,7 +253,7 @@ impl<T: Send + 'static> Lock<T> {
     }
 }
 
-impl<T: Send + 'static> Held for Lock<T> {
+impl<T: LockHandle + 'static> Held for Lock<T> {
     fn let_go(&self, py: Python<'_>) -> PyResult<()> {
         self.close(py);
         Ok(())

@@ -23,7 +23,7 @@
 //! [`ErrorKind::Timeout`]. Handles that send or receive are used by one thread at a time (`Send`); domains,
 //! regions and borrowed [`Sample`]s may be shared by threads. Every failure is an [`Error`] with an
 //! [`ErrorKind`] that is the same in all languages, and a message that names the object, what happened, the
-//! limit and the remedy. Opening starts no thread and installs no signal handler.
+//! limit and the remedy. Opening installs no signal handler, and starts no thread, a [`QueueWriter`]'s excepted.
 //!
 //! Linux 5.3 or later on x86-64 and aarch64.
 #[cfg(not(loom))]
@@ -105,13 +105,13 @@ pub use inspect::{
 };
 #[cfg(not(loom))]
 pub use mechanisms::lock::{
-    Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
+    Acquired, Barrier, Condvar, Event, LockHandle, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
     ask_while_waiting,
 };
 #[cfg(not(loom))]
 pub use mechanisms::queue::{
     Dedup, Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
-    QueueStats, Reason, Receipt, Ticket,
+    QueueStats, QueueWriter, Reason, Receipt, Ticket,
 };
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};

@@ -18,6 +18,7 @@ mod semaphore;
 mod shared;
 mod stake;
 pub mod steps;
+mod turns;
 
 use crate::domain::layout::Kind;
 use crate::domain::object::{BELL_MARK, Design, NOUN_HEAD, Object, existing, remove_files};
@@ -35,7 +36,7 @@ use handle::Handle;
 pub use mutex::Mutex;
 pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
-pub use shared::SharedLock;
+pub use shared::{LockHandle, SharedLock};
 use stake::{BELL, Nature, bury};
 use std::mem::offset_of;
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use super::store::{PART, PRIORITIES, WANTS_ROOM};
 use super::ticket::Ticket;
 use super::{Put, QueueOptions, Receipt};
 use crate::domain::Wait;
+use crate::domain::layout::ObjectId;
 use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +35,8 @@ pub struct QueueProducer {
     known: Known,
     /// When messages with tickets become dead letters, if nobody takes them.
     expiries: BinaryHeap<Reverse<u64>>,
+    /// The handle that kept the last attempt from entering an id.
+    held_up: Option<ObjectId>,
 }
 
 /// A message ready to be put.
@@ -60,10 +63,11 @@ impl QueueProducer {
             parts: Stock::default(),
             known: Known::default(),
             expiries: BinaryHeap::new(),
+            held_up: None,
         }
     }
 
-    pub(super) fn handle(&self) -> &Handle {
+    pub(super) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }
 
@@ -88,6 +92,16 @@ impl QueueProducer {
         put: &Put,
         timeout: Option<Duration>,
     ) -> Result<Receipt> {
+        self.options.check(self.handle.name(), payload)?;
+        self.put_checked(payload, put, timeout)
+    }
+
+    fn put_checked(
+        &mut self,
+        payload: &Payload<'_>,
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<Receipt> {
         let ready = self.prepare(payload, put)?;
         match self.attempt(&ready, false)? {
             Some(receipt) => Ok(receipt),
@@ -97,7 +111,8 @@ impl QueueProducer {
 
     /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
     /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
-    /// the next call tells; none if one does not satisfy the schema. They have no tickets.
+    /// the next call tells; none if one does not satisfy the schema. They have no tickets. Where they are put and not
+    /// durable the error is `NotDurable`, and [`Error::accepted`] says how many.
     pub fn put_many(
         &mut self,
         payloads: &[Payload<'_>],
@@ -113,22 +128,32 @@ impl QueueProducer {
         payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
-        let mut done = 0;
+        let (mut done, mut is_behind) = (0, false);
         for payload in payloads {
-            match self.put_with(payload, &each, deadline.remaining()) {
+            match self.put_checked(payload, &each, deadline.remaining()) {
                 Ok(_) => done += 1,
+                Err(e) if e.kind() == ErrorKind::NotDurable => {
+                    done += 1;
+                    is_behind = true;
+                }
                 Err(e) if done == 0 => return Err(e),
                 Err(_) => break,
             }
         }
-        if put.durable.unwrap_or(self.handle.waits_for_disk()) {
-            self.handle.sync(deadline.remaining()).map_err(|e| self.not_durable(e))?;
-        }
-        Ok(done)
+        let written = if put.durable.unwrap_or(self.handle.waits_for_disk()) && done > 0 {
+            self.handle.sync(deadline.remaining())
+        } else if is_behind {
+            self.handle.flush().map(drop)
+        } else {
+            Ok(())
+        };
+        let what = format!("the first {done} of {} messages are", payloads.len());
+        written.map(|()| done).map_err(|e| not_durable(done, &what, &e))
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
+        self.options.check(self.handle.name(), payload)?;
         let ready = self.prepare(payload, put)?;
         if let Some(receipt) = self.attempt(&ready, true)? {
             return Ok(receipt);
@@ -159,7 +184,7 @@ impl QueueProducer {
 
     fn prepare<'a>(&mut self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
         self.enter()?;
-        self.options.check(self.handle.name(), payload)?;
+        self.held_up = None;
         if usize::from(put.priority) >= PRIORITIES {
             let text = format!(
                 "queue '{}': priority {} is not possible; use 0 to {}, the highest is served first",
@@ -198,6 +223,7 @@ impl QueueProducer {
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
     fn attempt(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
         let (row, priority) = (self.seat.number, usize::from(ready.shape.priority()));
+        let before = self.held_up.take();
         let store = &self.handle.store;
         // What may lack memory comes first.
         if ready.delay.is_zero() {
@@ -217,9 +243,13 @@ impl QueueProducer {
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
         let mut dedupping = None;
         if let Some(key) = ready.key {
-            let Some(lock) = Dedupping::begin(&self.handle)? else {
-                self.handle.free_now(number, word);
-                return Ok(None);
+            let lock = match Dedupping::begin(&self.handle, before)? {
+                Ok(lock) => lock,
+                Err(owner) => {
+                    self.held_up = Some(owner);
+                    self.handle.free_now(number, word);
+                    return Ok(None);
+                }
             };
             if !lock.enter(&mut self.known, key, number, word) {
                 self.handle.free_now(number, word);
@@ -234,7 +264,9 @@ impl QueueProducer {
             self.commit_later(number, word, priority, ready.delay)?;
         }
         drop(dedupping);
-        self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
+        self.handle
+            .journal(number, word.generation(), ready.wait)
+            .map_err(|e| not_durable(1, "the message is", &e))?;
         Ok(Some(Receipt { ticket, duplicate: false }))
     }
 
@@ -369,15 +401,11 @@ impl QueueProducer {
         Ok(())
     }
 
-    /// The message is in the queue all the same.
-    #[cold]
-    fn not_durable(&self, error: Error) -> Error {
-        let text = format!("the message is accepted, do not put it again, but it is not durable: {error}");
-        Error::new(error.kind(), text)
-    }
-
     #[cold]
     fn full(&self, kind: ErrorKind) -> Error {
+        if let Some(owner) = self.held_up {
+            return self.handle.held_up(kind, owner);
+        }
         let (happened, remedy) = self.handle.messages().why_full(self.name());
         Error::new(kind, format!("queue '{}': {happened}; {remedy}", self.name()))
     }
@@ -391,6 +419,13 @@ impl QueueProducer {
 
     /// Ends it; the same as dropping it.
     pub fn close(self) {}
+}
+
+/// So many messages are in the queue all the same.
+#[cold]
+fn not_durable(accepted: usize, what: &str, error: &Error) -> Error {
+    let text = format!("{what} accepted, do not put that again, but not known to be on the disk: {error}");
+    Error::not_durable(accepted, text)
 }
 
 impl Sleeper for QueueProducer {

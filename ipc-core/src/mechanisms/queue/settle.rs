@@ -34,8 +34,8 @@ impl Handle {
     }
 
     /// Gives a message back that somebody has as `word` says, for after `delay`; one that was delivered often enough is
-    /// dead, and so is one for which it is too late. Whether nobody was faster. The handle with this `row`, or whoever sets right what it left, sees to it that
-    /// others learn of it.
+    /// dead, and so is one for which it is too late. Whether nobody was faster. The handle with this `row`, or whoever
+    /// sets right what it left, sees to it that others learn of it.
     pub fn give_back(&self, number: u32, mut word: Word, delay: Duration, row: u32) -> Result<bool> {
         // What may lack memory comes first.
         self.store.used_side()?;

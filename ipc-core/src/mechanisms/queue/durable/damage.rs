@@ -47,7 +47,7 @@ fn a_damaged_message_is_told_of_and_holds_up_no_other() {
         }
         damage(&producer, 8 << 20);
         let told = producer.put_with(&Payload::raw(b"one"), &durable, SECOND).unwrap_err();
-        assert_eq!(told.kind(), ErrorKind::Corrupt);
+        assert_eq!(told.kind(), ErrorKind::NotDurable);
         assert!(["'jobs'", "cannot be read"].iter().all(|word| told.message().contains(word)), "{told}");
         producer.put_with(&Payload::raw(b"two"), &durable, SECOND).unwrap();
     }
