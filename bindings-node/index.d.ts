@@ -486,13 +486,16 @@ export const RingConsumer: { readonly prototype: RingConsumer }
 
 /** What whoever makes the queue decides, `schema` and `wait` excepted. */
 export interface QueueOptions {
-  /** Messages it can hold; default 65,536. */
+  /** Messages it can hold; default 65,536. Dead letters, and results that nobody fetched, take room too. */
   capacity?: number
-  /** Bytes of messages over 128 bytes it can hold together; default 128 MiB. */
+  /** Bytes of messages over 128 bytes it can hold together; default 128 MiB. One message, or result, has at most 64 MiB. */
   maxBytes?: number
   /** Deliveries of one message before it is a dead letter, up to 65,535; default 16; 0: no limit. */
   maxAttempts?: number
-  /** Whether what is in it survives a reboot; default: it does not. */
+  /**
+   * Whether what is in it survives a reboot; default: it does not. A durable queue that is there may be opened without,
+   * and keeps its `fsync`; one in memory is not opened with it, nor one that is on the disk made without it.
+   */
   durable?: boolean
   /**
    * When what a durable queue holds is on the disk: `always` (default) before `putAsync` and `ackAsync` resolve,
@@ -526,7 +529,7 @@ export interface PutOptions extends PublishOptions {
   result?: boolean
 }
 
-/** Whether to wait for the disk; default: as the queue's `fsync` says. */
+/** Whether to wait for the disk, which a queue in memory refuses; default: as the queue's `fsync` says. */
 export interface DurableOptions extends WaitOptions {
   durable?: boolean
 }

@@ -28,6 +28,13 @@ class Disk {
     return this.#isAwaited !== null && (durable ?? this.#isAwaited)
   }
 
+  /** Refuses to wait for the disk where nothing ever gets there. */
+  check (durable) {
+    if (durable !== true || this.#isAwaited !== null) return
+    const remedy = 'leave that out, or make a queue with `durable`'
+    throw failure('InvalidArgument', `queue "${this.#name}"`, 'it is in memory only, so nothing of it can be durable', remedy)
+  }
+
   /** Waits until everything that was put and settled before is on the disk. */
   async wait (options) {
     const synced = this.#isAwaited === null ? Promise.resolve() : this.#sync()

@@ -80,6 +80,7 @@ class Job {
 
   /** The same, and it is on the disk, as the queue says, before the promise resolves. */
   async ackAsync (result, options) {
+    this.#desk.disk.check(options?.durable)
     this.ack(result)
     if (this.#desk.disk.isAwaited(options?.durable)) await this.#desk.disk.wait(options)
   }

@@ -374,6 +374,8 @@ export class Queue {
   redrive(max: number): number
   /** What is in it, and counters. */
   stats(): QueueStats
+  /** What fills it, and what makes room in it. */
+  whyFull(): Array<string>
   /** Has a thread wait until all that was put and settled before is on the disk. */
   sync(): Promise<Failure | null>
   /** The pollable descriptor of the consuming side; readable until `get` answered that there is nothing. */

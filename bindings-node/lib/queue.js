@@ -95,12 +95,14 @@ class Queue {
     }
     const receipt = this.#attempt(value, options)
     if (receipt !== AGAIN) return receipt
-    throw failure('WouldBlock', `queue "${this.name}"`, this.#noRoomNow(), 'use putAsync, which waits for room')
+    const [happened, remedy] = this.#native.whyFull()
+    throw failure('WouldBlock', `queue "${this.name}"`, happened, `use putAsync, which waits for room, or ${remedy}`)
   }
 
   /** Puts as soon as there is room, and waits for the disk as the queue says. */
   async putAsync (value, options) {
     const begun = performance.now()
+    this.#disk.check(options?.durable)
     const receipt = await this.#whenRoom(value, options)
     if (this.#disk.isAwaited(options?.durable)) {
       const { timeout, signal } = options ?? {}
@@ -198,13 +200,8 @@ class Queue {
   }
 
   #noRoom (ms) {
-    const happened = `${this.#noRoomNow()} for ${ms} ms`
-    return failure('Timeout', `queue "${this.name}"`, happened, 'give a longer timeout, or make it with a larger capacity or maxBytes')
-  }
-
-  #noRoomNow () {
-    const { capacity, maxBytes } = this.stats()
-    return `no room, it holds ${capacity} messages and ${maxBytes} bytes of large ones at most`
+    const [happened, remedy] = this.#native.whyFull()
+    return failure('Timeout', `queue "${this.name}"`, `no room for ${ms} ms: ${happened}`, `give a longer timeout, or ${remedy}`)
   }
 
   /** Puts with a ticket are made by a handle of their own. */

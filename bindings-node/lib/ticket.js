@@ -14,7 +14,7 @@ class Ticket {
   #name
   #waiters
   /**
-   * What the core tells once: an answer, or an error.
+   * What the core told: an answer, or an error.
    *
    * @type {{ value?: any, error?: AxonicError } | null}
    */

@@ -446,6 +446,16 @@ impl Queue {
         self.state.with_producer(|producer| Ok(producer.stats().into())).or_throw(env)
     }
 
+    /// What fills it, and what makes room in it.
+    #[napi]
+    pub fn why_full(&self, env: &Env) -> Result<Vec<String>> {
+        let (happened, remedy) = self
+            .state
+            .with_producer(|producer| Ok(producer.stats().why_full(producer.name())))
+            .or_throw(env)?;
+        Ok(vec![happened, remedy])
+    }
+
     /// Has a thread wait until all that was put and settled before is on the disk.
     #[napi(ts_return_type = "Promise<Failure | null>")]
     pub fn sync(&self, env: &Env) -> Result<AsyncTask<Sync>> {

@@ -285,11 +285,14 @@ impl PyDomain {
     }
 
     /// Opens a work queue, for putting and for getting. What whoever makes it decides: `capacity`, the messages
-    /// it can hold, `max_bytes`, the bytes of those over 128 bytes together, `max_attempts`, the deliveries of a
-    /// message before it is a dead letter (0: no limit), which ids of put() it remembers, `dedup={"count": 4096,
-    /// "within": 300}`: so many, for so many seconds, and whether it is `durable`: what is in it then survives
-    /// a reboot. `fsync` says when that is known to be on the disk: "always" before put() and ack() return,
-    /// "interval" every `fsync_interval` seconds, or "never" but when the system writes it.
+    /// it can hold, dead letters and results that nobody fetched included, `max_bytes`, the bytes of those over
+    /// 128 bytes together (one message or result has at most 64 MiB), `max_attempts`, the deliveries of a message
+    /// before it is a dead letter (0: no limit), which ids of put() it remembers, `dedup={"count": 4096,
+    /// "within": 300}`: so many, for so many seconds, and whether it is `durable`: what is in it then survives a
+    /// reboot. A durable queue that is there may be opened without, and keeps its `fsync`; one in memory is not
+    /// opened with it, nor one that is on the disk made without it. `fsync` says when that is known to be on the
+    /// disk: "always" before put() and ack() return, "interval" every `fsync_interval` seconds, or "never" but when
+    /// the system writes it.
     ///
     /// `type` shapes structured values. `schema` is a JSON Schema (a mapping, or JSON text) that every value
     /// must satisfy: another raises InvalidArgumentError in put(), and goes to the dead letters where it is

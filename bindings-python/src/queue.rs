@@ -287,9 +287,9 @@ impl PyQueue {
     /// Values are sent as publish() sends them: bytes as they are, arrays as tensors, everything else as JSON.
     /// `priority` is 0 to 7, the highest is served first. It is delivered after `delay` seconds, not before;
     /// after `ttl` seconds it is a dead letter, if nobody has taken it. A message with a `dedup_id` is put only
-    /// once, as far as the queue remembers ids (its `dedup`). `durable` says whether to wait until it is on the disk; None: as
-    /// the queue's `fsync` says. Returns whether it was put: False for a duplicate. After a NotDurableError it is in the
-    /// queue all the same.
+    /// once, as far as the queue remembers ids (its `dedup`). `durable` says whether to wait until it is on the disk,
+    /// for which a queue in memory cannot be asked; None: as the queue's `fsync` says. Returns whether it was put: False
+    /// for a duplicate. After a NotDurableError it is in the queue all the same.
     ///
     /// With `result=True` returns a ticket, with which to wait for what becomes of it; None for a duplicate.
     /// Tickets, and waiting for the disk, cost this thread a producer of its own.
@@ -372,8 +372,8 @@ impl PyQueue {
         payloads.iter().try_for_each(|payload| self.check(py, payload))?;
         let mut batch = Batch { payloads, done: 0, unwritten: None, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
-        // All wait for the disk once, when the last is put.
-        let each = Put { durable: Some(false), ..put };
+        // All wait for the disk once, when the last is put. A queue in memory refuses the first.
+        let each = if self.sides.waits_for_disk(put.durable) { Put { durable: Some(false), ..put } } else { put };
         if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &each, slice))?.is_none() {
             let (what, total) = (&self.sides.what, batch.payloads.len());
             let text =

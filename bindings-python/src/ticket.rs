@@ -109,7 +109,7 @@ impl PyTicket {
         looked
     }
 
-    /// Remembers what the core tells once.
+    /// Remembers what the core tells.
     fn remember(&self, py: Python<'_>, outcome: axonic::Result<Outcome>) -> PyResult<()> {
         let told = match outcome {
             Ok(outcome) => {
@@ -122,7 +122,8 @@ impl PyTicket {
             }
             Err(error) => return Err(raise(py, error)),
         };
-        *lock(&self.told) = Some(told);
+        // Another thread that waited may have been told, too.
+        lock(&self.told).get_or_insert(told);
         Ok(())
     }
 

@@ -253,6 +253,27 @@ def test_tickets(q: axonic.Queue[Any]) -> None:
     assert large.result(timeout=1) == bytes(1 << 20)
 
 
+def test_threads_that_wait_for_one_ticket_are_all_told(q: axonic.Queue[Any]) -> None:
+    ticket = q.put("question", result=True)
+    told: list[Any] = []
+    waiting = threading.Barrier(4)
+
+    def wait() -> None:
+        waiting.wait()
+        told.append(ticket.result(timeout=20))
+
+    threads = [threading.Thread(target=wait) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    waiting.wait()
+    time.sleep(0.05)
+    q.get(timeout=1).ack("answer")
+    for thread in threads:
+        thread.join(20)
+    assert told == ["answer"] * 3
+    assert ticket.result(timeout=0) == "answer"
+
+
 def test_tickets_of_what_is_not_done(q: axonic.Queue[Any]) -> None:
     rejected, purged, dropped = (q.put(n, result=True) for n in range(3))
     q.get(timeout=1).reject("no such model")
@@ -620,10 +641,18 @@ def test_what_a_full_disk_does_not_take_is_put_all_the_same(
 
 
 def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:
-    q.put("x", durable=True)
+    for refused in (
+        lambda: q.put("x", durable=True),
+        lambda: q.put_many(["x"], durable=True),
+        lambda: q.get(timeout=0, durable=True),
+    ):
+        with pytest.raises(axonic.InvalidArgumentError, match=r"'jobs'.*memory"):
+            refused()
     q.sync(timeout=0)
-    assert q.fsync is None
+    assert (q.fsync, q.stats().put) == (None, 0)
     assert list(data.iterdir()) == []
+    with axonic.open("test") as again, pytest.raises(axonic.InvalidArgumentError, match=r"'jobs'.*memory"):
+        again.queue("jobs", durable=True).stats()
     with pytest.raises(axonic.InvalidArgumentError, match="fsync"):
         q.__reduce__()[0]({"name": "test"}, "queue", "jobs", {"fsync": "sometimes"})
 

@@ -104,7 +104,8 @@ unsafe fn place_of<'a>(place: *mut axonic_delivery) -> Outcome<&'a mut axonic_de
 /// The message is done with and goes. `result` is what its producer gets that waits for it; NULL: nothing.
 /// The delivery is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing (so with
 /// axonic_delivery_nack and axonic_delivery_reject): AXONIC_ERROR_LEASE_LOST when the message was somebody
-/// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back.
+/// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back, and so it is by
+/// AXONIC_ERROR_TOO_LARGE.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_delivery_ack(
     delivery: *mut axonic_delivery,
@@ -133,7 +134,8 @@ pub unsafe extern "C" fn axonic_delivery_nack(delivery: *mut axonic_delivery, de
     })
 }
 
-/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none).
+/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none), of which
+/// 4096 bytes are kept.
 /// Spent as by axonic_delivery_ack().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_delivery_reject(

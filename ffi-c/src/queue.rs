@@ -65,13 +65,16 @@ pub enum axonic_fsync {
 pub struct axonic_queue_options {
     /// sizeof(axonic_queue_options)
     pub size: usize,
-    /// Messages it can hold, up to 16,777,216; default 65,536.
+    /// Messages it can hold, up to 16,777,216; default 65,536. Dead letters, and results that nobody fetched, take
+    /// room too.
     pub capacity: usize,
-    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB.
+    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. One message, or one result, has at
+    /// most 64 MiB; AXONIC_ERROR_TOO_LARGE tells of more.
     pub max_bytes: usize,
     /// Deliveries of one message before it is a dead letter, up to 65,535; default 16; negative: no limit.
     pub max_attempts: i32,
-    /// An axonic_fsync.
+    /// An axonic_fsync. A durable queue that is there can be opened with any and keeps its own; one in memory is refused
+    /// to whoever asks for a durable one, and so is to make one that is on the disk already without this.
     pub durable: i32,
     /// Nanoseconds, for AXONIC_FSYNC_INTERVAL only.
     pub fsync_interval: i64,
@@ -117,14 +120,14 @@ pub struct axonic_put_options {
     pub priority: u32,
     /// Not 0: the receipt has a ticket, with which to wait for what becomes of the message.
     pub result: i32,
-    /// Nanoseconds after which it is delivered, and not before.
+    /// Nanoseconds after which it is delivered, and not before; due, it is in line where it was put.
     pub delay: i64,
     /// Nanoseconds after which it is a dead letter, if nobody has taken it; 0: never.
     pub ttl: i64,
     /// A message with this id is put only once, as far as the queue remembers ids; NULL or "": none.
     pub dedup_id: *const c_char,
-    /// Positive: the put waits until the message is on the disk; negative: it does not; 0: as the queue's
-    /// axonic_fsync says.
+    /// Positive: the put waits until the message is on the disk, which a queue in memory refuses; negative: it
+    /// does not; 0: as the queue's axonic_fsync says.
     pub durable: i32,
     /// 0; for later versions.
     pub reserved: i32,

@@ -48,8 +48,8 @@ pub unsafe extern "C" fn axonic_ticket_progress(ticket: *const axonic_ticket) ->
 
 /// Waits for what becomes of the message, and writes the result its consumer gave to `out`, empty if it
 /// gave none; valid until the ticket is closed. AXONIC_ERROR_REJECTED, with the reason, when the message is
-/// a dead letter; AXONIC_ERROR_NOT_FOUND when somebody took it away. It is told once. `producer` is the one
-/// that put the message.
+/// a dead letter; AXONIC_ERROR_NOT_FOUND when somebody took it away. Asked again, it answers the same. `producer`
+/// is the one that put the message.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_ticket_result(
     ticket: *mut axonic_ticket,

@@ -176,7 +176,8 @@ public:
 
     explicit operator bool() const noexcept { return get() != nullptr; }
     axonic_ticket* get() const noexcept { return ticket_ != nullptr ? ticket_->get() : nullptr; }
-    // Waits for the result: nothing when the timeout passed; RejectedError when the message is a dead letter.
+    // Waits for the result: nothing when the timeout passed; RejectedError when the message is a dead letter. Asked
+    // again, it answers the same.
     std::optional<Outcome> result(Timeout timeout = forever, Report report = {}) {
         axonic_message out{};
         auto* producer = producer_ != nullptr ? producer_->get() : nullptr;

@@ -146,6 +146,32 @@ fn a_full_queue_holds_its_producers_back() {
 }
 
 #[test]
+fn who_finds_no_room_is_told_what_takes_it() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 8, ..options() });
+    let wanted = Put { result: true, ..Put::default() };
+    let ticket = put(&mut producer, "work", wanted).ticket();
+    (0..6).for_each(|_| drop(put(&mut producer, "more", Put::default())));
+    put(&mut producer, "later", Put { delay: Duration::from_secs(100), ..Put::default() });
+    get(&mut consumer).ack().unwrap();
+    (0..3).for_each(|_| get(&mut consumer).reject("").unwrap());
+    let held = consumer.get_many(2, &Get::default(), SECOND).unwrap();
+    let filled =
+        ["8 of 8", "1 ready", "1 for later", "2 held", "3 dead letters", "1 results", "settle what is held"];
+    expect(producer.put(b"x", SOON), ErrorKind::Timeout, &filled);
+    let refused = producer.try_put(&Payload::raw(b"x"), &Put::default()).unwrap_err();
+    let (purge, fetch) = ("axonic queue purge --dead jobs", "fetch its results");
+    let at = |word| refused.message().find(word).unwrap_or_else(|| panic!("{word}: {refused}"));
+    assert!(at(purge) < at(fetch) && at(fetch) < at("larger capacity"), "{refused}");
+    drop((held, ticket));
+    consumer.purge_dead_letters().unwrap();
+    (0..4).for_each(|_| drop(put(&mut producer, "again", Put::default())));
+    expect(producer.put(b"x", SOON), ErrorKind::Timeout, &["8 of 8", "7 ready", "0 dead letters"]);
+    assert_eq!(consumer.purge().unwrap(), 8);
+}
+
+#[test]
 fn of_many_as_many_are_put_as_there_is_room_for() {
     let place = Place::new();
     let domain = place.open();
@@ -221,6 +247,123 @@ fn messages_for_later_and_messages_that_come_too_late() {
         (&b"stale"[..], Some(Reason::Expired), 0)
     );
     assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
+}
+
+#[test]
+fn what_is_due_has_the_place_in_line_in_which_it_was_put() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let later = |delay| Put { delay: Duration::from_millis(delay), ..Put::default() };
+    for (text, delay) in [("a", 0), ("b", 20), ("c", 0), ("d", 10), ("e", 0), ("f", 100_000)] {
+        put(&mut producer, text, later(delay));
+    }
+    assert_eq!((consumer.stats().ready, consumer.stats().delayed), (3, 3));
+    std::thread::sleep(Duration::from_millis(30));
+    assert_eq!((consumer.stats().ready, consumer.stats().delayed), (5, 1));
+    assert_eq!(snapshot(&place.options()).unwrap().queues[0].stats, consumer.stats());
+    let peeked = consumer.peek(9).unwrap();
+    let peeked: Vec<&[u8]> = peeked.iter().map(Peeked::data).collect();
+    assert_eq!(peeked, [b"a", b"b", b"c", b"d", b"e"]);
+    let taken: Vec<Delivery> = (0..4).map(|_| get(&mut consumer)).collect();
+    assert_eq!(taken.iter().map(text).collect::<Vec<_>>(), ["a", "b", "c", "d"]);
+    // What comes back has its place still.
+    drop(taken);
+    let again = consumer.get_many(9, &Get::default(), SECOND).unwrap();
+    assert_eq!(again.iter().map(text).collect::<Vec<_>>(), ["a", "b", "c", "d", "e"]);
+    again.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    assert_eq!(consumer.purge().unwrap(), 1);
+}
+
+fn soon(ttl: u64) -> Put {
+    Put { ttl: Some(Duration::from_millis(ttl)), ..Put::default() }
+}
+
+#[test]
+fn a_message_is_a_dead_letter_when_its_time_is_over() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    put(&mut producer, "late", soon(20));
+    put(&mut producer, "kept", Put::default());
+    put(&mut producer, "later", Put { delay: Duration::from_secs(100), ..soon(20) });
+    let held = get(&mut consumer);
+    put(&mut producer, "also late", soon(20));
+    std::thread::sleep(Duration::from_millis(30));
+    let seen = |stats: QueueStats| (stats.ready, stats.delayed, stats.leased, stats.dead);
+    assert_eq!(seen(consumer.stats()), (1, 0, 1, 2));
+    let outside = snapshot(&place.options()).unwrap().queues[0].stats;
+    assert_eq!(outside, consumer.stats());
+    let texts = |peeked: Vec<Peeked>| -> Vec<String> {
+        peeked.iter().map(|p| String::from_utf8_lossy(p.data()).into_owned()).collect()
+    };
+    assert_eq!(texts(consumer.peek(9).unwrap()), ["kept"]);
+    // Given back, it is too late for it as well.
+    drop(held);
+    let dead = consumer.dead_letters(9).unwrap();
+    assert!(dead.iter().all(|dead| dead.reason() == Some(Reason::Expired)));
+    assert_eq!(texts(dead), ["late", "later", "also late"]);
+    assert_eq!((seen(consumer.stats()), consumer.stats().buried), ((1, 0, 0, 3), 3));
+    put(&mut producer, "and late", soon(1));
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!(consumer.redrive(9).unwrap(), 4);
+    let all = consumer.get_many(9, &Get::default(), SECOND).unwrap();
+    assert_eq!(all.len(), 5);
+    all.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    put(&mut producer, "late", soon(1));
+    std::thread::sleep(Duration::from_millis(2));
+    assert_eq!((consumer.purge().unwrap(), consumer.purge_dead_letters().unwrap()), (0, 1));
+}
+
+#[test]
+fn who_has_a_ticket_is_told_when_it_is_too_late() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    put(&mut producer, "before it", Put::default());
+    let began = Instant::now();
+    let mut late = |ttl| put(&mut producer, "late", Put { result: true, ..soon(ttl) }).ticket().unwrap();
+    let (mut last, mut first, mut polled) = (late(60), late(20), late(500));
+    for (ticket, ttl) in [(&mut first, 20), (&mut last, 60)] {
+        expect(producer.result(ticket, SECOND), ErrorKind::Rejected, &["jobs", "expired"]);
+        let waited = began.elapsed();
+        assert!((ttl..ttl + 300).contains(&(waited.as_millis() as u64)), "{waited:?}");
+    }
+    // The same by the descriptor, which the put after the last look has to be known to, too.
+    let fd = producer.fd().unwrap();
+    while readable(fd) {
+        let nothing = producer.result(&mut polled, Some(NOW));
+        expect(nothing, ErrorKind::Timeout, &["jobs"]);
+    }
+    let mut sooner = put(&mut producer, "late", Put { result: true, ..soon(10) }).ticket().unwrap();
+    for ticket in [&mut sooner, &mut polled] {
+        // It stays readable until an attempt finds nothing.
+        let told = (0..5).find_map(|_| {
+            assert!(wait_readable(fd, Duration::from_secs(2)));
+            producer.result(ticket, Some(NOW)).err().filter(|e| e.kind() != ErrorKind::Timeout)
+        });
+        expect(Err::<(), Error>(told.unwrap()), ErrorKind::Rejected, &["jobs", "expired"]);
+    }
+    let before = get(&mut consumer);
+    assert_eq!(text(&before), "before it");
+    before.ack().unwrap();
+    assert_eq!(consumer.purge_dead_letters().unwrap(), 4);
+}
+
+#[test]
+fn a_message_keeps_its_place_while_later_ones_expire_and_are_taken_away() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 4, ..options() });
+    put(&mut producer, "first", Put::default());
+    for _ in 0..5 {
+        (0..3).for_each(|_| drop(put(&mut producer, "late", soon(1))));
+        std::thread::sleep(Duration::from_millis(2));
+        assert_eq!(consumer.purge_dead_letters().unwrap(), 3);
+    }
+    let first = get(&mut consumer);
+    assert_eq!(text(&first), "first");
+    first.ack().unwrap();
 }
 
 #[test]
@@ -357,7 +500,9 @@ fn a_ticket_tells_what_became_of_a_message() {
     let outcome = producer.result(&mut ticket, SECOND).unwrap();
     assert_eq!((outcome.data(), outcome.content()), (&br#"{"answer":42}"#[..], Content::Json));
     worker.join().unwrap();
-    expect(ticket.try_result(), ErrorKind::NotFound, &["jobs"]);
+    // Asked again, it answers the same.
+    assert_eq!(producer.result(&mut ticket, SECOND).unwrap().data(), outcome.data());
+    assert_eq!(ticket.try_result().unwrap().unwrap().content(), Content::Json);
     // A large result, none at all, and one nobody waits for.
     let large = vec![5; 100_000];
     let mut first = put(&mut producer, "a", wanted()).ticket().unwrap();
@@ -374,10 +519,13 @@ fn a_ticket_tells_what_became_of_a_message() {
     let mut dead = put(&mut producer, "d", wanted()).ticket().unwrap();
     get(&mut consumer).reject("no such thing").unwrap();
     expect(producer.result(&mut dead, SECOND), ErrorKind::Rejected, &["jobs", "rejected", "no such thing"]);
+    consumer.purge_dead_letters().unwrap();
+    expect(dead.try_result(), ErrorKind::Rejected, &["jobs", "rejected", "no such thing"]);
     let mut gone = put(&mut producer, "e", wanted()).ticket().unwrap();
     consumer.purge().unwrap();
-    expect(producer.result(&mut gone, SECOND), ErrorKind::NotFound, &["jobs", "gone"]);
-    consumer.purge_dead_letters().unwrap();
+    for _ in 0..2 {
+        expect(producer.result(&mut gone, SECOND), ErrorKind::NotFound, &["jobs", "gone"]);
+    }
 }
 
 #[test]

@@ -318,6 +318,93 @@ fn whoever_dies_while_it_writes_is_followed_by_another() {
 }
 
 #[test]
+fn what_no_queue_takes_is_refused_before_anything_is_changed() {
+    let here = Durable::new();
+    let domain = here.open();
+    let (most, limit) = (64 << 20, ["jobs", "64 MiB"]);
+    let over = vec![7; most + 1];
+    let mut attributes = Attributes::new();
+    attributes.insert("type", &"x".repeat(4080)).unwrap();
+    let result = Put { result: true, ..Put::default() };
+    for durable in [None, Some(Fsync::Never)] {
+        let options = QueueOptions { durable, ..Default::default() };
+        let mut producer = domain.queue_producer("jobs", &options).unwrap();
+        let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+        expect(producer.put(&over, SECOND), ErrorKind::TooLarge, &limit);
+        let refused = producer.try_put(&Payload::json(&over).with_attributes(&attributes), &result);
+        expect(refused, ErrorKind::TooLarge, &limit);
+        assert_eq!((producer.stats().ready, producer.stats().bytes, producer.stats().put), (0, 0, 0));
+        let mut ticket = producer.put_with(&Payload::raw(b"job"), &result, SECOND).unwrap().ticket().unwrap();
+        let refused = consumer.get(SECOND).unwrap().ack_with(&Payload::raw(&over));
+        expect(refused, ErrorKind::TooLarge, &["jobs", "result", "64 MiB"]);
+        assert!(ticket.try_result().unwrap().is_none());
+        let again = consumer.get(SECOND).unwrap();
+        assert_eq!((again.data(), again.attempt()), (&b"job"[..], 2));
+        again.ack_with(&Payload::raw(&over[1..])).unwrap();
+        assert_eq!(ticket.try_result().unwrap().unwrap().data().len(), most);
+        // The longest record there can be: message, metadata and reason.
+        let payload = Payload::raw(&over[1..]).with_attributes(&attributes);
+        producer.put_with(&payload, &Put::default(), SECOND).unwrap();
+        consumer.get(SECOND).unwrap().reject(&"y".repeat(5000)).unwrap();
+        producer.sync(SECOND).unwrap();
+        if durable.is_none() {
+            drop((producer, consumer, ticket));
+            domain.unlink(Noun::Queue, "jobs").unwrap();
+        }
+    }
+    drop(domain);
+    here.reboot();
+    let mut consumer = here.open().queue_consumer("jobs", &options(Fsync::Never)).unwrap();
+    let dead = &consumer.dead_letters(9).unwrap()[0];
+    assert_eq!((dead.data().len(), dead.reason_text().len()), (most, 4096));
+    consumer.purge_dead_letters().unwrap();
+}
+
+#[test]
+fn a_queue_is_opened_as_what_it_is() {
+    let here = Durable::new();
+    let domain = here.open();
+    let (memory, on_disk) = (QueueOptions::default(), options(Fsync::Always));
+    {
+        let mut producer = domain.queue_producer("memory", &memory).unwrap();
+        let refused = ["queue 'memory'", "memory only"];
+        expect(domain.queue_producer("memory", &on_disk), ErrorKind::InvalidArgument, &refused);
+        expect(domain.queue_consumer("memory", &on_disk), ErrorKind::InvalidArgument, &refused);
+        let (now, payload) = (Put { durable: Some(true), ..Put::default() }, Payload::raw(b"x"));
+        expect(producer.put_with(&payload, &now, SECOND), ErrorKind::InvalidArgument, &refused);
+        expect(producer.try_put(&payload, &now), ErrorKind::InvalidArgument, &refused);
+        expect(producer.put_many(&[payload], &now, SECOND), ErrorKind::InvalidArgument, &refused);
+        assert_eq!(producer.stats().put, 0);
+        producer.put(b"x", SECOND).unwrap();
+        producer.sync(SECOND).unwrap();
+        let mut consumer = domain.queue_consumer("memory", &memory).unwrap();
+        let now = Get { durable: Some(true), ..Get::default() };
+        expect(consumer.get_with(&now, SECOND), ErrorKind::InvalidArgument, &refused);
+        expect(consumer.get_many(2, &now, SECOND), ErrorKind::InvalidArgument, &refused);
+        consumer.get(SECOND).unwrap().ack().unwrap();
+    }
+    // Whoever has nothing to say follows what is there, and so does who says something else of it.
+    let first = domain.queue_producer("jobs", &on_disk).unwrap();
+    for options in [&memory, &options(Fsync::Never)] {
+        let mut producer = domain.queue_producer("jobs", options).unwrap();
+        assert_eq!(producer.fsync(), Some(Fsync::Always));
+        producer.put(b"kept", SECOND).unwrap();
+    }
+    drop((first, domain));
+    here.reboot();
+    let domain = here.open();
+    let refused = ["queue 'jobs'", "on the disk", "durable", "unlink"];
+    expect(domain.queue_consumer("jobs", &memory), ErrorKind::InvalidArgument, &refused);
+    assert_eq!(domain.queue_consumer("jobs", &on_disk).unwrap().stats().ready, 2);
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+    domain.queue_consumer("jobs", &memory).unwrap();
+    // Where there is no directory for them, there is no journal.
+    let mut nowhere = here.place.options();
+    nowhere.data_dir = Some("no/path".into());
+    Domain::open_with(nowhere).unwrap().queue_consumer("other", &memory).unwrap();
+}
+
+#[test]
 fn a_queue_is_made_anew_while_the_last_one_leaves() {
     let here = Durable::new();
     let domain = here.open();

@@ -444,7 +444,7 @@ class Queue(Handle, Generic[T]):
         """
         ready = self._results if result else self._room
         left = _countdown(timeout)
-        options.update(result=result, durable=False)
+        options.update(result=result, durable=self._now(durable))
 
         def put() -> tuple[Any] | None:
             try:
@@ -457,6 +457,10 @@ class Queue(Handle, Generic[T]):
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
         await self._on_disk(durable, left())
         return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
+
+    def _now(self, durable: bool | None) -> bool | None:
+        # Nobody waits for the disk in the event loop. A queue in memory refuses who asks for that.
+        return durable if self.sync.fsync is None else False
 
     def _awaits_disk(self, durable: bool | None) -> bool:
         return self.sync.fsync == "always" if durable is None else durable
@@ -512,7 +516,7 @@ class Queue(Handle, Generic[T]):
         unwritten: NotDurableError | None = None
         for done, value in enumerate(batch):
             try:
-                tickets.append(await self.put(value, timeout=left(), durable=False, **options))
+                tickets.append(await self.put(value, timeout=left(), durable=self._now(durable), **options))
             except NotDurableError as error:
                 tickets.append(None)
                 unwritten = error

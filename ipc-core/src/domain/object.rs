@@ -112,15 +112,15 @@ pub struct Object {
 }
 
 impl Object {
-    /// Opens the object `name`; if there is none, makes it with `size` bytes in all, filled by `fill`. Then takes a row
-    /// for the handle `id`.
+    /// Opens the object `name`; if there is none, makes it with `size` bytes in all, filled by `fill`, unless
+    /// that fails. Then takes a row for the handle `id`.
     pub fn open(
         domain: &Domain,
         design: &'static Design,
         name: &str,
         id: ObjectId,
         size: usize,
-        fill: &dyn Fn(&Mapping),
+        fill: &dyn Fn(&Mapping) -> Result<()>,
     ) -> Result<(Object, u32)> {
         let path = design.path(domain.inner(), name);
         for _ in 0..ATTEMPTS {
@@ -357,7 +357,7 @@ fn make(
     name: &str,
     path: &Path,
     size: usize,
-    fill: &dyn Fn(&Mapping),
+    fill: &dyn Fn(&Mapping) -> Result<()>,
 ) -> Result<()> {
     if file::exists(path) {
         return Ok(());
@@ -369,7 +369,7 @@ fn make(
     head.header.write(design.kind, size, domain.me(), domain.new_id());
     head.name.write(name);
     head.rows.store((page_size() / ROW) as u64, Ordering::Relaxed);
-    fill(&mapping);
+    fill(&mapping)?;
     match file::link(fd.as_fd(), path) {
         Ok(()) => debug!("{} '{name}': made it", design.noun),
         Err(FileErrno::EEXIST) => {}
@@ -405,7 +405,7 @@ impl Seat {
         name: &str,
         size: usize,
         hears: &str,
-        fill: &dyn Fn(&Mapping),
+        fill: &dyn Fn(&Mapping) -> Result<()>,
     ) -> Result<Seat> {
         let inner = domain.inner();
         let id = inner.new_id();

@@ -30,10 +30,8 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
-#[cfg(test)]
-pub use format::MAX_BODY;
-pub use format::{Batch, Kind, Record};
-use format::{HEADER, Header, Link, MAX_NUMBER, Name};
+pub use format::{Batch, Kind, MAX_BODY, Name, Record};
+use format::{HEADER, Header, Link, MAX_NUMBER};
 pub use fresh::Fresh;
 #[cfg(test)]
 pub use recover::Recovery;

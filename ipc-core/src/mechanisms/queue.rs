@@ -43,15 +43,18 @@ pub use ticket::{Outcome, Ticket};
 /// How to open a queue.
 #[derive(Clone, Debug)]
 pub struct QueueOptions {
-    /// Messages it can hold, 1 to 16,777,216; default 65,536. Whoever makes the queue decides.
+    /// Messages it can hold, 1 to 16,777,216; default 65,536. Whoever makes the queue decides. Dead letters, and results
+    /// that nobody fetched, take room too.
     pub capacity: usize,
     /// Deliveries of one message before it is a dead letter, up to 65,535; default 16; 0: no limit. Whoever makes the
     /// queue decides.
     pub max_attempts: u32,
-    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides.
+    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides. One
+    /// message, or one result, has at most 64 MiB.
     pub max_bytes: usize,
     /// Whether what is in it survives a reboot, and how that is seen to; `None`: it does not. Whoever makes the queue
-    /// decides.
+    /// decides: a durable one that is there can be opened with any of these and keeps its own, one in memory only with
+    /// `None`, which makes no queue that is on the disk already.
     pub durable: Option<Fsync>,
     /// Which ids of messages are remembered, in memory. Whoever makes the queue decides.
     pub dedup: Dedup,
@@ -92,13 +95,14 @@ impl QueueOptions {
 pub struct Put {
     /// 0 to 7; the highest is served first.
     pub priority: u8,
-    /// It is delivered after this time, not before.
+    /// It is delivered after this time, not before. When it is due it has the place in line in which it was put.
     pub delay: Duration,
-    /// After this time it is a dead letter, if nobody has taken it.
+    /// After this time it is a dead letter, if nobody has taken it: who waits for its ticket is told then.
     pub ttl: Option<Duration>,
     /// A message with this id is put only once, as far as the queue remembers ids ([`Dedup`]).
     pub dedup_id: Option<String>,
-    /// Whether the put waits until the message is on the disk; `None`: as the queue's [`Fsync`] says.
+    /// Whether the put waits until the message is on the disk; `None`: as the queue's [`Fsync`] says. A queue in memory
+    /// refuses `Some(true)`.
     pub durable: Option<bool>,
     /// The receipt has a ticket, with which to wait for what becomes of it.
     pub result: bool,
@@ -109,7 +113,8 @@ pub struct Put {
 pub struct Get {
     /// It is the consumer's for this time, and then somebody else's; `None`: until the consumer is dead.
     pub lease: Option<Duration>,
-    /// Whether acknowledging it waits until that is on the disk; `None`: as the queue's [`Fsync`] says.
+    /// Whether acknowledging it waits until that is on the disk; `None`: as the queue's [`Fsync`] says. A queue in memory
+    /// refuses `Some(true)`.
     pub durable: Option<bool>,
 }
 
@@ -175,9 +180,17 @@ fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Res
     let plan = Plan::new(options.capacity, parts, options.durable.is_some(), options.dedup.count);
     let seat = Seat::take(&domain, &store::DESIGN, name, plan.size, hears, &|mapping| {
         store::fill(mapping, &plan, options);
+        if options.durable.is_none() { durable::check_none(&domain, name) } else { Ok(()) }
     })
     .map_err(|e| domain.not_opened("queue", name, e))?;
     let mut handle = Handle::new(&seat)?;
+    if options.durable.is_some() && !handle.store.is_durable() {
+        let text = format!(
+            "queue '{name}' is in memory only, not durable; open it as what it is, use another name, or remove it with `axonic unlink queue` first"
+        );
+        seat.end();
+        return Err(Error::new(ErrorKind::InvalidArgument, text));
+    }
     store::allocate_bits(&handle.store)?;
     handle.log = Log::open(&seat, &handle, options.wait)?;
     handle.recover()?;

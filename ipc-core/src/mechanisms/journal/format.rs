@@ -18,7 +18,7 @@ const GRAIN: usize = 8;
 /// What a disk writes as a whole or not at all.
 pub const SECTOR: usize = 512;
 /// The longest body of a record: the longest message and what a caller adds to it.
-pub const MAX_BODY: usize = (64 << 20) + (8 << 10);
+pub const MAX_BODY: usize = (64 << 20) + (16 << 10);
 
 /// No LSN and no number of a segment comes near this one, so that sums of them cannot overflow.
 pub const MAX_NUMBER: u64 = 1 << 62;
@@ -207,9 +207,13 @@ impl Batch {
         Batch { first, count: 0, bytes: vec![0; BATCH] }
     }
 
-    /// Adds a record with room for a body of `length` bytes, at most [`MAX_BODY`], which the caller fills.
-    pub fn push(&mut self, kind: Kind, id: u64, length: usize) -> &mut [u8] {
-        assert!(length <= MAX_BODY, "a record's body has at most {MAX_BODY} bytes");
+    /// Adds a record with room for a body of `length` bytes, which the caller fills. `TooLarge`, and nothing is added,
+    /// over [`MAX_BODY`].
+    pub fn push(&mut self, kind: Kind, id: u64, length: usize) -> Result<&mut [u8]> {
+        if length > MAX_BODY {
+            let text = format!("a record of {length} bytes is over {MAX_BODY}, the most the journal takes");
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
         let at = self.bytes.len();
         let body = at + RECORD;
         self.bytes.resize(body + length.next_multiple_of(GRAIN), 0);
@@ -217,7 +221,7 @@ impl Batch {
         put_half(&mut self.bytes, at + 4, kind as u32);
         put(&mut self.bytes, at + 8, id);
         self.count += 1;
-        &mut self.bytes[body..body + length]
+        Ok(&mut self.bytes[body..body + length])
     }
 
     /// The LSN of the first record.

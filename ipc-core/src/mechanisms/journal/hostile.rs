@@ -76,7 +76,7 @@ impl Directory {
         for _ in 0..input.byte() % 4 {
             let kind = [Kind::Put, Kind::Note, Kind::Gone][usize::from(input.byte() % 3)];
             let (id, length) = (input.number(), usize::from(input.byte()));
-            let body = batch.push(kind, id, length);
+            let body = batch.push(kind, id, length).expect("short enough");
             let taken = input.take(length.min(16));
             body[..taken.len()].copy_from_slice(taken);
         }
@@ -179,7 +179,7 @@ fn go_on(image: &Image, words: [u64; STATE_WORDS]) {
     let mut journal = journal(&Simulated::new(image));
     if fair(journal.verify(&mut state)).is_some() && !state.is_poisoned() {
         let mut batch = Batch::new(state.last() + 1);
-        batch.push(Kind::Put, 1, 100);
+        batch.push(Kind::Put, 1, 100).expect("short enough");
         let appended = journal.append(&mut state, &mut batch);
         if fair(appended).is_some() {
             journal.sync(&mut state).expect("the disk is sound");

@@ -241,7 +241,7 @@ impl Caller {
 
 fn fill(batch: &mut Batch, records: &[Own]) {
     for (kind, id, body) in records {
-        batch.push(*kind, *id, body.len()).copy_from_slice(body);
+        batch.push(*kind, *id, body.len()).unwrap().copy_from_slice(body);
     }
 }
 

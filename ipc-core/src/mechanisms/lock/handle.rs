@@ -68,6 +68,7 @@ impl Handle {
             let head: &LockHead = mapping.at(NOUN_HEAD);
             head.nature.store(nature.number, Ordering::Relaxed);
             head.parameter.store(parameter, Ordering::Relaxed);
+            Ok(())
         };
         let seat = Seat::take(domain, &LOCK, name, size, BELL, &fill)?;
         // What a handle had here before is no business of ours.

@@ -2,7 +2,7 @@
 
 use super::body::{self, Bytes};
 use super::consumer::QueueConsumer;
-use super::dead::Reason;
+use super::dead::{Reason, is_over};
 use super::durable::Fsync;
 use super::handle::{Count, Handle};
 use super::producer::QueueProducer;
@@ -11,6 +11,7 @@ use super::steps::{State, Word};
 use super::store::{Life, PART, Plan};
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
+use crate::sys::clock::monotonic_nanos;
 use crate::value::{Content, preview};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -62,7 +63,7 @@ impl Peeked {
 /// What is in a queue, each number read by itself, and what its handles have done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueueStats {
-    /// Messages to be delivered now, those given back included.
+    /// Messages to be delivered now, those included that were given back or were for later and are due.
     pub ready: u64,
     /// Messages for later.
     pub delayed: u64,
@@ -70,7 +71,7 @@ pub struct QueueStats {
     pub leased: u64,
     /// Results that producers have not fetched.
     pub done: u64,
-    /// Dead letters.
+    /// Dead letters, those included for which it is too late and that nobody has looked at since.
     pub dead: u64,
     /// Messages it can hold.
     pub capacity: u64,
@@ -96,7 +97,10 @@ pub struct QueueStats {
 
 impl Handle {
     /// The slots of which this is true, in their order.
-    fn slots_that<'a>(&'a self, is: impl Fn(Word) -> bool + 'a) -> impl Iterator<Item = (u32, Word)> + 'a {
+    pub(super) fn slots_that<'a>(
+        &'a self,
+        is: impl Fn(Word) -> bool + 'a,
+    ) -> impl Iterator<Item = (u32, Word)> + 'a {
         let slots = self.store.slots();
         (0..slots.grown())
             .map(move |number| (number, Word::of(&slots.slot(number).word)))
@@ -123,18 +127,18 @@ impl Handle {
 
     /// What can be delivered now, in that order.
     fn in_order(&self) -> Vec<(u32, Word)> {
-        let line: HashMap<(u32, u64), u64> = self.listed();
-        let aside = |state| matches!(state, Some(State::Returned));
+        let (line, now): (HashMap<(u32, u64), u64>, u64) = (self.listed(), monotonic_nanos());
         let mut ready: Vec<_> = self
-            .slots_that(|word| word.is(State::Ready) || word.is(State::Returned))
+            .slots_that(Word::waits)
+            .filter(|(number, word)| word.is_due(self.store.slot(*number).due.load(Ordering::Relaxed), now))
             .filter_map(|(number, word)| {
                 let slot = self.store.slot(number);
                 let priority = Shape(slot.shape.load(Ordering::Relaxed)).priority();
-                let position = match aside(word.state()) {
-                    true => slot.position.load(Ordering::Relaxed),
-                    false => *line.get(&(number, word.generation()))?,
+                let position = match word.is(State::Ready) {
+                    true => *line.get(&(number, word.generation()))?,
+                    false => slot.position.load(Ordering::Relaxed),
                 };
-                Some((Reverse(priority), word.is(State::Ready), position, number, word))
+                Some((Reverse(priority), position, word.is(State::Ready), number, word))
             })
             .collect();
         ready.sort_by_key(|entry| (entry.0, entry.1, entry.2));
@@ -155,6 +159,7 @@ impl Handle {
     }
 
     fn redrive(&self, most: usize) -> Result<u64> {
+        self.bury_expired()?;
         let mut count = 0;
         for (number, word) in self.slots_that(|word| word.is(State::Dead)).take(most) {
             let slot = self.store.slot(number);
@@ -168,9 +173,20 @@ impl Handle {
         Ok(count)
     }
 
-    pub fn stats(&self) -> QueueStats {
+    /// What the slots of messages hold.
+    pub fn messages(&self) -> QueueStats {
         let mut stats = QueueStats::of_plan(&self.store.plan);
-        self.slots_that(|_| true).for_each(|(_, word)| stats.add_message(word));
+        let now = monotonic_nanos();
+        self.slots_that(|_| true).for_each(|(number, word)| {
+            let slot = self.store.slot(number);
+            let times = (slot.due.load(Ordering::Relaxed), slot.expires.load(Ordering::Relaxed));
+            stats.add_message(word, times, now);
+        });
+        stats
+    }
+
+    pub fn stats(&self) -> QueueStats {
+        let mut stats = self.messages();
         let parts = self.store.parts();
         (0..parts.grown()).for_each(|number| stats.add_part(Word::of(&parts.slot(number).word)));
         for number in 0..self.store.object.rows() {
@@ -182,14 +198,35 @@ impl Handle {
 }
 
 impl QueueStats {
+    /// What fills the queue `name`, and what makes room in it: the words of the error of a put that finds none.
+    pub fn why_full(&self, name: &str) -> (String, String) {
+        let QueueStats { ready, delayed, leased, done, dead, capacity, max_bytes, .. } = *self;
+        let all = [ready, delayed, leased, done, dead].into_iter().fold(0, u64::saturating_add);
+        let happened = format!(
+            "no room, it has {all} of {capacity} messages ({ready} ready, {delayed} for later, {leased} held, {dead} dead letters, {done} results that nobody fetched), of which large ones share {max_bytes} bytes"
+        );
+        let mut remedies = [
+            (dead, format!("redrive or purge its dead letters (`axonic queue purge --dead {name}`)")),
+            (done, "fetch its results or drop their tickets".into()),
+            (leased, "settle what is held".into()),
+            (ready.saturating_add(delayed), "take more of it".into()),
+        ];
+        remedies.sort_by_key(|(count, _)| Reverse(*count));
+        let there = remedies.into_iter().filter(|(count, _)| *count > 0).map(|(_, remedy)| remedy);
+        let last = "make it with a larger capacity or max_bytes".to_owned();
+        (happened, there.chain([last]).collect::<Vec<_>>().join(", or "))
+    }
+
     pub(super) fn of_plan(plan: &Plan) -> QueueStats {
         let (capacity, max_bytes) = (plan.capacity as u64, (plan.parts * PART) as u64);
         QueueStats { capacity, max_bytes, ..QueueStats::default() }
     }
 
-    pub(super) fn add_message(&mut self, word: Word) {
+    /// A message for which it is too late is a dead letter, though nobody has buried it yet.
+    pub(super) fn add_message(&mut self, word: Word, (due, expires): (u64, u64), now: u64) {
         match word.state() {
-            Some(State::Ready | State::Returned) => self.ready += 1,
+            Some(_) if word.waits() && is_over(expires, now) => self.dead += 1,
+            Some(_) if word.waits() && word.is_due(due, now) => self.ready += 1,
             Some(State::Delayed) => self.delayed += 1,
             Some(State::Leased | State::Timed | State::Held) => self.leased += 1,
             Some(State::Done) => self.done += 1,
@@ -222,6 +259,7 @@ impl QueueConsumer {
     pub fn peek(&mut self, most: usize) -> Result<Vec<Peeked>> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         handle.peek_all(handle.in_order().into_iter(), most)
     }
 
@@ -229,6 +267,7 @@ impl QueueConsumer {
     pub fn dead_letters(&mut self, most: usize) -> Result<Vec<Peeked>> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         handle.peek_all(handle.slots_that(|word| word.is(State::Dead)), most)
     }
 
@@ -236,6 +275,7 @@ impl QueueConsumer {
     pub fn purge(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         // In their order: no cell of a lane may name a message still that those after it have outlived.
         let messages = handle.in_order();
         handle.purge(messages.into_iter().chain(handle.slots_that(|word| word.is(State::Delayed))))
@@ -245,6 +285,7 @@ impl QueueConsumer {
     pub fn purge_dead_letters(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();
+        handle.bury_expired()?;
         handle.purge(handle.slots_that(|word| word.is(State::Dead)))
     }
 

@@ -76,6 +76,7 @@ impl QueueConsumer {
     /// The next message if there is one, for as long as `get` says.
     pub fn try_get_with(&mut self, get: &Get) -> Result<Option<Delivery>> {
         self.enter()?;
+        self.handle.check_durable(get.durable)?;
         if let Some(delivery) = self.take(get)? {
             return Ok(Some(delivery));
         }
@@ -97,6 +98,7 @@ impl QueueConsumer {
     #[inline]
     pub fn get_with(&mut self, get: &Get, timeout: Option<Duration>) -> Result<Delivery> {
         self.enter()?;
+        self.handle.check_durable(get.durable)?;
         if let Some(delivery) = self.take(get)? {
             self.streaming = true;
             return Ok(delivery);
@@ -160,7 +162,7 @@ impl QueueConsumer {
         Ok(taken)
     }
 
-    /// Takes the first message there is: of the highest priority, what came back before what is delivered first.
+    /// Takes the first message there is: of the highest priority, by their places in line, what is not in it included.
     #[inline(always)]
     fn take(&mut self, get: &Get) -> Result<Option<Delivery>> {
         let now = coarse_millis();
@@ -178,9 +180,9 @@ impl QueueConsumer {
             let priority = left.ilog2() as usize;
             left &= !(1 << priority);
             let (aside, in_line) = (beside & 1 << priority != 0, used & 1 << priority != 0);
-            let taken = if aside { self.take_aside(priority)? } else { None };
+            let taken = if aside { self.take_aside(priority, in_line)? } else { None };
             let taken = match taken {
-                None if in_line => self.take_first(priority)?,
+                None if in_line => self.take_first(priority, u64::MAX)?,
                 taken => taken,
             };
             if let Some((number, word)) = taken {
@@ -190,10 +192,15 @@ impl QueueConsumer {
         Ok(None)
     }
 
-    /// Takes the first message of a priority that is not in line.
+    /// Takes the first message of a priority that is not in line, or what is in line before it.
     #[cold]
-    fn take_aside(&mut self, priority: usize) -> Result<Option<(u32, Word)>> {
-        while let Some((number, word)) = self.side.pop(&self.handle, priority) {
+    fn take_aside(&mut self, priority: usize, in_line: bool) -> Result<Option<(u32, Word)>> {
+        while let Some((position, number, word)) = self.side.first(&self.handle, priority) {
+            let before = if in_line { self.take_first(priority, position)? } else { None };
+            if before.is_some() {
+                return Ok(before);
+            }
+            self.side.pop(priority);
             if let Some(leased) = self.lease(number, word)? {
                 return Ok(Some((number, leased)));
             }
@@ -223,9 +230,9 @@ impl QueueConsumer {
         if self.seat.watch()? || self.seat.waiter.sleep(Some(Duration::ZERO))? { self.tidy() } else { Ok(()) }
     }
 
-    /// Takes the first message of a lane (Q2).
+    /// Takes the first message of a lane (Q2) whose place is before this one.
     #[inline(always)]
-    fn take_first(&mut self, priority: usize) -> Result<Option<(u32, Word)>> {
+    fn take_first(&mut self, priority: usize, before: u64) -> Result<Option<(u32, Word)>> {
         let store = &self.handle.store;
         let (lane, slots) = (store.lane(priority), store.slots());
         let hint = &store.head().lanes[priority].head;
@@ -233,8 +240,8 @@ impl QueueConsumer {
         let mut walk = lane.walk(position);
         let taken = loop {
             let cell = match lane.look(position) {
-                Look::Full(cell) => cell,
-                Look::Empty => break None,
+                Look::Full(cell) if position < before => cell,
+                Look::Empty | Look::Full(_) => break None,
                 Look::Past if walk.is_lost() => return Err(self.handle.damaged("a lane has no end")),
                 Look::Past => {
                     let tail = &store.head().lanes[priority].tail;
@@ -410,7 +417,7 @@ mod tests {
         let soon = Some(Duration::from_secs(1));
         let large = [7; 1000];
         producer.put(&large, soon).unwrap();
-        let (number, word) = late.take_first(0).unwrap().unwrap();
+        let (number, word) = late.take_first(0, u64::MAX).unwrap().unwrap();
         assert!(late.handle.give_back(number, word, Duration::ZERO, late.handle.row).unwrap());
         next.get(soon).unwrap().ack().unwrap();
         producer.put(&large, soon).unwrap();

@@ -7,6 +7,7 @@ use super::steps::{State, Word};
 use super::store::Life;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
+use crate::sys::clock::monotonic_nanos;
 use crate::value::Content;
 
 /// Why a message is dead.
@@ -39,9 +40,33 @@ impl Reason {
 }
 
 /// Bytes of a reason in words; what is longer is cut.
-const MAX_REASON: usize = 4096;
+pub const MAX_REASON: usize = 4096;
+
+/// Whether a time of the monotonic clock is over; zero never is.
+pub fn is_over(time: u64, now: u64) -> bool {
+    time != 0 && time <= now
+}
 
 impl Handle {
+    /// Makes dead letters of all messages that nobody has taken and for which it is too late.
+    pub fn bury_expired(&self) -> Result<()> {
+        let now = monotonic_nanos();
+        self.slots_that(Word::waits)
+            .try_for_each(|(number, word)| self.bury_if_expired(number, word, now).map(drop))
+    }
+
+    /// The same of one message, which waits as `word` says. Whether it was too late.
+    pub fn bury_if_expired(&self, number: u32, word: Word, now: u64) -> Result<bool> {
+        let slot = self.store.slot(number);
+        if !word.waits() || !is_over(slot.expires.load(Ordering::Relaxed), now) {
+            return Ok(false);
+        }
+        if word.is(State::Ready) {
+            self.store.note_gap(usize::from(Shape(slot.shape.load(Ordering::Relaxed)).priority()));
+        }
+        self.bury(number, word, Reason::Expired, "").map(|_| true)
+    }
+
     /// Makes a message dead that somebody has as `word` says. Whether nobody was faster.
     #[cold]
     pub fn bury(&self, number: u32, word: Word, reason: Reason, text: &str) -> Result<bool> {

@@ -98,7 +98,8 @@ impl Delivery {
         Ok(())
     }
 
-    /// The message is done with; `result` is what its producer gets that waits for it.
+    /// The message is done with; `result`, up to 64 MiB, is what its producer gets that waits for it. One that is not
+    /// possible, or for which there is no room, gives the message back, to be delivered again.
     pub fn ack_with(mut self, result: &Payload<'_>) -> Result<()> {
         self.handle.check_own()?;
         let done = self.handle.finish(self.number, &mut self.word, result, self.wait)?;
@@ -122,7 +123,7 @@ impl Delivery {
         self.handle.give_back(self.number, self.word, delay, self.word.row())
     }
 
-    /// Nobody is to get it any more: it goes to the dead letters, with the reason.
+    /// Nobody is to get it any more: it goes to the dead letters, with the reason, of which 4096 bytes are kept.
     pub fn reject(mut self, reason: &str) -> Result<()> {
         self.handle.check_own()?;
         self.settled = true;

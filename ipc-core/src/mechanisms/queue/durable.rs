@@ -16,6 +16,8 @@
 
 mod beside;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod full;
 #[cfg(test)]
 mod held;
@@ -34,7 +36,7 @@ use crate::domain::asked::Asker;
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::journal::{Batch, Journal, Kind};
+use crate::mechanisms::journal::{Batch, Journal, Kind, Name};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory, Disk};
@@ -110,6 +112,20 @@ pub fn directory(domain: &Domain, name: &str) -> Result<PathBuf> {
     Ok(domain.data_dir()?.join(domain.name()).join("queues").join(name))
 }
 
+/// Refuses to make a queue in memory only where there is a durable one on the disk.
+pub fn check_none(domain: &Domain, name: &str) -> Result<()> {
+    // Where nothing can be found, there is none.
+    let Ok(path) = directory(domain, name) else { return Ok(()) };
+    if !file::names(&path).is_ok_and(|names| names.iter().any(|name| Name::parse(name).is_some())) {
+        return Ok(());
+    }
+    let text = format!(
+        "queue '{name}' is durable and on the disk ({}); open it with `durable`, or remove it with `axonic unlink queue` first",
+        path.display()
+    );
+    Err(Error::new(ErrorKind::InvalidArgument, text))
+}
+
 impl Log {
     /// Takes part in the journal of a queue; whoever comes first reads it into the queue.
     pub fn open(seat: &Seat, handle: &Handle, wait: Wait) -> Result<Option<Log>> {
@@ -141,6 +157,21 @@ impl Handle {
     /// Whether puts and acknowledgements wait for the disk unless told otherwise.
     pub fn waits_for_disk(&self) -> bool {
         self.log.as_ref().is_some_and(|log| log.fsync == Fsync::Always)
+    }
+
+    /// Refuses to wait for the disk where nothing ever gets there.
+    #[inline(always)]
+    pub fn check_durable(&self, asked: Option<bool>) -> Result<()> {
+        if asked == Some(true) && !self.store.is_durable() { Err(self.in_memory()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn in_memory(&self) -> Error {
+        let text = format!(
+            "queue '{}' is in memory only, so nothing of it can be durable; leave that out, or make a queue with `durable`",
+            self.name()
+        );
+        Error::new(ErrorKind::InvalidArgument, text)
     }
 
     /// Whoever writes for this handle, if it does not itself.
@@ -340,11 +371,13 @@ impl Handle {
         }
     }
 
-    /// Writes what was named to the journal, batch by batch, and frees what is done with.
+    /// Writes what was named to the journal, batch by batch, and frees what is done with. A message whose memory was
+    /// damaged is told of once and holds up no other.
     fn write_named(&self, writer: &mut Writer<'_>) -> Result<()> {
         if writer.state.is_poisoned() {
             self.start_over(writer)?;
         }
+        let mut damaged = None;
         let mut made_room = false;
         loop {
             let mut batch = writer.batch();
@@ -354,7 +387,9 @@ impl Handle {
             while batch.len() < BATCH_BYTES {
                 match self.store.log().look(position) {
                     Look::Full(cell) => {
-                        self.write_slot(cell, &mut batch, writer.state.last(), &mut put, &mut gone)?
+                        let last = writer.state.last();
+                        let added = self.write_slot(cell, &mut batch, last, &mut put, &mut gone);
+                        damaged = damaged.or(added.err());
                     }
                     Look::Empty => break,
                     Look::Past if walk.is_lost() => {
@@ -365,7 +400,7 @@ impl Handle {
                 position = walk.on(position, || 0);
             }
             if position == writer.written {
-                return Ok(());
+                return damaged.map_or(Ok(()), |e| Err(self.left_out(e)));
             }
             if batch.count() > 0 {
                 // The ids they got would be given again.
@@ -398,6 +433,13 @@ impl Handle {
         }
     }
 
+    #[cold]
+    fn left_out(&self, error: Error) -> Error {
+        let text =
+            format!("a message that cannot be read is not in the journal, what else was named is: {error}");
+        Error::new(ErrorKind::Corrupt, text).of("queue", self.name())
+    }
+
     /// Adds to a batch what the journal is to know of a slot.
     fn write_slot(
         &self,
@@ -424,18 +466,18 @@ impl Handle {
         match word.state() {
             Some(State::Gone | State::Done) => {
                 if known {
-                    batch.push(Kind::Gone, id, 0);
+                    batch.push(Kind::Gone, id, 0)?;
                 }
                 if word.is(State::Gone) {
                     gone.push((cell.slot(), word));
                 }
             }
             None | Some(State::Free | State::Writing | State::Part) => {}
-            Some(_) if known => record::note(self, cell.slot(), word, id, batch),
+            Some(_) if known => record::note(self, cell.slot(), word, id, batch)?,
             Some(_) => {
                 let id = batch.first() + batch.count();
-                slot.id.store(id, Ordering::Relaxed);
                 record::put(self, cell.slot(), word, id, batch)?;
+                slot.id.store(id, Ordering::Relaxed);
                 put.push((id, cell.slot()));
             }
         }
@@ -533,7 +575,7 @@ impl Handle {
             .collect()
     }
 
-    /// Writes messages that have an id once more.
+    /// Writes messages that have an id once more, but for those whose memory was damaged.
     fn copy(&self, messages: Vec<(u32, Word)>, to: &mut dyn Append) -> Result<()> {
         let mut left = messages.as_slice();
         while !left.is_empty() {
@@ -541,7 +583,9 @@ impl Handle {
             while count < left.len() && batch.len() < BATCH_BYTES {
                 let (number, word) = left[count];
                 let id = self.store.slot(number).id.load(Ordering::Relaxed);
-                record::put(self, number, word, id, &mut batch)?;
+                if let Err(e) = record::put(self, number, word, id, &mut batch) {
+                    warn!("{}", self.left_out(e));
+                }
                 count += 1;
             }
             let segment = to.append(&mut batch)?;

@@ -4,7 +4,7 @@
 use super::body;
 use super::durable::Log;
 use super::steps::{Cell, State, Word};
-use super::store::{ITEMS_BELL, Life, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
+use super::store::{ITEMS_BELL, Life, MAX_PAYLOAD, ROOM_BELL, Store, WANTS_ITEMS, WANTS_ROOM};
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, Row, Seat};
 use crate::domain::{Attached, Domain, closed};
@@ -144,6 +144,22 @@ impl Handle {
             self.name()
         );
         Error::new(ErrorKind::Forked, text)
+    }
+
+    /// Refuses a message or a result that no queue takes, in memory or durable.
+    #[inline(always)]
+    pub fn check_size(&self, what: &str, bytes: usize) -> Result<()> {
+        if bytes <= MAX_PAYLOAD { Ok(()) } else { Err(self.too_large(what, bytes)) }
+    }
+
+    #[cold]
+    fn too_large(&self, what: &str, bytes: usize) -> Error {
+        let text = format!(
+            "queue '{}': a {what} of {bytes} bytes is over {} MiB, the most a queue takes; split it, or put it into a region or a file and its name into the queue",
+            self.name(),
+            MAX_PAYLOAD >> 20
+        );
+        Error::new(ErrorKind::TooLarge, text)
     }
 
     /// The error of what cannot be true of a queue.

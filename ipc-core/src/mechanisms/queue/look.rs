@@ -8,7 +8,7 @@ use crate::domain::layout::{Kind, ObjectId, check_growing_file};
 use crate::domain::object::{BELL_MARK, NOUN_HEAD, OWN_WORDS, ROW, ROWS_AT, existing, remove_files};
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::Result;
-use crate::sys::clock::{coarse_millis, unix_millis};
+use crate::sys::clock::{coarse_millis, monotonic_nanos, unix_millis};
 use crate::sys::file;
 use std::mem::offset_of;
 use std::os::fd::AsFd;
@@ -95,9 +95,11 @@ pub(crate) fn look(path: &Path) -> Option<Look> {
     };
     let mut leases = vec![(0, u64::MAX); rows.len()];
     let grown = own(offset_of!(QueueHead, slots_grown)).min(capacity) as usize;
+    let now = monotonic_nanos();
     each_slot(&file, plan.slots, grown, |slot| {
         let word = Word(slot[offset_of!(Slot, word) / 8]);
-        look.stats.add_message(word);
+        let times = (slot[offset_of!(Slot, due) / 8], slot[offset_of!(Slot, expires) / 8]);
+        look.stats.add_message(word, times, now);
         if let (true, Some((count, since))) = (word.is_leased(), leases.get_mut(word.row() as usize)) {
             *count += 1;
             *since = slot[offset_of!(Slot, since) / 8].min(*since);

@@ -16,8 +16,10 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis, unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos, unix_millis};
 use crate::value::{Payload, encode_meta};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -34,6 +36,8 @@ pub struct QueueProducer {
     slots: Stock,
     parts: Stock,
     known: Known,
+    /// When messages with tickets become dead letters, if nobody takes them.
+    expiries: BinaryHeap<Reverse<u64>>,
     /// The handle that kept the last attempt from entering an id.
     held_up: Option<ObjectId>,
     /// Since when the last put waited for room in vain, and until when.
@@ -63,6 +67,7 @@ impl QueueProducer {
             slots: Stock::default(),
             parts: Stock::default(),
             known: Known::default(),
+            expiries: BinaryHeap::new(),
             held_up: None,
             gave_up: None,
         }
@@ -126,6 +131,7 @@ impl QueueProducer {
                 format!("queue '{}': put_many gives no tickets; put with a result one by one", self.name());
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
+        self.handle.check_durable(put.durable)?;
         payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
@@ -201,6 +207,8 @@ impl QueueProducer {
             );
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
+        self.handle.check_durable(put.durable)?;
+        self.handle.check_size("message", payload.data.len())?;
         let (tensor, attributes) = (payload.tensor, payload.attributes.filter(|a| !a.is_empty()));
         let meta = encode_meta(payload.content, tensor, attributes, payload.data.len())
             .map_err(|e| e.of("queue", self.name()))?;
@@ -217,6 +225,9 @@ impl QueueProducer {
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
+        if put.result && expires != 0 {
+            self.wake_by(expires)?;
+        }
         let wait = put.durable.unwrap_or(self.handle.waits_for_disk()).then(|| Deadline::after(timeout));
         let key = put.dedup_id.as_deref().map(dedup::key);
         Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
@@ -309,8 +320,10 @@ impl QueueProducer {
     fn commit(&self, number: u32, word: Word, priority: usize) {
         let store = &self.handle.store;
         let ready = word.then(State::Ready, self.seat.number);
-        store.slot(number).word.store(ready.0, Ordering::Release);
-        store.lane(priority).fill(&store.head().lanes[priority].tail, number, ready.generation());
+        let slot = store.slot(number);
+        slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);
+        slot.word.store(ready.0, Ordering::Release);
+        store.line_up(priority, number, ready.generation());
         self.handle.count(Count::Put, 1);
         self.handle.tell_item();
     }
@@ -378,6 +391,25 @@ impl QueueProducer {
         Ok(true)
     }
 
+    /// Whoever waits for tickets of ours is woken when a message of theirs becomes a dead letter at `expires`.
+    #[cold]
+    fn wake_by(&mut self, expires: u64) -> Result<()> {
+        self.expiries.push(Reverse(expires));
+        self.wake_at_expiry()
+    }
+
+    /// The same for the next of all of them that is not over.
+    pub(super) fn wake_at_expiry(&mut self) -> Result<()> {
+        if self.expiries.is_empty() {
+            return Ok(());
+        }
+        let now = monotonic_nanos();
+        while self.expiries.peek().is_some_and(|Reverse(expires)| *expires <= now) {
+            self.expiries.pop();
+        }
+        self.expiries.peek().map_or(Ok(()), |Reverse(expires)| self.seat.waiter.wake_at(*expires))
+    }
+
     pub(super) fn wait(&self) -> Wait {
         self.options.wait
     }
@@ -405,14 +437,8 @@ impl QueueProducer {
         if let Some(owner) = self.held_up {
             return self.handle.held_up(kind, owner);
         }
-        let plan = &self.handle.store.plan;
-        let text = format!(
-            "queue '{}': no room, it holds {} messages and {} bytes of large ones at most; take some, or make it with a larger capacity or max_bytes",
-            self.name(),
-            plan.capacity,
-            plan.parts * PART
-        );
-        Error::new(kind, text)
+        let (happened, remedy) = self.handle.messages().why_full(self.name());
+        Error::new(kind, format!("queue '{}': {happened}; {remedy}", self.name()))
     }
 
     /// The pollable descriptor: readable when a put that failed with `WouldBlock` is worth trying again.

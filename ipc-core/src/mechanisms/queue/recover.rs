@@ -91,13 +91,13 @@ impl Handle {
         for (number, word) in ready {
             let slot = self.store.slot(number);
             let priority = usize::from(Shape(slot.shape.load(Ordering::Relaxed)).priority());
-            let lane = self.store.used_lane(priority)?;
+            self.store.used_lane(priority)?;
             // Made ours, so that of all who set this right one gives it a cell: there are no more cells than slots.
             let ours = word.then(State::Ready, self.row);
             if listed.contains_key(&(number, word.generation())) || !word.change(&slot.word, ours) {
                 continue;
             }
-            lane.fill(&self.store.head().lanes[priority].tail, number, ours.generation());
+            self.store.line_up(priority, number, ours.generation());
             self.tell_item();
         }
         Ok(())

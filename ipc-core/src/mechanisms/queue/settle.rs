@@ -1,6 +1,6 @@
 //! What becomes of a message that somebody has: given back, leased for a time.
 
-use super::dead::Reason;
+use super::dead::{Reason, is_over};
 use super::handle::{Count, Handle};
 use super::steps::{Cell, State, Word};
 use super::store::Life;
@@ -34,8 +34,8 @@ impl Handle {
     }
 
     /// Gives a message back that somebody has as `word` says, for after `delay`; one that was delivered often enough is
-    /// dead. Whether nobody was faster. The handle with this `row`, or whoever sets right what it left, sees to it that
-    /// others learn of it.
+    /// dead, and so is one for which it is too late. Whether nobody was faster. The handle with this `row`, or whoever
+    /// sets right what it left, sees to it that others learn of it.
     pub fn give_back(&self, number: u32, mut word: Word, delay: Duration, row: u32) -> Result<bool> {
         // What may lack memory comes first.
         self.store.used_side()?;
@@ -43,6 +43,9 @@ impl Handle {
         let most = self.store.head().max_attempts.load(Ordering::Relaxed);
         if most != 0 && u64::from(Life(slot.life.load(Ordering::Relaxed)).attempts()) >= most {
             return self.bury(number, word, Reason::Attempts, "");
+        }
+        if is_over(slot.expires.load(Ordering::Relaxed), monotonic_nanos()) {
+            return self.bury(number, word, Reason::Expired, "");
         }
         let state = if delay.is_zero() { State::Returned } else { State::Delayed };
         if state == State::Delayed {

@@ -112,15 +112,21 @@ impl Side {
         Ok(())
     }
 
-    /// The first of a priority that is still as it was.
+    /// The first of a priority that is still as it was, and its place in line.
     #[inline(always)]
-    pub fn pop(&mut self, handle: &Handle, priority: usize) -> Option<(u32, Word)> {
+    pub fn first(&mut self, handle: &Handle, priority: usize) -> Option<(u64, u32, Word)> {
         loop {
-            let Reverse((_, number, word)) = self.ready[priority].pop()?;
+            let Reverse((position, number, word)) = *self.ready[priority].peek()?;
             if Word::of(&handle.store.slot(number).word) == Word(word) {
-                return Some((number, Word(word)));
+                return Some((position, number, Word(word)));
             }
+            self.ready[priority].pop();
         }
+    }
+
+    /// Forgets the first of a priority.
+    pub fn pop(&mut self, priority: usize) {
+        self.ready[priority].pop();
     }
 
     /// The priorities of which some may be ready, a bit each.

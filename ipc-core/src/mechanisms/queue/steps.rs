@@ -85,6 +85,16 @@ impl Word {
         self.is(State::Leased) || self.is(State::Timed)
     }
 
+    /// Whether the message is for whoever comes first, now or later.
+    pub fn waits(self) -> bool {
+        self.is(State::Ready) || self.is(State::Returned) || self.is(State::Delayed)
+    }
+
+    /// Whether a message that waits is for now, and not for later than that.
+    pub fn is_due(self, due: u64, now: u64) -> bool {
+        !self.is(State::Delayed) || due <= now
+    }
+
     #[inline(always)]
     pub fn row(self) -> u32 {
         (self.0 >> 48) as u32 & 0xfff

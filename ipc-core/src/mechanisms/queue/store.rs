@@ -3,7 +3,7 @@
 use super::QueueOptions;
 use super::durable::StateCopy;
 use super::pool::Pool;
-use super::steps::{Bits, Lane, SLOT_BITS};
+use super::steps::{Bits, Cell, Lane, SLOT_BITS, State, Word};
 use crate::domain::Directory;
 use crate::domain::layout::{Kind, LINE};
 use crate::domain::object::{Design, NOUN_HEAD, Object};
@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub const PRIORITIES: usize = 8;
 /// Messages a queue can hold at most.
 pub const MAX_CAPACITY: usize = 1 << SLOT_BITS;
+/// Bytes of a message, or of a result, without their metadata: as many as a journal's record takes, in memory too.
+pub const MAX_PAYLOAD: usize = 64 << 20;
 /// Deliveries of one message that are counted at most.
 pub const MAX_ATTEMPTS: u32 = u16::MAX as u32;
 /// Bytes of a message that its slot itself holds.
@@ -61,7 +63,7 @@ pub struct QueueHead {
     /// Of each part of the file, how many units are allocated.
     pub slots_grown: AtomicU64,
     pub parts_grown: AtomicU64,
-    /// A bit for each lane that is allocated, and [`SIDE`] for the side lane: all that were ever used.
+    /// A bit for each lane that is allocated, and [`SIDE`] for the side lane: all that were ever used; and [`GAPS`].
     pub lanes_used: AtomicU64,
     /// The id of the handle that enters one; zero: nobody does.
     pub dedup_lock: AtomicU64,
@@ -140,7 +142,7 @@ pub struct Slot {
     pub shape: AtomicU64,
     /// The first part, plus one; zero if there is none.
     pub body: AtomicU64,
-    /// Its place in the order of puts of its priority; known once it was taken.
+    /// Its place in the order of puts of its priority: about there when it is put, exactly once it was taken.
     pub position: AtomicU64,
     /// Milliseconds of the monotonic clock when it came to be as its word says.
     pub since: AtomicU64,
@@ -203,6 +205,8 @@ impl Life {
 /// The bit of the side lane, and that of the ids.
 pub const SIDE: u64 = 1 << PRIORITIES;
 pub const DEDUP: u64 = SIDE << 1;
+/// The bit of the first lane, and then one for each, of which messages went that others were before.
+const GAPS: u64 = 1 << 16;
 /// Ids a queue can remember at most.
 pub const MAX_DEDUP: usize = 1 << 20;
 
@@ -443,6 +447,35 @@ impl Store {
             self.allocate_lane(bit, self.plan.lane(priority), self.plan.cells * 8)?;
         }
         Ok(self.lane(priority))
+    }
+
+    /// Puts a ready message into its lane. Where messages went that others were before, what it would write over may
+    /// be one of these still.
+    #[inline(always)]
+    pub fn line_up(&self, priority: usize, number: u32, generation: u64) {
+        let keep = |cell| self.has_gaps(priority) && self.is_ready(cell);
+        self.lane(priority).fill_keeping(&self.head().lanes[priority].tail, number, generation, keep);
+    }
+
+    /// Whether the message a cell of a lane names is there still.
+    #[cold]
+    fn is_ready(&self, cell: Cell) -> bool {
+        cell.slot() < self.slots().grown() && {
+            let word = Word::of(&self.slot(cell.slot()).word);
+            word.is(State::Ready) && cell.means(word)
+        }
+    }
+
+    #[inline(always)]
+    fn has_gaps(&self, priority: usize) -> bool {
+        self.head().lanes_used.load(Ordering::Acquire) & GAPS << priority != 0
+    }
+
+    /// A message is about to go from this lane that others may be before.
+    pub fn note_gap(&self, priority: usize) {
+        if !self.has_gaps(priority) {
+            self.head().lanes_used.fetch_or(GAPS << priority, Ordering::AcqRel);
+        }
     }
 
     /// The side lane, allocated by its first use.

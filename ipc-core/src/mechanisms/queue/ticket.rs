@@ -1,7 +1,7 @@
 //! What becomes of a message, for the producer that waits for it.
 
 use super::body::{self, Bytes};
-use super::dead::Reason;
+use super::dead::{MAX_REASON, Reason};
 use super::handle::Handle;
 use super::producer::QueueProducer;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
@@ -11,7 +11,7 @@ use crate::domain::layout::ObjectId;
 use crate::domain::waiter::wait_for;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{Ordering, fence};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, monotonic_nanos};
 use crate::value::{Content, Payload, Tensor, decode_tensor, encode_meta};
 use std::fmt;
 use std::sync::Arc;
@@ -24,12 +24,21 @@ pub struct Ticket {
     /// In which the slot was filled, and what it says of us.
     filled: u64,
     mark: u64,
+    /// What became of the message, once that was told.
+    told: Option<Told>,
+}
+
+/// What became of a message for good.
+enum Told {
+    Result(Outcome),
+    Failed(ErrorKind, String),
 }
 
 /// What a consumer gave as the result of a message.
+#[derive(Clone)]
 pub struct Outcome {
     shape: Shape,
-    bytes: Bytes,
+    bytes: Arc<Bytes>,
 }
 
 impl Outcome {
@@ -63,7 +72,7 @@ impl Ticket {
         let slot = handle.store.slot(number);
         slot.progress.store(0, Ordering::Relaxed);
         slot.ticket.store(mark, Ordering::Relaxed);
-        Ticket { handle: handle.clone(), number, filled: word.generation(), mark }
+        Ticket { handle: handle.clone(), number, filled: word.generation(), mark, told: None }
     }
 
     /// The slot's word, as long as the slot holds our message.
@@ -85,34 +94,47 @@ impl Ticket {
     }
 
     /// What became of the message, if that is known: the result, or `Rejected` with the reason when it is a dead letter,
-    /// `NotFound` when somebody took it away. It is told once.
+    /// `NotFound` when somebody took it away. Asked again, it answers the same.
     pub fn try_result(&mut self) -> Result<Option<Outcome>> {
         self.handle.check_own()?;
-        self.handle.check_open()?;
+        if self.told.is_none() {
+            self.handle.check_open()?;
+            self.told = self.look()?;
+        }
+        match &self.told {
+            None => Ok(None),
+            Some(Told::Result(outcome)) => Ok(Some(outcome.clone())),
+            Some(Told::Failed(kind, text)) => Err(Error::new(*kind, text.clone())),
+        }
+    }
+
+    /// What became of it; the message goes if it is done.
+    fn look(&self) -> Result<Option<Told>> {
+        if let Some(word) = self.word() {
+            self.handle.bury_if_expired(self.number, word, monotonic_nanos())?;
+        }
         let name = self.handle.name();
         let Some(word) = self.word() else {
-            let text = format!("queue '{name}': the message is gone, or its result was told already");
-            return Err(Error::new(ErrorKind::NotFound, text));
+            let text = format!("queue '{name}': the message is gone, somebody took it away");
+            return Ok(Some(Told::Failed(ErrorKind::NotFound, text)));
         };
         if word.is(State::Dead) {
             let (reason, text) = self.handle.reason(self.number);
             self.give_up();
             let reason = reason.map_or("unknown", Reason::name);
             let text = if text.is_empty() { reason.into() } else { format!("{reason}: {text}") };
-            return Err(Error::new(
-                ErrorKind::Rejected,
-                format!("queue '{name}': the message is dead, {text}"),
-            ));
+            let text = format!("queue '{name}': the message is dead, {text}");
+            return Ok(Some(Told::Failed(ErrorKind::Rejected, text)));
         }
         if !word.is(State::Done) {
             return Ok(None);
         }
-        let slot = self.handle.store.slot(self.number);
-        let mut outcome =
-            Outcome { shape: Shape(slot.after_shape.load(Ordering::Relaxed)), bytes: Bytes::default() };
-        body::read_after(&self.handle.store, self.number, outcome.shape, &mut outcome.bytes)?;
-        self.handle.free(self.number, word, false)?;
-        Ok(Some(outcome))
+        let shape = Shape(self.handle.store.slot(self.number).after_shape.load(Ordering::Relaxed));
+        let mut bytes = Bytes::default();
+        body::read_after(&self.handle.store, self.number, shape, &mut bytes)?;
+        // That it is done the journal has been told before; what it does not take now it is told by the next.
+        let _ = self.handle.free(self.number, word, false);
+        Ok(Some(Told::Result(Outcome { shape, bytes: Arc::new(bytes) })))
     }
 
     fn give_up(&self) {
@@ -132,6 +154,8 @@ impl QueueProducer {
         let attempt = &mut |producer: &mut QueueProducer| {
             producer.look_around()?;
             producer.handle().flush()?;
+            // Before the look: what is over by then is told by it.
+            producer.wake_at_expiry()?;
             ticket.try_result()
         };
         wait_for(self, wait, &deadline, attempt)?.ok_or_else(|| {
@@ -145,6 +169,7 @@ impl Handle {
     /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After an
     /// error it is still the caller's, as `word` says then.
     pub fn finish(&self, number: u32, word: &mut Word, result: &Payload<'_>, wait: bool) -> Result<bool> {
+        self.check_size("result", result.data.len())?;
         let slot = self.store.slot(number);
         let waits = Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET);
         if !waits || slot.ticket.load(Ordering::Relaxed) == 0 {
@@ -242,6 +267,7 @@ impl Handle {
         let mut bytes = Bytes::default();
         let shape = Shape(slot.after_shape.load(Ordering::Relaxed));
         let told = slot.after.load(Ordering::Relaxed) != 0
+            && shape.bytes() <= MAX_REASON
             && body::read_after(&self.store, number, shape, &mut bytes).is_ok();
         let text = if told { String::from_utf8_lossy(bytes.of(shape)).into_owned() } else { String::new() };
         (reason, text)

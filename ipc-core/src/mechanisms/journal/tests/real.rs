@@ -11,7 +11,7 @@ fn disk(path: &Path) -> Box<dyn Disk> {
 
 fn put(journal: &mut Journal, state: &mut State, id: u64, length: usize) -> u64 {
     let mut batch = Batch::new(state.last() + 1);
-    batch.push(Kind::Put, id, length).fill(id as u8);
+    batch.push(Kind::Put, id, length).unwrap().fill(id as u8);
     journal.append(state, &mut batch).unwrap()
 }
 

@@ -3,17 +3,20 @@
 //! Times are those of the wall clock, the only one that goes on over a reboot.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::journal::{Batch, Kind};
+use crate::mechanisms::journal::{Batch, Kind, MAX_BODY};
 use crate::mechanisms::queue::body::{self, Bytes};
+use crate::mechanisms::queue::dead::MAX_REASON;
 use crate::mechanisms::queue::handle::Handle;
 use crate::mechanisms::queue::shape::{Shape, TICKET};
 use crate::mechanisms::queue::steps::{State, Word};
-use crate::mechanisms::queue::store::Life;
+use crate::mechanisms::queue::store::{Life, MAX_PAYLOAD};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::{monotonic_nanos, unix_millis};
+use crate::value::MAX_META;
 
 /// Bytes of what is known of a message.
 const FACTS: usize = 40;
+const _: () = assert!(FACTS + MAX_REASON + MAX_PAYLOAD + MAX_META <= MAX_BODY);
 
 /// What is known of a message beside its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,22 +83,23 @@ pub fn length(handle: &Handle, number: u32) -> u64 {
     (FACTS + shape.bytes() + 64) as u64
 }
 
-/// Adds a message to a batch.
+/// Adds a message to a batch; nothing if its memory was damaged.
 pub fn put(handle: &Handle, number: u32, word: Word, id: u64, batch: &mut Batch) -> Result<()> {
     let facts = Facts::of(handle, number, word);
     let mut bytes = Bytes::default();
     body::read(&handle.store, number, facts.shape, &mut bytes)?;
     let payload = bytes.of(facts.shape);
-    let record = batch.push(Kind::Put, id, FACTS + facts.text.len() + payload.len());
+    let record = batch.push(Kind::Put, id, FACTS + facts.text.len() + payload.len())?;
     facts.encode(record);
     record[FACTS + facts.text.len()..].copy_from_slice(payload);
     Ok(())
 }
 
 /// Adds what changed of a message to a batch.
-pub fn note(handle: &Handle, number: u32, word: Word, id: u64, batch: &mut Batch) {
+pub fn note(handle: &Handle, number: u32, word: Word, id: u64, batch: &mut Batch) -> Result<()> {
     let facts = Facts::of(handle, number, word);
-    facts.encode(batch.push(Kind::Note, id, FACTS + facts.text.len()));
+    facts.encode(batch.push(Kind::Note, id, FACTS + facts.text.len())?);
+    Ok(())
 }
 
 /// A time of the monotonic clock as one of the wall clock; zero stays zero.

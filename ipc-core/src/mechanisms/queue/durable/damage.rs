@@ -1,0 +1,58 @@
+//! The journal's writer finds memory that somebody has damaged.
+
+use crate::domain::{Domain, DomainOptions};
+use crate::error::ErrorKind;
+use crate::mechanisms::queue::shape::Shape;
+use crate::mechanisms::queue::{Fsync, Put, QueueOptions, QueueProducer};
+use crate::sys::atomic::Ordering;
+use crate::value::{Content, Payload};
+use std::path::Path;
+use std::time::Duration;
+
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+fn open(place: &Path, data: &Path) -> Domain {
+    Domain::open_with(DomainOptions {
+        name: Some("test".into()),
+        runtime_dir: Some(place.into()),
+        data_dir: Some(data.into()),
+        ..Default::default()
+    })
+    .unwrap()
+}
+
+/// Lets the message of so many bytes look like one of more than a journal takes, which its first part repeats.
+fn damage(producer: &QueueProducer, bytes: usize) {
+    let store = &producer.handle().store;
+    let slot = (0..store.slots().grown())
+        .map(|number| store.slot(number))
+        .find(|slot| Shape(slot.shape.load(Ordering::Relaxed)).length() == bytes)
+        .unwrap();
+    let first = slot.body.load(Ordering::Relaxed);
+    store.parts().slot(first as u32 - 1).body.store(first, Ordering::Relaxed);
+    slot.shape.store(Shape::new(70 << 20, 0, Content::Raw, 0, 0).0, Ordering::Relaxed);
+}
+
+#[test]
+fn a_damaged_message_is_told_of_and_holds_up_no_other() {
+    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+    let durable = Put { durable: Some(true), ..Put::default() };
+    {
+        let domain = open(place.path(), data.path());
+        let mut producer = domain.queue_producer("jobs", &options).unwrap();
+        for bytes in [64 << 20, 8 << 20] {
+            producer.put(&vec![1; bytes], SECOND).unwrap();
+        }
+        damage(&producer, 8 << 20);
+        let told = producer.put_with(&Payload::raw(b"one"), &durable, SECOND).unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::NotDurable);
+        assert!(["'jobs'", "cannot be read"].iter().all(|word| told.message().contains(word)), "{told}");
+        producer.put_with(&Payload::raw(b"two"), &durable, SECOND).unwrap();
+    }
+    std::fs::remove_dir_all(place.path().join("test")).unwrap();
+    let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
+    let lengths: Vec<usize> = consumer.peek(9).unwrap().iter().map(|peeked| peeked.data().len()).collect();
+    assert_eq!(lengths, [64 << 20, 3, 3]);
+}
