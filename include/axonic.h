@@ -522,13 +522,16 @@ typedef struct axonic_ring_stats {
 typedef struct axonic_queue_options {
     /// sizeof(axonic_queue_options)
     size_t size;
-    /// Messages it can hold, up to 16,777,216; default 65,536.
+    /// Messages it can hold, up to 16,777,216; default 65,536. Dead letters, and results that nobody fetched, take
+    /// room too.
     size_t capacity;
-    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB.
+    /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. One message, or one result, has at
+    /// most 64 MiB; AXONIC_ERROR_TOO_LARGE tells of more.
     size_t max_bytes;
     /// Deliveries of one message before it is a dead letter, up to 65,535; default 16; negative: no limit.
     int32_t max_attempts;
-    /// An axonic_fsync.
+    /// An axonic_fsync. A durable queue that is there can be opened with any and keeps its own; one in memory is refused
+    /// to whoever asks for a durable one, and so is to make one that is on the disk already without this.
     int32_t durable;
     /// Nanoseconds, for AXONIC_FSYNC_INTERVAL only.
     int64_t fsync_interval;
@@ -554,14 +557,14 @@ typedef struct axonic_put_options {
     uint32_t priority;
     /// Not 0: the receipt has a ticket, with which to wait for what becomes of the message.
     int32_t result;
-    /// Nanoseconds after which it is delivered, and not before.
+    /// Nanoseconds after which it is delivered, and not before; due, it is in line where it was put.
     int64_t delay;
     /// Nanoseconds after which it is a dead letter, if nobody has taken it; 0: never.
     int64_t ttl;
     /// A message with this id is put only once, as far as the queue remembers ids; NULL or "": none.
     const char *dedup_id;
-    /// Positive: the put waits until the message is on the disk; negative: it does not; 0: as the queue's
-    /// axonic_fsync says.
+    /// Positive: the put waits until the message is on the disk, which a queue in memory refuses; negative: it
+    /// does not; 0: as the queue's axonic_fsync says.
     int32_t durable;
     /// 0; for later versions.
     int32_t reserved;
@@ -1050,16 +1053,19 @@ int axonic_queue_consumer_get_stats(struct axonic_queue_consumer *consumer, stru
 /// The message is done with and goes. `result` is what its producer gets that waits for it; NULL: nothing.
 /// The delivery is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing (so with
 /// axonic_delivery_nack and axonic_delivery_reject): AXONIC_ERROR_LEASE_LOST when the message was somebody
-/// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back.
+/// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back, and so it is by
+/// AXONIC_ERROR_TOO_LARGE.
 int axonic_delivery_ack(struct axonic_delivery *delivery,
                         const struct axonic_payload *result);
 
 /// Gives it back, to be delivered again after `delay` nanoseconds. Spent as by axonic_delivery_ack().
 int axonic_delivery_nack(struct axonic_delivery *delivery, int64_t delay);
 
-/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none).
+/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none), of which
+/// 4096 bytes are kept.
 /// Spent as by axonic_delivery_ack().
-int axonic_delivery_reject(struct axonic_delivery *delivery, const char *reason);
+int axonic_delivery_reject(struct axonic_delivery *delivery,
+                           const char *reason);
 
 /// From now on it is this consumer's for `lease` nanoseconds, whatever was left of it. Its `token` changes.
 int axonic_delivery_extend(struct axonic_delivery *delivery, int64_t lease);
@@ -1079,8 +1085,8 @@ double axonic_ticket_progress(const struct axonic_ticket *ticket);
 
 /// Waits for what becomes of the message, and writes the result its consumer gave to `out`, empty if it
 /// gave none; valid until the ticket is closed. AXONIC_ERROR_REJECTED, with the reason, when the message is
-/// a dead letter; AXONIC_ERROR_NOT_FOUND when somebody took it away. It is told once. `producer` is the one
-/// that put the message.
+/// a dead letter; AXONIC_ERROR_NOT_FOUND when somebody took it away. Asked again, it answers the same. `producer`
+/// is the one that put the message.
 int axonic_ticket_result(struct axonic_ticket *ticket,
                          struct axonic_queue_producer *producer,
                          int64_t timeout,

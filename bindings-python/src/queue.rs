@@ -373,14 +373,15 @@ impl PyQueue {
         let mut batch = Batch { payloads, done: 0, unwritten: None, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put. A queue in memory refuses the first.
-        let each = if self.sides.waits_for_disk(put.durable) { Put { durable: Some(false), ..put } } else { put };
+        let waits = self.sides.waits_for_disk(durable);
+        let each = if waits { Put { durable: Some(false), ..put } } else { put };
         if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &each, slice))?.is_none() {
             let (what, total) = (&self.sides.what, batch.payloads.len());
             let text =
                 format!("{what}: no room in time; {} of {total} values were put, in their order", batch.done);
             return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
         }
-        if self.sides.waits_for_disk(durable) {
+        if waits {
             on_disk(py, way.handle(), patience, ALL)?;
         } else if let Some(error) = batch.unwritten {
             return Err(raise(py, not_durable(ALL, &error)));
