@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use axonic::{Pattern, QueueInfo};
+use axonic::{Pattern, QueueInfo, QueueOnDisk};
 
 use crate::human::{bytes, plural, printable, since};
 use crate::lock::locks;
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
 
 /// One line per domain. One that cannot be read is listed with the reason.
 fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
-    let names = place.domains()?;
+    let names = place.domains_and_left()?;
     if names.is_empty() {
         writeln!(out, "no domains in {}", place.directory()?.display())?;
         return Ok(());
@@ -86,7 +86,7 @@ fn summary(view: &View) -> [String; 8] {
         topics(view).len().to_string(),
         snapshot.regions.len().to_string(),
         snapshot.rings.len().to_string(),
-        snapshot.queues.len().to_string(),
+        (snapshot.queues.len() + view.on_disk.len()).to_string(),
         snapshot.locks.len().to_string(),
         bytes(snapshot.bytes),
     ]
@@ -151,7 +151,7 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     }
     section(out, "region", &regions)?;
     section(out, "ring", &rings(view))?;
-    section(out, "queue", &queues(&view.snapshot.queues))?;
+    section(out, "queue", &queues(&view.snapshot.queues, &view.on_disk))?;
     section(out, "lock", &locks(&view.snapshot.locks))
 }
 
@@ -165,8 +165,8 @@ fn rings(view: &View) -> Table {
     table
 }
 
-/// What is in each queue, and how many live handles put into it and take from it.
-pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
+/// What is in each queue, and how many live handles put into it and take from it; of those on the disk only nobody knows.
+pub(crate) fn queues(queues: &[QueueInfo], on_disk: &[QueueOnDisk]) -> Table {
     let mut table = Table::new([
         "QUEUE",
         ">READY",
@@ -195,6 +195,12 @@ pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
             queue.consumers.to_string(),
             if queue.durable { "yes" } else { "-" }.into(),
         ]);
+    }
+    for queue in on_disk {
+        let mut row: [String; 11] = std::array::from_fn(|_| "-".into());
+        row[0].clone_from(&queue.name);
+        row[10] = "on the disk only".into();
+        table.row(row);
     }
     table
 }

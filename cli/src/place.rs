@@ -57,4 +57,13 @@ impl Place {
     pub(crate) fn domains(&self) -> Result<Vec<String>, Stop> {
         Ok(axonic::domains_in(&self.directory()?))
     }
+
+    /// These, and those of which a reboot has left queues on the disk.
+    pub(crate) fn domains_and_left(&self) -> Result<Vec<String>, Stop> {
+        let mut names = self.domains()?;
+        names.extend(axonic::domains_on_disk(&self.options("ls")));
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
 }

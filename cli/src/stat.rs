@@ -83,12 +83,12 @@ fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
         plural(alive as u64, "live participant"),
         plural(snapshot.regions.len() as u64, "region"),
         plural(snapshot.rings.len() as u64, "ring"),
-        plural(snapshot.queues.len() as u64, "queue"),
+        plural((snapshot.queues.len() + view.on_disk.len()) as u64, "queue"),
         plural(snapshot.locks.len() as u64, "lock"),
     )?;
     let (queues, locks) = (&snapshot.queues, &snapshot.locks);
     let of_topics = [topics(view), publishers(view), subscribers(view), lags(view), pins(view)];
-    let of_queues = [rings(view), ls::queues(queues), queue_counters(queues)];
+    let of_queues = [rings(view), ls::queues(queues, &view.on_disk), queue_counters(queues)];
     let of_locks = [lock::locks(locks), lock_counters(locks)];
     for table in of_topics.into_iter().chain(of_queues).chain(of_locks) {
         if !table.is_empty() {

@@ -104,17 +104,80 @@ fn a_delay_a_ttl_and_a_full_queue() {
 
 #[test]
 fn a_durable_queue_is_read_back() {
-    let data = tempfile::tempdir().unwrap();
-    let run = |place: &Place, args: &[&str]| {
-        let mut command = place.axonic(["queue"].iter().chain(args));
-        Running::start(command.env("AXONIC_DATA_DIR", data.path())).finish().ok()
+    let place = Place::new();
+    place.ok(["queue", "put", "jobs", "kept", "--durable"]);
+    assert!(place.ok(["queue", "ls"]).lines().any(|line| line.starts_with("jobs") && line.ends_with("yes")));
+    place.reboot();
+    assert_eq!(place.ok(["queue", "get", "jobs", "--durable", "--timeout", "5"]), "kept\n");
+}
+
+#[test]
+fn a_queue_on_the_disk_only_is_named_wherever_one_looks() {
+    let place = Place::new();
+    place.ok(["queue", "put", "jobs", "kept", "--durable", "--domain", "shop"]);
+    place.reboot();
+    let row = |text: &str| {
+        text.lines().any(|line| line.trim().starts_with("jobs ") && line.ends_with("on the disk only"))
     };
-    // A runtime directory of its own is what a reboot leaves.
-    let (before, after) = (Place::new(), Place::new());
-    run(&before, &["put", "jobs", "kept", "--durable"]);
-    assert!(run(&before, &["ls"]).lines().any(|line| line.starts_with("jobs") && line.ends_with("yes")));
-    drop(before);
-    assert_eq!(run(&after, &["get", "jobs", "--durable", "--timeout", "5"]), "kept\n");
+    for args in [&["queue", "ls", "--domain", "shop"][..], &["ls", "shop"], &["stat", "--domain", "shop"]] {
+        let shown = place.ok(args);
+        assert!(row(&shown), "{args:?}: {shown}");
+    }
+    let listed = json_lines(&place.ok(["queue", "ls", "--json", "--domain", "shop"]));
+    assert_eq!(
+        (listed.len(), &listed[0]["name"], &listed[0]["on_disk_only"]),
+        (1, &"jobs".into(), &true.into())
+    );
+    let domains = place.ok(["ls"]);
+    assert_eq!(words(domains.lines().nth(1).unwrap())[..6], ["shop", "0", "0", "0", "0", "1"], "{domains}");
+    let found = place.ok(["doctor"]);
+    assert!(
+        found.contains("shop: queue 'jobs' is on the disk only") && found.contains("1 domain"),
+        "{found}"
+    );
+
+    let verbs: [&[&str]; 6] = [
+        &["stats", "jobs"],
+        &["peek", "jobs"],
+        &["purge", "jobs"],
+        &["redrive", "jobs"],
+        &["get", "jobs"],
+        &["put", "jobs", "x"],
+    ];
+    for args in verbs {
+        let done = place.run(["queue", "--domain", "shop"].iter().chain(args));
+        let (code, message) = done.error();
+        assert!(code == 1 && message.contains("on the disk only"), "{args:?}: {message}");
+        assert!(message.contains("`axonic queue get jobs --durable --count 0 --domain shop`"), "{message}");
+    }
+    assert!(place.run(["queue", "ls"]).error().1.contains("'default' does not exist"), "another domain");
+    // What the message says helps.
+    assert_eq!(place.ok(["queue", "get", "jobs", "--durable", "--count", "0", "--domain", "shop"]), "");
+    assert!(place.ok(["queue", "peek", "jobs", "--domain", "shop"]).contains("kept"));
+    assert!(!place.ok(["doctor"]).contains("on the disk only"));
+}
+
+#[test]
+fn unlink_removes_the_journal_that_a_reboot_left() {
+    let (place, other) = (Place::new(), Place::new());
+    place.ok(["queue", "put", "jobs", "kept", "--durable"]);
+    // From another runtime directory the journal may not be taken away under those who have it open.
+    let durable = QueueOptions { durable: Some(axonic::Fsync::Always), ..QueueOptions::default() };
+    let consumer = place.open("default").queue_consumer("jobs", &durable).unwrap();
+    let elsewhere = |verb: &[&str]| {
+        let mut command = other.axonic(verb);
+        Running::start(command.env("AXONIC_DATA_DIR", place.data())).finish()
+    };
+    assert!(elsewhere(&["queue", "ls"]).error().1.contains("does not exist"), "it is not on the disk only");
+    let _domain = other.open("default");
+    let done = elsewhere(&["unlink", "queue", "jobs"]);
+    assert!(done.error().1.contains("another runtime directory"), "{done:?}");
+    drop(consumer);
+    place.reboot();
+    assert_eq!(place.ok(["unlink", "queue", "jobs"]), "");
+    assert_eq!(std::fs::read_dir(place.data().join("default/queues")).unwrap().count(), 0);
+    assert!(place.ok(["ls"]).starts_with("no domains"), "nor is a domain made by it");
+    assert_eq!(place.run(["unlink", "queue", "jobs"]).error().0, 1);
 }
 
 #[test]

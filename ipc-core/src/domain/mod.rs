@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use tracing::{debug, warn};
 
-pub(crate) use open::{Place, find};
+pub(crate) use open::{Place, data_dir, find};
 pub use open::{domains, domains_in, runtime_dir};
 
 /// How a wait waits.

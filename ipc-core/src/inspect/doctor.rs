@@ -5,7 +5,7 @@ mod machine;
 mod queues;
 mod waits;
 
-use super::{ParticipantInfo, open_table, snapshot};
+use super::{ParticipantInfo, open_table, queues_on_disk, snapshot};
 use crate::domain::layout::ObjectId;
 use crate::domain::{Domain, DomainOptions, ParticipantId, find};
 use crate::error::{ErrorKind, Result};
@@ -71,9 +71,12 @@ pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
             let found = finding(Severity::Warning, "left_behind", what, why, "removed");
             return Ok(vec![Finding { path: Some(place.path), ..found }]);
         }
+        Err(e) if e.kind() == ErrorKind::NotFound && !queues_on_disk(options)?.is_empty() => {
+            return queues::on_disk(options);
+        }
         other => other?,
     };
-    let mut findings = Vec::new();
+    let mut findings = queues::on_disk(options)?;
     waits::look(&seen, &mut findings);
     queues::look(&seen, &mut findings);
     files::damaged(&place, &mut findings)?;

@@ -258,6 +258,16 @@ pub struct QueueInfo {
     pub handles: Vec<QueueHandle>,
 }
 
+/// A durable queue of which only the journal is there.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct QueueOnDisk {
+    pub domain: String,
+    pub name: String,
+    /// The directory of its journal.
+    pub path: PathBuf,
+}
+
 /// A handle of a queue.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]

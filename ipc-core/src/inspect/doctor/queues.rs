@@ -1,8 +1,10 @@
 //! Queues in which nothing gets on, or from which somebody must take something.
 
-use super::super::{QueueHandle, QueueInfo, Snapshot};
+use super::super::{QueueHandle, QueueInfo, Snapshot, queues_on_disk};
 use super::waits::for_how_long;
 use super::{Finding, Severity, finding};
+use crate::domain::DomainOptions;
+use crate::error::Result;
 
 pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
     for queue in &seen.queues {
@@ -13,6 +15,22 @@ pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
             findings.push(dead_letters(queue));
         }
     }
+}
+
+/// Queues of which only the journal is there.
+pub(super) fn on_disk(options: &DomainOptions) -> Result<Vec<Finding>> {
+    let found = queues_on_disk(options)?.into_iter().map(|queue| {
+        let name = &queue.name;
+        let what = format!(
+            "queue '{name}' is on the disk only: it was not opened since the machine was started, or since it was left empty"
+        );
+        let remedy = format!(
+            "start the program it belongs to, or read it back with `axonic queue get {name} --durable --count 0`; `axonic unlink queue {name}` drops it"
+        );
+        let why = "what is in it is delivered once somebody opens it";
+        Finding { path: Some(queue.path), ..finding(Severity::Note, "queue_on_disk", what, why, &remedy) }
+    });
+    Ok(found.collect())
 }
 
 /// Why there is no room.

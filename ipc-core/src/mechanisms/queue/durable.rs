@@ -31,7 +31,7 @@ use crate::sys::disk::{self, DataDirectory, Disk};
 use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
 use lock::{Append, Writer};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tracing::warn;
@@ -91,7 +91,12 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Where the journal of a queue is.
 pub fn directory(domain: &Domain, name: &str) -> Result<PathBuf> {
-    Ok(domain.data_dir()?.join(domain.name()).join("queues").join(name))
+    Ok(of_domain(&domain.data_dir()?, domain.name()).join(name))
+}
+
+/// Where the journals of a domain's queues are.
+pub fn of_domain(data: &Path, domain: &str) -> PathBuf {
+    data.join(domain).join("queues")
 }
 
 impl Log {
@@ -499,9 +504,16 @@ impl Handle {
     }
 }
 
-/// Removes the journal of a queue, if it has one. Whether it had.
+/// Removes the journal of a queue, if it has one and no queue in another runtime directory uses it. Whether it had.
 pub fn remove(domain: &Domain, name: &str) -> Result<bool> {
     let Ok(path) = directory(domain, name) else { return Ok(false) };
+    if disk::is_claimed(&path) {
+        let text = format!(
+            "queue '{name}': its journal in {} is in use by a queue of the same name in another runtime directory; close that one first",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
     let names = file::names(&path)?;
     for name in &names {
         file::remove(&path.join(name))?;
