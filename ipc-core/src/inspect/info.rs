@@ -254,6 +254,10 @@ pub struct QueueInfo {
     pub consumers: usize,
     /// The handle that has had a message longest.
     pub oldest_holder: Option<QueueHandle>,
+    /// The handle that writes the queue's journal at this moment, and the one that enters a message's id; others wait for
+    /// each.
+    pub writer: Option<QueueHandle>,
+    pub entering: Option<QueueHandle>,
     /// Those that have it open, and those of the dead that nobody has cleaned up after yet.
     pub handles: Vec<QueueHandle>,
 }

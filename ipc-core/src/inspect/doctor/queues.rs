@@ -11,6 +11,11 @@ pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
         findings.extend(full(queue));
         let stuck = |h: &&QueueHandle| h.leased > 0 && (h.stopped || !h.alive);
         findings.extend(queue.handles.iter().filter(stuck).map(|h| held(queue, h)));
+        let locks = [(&queue.writer, "the journal"), (&queue.entering, "the ids")];
+        let stopped = |(holder, what): &(&Option<QueueHandle>, &'static str)| {
+            holder.as_ref().filter(|holder| holder.stopped).map(|holder| locked(queue, holder, what))
+        };
+        findings.extend(locks.iter().filter_map(stopped));
         if queue.stats.dead > 0 {
             findings.push(dead_letters(queue));
         }
@@ -103,6 +108,18 @@ fn held(queue: &QueueInfo, handle: &QueueHandle) -> Finding {
         ),
         why,
         &remedy,
+    )
+}
+
+/// What only one at a time may write is held by one that does not go on.
+fn locked(queue: &QueueInfo, handle: &QueueHandle, what: &str) -> Finding {
+    let QueueHandle { label, pid, .. } = handle;
+    finding(
+        Severity::Warning,
+        "queue_locked",
+        format!("'{label}' (pid {pid}) is stopped and holds {what} of queue '{}'", queue.name),
+        "it counts as alive: all who have to write there wait until it goes on or ends",
+        &format!("continue that process (kill -CONT {pid}) or end it"),
     )
 }
 
