@@ -11,7 +11,7 @@ use crate::stop::Stop;
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct Place {
-    /// The domain [default: $AXONIC_DOMAIN, else "default"]
+    /// The domain [default: $AXONIC_DOMAIN, else "default"; for ls, doctor and stat --openmetrics: all]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) domain: Option<String>,
     /// Where domains live [default: $AXONIC_RUNTIME_DIR, else a private directory on /dev/shm]

@@ -165,6 +165,32 @@ fn a_queue_nobody_consumes_and_who_waits() {
 }
 
 #[test]
+fn what_takes_the_places_of_a_full_queue_and_what_frees_them() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut producer = domain.queue_producer("jobs", &options(2)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(2)).unwrap();
+    let asked = Put { result: true, ..Put::default() };
+    let ticket = producer.put_with(&Payload::raw(b"asked"), &asked, SECOND).unwrap();
+    consumer.get(SECOND).unwrap().ack().unwrap();
+    producer.put(b"bad", SECOND).unwrap();
+    consumer.get(SECOND).unwrap().reject("no").unwrap();
+    drop(consumer);
+    let command =
+        format!("`axonic queue purge --dead jobs --domain test --runtime-dir {}`", place.path().display());
+    let inside = "0 ready, 0 for later, 0 held, 1 results, 1 dead letters";
+    one(&place, "queue_full", Severity::Warning, &["2 of 2 messages", inside, &command]);
+    let all = doctor(&place.options(), false).unwrap();
+    assert!(
+        all.iter().all(|found| !found.remedy.contains("axonic queue purge jobs")),
+        "it drops none of these: {all:#?}"
+    );
+    drop(ticket);
+    drop(producer);
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
 fn what_a_stopped_and_a_dead_process_hold() {
     if child::role().is_some() {
         let domain = Domain::open_with(options_in(&child::directory())).unwrap();

@@ -56,7 +56,7 @@ fn full(queue: &QueueInfo) -> Option<Finding> {
         0 => ("nobody consumes it: producers wait until somebody does", "start a consumer"),
         _ if stats.ready == 0 => (
             "its places are taken by messages that are not delivered now",
-            "settle what is held, fetch results, purge dead letters",
+            "settle what is held, fetch results",
         ),
         _ => ("its consumers do not keep up", "add consumers, or work faster"),
     };
@@ -64,20 +64,33 @@ fn full(queue: &QueueInfo) -> Option<Finding> {
         Severity::Warning,
         if blocked.is_empty() { "queue_full" } else { "queue_blocked" },
         format!(
-            "queue '{name}' has {messages} of {} messages and {} of {} bytes of large ones ({} ready, {} held, {} dead letters), and {} consumers; {waits}",
+            "queue '{name}' has {messages} of {} messages and {} of {} bytes of large ones ({} ready, {} for later, {} held, {} results, {} dead letters), and {} consumers; {waits}",
             stats.capacity,
             stats.bytes,
             stats.max_bytes,
             stats.ready,
+            stats.delayed,
             stats.leased,
+            stats.done,
             stats.dead,
             queue.consumers
         ),
         why,
-        &format!(
-            "{remedy}, or make the queue with a larger capacity or max_bytes; `axonic queue purge {name}` drops what nobody has"
-        ),
+        &format!("{remedy}, or make the queue with a larger capacity or max_bytes{}", drops(queue)),
     ))
+}
+
+/// What makes room at once, of what there is.
+fn drops(queue: &QueueInfo) -> String {
+    let (name, stats) = (&queue.name, &queue.stats);
+    let mut drops = String::new();
+    if stats.ready + stats.delayed > 0 {
+        drops += &format!("; `axonic queue purge {name}` drops what is to be delivered");
+    }
+    if stats.dead > 0 {
+        drops += &format!("; `axonic queue purge --dead {name}` drops the dead letters");
+    }
+    drops
 }
 
 /// Messages of one that cannot settle them now, or ever.
