@@ -319,6 +319,15 @@ impl Inner {
         self.participants.is_alive(id, Some(self.me))
     }
 
+    /// A participant as people know it: `'worker' (pid 7)`.
+    pub fn who(&self, id: ParticipantId) -> String {
+        match self.participants.entry_of(id) {
+            Some(_) if self.participants.is_own(id) => "this process".into(),
+            Some(entry) => format!("'{}' (pid {})", entry.label, entry.pid),
+            None => format!("participant {id}, which is gone"),
+        }
+    }
+
     /// Remembers what to take back at close.
     pub fn attach(&self, object: Weak<dyn Attached>) {
         let mut attached = lock(&self.attached);

@@ -1,6 +1,7 @@
 //! What is stuck, lagging, dead or damaged in a domain, and what to do about it.
 
 mod files;
+mod locks;
 mod machine;
 mod queues;
 mod waits;
@@ -100,6 +101,7 @@ fn examine(options: &DomainOptions, place: &Place, clean: bool) -> Result<Vec<Fi
     };
     let mut findings = queues::on_disk(options)?;
     waits::look(&seen, &mut findings);
+    locks::look(&seen, &mut findings);
     queues::look(&seen, &mut findings);
     files::damaged(place, &mut findings)?;
     machine::look(place, &seen, &mut findings);
