@@ -113,7 +113,8 @@ fn a_dead_owner_is_seen_until_somebody_is_told_or_the_lock_is_removed() {
         assert!(mutex.lock(None).unwrap().owner_died);
         assert_eq!(row(&place.ok(["stat"]), "gpu")[2], "locked");
         let done = place.run(["unlink", "lock", "gpu"]);
-        assert!(done.error().1.contains("lock 'gpu'"), "{done:?}");
+        let who = format!("lock 'gpu' is open in 'tester' (pid {})", std::process::id());
+        assert!(done.error().1.contains(&who), "{done:?}");
     }
     die_with(&place, "gpu");
     assert_eq!(place.ok(["unlink", "lock", "gpu"]), "");

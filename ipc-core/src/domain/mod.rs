@@ -328,6 +328,19 @@ impl Inner {
         }
     }
 
+    /// Several of them, of whom the first few are named; who is not in the table yet is somebody all the same.
+    pub fn people(&self, ids: impl IntoIterator<Item = ParticipantId>) -> String {
+        const NAMED: usize = 5;
+        let mut names: Vec<String> = ids.into_iter().map(|id| self.who(id)).collect();
+        let more = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        match more {
+            _ if names.is_empty() => "a live process".into(),
+            0 => names.join(", "),
+            more => format!("{}, and {more} more", names.join(", ")),
+        }
+    }
+
     /// Remembers what to take back at close.
     pub fn attach(&self, object: Weak<dyn Attached>) {
         let mut attached = lock(&self.attached);
