@@ -186,7 +186,7 @@ pub(crate) fn queues(queues: &[QueueInfo], on_disk: &[QueueOnDisk]) -> Table {
             queue.name.clone(),
             stats.ready.to_string(),
             stats.delayed.to_string(),
-            stats.leased.to_string(),
+            held_messages(queue),
             stats.done.to_string(),
             stats.dead.to_string(),
             stats.capacity.to_string(),
@@ -203,6 +203,15 @@ pub(crate) fn queues(queues: &[QueueInfo], on_disk: &[QueueOnDisk]) -> Table {
         table.row(row);
     }
     table
+}
+
+/// How many messages are held, and how many of these by the dead: whoever looks at the queue next gets them ready.
+fn held_messages(queue: &QueueInfo) -> String {
+    let dead: u64 = queue.handles.iter().filter(|handle| !handle.alive).map(|handle| handle.leased).sum();
+    match (queue.stats.leased, dead) {
+        (held, 0) => held.to_string(),
+        (held, dead) => format!("{held} ({dead} by the dead)"),
+    }
 }
 
 /// A table under its count; nothing when it is empty.

@@ -365,6 +365,14 @@ fn notes(view: &View) -> Vec<String> {
             notes.push(format!("{name}: {who} waits for room{}", blocked_for(handle.blocked_since_unix_ms)));
         }
     }
+    for queue in &view.snapshot.queues {
+        for handle in queue.handles.iter().filter(|h| !h.alive && h.leased > 0) {
+            let (name, who, held) = (&queue.name, queue_handle(handle), plural(handle.leased, "message"));
+            notes.push(format!(
+                "{name}: {who}, has {held}; they are delivered again once somebody looks at the queue"
+            ));
+        }
+    }
     for lock in view.snapshot.locks.iter().filter(|lock| lock.state.ends_with(" died")) {
         for holder in lock.holders.iter().filter(|holder| !holder.alive) {
             let (name, who) = (&lock.name, view.who(&holder.participant));

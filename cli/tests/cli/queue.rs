@@ -5,7 +5,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use axonic::{Attributes, Get, Payload, Put, QueueConsumer, QueueOptions, QueueProducer};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
 
 use crate::harness::{Done, Place, Running, json_lines, until};
 
@@ -264,6 +266,35 @@ fn a_queue_is_listed_wherever_one_looks() {
         ["default", "1", "0", "0", "0", "1"],
         "{domains}"
     );
+}
+
+#[test]
+fn what_the_dead_hold_is_told_apart() {
+    let place = Place::new();
+    let domain = place.open("default");
+    let mut producer = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+    (0..4).for_each(|_| producer.put(b"x", SECOND).unwrap());
+    let take = |count: usize| {
+        let mut consumer = place.open("default").queue_consumer("jobs", &QueueOptions::default()).unwrap();
+        let held = consumer.get_many(count, &Get::default(), SECOND).unwrap();
+        (consumer, held)
+    };
+    // SAFETY: of what another thread may be in the middle of, the child uses the allocator only, which is made for that.
+    let child = match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            let _held = take(2);
+            let _ = raise(Signal::SIGKILL);
+            unreachable!("killed");
+        }
+        ForkResult::Parent { child } => child,
+    };
+    waitpid(child, None).unwrap();
+    let listed = || place.ok(["queue", "ls"]).lines().nth(1).unwrap().to_owned();
+    assert!(listed().contains(" 2 (2 by the dead) "), "{}", listed());
+    let stat = place.ok(["stat"]);
+    assert!(stat.contains(&format!("jobs: tester({child}), dead, has 2 messages;")), "{stat}");
+    let (_consumer, held) = take(3);
+    assert_eq!((held.len(), words(&listed())[..4].join(" ")), (3, "jobs 1 0 3".into()));
 }
 
 #[test]
