@@ -5,7 +5,7 @@ use std::io::Write;
 use axonic::{LockHolder, LockInfo};
 use clap::Subcommand;
 
-use crate::human::{printable, since};
+use crate::human::{label, since};
 use crate::ls::people;
 use crate::output::Output;
 use crate::place::Place;
@@ -90,7 +90,7 @@ fn holder(holder: &LockHolder) -> String {
         h if h.stopped => ", stopped",
         _ => "",
     };
-    format!("{}({}){state}", printable(&holder.label), holder.pid)
+    format!("{}({}){state}", label(&holder.label), holder.pid)
 }
 
 /// How long ago the first of these instants was, of those that are known.

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use axonic::{Pattern, QueueInfo, QueueOnDisk};
 
-use crate::human::{bytes, plural, printable, since};
+use crate::human::{bytes, label, plural, printable, since};
 use crate::lock::locks;
 use crate::output::{Output, Style};
 use crate::place::Place;
@@ -129,13 +129,7 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
             p if !p.same_pid_namespace => "live, other pid namespace",
             _ => "live",
         };
-        participants.row([
-            id(p),
-            printable(&p.label),
-            p.pid.to_string(),
-            since(p.since_unix_ms),
-            state.into(),
-        ]);
+        participants.row([id(p), label(&p.label), p.pid.to_string(), since(p.since_unix_ms), state.into()]);
     }
     section(out, "participant", &participants)?;
 

@@ -9,7 +9,7 @@ use axonic::{Fsync, Peeked, QueueConsumer, QueueInfo, QueueOnDisk, QueueOptions,
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::human::{plural, printable, since};
+use crate::human::{plural, printable, short, since};
 use crate::ls;
 use crate::message;
 use crate::output::Output;
@@ -207,7 +207,7 @@ fn peeked(seen: &[Peeked]) -> Table {
         let reason = match (peeked.reason(), words) {
             (None, _) => "-".to_owned(),
             (Some(reason), None) => reason.name().to_owned(),
-            (Some(reason), Some(words)) => format!("{}: {}", reason.name(), printable(words)),
+            (Some(reason), Some(words)) => format!("{}: {}", reason.name(), short(words, SHOWN)),
         };
         table.row([
             peeked.priority().to_string(),

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use axonic::{LockInfo, PublisherInfo, QueueHandle, QueueInfo};
 
-use crate::human::{bytes, plural, printable, since};
+use crate::human::{bytes, label, plural, since};
 use crate::lock;
 use crate::ls;
 use crate::openmetrics;
@@ -324,7 +324,7 @@ pub(crate) fn queue_handle(handle: &QueueHandle) -> String {
         h if h.stopped => ", stopped",
         _ => "",
     };
-    format!("{}({}){state}", printable(&handle.label), handle.pid)
+    format!("{}({}){state}", label(&handle.label), handle.pid)
 }
 
 /// `, for 3 s` where it is known since when.

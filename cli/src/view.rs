@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use axonic::{ErrorKind, ParticipantInfo, PublisherInfo, QueueOnDisk, Snapshot, SubscriberInfo};
 
-use crate::human::printable;
+use crate::human::label;
 use crate::place::Place;
 use crate::stop::Stop;
 
@@ -45,7 +45,7 @@ impl View {
     /// `label(pid)`; the participant's id when it has left the table.
     pub(crate) fn who(&self, participant: &str) -> String {
         match self.participant(participant) {
-            Some(info) => format!("{}({})", printable(&info.label), info.pid),
+            Some(info) => format!("{}({})", label(&info.label), info.pid),
             None => format!("ended({participant})"),
         }
     }

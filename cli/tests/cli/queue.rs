@@ -4,7 +4,10 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use axonic::{Attributes, Get, Payload, Put, QueueConsumer, QueueOptions, QueueProducer};
+use axonic::{
+    Attributes, Domain, DomainOptions, Get, LockOptions, Payload, Put, QueueConsumer, QueueOptions,
+    QueueProducer,
+};
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
@@ -229,6 +232,44 @@ fn dead_letters_are_seen_delivered_again_and_dropped() {
     assert_eq!(place.ok(["queue", "redrive", "jobs"]), "0 dead letters to be delivered again\n");
     assert_eq!(place.ok(["queue", "purge", "jobs"]), "1 message taken away\n");
     assert_eq!(place.ok(["queue", "peek", "jobs"]), "");
+}
+
+#[test]
+fn long_labels_and_reasons_are_cut_for_tables_only() {
+    let place = Place::new();
+    let label = format!("python -c {}", "import axonic\n".repeat(10));
+    let options = DomainOptions {
+        name: Some("default".into()),
+        runtime_dir: Some(place.path().into()),
+        label: Some(label.clone()),
+        ..DomainOptions::default()
+    };
+    let domain = Domain::open_with(options).unwrap();
+    let mut producer = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &QueueOptions::default()).unwrap();
+    let mut mutex = domain.mutex("gpu", &LockOptions::default()).unwrap();
+    mutex.lock(None).unwrap();
+    let reason = "no ".repeat(1000);
+    (0..2).for_each(|_| producer.put(b"x", SECOND).unwrap());
+    consumer.get(SECOND).unwrap().reject(&reason).unwrap();
+    let _held = consumer.get(SECOND).unwrap();
+    let tables: [&[&str]; 5] = [
+        &["ls", "default"],
+        &["stat"],
+        &["queue", "stats", "jobs"],
+        &["queue", "peek", "jobs", "--dead"],
+        &["lock", "ls"],
+    ];
+    for args in tables {
+        let shown = place.ok(args);
+        let longest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(longest < 200 && shown.contains('…'), "{args:?}: {longest} in\n{shown}");
+    }
+    assert!(place.run(["unlink", "queue", "jobs"]).error().1.len() < 200);
+    let peeked = json_lines(&place.ok(["queue", "peek", "jobs", "--dead", "--json"]));
+    assert_eq!(peeked[0]["reason_text"], reason.as_str());
+    let locks = json_lines(&place.ok(["lock", "ls", "--json"]));
+    assert_eq!(locks[0]["holders"][0]["label"], label.as_str());
 }
 
 #[test]

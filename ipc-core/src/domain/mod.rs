@@ -323,7 +323,7 @@ impl Inner {
     pub fn who(&self, id: ParticipantId) -> String {
         match self.participants.entry_of(id) {
             Some(_) if self.participants.is_own(id) => "this process".into(),
-            Some(entry) => format!("'{}' (pid {})", entry.label, entry.pid),
+            Some(entry) => format!("'{}' (pid {})", short(&entry.label), entry.pid),
             None => format!("participant {id}, which is gone"),
         }
     }
@@ -361,6 +361,14 @@ impl Drop for Inner {
             open::take_away(&self.place, &self.participants, None, self.collector.get().copied());
         }
     }
+}
+
+/// A label for the middle of a sentence; it may be a whole program (`python -c ...`).
+fn short(label: &str) -> String {
+    const SHOWN: usize = 40;
+    let dots = if label.chars().nth(SHOWN).is_some() { "..." } else { "" };
+    let shown = label.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c });
+    shown.chain(dots.chars()).collect()
 }
 
 pub(crate) use open::Directory;
