@@ -17,7 +17,7 @@ export type ErrorKind =
   | 'InvalidArgument' | 'InvalidName' | 'NotFound' | 'AlreadyExists' | 'PermissionDenied' | 'Timeout'
   | 'WouldBlock' | 'Closed' | 'Disconnected' | 'TooLarge' | 'Full' | 'LimitReached' | 'NoSpace'
   | 'LayoutMismatch' | 'Corrupt' | 'Forked' | 'Busy' | 'InUse' | 'Interrupted' | 'Unsupported'
-  | 'Decode' | 'Io' | 'LeaseLost' | 'Rejected'
+  | 'Decode' | 'Io' | 'LeaseLost' | 'Rejected' | 'NotDurable'
 
 /** `err.code` of each kind. */
 export type ErrorCode =
@@ -26,7 +26,7 @@ export type ErrorCode =
   | 'AXONIC_DISCONNECTED' | 'AXONIC_TOO_LARGE' | 'AXONIC_FULL' | 'AXONIC_LIMIT_REACHED'
   | 'AXONIC_NO_SPACE' | 'AXONIC_LAYOUT_MISMATCH' | 'AXONIC_CORRUPT' | 'AXONIC_FORKED' | 'AXONIC_BUSY'
   | 'AXONIC_IN_USE' | 'AXONIC_INTERRUPTED' | 'AXONIC_UNSUPPORTED' | 'AXONIC_DECODE' | 'AXONIC_IO'
-  | 'AXONIC_LEASE_LOST' | 'AXONIC_REJECTED'
+  | 'AXONIC_LEASE_LOST' | 'AXONIC_REJECTED' | 'AXONIC_NOT_DURABLE'
 
 /** Every failure; the message names the object, what happened, the limit and the remedy. */
 export class AxonicError extends Error {
@@ -490,7 +490,7 @@ export interface QueueOptions {
   capacity?: number
   /** Bytes of messages over 128 bytes it can hold together; default 128 MiB. */
   maxBytes?: number
-  /** Deliveries of one message before it is a dead letter; default 16; 0: no limit. */
+  /** Deliveries of one message before it is a dead letter, up to 65,535; default 16; 0: no limit. */
   maxAttempts?: number
   /** Whether what is in it survives a reboot; default: it does not. */
   durable?: boolean
@@ -583,7 +583,10 @@ export interface Job<T = unknown> {
   readonly settled: boolean
   /** It is done with; `result` is for the producer that waits for it. Never waits for the disk. */
   ack(result?: unknown): void
-  /** The same; of a durable queue, it is on the disk when the promise resolves. */
+  /**
+   * The same; of a durable queue, it is on the disk when the promise resolves. Out of time, or aborted, it is done with
+   * all the same.
+   */
   ackAsync(result?: unknown, options?: DurableOptions): Promise<void>
   /** Gives it back, to be delivered again after `delay` milliseconds (default: at once). */
   nack(options?: { delay?: number }): void
@@ -643,8 +646,9 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
   put(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions): Receipt
   /**
    * Puts as soon as there is room, in the order of the calls; of a durable queue, it is on the disk when the promise
-   * resolves. The bytes of an array must not be changed before. Running out of time for the disk, it is put all the
-   * same, and says so.
+   * resolves. The bytes of an array must not be changed before. With AXONIC_NOT_DURABLE, which running out of time for
+   * the disk is too, it is put all the same: do not put it again. So it is where it was aborted while it waited for the
+   * disk; with a `dedupId` it can be put again without harm.
    */
   putAsync(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions & DurableOptions): Promise<Receipt>
   /** The next message, or null. */
@@ -664,7 +668,7 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
   deadLetters(max?: number): Peeked<T>[]
   /**
    * Takes all messages away that nobody has, those for later included, or with `dead` all dead letters instead; answers
-   * how many. With `fsync: 'always'` it waits for the disk, once.
+   * how many. Never waits for the disk.
    */
   purge(options?: { dead?: boolean }): number
   /** Lets up to `max` dead letters (default: all) be delivered again, as if they never had been; answers how many. */

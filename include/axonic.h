@@ -113,6 +113,8 @@ typedef enum axonic_error_kind {
     AXONIC_ERROR_LEASE_LOST = -23,
     /// A message whose result was waited for is a dead letter.
     AXONIC_ERROR_REJECTED = -24,
+    /// What was put is in the queue, and is not known to be on the disk. Do not put it again.
+    AXONIC_ERROR_NOT_DURABLE = -25,
 } axonic_error_kind;
 
 /// How much it matters.
@@ -220,7 +222,8 @@ typedef enum axonic_fsync {
     AXONIC_FSYNC_NONE = 0,
     /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
     AXONIC_FSYNC_ALWAYS = 1,
-    /// Every `fsync_interval`, as long as somebody uses the queue, and when the last one closes it.
+    /// Every `fsync_interval`, as long as somebody uses the queue, by the call that comes when it is due; and when the
+    /// last one closes it.
     AXONIC_FSYNC_INTERVAL = 2,
     /// When the system writes it, and when the last one closes it.
     AXONIC_FSYNC_NEVER = 3,
@@ -523,7 +526,7 @@ typedef struct axonic_queue_options {
     size_t capacity;
     /// Bytes of messages over 128 bytes it can hold together; default 128 MiB.
     size_t max_bytes;
-    /// Deliveries of one message before it is a dead letter; default 16; negative: no limit.
+    /// Deliveries of one message before it is a dead letter, up to 65,535; default 16; negative: no limit.
     int32_t max_attempts;
     /// An axonic_fsync.
     int32_t durable;
@@ -962,7 +965,8 @@ int axonic_queue_producer_send(struct axonic_queue_producer *producer,
 
 /// Puts `count` payloads one after another, each as `options` say, waiting for room up to `timeout` in
 /// all, and writes to `out_count` how many were put: fewer than `count` where a later one found no room
-/// or failed, which the next call tells. There are no tickets.
+/// or failed, which the next call tells. There are no tickets. With AXONIC_ERROR_NOT_DURABLE, too,
+/// `out_count` is how many are in the queue: do not put them again.
 int axonic_queue_producer_put_many(struct axonic_queue_producer *producer,
                                    const struct axonic_payload *payloads,
                                    size_t count,

@@ -1,54 +1,36 @@
 'use strict'
 
-// When what a durable queue holds gets to the disk. Only threads of libuv's wait for that.
+// Whoever waits until what a durable queue holds is on the disk; a thread of the core's sees to that. Only threads of libuv's
+// wait.
 
 const { AxonicError, failure } = require('./error.js')
 const { within } = require('./wait.js')
 
-// What the native half says of a queue's `fsync`, beside milliseconds: see `queue.rs`.
-const IN_MEMORY = -2
-const AT_ONCE = 0
-
 class Disk {
   #native
   #name
-  #fsync
+  /** Whether everybody waits for it; null: the queue is in memory only. */
+  #isAwaited
   /** @type {Promise<void> | null} */
   #running = null
   /** @type {Promise<void> | null} */
   #next = null
-  /** @type {NodeJS.Timeout | undefined} */
-  #timer
 
   /** @param {import('./native.js').Queue} native */
   constructor (native, name) {
     this.#native = native
     this.#name = name
-    this.#fsync = native.fsync()
-  }
-
-  /** Something was put or settled: it is on the disk as soon as the queue says, though nobody waits for it. */
-  changed () {
-    if (this.#fsync < AT_ONCE) return
-    if (this.#fsync === AT_ONCE) {
-      this.#sync().catch(told)
-    } else if (this.#timer === undefined) {
-      // Before it is due: whoever finds it due has to do it, and that may be the event loop.
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined
-        this.#sync().catch(told)
-      }, this.#fsync / 2).unref()
-    }
+    this.#isAwaited = native.waitsForDisk()
   }
 
   /** Whether somebody waits who asked for that, or (undefined) asked for what the queue says. */
   isAwaited (durable) {
-    return this.#fsync !== IN_MEMORY && (durable ?? this.#fsync === AT_ONCE)
+    return this.#isAwaited !== null && (durable ?? this.#isAwaited)
   }
 
   /** Waits until everything that was put and settled before is on the disk. */
   async wait (options) {
-    const synced = this.#fsync === IN_MEMORY ? Promise.resolve() : this.#sync()
+    const synced = this.#isAwaited === null ? Promise.resolve() : this.#sync()
     await within(synced, options, (ms) => {
       const happened = `not on the disk in ${ms} ms`
       return failure('Timeout', `queue "${this.#name}"`, happened, 'it is accepted, and will be')
@@ -74,7 +56,7 @@ class Disk {
   }
 }
 
-/** The core's log has it; whoever asked for it hears it too. */
+/** Whoever waited for that one hears it. */
 function told () {}
 
 module.exports = { Disk }

@@ -76,7 +76,6 @@ class Job {
       this.#number = -1
       this.#desk.native.finish(number, data, parts)
     }
-    this.#desk.disk.changed()
   }
 
   /** The same, and it is on the disk, as the queue says, before the promise resolves. */
@@ -124,7 +123,6 @@ class Job {
       if (!(error instanceof AxonicError && error.kind === 'InvalidArgument')) this.#number = -1
       throw error
     }
-    this.#desk.disk.changed()
   }
 }
 

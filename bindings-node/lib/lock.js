@@ -82,9 +82,9 @@ class Line {
     return this.#waiters.wait(this.#attempt, options)
   }
 
-  /** Does not wait, and so is not let in before those who do. */
+  /** Does not wait, and so is not let in before those who do, unless there is enough for all. */
   once () {
-    return this.#waiters.isWaiting(0) ? undefined : this.#once()
+    return !this.#together && this.#waiters.isWaiting(0) ? undefined : this.#once()
   }
 }
 

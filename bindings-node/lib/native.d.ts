@@ -354,11 +354,8 @@ export class Queue {
   extend(number: number, lease: number): void
   /** Tells how far the work on a job is. */
   progress(number: number, done: number): void
-  /**
-  * Milliseconds within which what happens is to be on the disk: 0 for at once, -1 for no such time, -2 for a queue
-  * in memory only.
-  */
-  fsync(): number
+  /** Whether what happens is to be on the disk at once; `null` for a queue in memory only. */
+  waitsForDisk(): boolean | null
   /** `(view, flags)`: puts a view's bytes; `false` when quiet and full. */
   bindPut(): (view: Uint8Array, flags: number) => false | undefined
   /** `(length, flags)`: puts the first bytes of the scratch. */

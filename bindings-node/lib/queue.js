@@ -1,7 +1,7 @@
 'use strict'
 
 const { Disk } = require('./disk.js')
-const { checked, failure, invalid } = require('./error.js')
+const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { LENGTH, CONTENT, TICKET, ROWS, PRIORITY, ATTEMPT, TOKEN_HIGH, TOKEN_LOW } = internal
 const { Job } = require('./job.js')
@@ -105,9 +105,16 @@ class Queue {
     if (this.#disk.isAwaited(options?.durable)) {
       const { timeout, signal } = options ?? {}
       const left = timeout === undefined ? undefined : Math.max(timeout - (performance.now() - begun), 0)
-      await this.#disk.wait({ timeout: left, signal })
+      await this.#disk.wait({ timeout: left, signal }).catch((error) => {
+        throw error instanceof AxonicError ? this.#notDurable(error) : error
+      })
     }
     return receipt
+  }
+
+  #notDurable (error) {
+    const happened = 'the message is accepted, do not put it again, but it is not known to be on the disk'
+    return new AxonicError('NotDurable', `queue "${this.name}": ${happened}: ${error.message}`, { cause: error })
   }
 
   /** The next message, or null. */
@@ -161,9 +168,7 @@ class Queue {
 
   /** Lets dead letters be delivered again; answers how many. */
   redrive (max = Number.MAX_SAFE_INTEGER) {
-    const count = checked('redrive', () => this.#native.redrive(max))
-    this.#disk.changed()
-    return count
+    return checked('redrive', () => this.#native.redrive(max))
   }
 
   /** Waits until everything that was put and settled before is on the disk. */
@@ -232,9 +237,7 @@ class Queue {
   }
 
   #done (answer) {
-    if (answer === false) return AGAIN
-    this.#disk.changed()
-    return PUT
+    return answer === false ? AGAIN : PUT
   }
 
   /**
@@ -252,7 +255,6 @@ class Queue {
       return AGAIN
     }
     if (duplicate) return DUPLICATE
-    this.#disk.changed()
     const ticket = this.#native.ticket()
     return ticket === null ? PUT : { duplicate, ticket: new Ticket(ticket, this.name, this.#asking) }
   }

@@ -44,9 +44,11 @@ function within (promise, options = {}, timedOut) {
   const { timeout, signal } = options
   checkTimeout(timeout)
   return new Promise((resolve, reject) => {
-    const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(() => reject(timedOut(timeout)), timeout) : undefined
+    const onTimeout = () => reject(timedOut(timeout))
+    const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(onTimeout, timeout) : undefined
     const onAbort = () => reject(signal?.reason)
     if (signal?.aborted) onAbort()
+    if (timeout === 0) onTimeout()
     signal?.addEventListener('abort', onAbort, { once: true })
     promise.then(resolve, reject).finally(() => {
       clearTimeout(timer)

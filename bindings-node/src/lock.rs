@@ -9,12 +9,11 @@ mod mutex;
 mod rwlock;
 mod semaphore;
 
-use std::borrow::{Borrow, BorrowMut};
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-use axonic::{Acquired, LockOptions, SharedLock, WaitSet};
+use axonic::{Acquired, LockHandle, LockOptions, SharedLock, WaitSet};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -46,44 +45,24 @@ impl LockSettings {
     }
 }
 
-/// A handle, and whether its descriptor was ever watched: a try of such a one that finds nothing leaves it armed.
-pub struct Handle<T> {
-    lock: T,
-    watched: bool,
-}
-
-// As the core's shared semaphore needs it.
-impl Borrow<axonic::Semaphore> for Handle<axonic::Semaphore> {
-    fn borrow(&self) -> &axonic::Semaphore {
-        &self.lock
-    }
-}
-
-impl BorrowMut<axonic::Semaphore> for Handle<axonic::Semaphore> {
-    fn borrow_mut(&mut self) -> &mut axonic::Semaphore {
-        &mut self.lock
-    }
-}
-
 /// The handles of one lock.
 pub struct Pool<T> {
-    shared: SharedLock<Handle<T>>,
+    shared: SharedLock<T>,
 }
 
-impl<T: 'static> Pool<T> {
+impl<T: LockHandle + 'static> Pool<T> {
     /// Opens the first handle of `what`.
     fn new(
         what: String,
         open: impl Fn() -> axonic::Result<T> + Send + Sync + 'static,
     ) -> axonic::Result<Rc<Pool<T>>> {
-        let shared = SharedLock::new(what, move || Ok(Handle { lock: open()?, watched: false }))?;
-        Ok(Rc::new(Pool { shared }))
+        Ok(Rc::new(Pool { shared: SharedLock::new(what, open)? }))
     }
 
     /// Does something with a handle that has nothing.
     fn with_idle<R>(&self, body: impl FnOnce(&mut T) -> axonic::Result<R>) -> axonic::Result<R> {
         let mut handle = self.shared.idle()?;
-        let done = body(&mut handle.lock)?;
+        let done = body(&mut handle)?;
         self.shared.put_idle(handle);
         Ok(done)
     }
@@ -91,18 +70,9 @@ impl<T: 'static> Pool<T> {
     /// Gives back what one of the handles has; if none has anything, the core says what is wrong.
     fn release(&self, unlock: fn(&mut T) -> axonic::Result<()>) -> axonic::Result<Answer> {
         let mut handle = self.shared.holding().map_or_else(|| self.shared.idle(), Ok)?;
-        unlock(&mut handle.lock)?;
+        unlock(&mut handle)?;
         self.shared.put_idle(handle);
         Ok(Answer::Nothing)
-    }
-
-    /// Ends a handle that is armed while nobody waits by it: it would be rung for, and be seen to wait. Another is there
-    /// first, so that the lock is open all the time.
-    fn retire(&self, handle: Handle<T>) {
-        if let Ok(other) = self.shared.idle() {
-            self.shared.put_idle(other);
-        }
-        drop(handle);
     }
 }
 
@@ -115,7 +85,7 @@ struct Line<T: 'static> {
     way: &'static Way<T>,
     /// What the event loop watches: the handle that waits changes.
     set: RefCell<Option<WaitSet>>,
-    waiting: RefCell<Option<Handle<T>>>,
+    waiting: RefCell<Option<T>>,
 }
 
 /// The core's calls for what somebody wants of a lock.
@@ -126,11 +96,11 @@ struct Way<T> {
     waiting: fn(&mut T) -> axonic::Result<Option<Acquired>>,
     fd: fn(&mut T) -> axonic::Result<RawFd>,
     /// Puts back a handle that got something.
-    put: fn(&SharedLock<Handle<T>>, Handle<T>) -> axonic::Result<()>,
+    put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
 }
 
-impl<T: 'static> Line<T> {
-    fn put_back(&self, handle: Handle<T>, got: Acquired) -> axonic::Result<Option<Acquired>> {
+impl<T: LockHandle + 'static> Line<T> {
+    fn put_back(&self, handle: T, got: Acquired) -> axonic::Result<Option<Acquired>> {
         (self.way.put)(&self.pool.shared, handle)?;
         Ok(Some(got))
     }
@@ -143,17 +113,16 @@ impl<T: 'static> Line<T> {
     }
 
     /// The event loop looks at this handle from now on, if at any. Whether it does.
-    fn watch(&self, handle: &mut Handle<T>) -> axonic::Result<bool> {
+    fn watch(&self, handle: &mut T) -> axonic::Result<bool> {
         let mut set = self.set.borrow_mut();
         let Some(set) = &mut *set else { return Ok(false) };
-        set.add_fd((self.way.fd)(&mut handle.lock)?, FIRST)?;
-        handle.watched = true;
+        set.add_fd((self.way.fd)(handle)?, FIRST)?;
         Ok(true)
     }
 
     /// A handle that is watched tries again.
-    fn go_on(&self, mut handle: Handle<T>) -> axonic::Result<Option<Acquired>> {
-        match (self.way.waiting)(&mut handle.lock) {
+    fn go_on(&self, mut handle: T) -> axonic::Result<Option<Acquired>> {
+        match (self.way.waiting)(&mut handle) {
             Ok(Some(got)) => {
                 self.unwatch();
                 self.put_back(handle, got)
@@ -182,14 +151,14 @@ trait Tried {
     fn give_up(&self);
 }
 
-impl<T: 'static> Tried for Line<T> {
+impl<T: LockHandle + 'static> Tried for Line<T> {
     fn attempt(&self) -> axonic::Result<Option<Acquired>> {
         let waiting = self.waiting.take();
         if let Some(handle) = waiting {
             return self.go_on(handle);
         }
         let mut handle = self.pool.shared.idle()?;
-        if let Some(got) = (self.way.once)(&mut handle.lock)? {
+        if let Some(got) = (self.way.once)(&mut handle)? {
             return self.put_back(handle, got);
         }
         // A descriptor tells only what happens after an attempt.
@@ -202,11 +171,10 @@ impl<T: 'static> Tried for Line<T> {
 
     fn attempt_once(&self) -> axonic::Result<Option<Acquired>> {
         let mut handle = self.pool.shared.idle()?;
-        match (self.way.once)(&mut handle.lock)? {
-            Some(got) => return self.put_back(handle, got),
-            None if handle.watched => self.pool.retire(handle),
-            None => self.pool.shared.put_idle(handle),
+        if let Some(got) = (self.way.once)(&mut handle)? {
+            return self.put_back(handle, got);
         }
+        self.pool.shared.put_idle(handle);
         Ok(None)
     }
 
@@ -221,7 +189,7 @@ impl<T: 'static> Tried for Line<T> {
     fn give_up(&self) {
         if let Some(handle) = self.waiting.take() {
             self.unwatch();
-            self.pool.retire(handle);
+            self.pool.shared.put_idle(handle);
         }
     }
 }
@@ -240,7 +208,7 @@ pub struct LockLine {
 }
 
 impl LockLine {
-    fn new<T>(pool: &Rc<Pool<T>>, way: &'static Way<T>) -> LockLine {
+    fn new<T: LockHandle>(pool: &Rc<Pool<T>>, way: &'static Way<T>) -> LockLine {
         let line = Line { pool: pool.clone(), way, set: RefCell::default(), waiting: RefCell::default() };
         LockLine { line: Rc::new(AnyLine(Box::new(line))) }
     }

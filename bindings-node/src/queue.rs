@@ -5,13 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axonic::{Content, ErrorKind, Fsync, Payload, Put, QueueConsumer, QueueOptions, QueueProducer, Schema};
+use axonic::{
+    Content, ErrorKind, Fsync, Payload, Put, QueueConsumer, QueueOptions, QueueProducer, QueueWriter, Schema,
+};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::call::{Answer, Call, bind};
 use crate::content::{PayloadParts, content_of};
-use crate::disk::{Disk, Sync};
+use crate::disk::Sync;
 use crate::error::{OrThrow, closed};
 use crate::memory::ScratchMemory;
 use crate::options;
@@ -223,7 +225,8 @@ pub struct State {
     consumer: RefCell<Option<QueueConsumer>>,
     /// Jobs that are not settled.
     pub(crate) jobs: RefCell<Slab<axonic::Delivery>>,
-    disk: Arc<Disk>,
+    /// Does the file work of the others, of which there is some if the queue is durable.
+    writer: RefCell<Option<Arc<QueueWriter>>>,
     pub(crate) scratch: Rc<ScratchMemory>,
 }
 
@@ -247,24 +250,36 @@ impl State {
         }
     }
 
+    fn open_producer(&self, options: &QueueOptions) -> axonic::Result<QueueProducer> {
+        let producer = self.domain.queue_producer(&self.name, options)?;
+        self.writer.borrow().iter().for_each(|writer| producer.leave_writing_to(writer));
+        Ok(producer)
+    }
+
+    fn open_consumer(&self) -> axonic::Result<QueueConsumer> {
+        let consumer = self.domain.queue_consumer(&self.name, &self.options)?;
+        self.writer.borrow().iter().for_each(|writer| consumer.leave_writing_to(writer));
+        Ok(consumer)
+    }
+
     fn with_producer<T>(
         &self,
         body: impl FnOnce(&mut QueueProducer) -> axonic::Result<T>,
     ) -> axonic::Result<T> {
-        self.with(&self.producer, || self.domain.queue_producer(&self.name, &self.options), body)
+        self.with(&self.producer, || self.open_producer(&self.options), body)
     }
 
     fn with_asker<T>(&self, body: impl FnOnce(&mut QueueProducer) -> axonic::Result<T>) -> axonic::Result<T> {
         // It is asked for news of tickets with no time to wait, not even to spin.
         let options = || QueueOptions { wait: axonic::Wait::Block, ..self.options.clone() };
-        self.with(&self.asker, || self.domain.queue_producer(&self.name, &options()), body)
+        self.with(&self.asker, || self.open_producer(&options()), body)
     }
 
     pub(crate) fn with_consumer<T>(
         &self,
         body: impl FnOnce(&mut QueueConsumer) -> axonic::Result<T>,
     ) -> axonic::Result<T> {
-        self.with(&self.consumer, || self.domain.queue_consumer(&self.name, &self.options), body)
+        self.with(&self.consumer, || self.open_consumer(), body)
     }
 
     pub(crate) fn with_ticket<T>(
@@ -319,8 +334,7 @@ impl Queue {
         let state = State {
             name: name.into(),
             domain: domain.clone(),
-            disk: Disk::new(domain, name, &options),
-            producer: RefCell::new(Some(domain.queue_producer(name, &options)?)),
+            producer: RefCell::default(),
             options,
             closed: Cell::new(false),
             asker: RefCell::default(),
@@ -328,22 +342,24 @@ impl Queue {
             ticket: RefCell::default(),
             consumer: RefCell::default(),
             jobs: RefCell::default(),
+            writer: RefCell::default(),
             scratch: scratch.clone(),
         };
+        let producer = state.open_producer(&state.options)?;
+        if producer.fsync().is_some() {
+            let writer = domain.queue_writer(name, &state.options)?;
+            producer.leave_writing_to(&writer);
+            state.writer.replace(Some(Arc::new(writer)));
+        }
+        state.producer.replace(Some(producer));
         Ok(Queue { state: Rc::new(state) })
     }
 
-    /// Milliseconds within which what happens is to be on the disk: 0 for at once, -1 for no such time, -2 for a queue
-    /// in memory only.
+    /// Whether what happens is to be on the disk at once; `null` for a queue in memory only.
     #[napi]
-    pub fn fsync(&self, env: &Env) -> Result<f64> {
+    pub fn waits_for_disk(&self, env: &Env) -> Result<Option<bool>> {
         let fsync = self.state.with_producer(|producer| Ok(producer.fsync())).or_throw(env)?;
-        Ok(match fsync {
-            Some(Fsync::Always) => 0.0,
-            Some(Fsync::Interval(interval)) => interval.as_secs_f64() * 1000.0,
-            Some(Fsync::Never) => -1.0,
-            None => -2.0,
-        })
+        Ok(fsync.map(|fsync| fsync == Fsync::Always))
     }
 
     /// `(view, flags)`: puts a view's bytes; `false` when quiet and full.
@@ -432,8 +448,12 @@ impl Queue {
 
     /// Has a thread wait until all that was put and settled before is on the disk.
     #[napi(ts_return_type = "Promise<Failure | null>")]
-    pub fn sync(&self) -> AsyncTask<Sync> {
-        AsyncTask::new(Sync(self.state.disk.clone()))
+    pub fn sync(&self, env: &Env) -> Result<AsyncTask<Sync>> {
+        let writer = self.state.writer.borrow().clone();
+        writer
+            .map(|writer| AsyncTask::new(Sync(writer)))
+            .ok_or_else(|| closed("queue", &self.state.name))
+            .or_throw(env)
     }
 
     /// The pollable descriptor of the consuming side; readable until `get` answered that there is nothing.
@@ -465,6 +485,7 @@ impl Queue {
         state.producer.take();
         state.asker.take();
         state.consumer.take();
-        state.disk.close();
+        // A wait for the disk that goes on has it still.
+        state.writer.take();
     }
 }

@@ -391,6 +391,13 @@ describe('lock', { timeout: 120_000 }, () => {
     await event.wait({ timeout: 0 })
     assert.deepEqual([event.tryWait(), event.tryWait()], [true, true])
     event.clear()
+    // Whoever waits has not looked again yet.
+    const before = event.wait({ timeout: 5000 })
+    assert.equal(event.tryWait(), false)
+    theirs.set()
+    assert.equal(event.tryWait(), true)
+    await before
+    event.clear()
     assert.equal(theirs.isSet, false)
     await assert.rejects(event.wait({ signal: AbortSignal.timeout(10) }), { name: 'TimeoutError' })
     const closed = assert.rejects(event.wait(), is('Closed'))

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { after, afterEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
@@ -32,6 +32,11 @@ let disks = 0
 /** A durable queue with a journal of its own. */
 function durable (options) {
   return queue({ durable: true, ...options }, domain(undefined, { dataDir: `${disk}/${disks++}` }))
+}
+
+/** Bytes that the thread of the event loop has given to files and pipes so far. */
+function givenByThisThread () {
+  return Number(/^wchar: (\d+)/m.exec(readFileSync(`/proc/self/task/${process.pid}/io`, 'utf8'))[1])
 }
 
 function take (q) {
@@ -466,8 +471,43 @@ describe('a durable queue', { timeout: 60_000 }, () => {
     assert.equal(take(q).value, 'accepted')
   })
 
+  it('has no file work for the event loop', async () => {
+    for (const fsync of ['always', 'interval', 'never']) {
+      const q = durable({ fsync, fsyncInterval: 5 })
+      const before = givenByThisThread()
+      for (let i = 0; i < 100; i++) q.put(Buffer.alloc(5000), { result: i % 2 === 0 })
+      for (let i = 0; i < 40; i++) {
+        take(q).ack()
+        take(q).reject()
+        // What is overdue is none of the loop's, either.
+        await sleep(1)
+      }
+      assert.equal(q.purge() + q.purge({ dead: true }), 60, fsync)
+      assert.equal(q.tryGet(), null)
+      assert.ok(givenByThisThread() - before < 5000, fsync)
+    }
+  })
+
+  it('has what is put or settled while its caller stops waiting for the disk', async () => {
+    const q = durable()
+    const timedOut = q.putAsync('late', { timeout: 0 })
+    const aborting = new AbortController()
+    const aborted = q.putAsync('aborted', { signal: aborting.signal })
+    aborting.abort(new RangeError('enough'))
+    await Promise.all([
+      assert.rejects(timedOut, (error) => is('NotDurable')(error) && /accepted/.test(error.message)),
+      assert.rejects(aborted, RangeError)
+    ])
+    const [late, second] = await q.getMany(2)
+    assert.deepEqual([late.value, second.value], ['late', 'aborted'])
+    await assert.rejects(late.ackAsync(undefined, { timeout: 0 }), is('Timeout'))
+    assert.ok(late.settled)
+    await second.ackAsync()
+    assert.equal(q.stats().ready + q.stats().leased, 0)
+  })
+
   it('is written though nobody waits for it', async () => {
-    for (const fsync of ['always', 'interval']) {
+    for (const fsync of ['always', 'interval', 'never']) {
       const dataDir = `${disk}/by-itself-${fsync}`
       const name = `itself-${fsync}-${process.pid}`
       const writer = child('durable', name, dataDir, fsync)

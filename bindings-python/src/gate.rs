@@ -5,7 +5,7 @@
 //!
 //! 1. Whoever is attached to the interpreter (holds the GIL) only ever *tries* the lock. A call that
 //!    can be answered at once is answered that way, without detaching.
-//! 2. Everything that may wait runs detached: the lock is taken inside the detached section and given
+//! 2. Everything that may wait, or do file work ([`Handle::of_files`]), runs detached: the lock is taken inside the detached section and given
 //!    back before attaching again, so the lock and the GIL are never waited for in a circle.
 //! 3. A wait is cut into slices of at most [`SLICE`]. Signals are checked between two slices (Ctrl-C
 //!    raises `KeyboardInterrupt`) and another thread that wants the handle gets its turn there.
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use axonic::{Error, ErrorKind, Wait};
 use pyo3::prelude::*;
 
+use crate::asked::waiting;
 use crate::error::raise;
 use crate::log::{deliver, detached};
 
@@ -87,10 +88,12 @@ pub struct Patience {
 }
 
 impl Patience {
+    const ENDLESS: Patience = Patience { end: None, total: Duration::MAX };
+
     /// Reads a `timeout=` argument, as [`limit`].
     pub fn new(py: Python<'_>, seconds: Option<f64>) -> PyResult<Patience> {
         Ok(match limit(py, seconds)? {
-            None => Patience { end: None, total: Duration::MAX },
+            None => Patience::ENDLESS,
             Some(total) => Patience { end: Instant::now().checked_add(total), total },
         })
     }
@@ -191,6 +194,8 @@ impl Drop for Taken<'_> {
 pub struct Handle<T> {
     /// What the handle is, for messages: noun and name.
     what: String,
+    /// Even calls that do not wait may have to write to files, or to wait for a disk.
+    does_file_work: bool,
     turn: Turn,
     /// Belongs to whoever has the turn.
     value: UnsafeCell<Option<T>>,
@@ -207,11 +212,22 @@ impl<T: Send> Handle<T> {
     pub fn new(what: String, value: T) -> Handle<T> {
         Handle {
             what,
+            does_file_work: false,
             turn: Turn { state: AtomicU8::new(FREE), queue: Mutex::new(()), freed: Condvar::new() },
             value: UnsafeCell::new(Some(value)),
             holder: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
         }
+    }
+
+    /// One whose calls may do file work.
+    pub fn of_files(what: String, value: T, does_file_work: bool) -> Handle<T> {
+        Handle { does_file_work, ..Handle::new(what, value) }
+    }
+
+    /// Whether its calls may do file work, so that no attached call is to be tried.
+    pub fn does_file_work(&self) -> bool {
+        self.does_file_work
     }
 
     /// Noun and name, as error messages begin.
@@ -287,6 +303,23 @@ impl<T: Send> Handle<T> {
         self.with(py, f)?.map_err(|error| raise(py, error))
     }
 
+    /// As [`Handle::quick`], detached if it may do file work.
+    pub fn try_briefly<R: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut T) -> R + Send) -> Option<R> {
+        if self.does_file_work { detached(py, || self.quick_within(f)) } else { self.quick(py, f) }
+    }
+
+    /// As [`Handle::call`], detached if it may do file work.
+    pub fn briefly<R: Send>(
+        &self,
+        py: Python<'_>,
+        mut f: impl FnMut(&mut T) -> axonic::Result<R> + Send,
+    ) -> PyResult<R> {
+        if !self.does_file_work {
+            return self.call(py, f);
+        }
+        self.enter(py, Patience::ENDLESS, None, |value, _| Ok(f(value)))?.map_err(|error| raise(py, error))
+    }
+
     /// Runs a call that may wait. `step` runs detached and waits for at most the time it is given;
     /// `Timeout` and `Interrupted` from it mean "not yet". At the end of the caller's patience the
     /// core's last word is raised; where that names the slice's time, `awaited` says what did not happen.
@@ -326,7 +359,8 @@ impl<T: Send> Handle<T> {
     ) -> PyResult<Option<R>> {
         loop {
             let slice = patience.slice();
-            match detached(py, || self.attempt(|value| value.as_mut().map(|value| step(value, slice)))) {
+            let attempt = || self.attempt(|value| value.as_mut().map(|value| step(value, slice)));
+            match waiting(py, None, attempt)? {
                 None => self.contended(py, slice)?,
                 Some(None) => return Err(raise(py, self.closed())),
                 Some(Some(Ok(Some(result)))) => return Ok(Some(result)),

@@ -7,12 +7,13 @@ use pyo3::exceptions::{PyException, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use crate::asked::waiting;
 use crate::buffer;
 use crate::desk::{Desk, Place};
 use crate::domain::leave;
 use crate::error::{OrRaise, raise};
 use crate::gate::{Process, QUICK, seconds};
-use crate::log::{deliver, detached};
+use crate::log::{deliver, drop_detached};
 use crate::meaning::{Copied, Meaning};
 use crate::message::{lock, untrack};
 use crate::value::{self, Manner};
@@ -38,8 +39,8 @@ pub struct PyJob {
     process: Process,
     /// Its queue, for messages.
     what: Arc<str>,
-    /// Settling it may write to the disk.
-    durable: bool,
+    /// Settling it may do file work.
+    does_file_work: bool,
     copied: Copied,
     attempt: u16,
     priority: u8,
@@ -54,7 +55,7 @@ impl PyJob {
         desk: &Arc<Desk<Delivery>>,
         what: &Arc<str>,
         kind: Option<&Py<PyAny>>,
-        durable: bool,
+        does_file_work: bool,
     ) -> PyResult<Py<PyJob>> {
         let attributes = delivery.attributes().or_raise(py)?;
         let meaning = Meaning {
@@ -67,8 +68,10 @@ impl PyJob {
         let (attempt, priority, token) = (delivery.attempt(), delivery.priority(), delivery.token());
         let place = Mutex::new(Some(desk.add(delivery)));
         let (desk, what, process) = (desk.clone(), what.clone(), Process::current());
-        let job =
-            Py::new(py, PyJob { desk, place, process, what, durable, copied, attempt, priority, token })?;
+        let job = Py::new(
+            py,
+            PyJob { desk, place, process, what, does_file_work, copied, attempt, priority, token },
+        )?;
         untrack(&job);
         Ok(job)
     }
@@ -91,8 +94,8 @@ impl PyJob {
         let Some(delivery) = place.and_then(|place| self.desk.remove(place)) else {
             return Err(raise(py, self.no_longer_held()));
         };
-        if long || self.durable {
-            return detached(py, || how(delivery)).or_raise(py);
+        if long || self.does_file_work {
+            return waiting(py, None, || how(delivery))?.or_raise(py);
         }
         let settled = how(delivery);
         deliver(py);
@@ -128,7 +131,7 @@ impl Drop for PyJob {
     fn drop(&mut self) {
         let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         // Dropped, the delivery gives its message back.
-        drop(place.and_then(|place| self.desk.remove(place)));
+        drop_detached(self.does_file_work, place.and_then(|place| self.desk.remove(place)));
     }
 }
 

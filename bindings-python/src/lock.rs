@@ -5,7 +5,7 @@
 //! with what it got. So threads and tasks that share an object wait for each other, and none has to wait for a turn.
 //!
 //! What can be answered at once is, attached; everything else runs detached, with the whole timeout: between two slices
-//! a lock's waiters would lose their places. The core asks [`goes_on`] meanwhile, for signals.
+//! a lock's waiters would lose their places. The core asks meanwhile, for signals ([`waiting`]).
 
 mod asyncio;
 mod barrier;
@@ -15,13 +15,12 @@ mod mutex;
 mod rwlock;
 mod semaphore;
 
-use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use axonic::{Error, ErrorKind, LockOptions, SharedLock};
+use axonic::{Error, ErrorKind, LockHandle, LockOptions, SharedLock};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -32,53 +31,10 @@ pub use mutex::PyMutex;
 pub use rwlock::{PyHeld, PyRwLock};
 pub use semaphore::PySemaphore;
 
+use crate::asked::waiting;
 use crate::domain::{Held, Home, wait_name};
 use crate::error::{OrRaise, raise};
 use crate::log::{deliver, detached};
-
-/// What this thread waits for.
-struct Wait {
-    /// The lock was closed here.
-    closed: Arc<AtomicBool>,
-    /// What a signal's handler raised.
-    raised: Option<PyErr>,
-}
-
-thread_local! {
-    /// The last is the innermost: a signal's handler may wait too.
-    static WAITS: RefCell<Vec<Wait>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Makes the core ask.
-pub fn register() {
-    axonic::ask_while_waiting(goes_on);
-}
-
-/// Whether this thread's wait goes on; runs the handlers of signals.
-fn goes_on() -> bool {
-    let closed = |wait: &Wait| wait.closed.load(Ordering::Relaxed);
-    if WAITS.with_borrow(|waits| waits.last().is_some_and(closed)) {
-        return false;
-    }
-    // Nobody to attach to: the interpreter ends.
-    let Some(checked) = Python::try_attach(|py| py.check_signals()) else { return false };
-    let Err(error) = checked else { return true };
-    WAITS.with_borrow_mut(|waits| waits.iter_mut().last().map(|wait| wait.raised = Some(error)));
-    false
-}
-
-/// Runs a call that may wait for a lock, detached. Raises what a signal's handler raised, which has ended the wait.
-fn waiting<R: Send>(
-    py: Python<'_>,
-    closed: &Arc<AtomicBool>,
-    call: impl FnOnce() -> axonic::Result<R> + Send,
-) -> PyResult<axonic::Result<R>> {
-    WAITS.with_borrow_mut(|waits| waits.push(Wait { closed: closed.clone(), raised: None }));
-    let waited = py.detach(call);
-    let raised = WAITS.with_borrow_mut(Vec::pop).and_then(|wait| wait.raised);
-    deliver(py);
-    raised.map_or(Ok(waited), Err)
-}
 
 /// Gets something if it is there.
 type Attempt<T> = fn(&mut T) -> axonic::Result<Option<bool>>;
@@ -91,21 +47,21 @@ pub struct Way<T> {
     wait: fn(&mut T, Option<Duration>) -> axonic::Result<bool>,
     /// Their descriptor.
     fd: fn(&mut T) -> axonic::Result<RawFd>,
-    /// Ends the attempts of a handle: the handle, if it is good for others, and what it got at the last moment.
-    give_up: fn(T) -> (Option<T>, Option<bool>),
+    /// Ends the attempts of a handle: what it got at the last moment.
+    give_up: fn(&mut T) -> Option<bool>,
     /// Puts back a handle that got something.
     put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
 }
 
 /// What was got is nothing that a handle has.
-fn put_idle<T>(shared: &SharedLock<T>, handle: T) -> axonic::Result<()> {
+fn put_idle<T: LockHandle>(shared: &SharedLock<T>, handle: T) -> axonic::Result<()> {
     shared.put_idle(handle);
     Ok(())
 }
 
-/// Nothing was got and nothing is left to do.
-fn unchanged<T>(handle: T) -> (Option<T>, Option<bool>) {
-    (Some(handle), None)
+/// What a handle gets it has at once.
+fn nothing_late<T>(_: &mut T) -> Option<bool> {
+    None
 }
 
 /// A lock of any type, and its handles.
@@ -117,7 +73,7 @@ pub struct Lock<T> {
     closed: Arc<AtomicBool>,
 }
 
-impl<T: Send + 'static> Lock<T> {
+impl<T: LockHandle + 'static> Lock<T> {
     pub fn open(
         py: Python<'_>,
         noun: &str,
@@ -171,7 +127,7 @@ impl<T: Send + 'static> Lock<T> {
 
     /// The same without the look at what is there already.
     fn wait(&self, py: Python<'_>, way: &Way<T>, timeout: Option<Duration>) -> PyResult<bool> {
-        let waited = waiting(py, &self.closed, || {
+        let waited = waiting(py, Some(&self.closed), || {
             let mut handle = self.shared.idle()?;
             let got = (way.wait)(&mut handle, timeout).map(Some);
             self.put(handle, way, got)
@@ -225,11 +181,6 @@ impl<T: Send + 'static> Lock<T> {
         done.or_raise(py)
     }
 
-    /// What the handle that has the lock says, if there is one.
-    fn of_holder(&self, says: impl FnOnce(&T) -> bool) -> bool {
-        self.shared.ask(says) == Some(true)
-    }
-
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed) || self.home.core.is_closed()
     }
@@ -258,7 +209,7 @@ impl<T: Send + 'static> Lock<T> {
     }
 }
 
-impl<T: Send + 'static> Held for Lock<T> {
+impl<T: LockHandle + 'static> Held for Lock<T> {
     fn let_go(&self, py: Python<'_>) -> PyResult<()> {
         self.close(py);
         Ok(())

@@ -24,6 +24,15 @@ pub fn detached<R: Send>(py: Python<'_>, call: impl FnOnce() -> R + Send) -> R {
     result
 }
 
+/// Drops something of the core's that a Python object had, which may do file work. What happened is told by the next call:
+/// objects go in the middle of anything.
+pub fn drop_detached(does_file_work: bool, thing: impl Send) {
+    if does_file_work {
+        // Where there is no interpreter any more, nobody waits for it either.
+        Python::try_attach(|py| py.detach(|| drop(thing)));
+    }
+}
+
 /// After a call of the core, when its locks are free: tells what happened in it.
 #[inline]
 pub fn deliver(py: Python<'_>) {

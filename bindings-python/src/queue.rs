@@ -16,6 +16,7 @@ use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{Handle, Patience, QUICK, seconds, soon};
 use crate::job::PyJob;
+use crate::log::detached;
 use crate::look::{PyPeeked, PyQueueStats};
 use crate::sides::{Sides, Way};
 use crate::ticket::PyTicket;
@@ -52,15 +53,32 @@ impl PyQueue {
         value::encode(value, manner)
     }
 
-    /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
+    /// Whether a value may be put: the producers have no schema.
+    fn check(&self, py: Python<'_>, payload: &Payload<'_>) -> PyResult<()> {
+        let check = || self.sides.options.check(&self.sides.name, payload);
+        let long = self.sides.options.schema.is_some() && payload.data.len() > QUICK;
+        if long { detached(py, check) } else { check() }.or_raise(py)
+    }
+
+    /// Puts one message by a call that `by` makes, and waits for the disk if that is to be. The ticket, or whether it is no
+    /// duplicate.
     fn put_by(
         &self,
         py: Python<'_>,
         put: &Put,
-        by: impl FnOnce(&Handle<QueueProducer>) -> PyResult<Receipt>,
+        patience: Patience,
+        by: impl FnOnce(&Handle<QueueProducer>, &Put) -> PyResult<Receipt>,
     ) -> PyResult<Py<PyAny>> {
         let way = self.sides.way(py, put)?;
-        let receipt = by(way.handle())?;
+        let receipt = if self.sides.waits_for_disk(put.durable) {
+            let accepted = by(way.handle(), &Put { durable: Some(false), ..put.clone() })?;
+            if !accepted.is_duplicate() {
+                on_disk(py, way.handle(), patience, "the message is")?;
+            }
+            accepted
+        } else {
+            by(way.handle(), put)?
+        };
         if !put.result {
             return Ok(PyBool::new(py, !receipt.is_duplicate()).to_owned().into_any().unbind());
         }
@@ -77,8 +95,9 @@ impl PyQueue {
         put: &Put,
         patience: Patience,
     ) -> PyResult<Py<PyAny>> {
-        self.put_by(py, put, |producer| {
-            if payload.data.len() <= QUICK && !self.sides.is_durable() {
+        self.check(py, payload)?;
+        self.put_by(py, put, patience, |producer, put| {
+            if payload.data.len() <= QUICK && !producer.does_file_work() {
                 match producer.quick(py, |core| core.try_put(payload, put)) {
                     Some(Ok(receipt)) => return Ok(receipt),
                     Some(Err(error)) if error.kind() != ErrorKind::WouldBlock => {
@@ -95,13 +114,15 @@ impl PyQueue {
     fn take(&self, py: Python<'_>, get: &Get, patience: Patience) -> PyResult<Delivery> {
         let consumer = self.sides.consumer(py)?;
         let mut taken = None;
-        let tried = consumer.quick(py, |core| {
-            soon(self.sides.options.wait, || {
-                taken = core.try_get_with(get)?;
-                Ok(taken.is_some())
-            })
-        });
-        tried.transpose().or_raise(py)?;
+        if !consumer.does_file_work() {
+            let tried = consumer.quick(py, |core| {
+                soon(self.sides.options.wait, || {
+                    taken = core.try_get_with(get)?;
+                    Ok(taken.is_some())
+                })
+            });
+            tried.transpose().or_raise(py)?;
+        }
         match taken {
             Some(delivery) => Ok(delivery),
             None => {
@@ -117,7 +138,7 @@ impl PyQueue {
             &self.sides.jobs,
             &self.sides.what,
             self.kind.as_ref(),
-            self.sides.is_durable(),
+            self.sides.does_file_work(),
         )
     }
 
@@ -176,18 +197,34 @@ fn take_some(
     get: &Get,
     most: usize,
 ) -> axonic::Result<Vec<Delivery>> {
-    consumer.quick(py, |core| core.try_get_many(most.min(AT_ONCE), get)).unwrap_or_else(|| Ok(Vec::new()))
+    consumer
+        .try_briefly(py, |core| core.try_get_many(most.min(AT_ONCE), get))
+        .unwrap_or_else(|| Ok(Vec::new()))
 }
 
-/// Waits until all that was put and settled is on the disk.
-fn on_disk(
-    py: Python<'_>,
-    producer: &Handle<QueueProducer>,
-    patience: Patience,
-    awaited: &str,
-) -> PyResult<()> {
-    producer.enter(py, patience, Some(awaited), |core, slice| core.sync(Some(slice)))
+/// Waits until `what` was put is on the disk.
+fn on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience, what: &str) -> PyResult<()> {
+    let mut late = None;
+    let synced = producer.enter_or_none(py, patience, |core, slice| match core.sync(Some(slice)) {
+        Ok(()) => Ok(Some(())),
+        Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {
+            late = Some(error);
+            Ok(None)
+        }
+        Err(error) => Err(not_durable(what, &error)),
+    })?;
+    match (synced, late) {
+        (None, Some(error)) => Err(raise(py, not_durable(what, &error))),
+        _ => Ok(()),
+    }
 }
+
+fn not_durable(what: &str, error: &Error) -> Error {
+    let text = format!("{what} put, do not put that again, but not known to be on the disk: {error}");
+    Error::new(ErrorKind::NotDurable, text)
+}
+
+const ALL: &str = "all values are";
 
 fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
     if max == 0 { Err(invalid(py, "get_many(max=0): ask for at least one message")) } else { Ok(()) }
@@ -197,6 +234,8 @@ fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
 struct Batch<'a> {
     payloads: Vec<Payload<'a>>,
     done: usize,
+    /// The disk did not take what was put.
+    unwritten: Option<Error>,
     tickets: Vec<axonic::Ticket>,
 }
 
@@ -204,24 +243,27 @@ impl Batch<'_> {
     /// Puts what there is room for, then waits for room for one more. `None`: there is more to put.
     fn put(&mut self, core: &mut QueueProducer, put: &Put, slice: Duration) -> axonic::Result<Option<()>> {
         while let Some(payload) = self.payloads.get(self.done) {
-            let receipt = match core.try_put(payload, put) {
+            match core.try_put(payload, put) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                receipt => receipt?,
-            };
-            self.note(receipt);
+                tried => self.note(tried)?,
+            }
         }
         let Some(payload) = self.payloads.get(self.done) else { return Ok(Some(())) };
         match core.put_with(payload, put, Some(slice)) {
-            Ok(receipt) => self.note(receipt),
             Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {}
-            Err(error) => return Err(error),
+            tried => self.note(tried)?,
         }
         Ok((self.done == self.payloads.len()).then_some(()))
     }
 
-    fn note(&mut self, receipt: Receipt) {
+    fn note(&mut self, tried: axonic::Result<Receipt>) -> axonic::Result<()> {
+        match tried {
+            Ok(receipt) => self.tickets.extend(receipt.ticket()),
+            Err(error) if error.kind() == ErrorKind::NotDurable => self.unwritten = Some(error),
+            Err(error) => return Err(error),
+        }
         self.done += 1;
-        self.tickets.extend(receipt.ticket());
+        Ok(())
     }
 }
 
@@ -239,13 +281,15 @@ impl PyQueue {
         self.sides.is_closed()
     }
 
-    /// Puts one value, waiting up to `timeout` seconds for room, then raises TimeoutError.
+    /// Puts one value, waiting up to `timeout` seconds for room, then raises TimeoutError; NotDurableError, if it has room by
+    /// then and is only not on the disk.
     ///
     /// Values are sent as publish() sends them: bytes as they are, arrays as tensors, everything else as JSON.
     /// `priority` is 0 to 7, the highest is served first. It is delivered after `delay` seconds, not before;
     /// after `ttl` seconds it is a dead letter, if nobody has taken it. A message with a `dedup_id` is put only
     /// once, as far as the queue remembers ids (its `dedup`). `durable` says whether to wait until it is on the disk; None: as
-    /// the queue's `fsync` says. Returns whether it was put: False for a duplicate.
+    /// the queue's `fsync` says. Returns whether it was put: False for a duplicate. After a NotDurableError it is in the
+    /// queue all the same.
     ///
     /// With `result=True` returns a ticket, with which to wait for what becomes of it; None for a duplicate.
     /// Tickets, and waiting for the disk, cost this thread a producer of its own.
@@ -275,7 +319,8 @@ impl PyQueue {
         self.put_payload(py, &outgoing.payload(), &put, patience)
     }
 
-    /// Like put(), but never waits: raises WouldBlockError when there is no room.
+    /// Like put(), but does not wait for room: raises WouldBlockError when there is none. Where it is to be `durable`, it waits
+    /// for the disk all the same.
     #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn try_put<'py>(
@@ -294,12 +339,16 @@ impl PyQueue {
         let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = self.encode(value, attributes, content)?;
         let payload = outgoing.payload();
-        self.put_by(py, &put, |producer| producer.call(py, |core| core.try_put(&payload, &put)))
+        self.check(py, &payload)?;
+        let patience = Patience::new(py, None)?;
+        self.put_by(py, &put, patience, |producer, put| {
+            producer.briefly(py, |core| core.try_put(&payload, put))
+        })
     }
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
     /// tickets. A TimeoutError tells how many were put, the first ones; an error in a value comes before any is.
-    /// Where they are to be on the disk, they wait for it once.
+    /// Where they are to be on the disk, they wait for it once; a NotDurableError tells that all are put, and not on it.
     #[pyo3(signature = (values, *, priority = 0, delay = 0.0, ttl = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn put_many<'py>(
@@ -320,9 +369,8 @@ impl PyQueue {
         let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
-        let check = |payload| self.sides.options.check(&self.sides.name, payload);
-        payloads.iter().try_for_each(check).or_raise(py)?;
-        let mut batch = Batch { payloads, done: 0, tickets: Vec::new() };
+        payloads.iter().try_for_each(|payload| self.check(py, payload))?;
+        let mut batch = Batch { payloads, done: 0, unwritten: None, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put.
         let each = Put { durable: Some(false), ..put };
@@ -333,7 +381,9 @@ impl PyQueue {
             return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
         }
         if self.sides.waits_for_disk(durable) {
-            on_disk(py, way.handle(), patience, "all values are put, but not all are on the disk")?;
+            on_disk(py, way.handle(), patience, ALL)?;
+        } else if let Some(error) = batch.unwritten {
+            return Err(raise(py, not_durable(ALL, &error)));
         }
         match way {
             Way::Own(caller) if result => {
@@ -373,11 +423,12 @@ impl PyQueue {
         durable: Option<bool>,
     ) -> PyResult<Option<Py<PyJob>>> {
         let get = get_argument(py, lease, durable)?;
-        let taken = self.sides.consumer(py)?.call(py, |core| core.try_get_with(&get))?;
+        let taken = self.sides.consumer(py)?.briefly(py, |core| core.try_get_with(&get))?;
         taken.map(|delivery| self.job(py, delivery)).transpose()
     }
 
-    /// Waits for a message and returns it with all that are there too, at most `max`, as a list.
+    /// Waits for a message and returns it with all that are there too, at most `max`, as a list. One that cannot be read is
+    /// given back, and told of only if there is no other.
     #[pyo3(signature = (max = 1024, timeout = None, lease = None, *, durable = None))]
     fn get_many<'py>(
         &self,
@@ -397,16 +448,25 @@ impl PyQueue {
             taken = consumer
                 .enter(py, patience, Some(NOTHING), |core, slice| core.get_many(most, &get, Some(slice)))?;
         }
-        let mut jobs = Vec::new();
+        let (mut jobs, mut refused) = (Vec::new(), None);
         while !taken.is_empty() {
-            let more = taken.into_iter().map(|delivery| self.job(py, delivery));
-            jobs.extend(more.collect::<PyResult<Vec<_>>>()?);
+            for delivery in taken {
+                match self.job(py, delivery) {
+                    Ok(job) => jobs.push(job),
+                    Err(error) => refused = refused.or(Some(error)),
+                }
+            }
             let left = max - jobs.len();
-            // The dead letters tell of one that is no longer to be had.
+            // One that was refused was given back, and would be the next; the dead letters tell of one that is no longer
+            // to be had.
+            let is_enough = left == 0 || refused.is_some();
             taken =
-                if left == 0 { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
+                if is_enough { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
         }
-        PyList::new(py, jobs)
+        match refused {
+            Some(error) if jobs.is_empty() => Err(error),
+            _ => PyList::new(py, jobs),
+        }
     }
 
     /// Makes the decorated function the queue's worker: `concurrency` threads call it with each job, and what it
@@ -467,6 +527,11 @@ impl PyQueue {
         caller
             .handle
             .enter(py, patience, Some("not all is on the disk"), |core, slice| core.sync(Some(slice)))
+    }
+
+    /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
+    fn _use_in_loop(&self) {
+        self.sides.use_in_loop();
     }
 
     /// What is in it now, and counters.

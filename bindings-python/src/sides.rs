@@ -4,9 +4,11 @@
 //! producer each ([`Callers`]).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use axonic::{Delivery, Error, ErrorKind, Fsync, Put, QueueConsumer, QueueOptions, QueueProducer};
+use axonic::{
+    Delivery, Error, ErrorKind, Fsync, Put, QueueConsumer, QueueOptions, QueueProducer, QueueWriter,
+};
 use pyo3::prelude::*;
 
 use crate::desk::Desk;
@@ -14,6 +16,7 @@ use crate::domain::{Held, Home};
 use crate::error::{OrRaise, raise};
 use crate::gate::Handle;
 use crate::log::detached;
+use crate::message::lock;
 use crate::ticket::{Caller, Callers};
 
 /// One side of a queue, opened at first use.
@@ -33,6 +36,10 @@ pub struct Sides {
     pub jobs: Arc<Desk<Delivery>>,
     /// What whoever made the queue decided; known when a side is open.
     fsync: OnceLock<Option<Fsync>>,
+    /// It is used in an event loop: a thread is to do the file work of its calls.
+    in_loop: AtomicBool,
+    /// The one whose thread that is, if there is file work.
+    writer: Mutex<Option<QueueWriter>>,
     closed: AtomicBool,
 }
 
@@ -40,15 +47,21 @@ pub struct Sides {
 trait Core: Send + Sized {
     fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self>;
     fn fsync(&self) -> Option<Fsync>;
+    fn leave_writing_to(&self, writer: &QueueWriter);
 }
 
 impl Core for QueueProducer {
     fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self> {
-        domain.queue_producer(name, options)
+        // What is put is checked before, once for all attempts and, of many, before the first is put.
+        domain.queue_producer(name, &QueueOptions { schema: None, ..options.clone() })
     }
 
     fn fsync(&self) -> Option<Fsync> {
         self.fsync()
+    }
+
+    fn leave_writing_to(&self, writer: &QueueWriter) {
+        self.leave_writing_to(writer);
     }
 }
 
@@ -59,6 +72,10 @@ impl Core for QueueConsumer {
 
     fn fsync(&self) -> Option<Fsync> {
         self.fsync()
+    }
+
+    fn leave_writing_to(&self, writer: &QueueWriter) {
+        self.leave_writing_to(writer);
     }
 }
 
@@ -74,6 +91,8 @@ impl Sides {
             callers: Callers::default(),
             jobs: Arc::new(Desk::new()),
             fsync: OnceLock::new(),
+            in_loop: AtomicBool::new(false),
+            writer: Mutex::default(),
             closed: AtomicBool::new(false),
         });
         let held: Weak<dyn Held> = Arc::<Sides>::downgrade(&sides);
@@ -85,9 +104,26 @@ impl Sides {
         if self.closed.load(Ordering::SeqCst) {
             return Err(self.closed_error(py));
         }
-        let core = detached(py, || T::open(&self.home.core, &self.name, &self.options)).or_raise(py)?;
-        self.fsync.get_or_init(|| core.fsync());
-        Ok(Handle::new(self.what.to_string(), core))
+        let core = detached(py, || self.open_core::<T>()).or_raise(py)?;
+        Ok(Handle::of_files(self.what.to_string(), core, self.does_file_work()))
+    }
+
+    fn open_core<T: Core>(&self) -> axonic::Result<T> {
+        let core = T::open(&self.home.core, &self.name, &self.options)?;
+        if self.fsync.get_or_init(|| core.fsync()).is_some() && self.in_loop.load(Ordering::Relaxed) {
+            let mut writer = lock(&self.writer);
+            let writer = match &mut *writer {
+                Some(writer) => writer,
+                none => none.insert(self.home.core.queue_writer(&self.name, &self.options)?),
+            };
+            core.leave_writing_to(writer);
+        }
+        Ok(core)
+    }
+
+    /// From now on, before anything is open, a thread is to do the file work.
+    pub fn use_in_loop(&self) {
+        self.in_loop.store(true, Ordering::Relaxed);
     }
 
     /// The side, opened by the first thread that asks.
@@ -149,9 +185,9 @@ impl Sides {
         Ok(self.fsync.get().copied().flatten())
     }
 
-    /// Whether calls may write to the disk.
-    pub fn is_durable(&self) -> bool {
-        self.fsync.get().is_some_and(Option::is_some)
+    /// Whether calls may do file work.
+    pub fn does_file_work(&self) -> bool {
+        self.fsync.get().is_some_and(Option::is_some) && !self.in_loop.load(Ordering::Relaxed)
     }
 
     /// Whether a put may wait for the disk.
@@ -178,7 +214,9 @@ impl Sides {
         // Dropped, deliveries give their messages back.
         let jobs = self.jobs.clear();
         detached(py, || drop(jobs));
-        self.consumer.get().map_or(Ok(()), |consumer| consumer.close(py))
+        self.consumer.get().map_or(Ok(()), |consumer| consumer.close(py))?;
+        detached(py, || drop(lock(&self.writer).take()));
+        Ok(())
     }
 }
 

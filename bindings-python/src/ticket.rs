@@ -9,6 +9,7 @@ use crate::buffer;
 use crate::desk::{Desk, Place};
 use crate::error::{OrRaise, raise};
 use crate::gate::{Handle, Patience, Process};
+use crate::log::{detached, drop_detached};
 use crate::meaning::{Copied, Meaning};
 use crate::message::lock;
 
@@ -66,7 +67,8 @@ impl Callers {
         let callers = std::mem::take(&mut *lock(&self.0));
         for (_, caller) in callers {
             caller.handle.close(py)?;
-            drop(caller.tickets.clear());
+            let tickets = caller.tickets.clear();
+            detached(py, || drop(tickets));
         }
         Ok(())
     }
@@ -171,7 +173,7 @@ impl PyTicket {
             return Ok(true);
         }
         self.process.check(py, self.caller.handle.what(), "ticket")?;
-        let looked = self.caller.handle.with(py, |_| self.look(Ticket::try_result))?;
+        let looked = self.caller.handle.briefly(py, |_| Ok(self.look(Ticket::try_result)))?;
         match looked.transpose() {
             Some(outcome) => self.remember(py, outcome).map(|()| true),
             None => Ok(false),
@@ -200,6 +202,6 @@ impl PyTicket {
 
 impl Drop for PyTicket {
     fn drop(&mut self) {
-        drop(self.caller.tickets.remove(self.place));
+        drop_detached(self.caller.handle.does_file_work(), self.caller.tickets.remove(self.place));
     }
 }

@@ -233,6 +233,11 @@ def test_who_comes_after_a_dead_writer_is_told(ax: axonic.Domain, script: Script
             assert held.owner_died
             assert lock.owner_died
         assert not lock.owner_died
+    kill(holding(script, '[ax.rwlock("rw")]; lock[0].acquire_write()'))
+    # Whichever of those that read was told.
+    with lock.read(timeout=20) as first, lock.read() as second:
+        assert (first.owner_died, second.owner_died) == (True, False)
+        assert lock.owner_died
 
 
 def test_permits(ax: axonic.Domain, script: Script) -> None:
@@ -365,6 +370,15 @@ def test_a_barrier_releases_all_and_one_leads(ax: axonic.Domain, script: Script)
         outcomes = [stack.enter_context(thread(arrive)) for _ in range(3)]
     assert outcomes == [[None]] * 3
     assert sum(leads) + int(finish(process)) == 20
+    assert barrier.waiting == 0
+
+
+def test_who_looks_at_a_barrier_takes_no_partys_place(ax: axonic.Domain) -> None:
+    barrier, others = ax.barrier("b", 64), [ax.barrier("b", 64) for _ in range(63)]
+    with thread(lambda: barrier.wait(timeout=0.5)) as outcome:
+        within(5, lambda: others[0].waiting == 1)
+        assert barrier.waiting == 1
+    assert isinstance(outcome[0], axonic.TimeoutError)
     assert barrier.waiting == 0
 
 
@@ -536,32 +550,47 @@ def test_ctrl_c_ends_a_wait(ax: axonic.Domain, script: Script, call: str) -> Non
     assert finish(process) == "True True True\n"
 
 
-def test_a_second_ctrl_c_ends_the_wait_for_the_mutex_too(ax: axonic.Domain, script: Script) -> None:
+def test_a_condition_ends_with_its_mutex_after_many_ctrl_c(ax: axonic.Domain, script: Script) -> None:
     mutex = ax.mutex("m")
     process = script("""
-        import axonic, sys
+        import axonic, threading
         ax = axonic.open("test")
         mutex = ax.mutex("m")
         condvar = ax.condvar("c", mutex)
+        taken, done = threading.Event(), threading.Event()
+
+        def take():
+            # By the same object, whose block must not give it back.
+            with mutex:
+                taken.set()
+                done.wait(20)
+
         try:
             with condvar:
                 print("ready", flush=True)
-                condvar.wait()
+                try:
+                    condvar.wait()
+                finally:
+                    print("interrupted", mutex.locked(), flush=True)
+                    thread = threading.Thread(target=take)
+                    thread.start()
+                    print("alone", not taken.wait(0.1), flush=True)
         except KeyboardInterrupt:
-            print("interrupted", mutex.locked(), flush=True)
+            print("released", taken.wait(20) and mutex.locked(), flush=True)
+        done.set()
+        thread.join()
         print(mutex.acquire(timeout=20))
         ax.close()
         """)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     mutex.acquire()
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    assert not select.select([process.stdout], [], [], 0.3)[0], "the mutex is expected back"
-    process.send_signal(signal.SIGINT)
-    assert process.stdout.readline() == "interrupted False\n"
+    for _ in range(3):
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        assert not select.select([process.stdout], [], [], 0.3)[0], "the mutex is expected back"
     mutex.release()
-    assert finish(process) == "True\n"
+    assert finish(process) == "interrupted True\nalone True\nreleased True\nTrue\n"
 
 
 def test_signal_handlers_run_during_a_wait_and_may_wait_too(ax: axonic.Domain) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import mmap
 import multiprocessing
 import os
 import pickle
+import resource
 import select
 import shutil
 import signal
+import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +99,25 @@ def test_types_and_schemas(ax: axonic.Domain, q: axonic.Queue[Any]) -> None:
     letters = q.dead_letters()
     assert [letter.value for letter in letters] == [{"id": "first"}, {"id": "second"}]
     assert all(letter.reason == "rejected" and "/id" in letter.reason_text for letter in letters)
+
+
+def test_what_cannot_be_read_takes_nothing_with_it(ax: axonic.Domain, runtime: Path) -> None:
+    q = ax.queue("jobs", max_attempts=2)
+    q.put_many(["a", "b"])
+    q.put("damaged", attributes={"subject": "it"})
+    q.put_many(["c", "d"])
+    with (runtime / "test" / "queues" / "jobs").open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        # No MessagePack value begins with this.
+        memory[memory.find(b"\xa7subject")] = 0xC1
+    jobs = q.get_many(timeout=1)
+    assert [(job.value, job.attempt) for job in jobs] == [(value, 1) for value in "abcd"]
+    with pytest.raises(axonic.CorruptError, match="attributes"):
+        q.get_many(timeout=1)
+    assert [letter.value for letter in q.dead_letters()] == ["damaged"]
+    assert q.stats().leased == 4
+    for job in jobs:
+        job.ack()
+    q.purge(dead=True)
 
 
 def test_priorities_delays_and_time_to_live(q: axonic.Queue[Any]) -> None:
@@ -572,6 +595,30 @@ def test_a_durable_queue_survives_a_reboot(data: Path, runtime: Path, fsync: Any
     assert list((data / "test" / "queues" / "jobs").iterdir())
 
 
+@pytest.mark.parametrize("fsync", ["always", "never"])
+def test_what_a_full_disk_does_not_take_is_put_all_the_same(
+    data: Path, ax: axonic.Domain, fsync: Any
+) -> None:
+    q = ax.queue("jobs", durable=True, fsync=fsync)
+    # So that memory for as many is there.
+    q.put_many([bytes(1 << 20)] * 20)
+    q.purge()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A segment of the journal is larger than this.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (7 << 20, before[1]))
+    try:
+        with pytest.raises(axonic.NotDurableError, match="all values are put, do not put that again"):
+            q.put_many([bytes(1 << 20)] * 20)
+        assert q.stats().ready == 20
+        with pytest.raises(axonic.NotDurableError, match="the message is put, do not put that again"):
+            q.put("one more", durable=True)
+        assert q.stats().ready == 21
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    q.sync(timeout=20)
+    assert q.purge() == 21
+
+
 def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:
     q.put("x", durable=True)
     q.sync(timeout=0)
@@ -589,6 +636,82 @@ def test_threads_that_wait_for_the_disk_share_a_sync(data: Path, ax: axonic.Doma
         for thread in threads:
             thread.join(20)
         assert sorted(values(q, 8)) == list(range(8))
+
+
+class Alarm(Exception):
+    """Raised by the handler of a signal."""
+
+
+def test_who_waits_for_a_stopped_writer_can_be_interrupted(
+    data: Path, ax: axonic.Domain, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(data))
+    writer = script(
+        "import axonic\n"
+        "q = axonic.open('test').queue('jobs', durable=True)\n"
+        "print('ready', flush=True)\n"
+        "while True:\n    q.put('x')\n    q.get().ack()"
+    )
+    assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+
+    def handle(*_: object) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        with ax.queue("jobs", durable=True) as q:
+            job = q.get(timeout=5)
+            for _ in range(100):
+                writer.send_signal(signal.SIGSTOP)
+                try:
+                    q.put("mine", timeout=0.2)
+                except axonic.NotDurableError as error:
+                    assert "do not put that again" in str(error)
+                    break
+                writer.send_signal(signal.SIGCONT)
+                time.sleep(0.002)
+            else:
+                pytest.fail("it was never stopped while it wrote")
+            for call in (lambda: q.put("mine"), job.ack, q.purge, lambda: q.try_put("mine")):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                with pytest.raises(Alarm):
+                    call()
+            writer.send_signal(signal.SIGCONT)
+            q.sync(timeout=5)
+            writer.kill()
+    finally:
+        writer.send_signal(signal.SIGCONT)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_other_threads_run_while_one_does_file_work(data: Path, ax: axonic.Domain) -> None:
+    """Nobody takes the interpreter from a thread here: only who lets go of it is followed by others."""
+    turns, ended = 0, threading.Event()
+
+    def turn() -> None:
+        nonlocal turns
+        while not ended.wait(0):
+            turns += 1
+            time.sleep(0)
+
+    q = ax.queue("jobs", durable=True)
+    q.put("x")
+    calls: list[Callable[[], Any]] = [lambda: q.try_put("x"), q.try_get]
+    interval = sys.getswitchinterval()
+    other = threading.Thread(target=turn)
+    other.start()
+    try:
+        sys.setswitchinterval(1000)
+        for call in calls:
+            before, end = turns, time.monotonic() + 5
+            while turns == before:
+                assert time.monotonic() < end, "the interpreter was kept"
+                call()
+    finally:
+        sys.setswitchinterval(interval)
+        ended.set()
+        other.join()
+    q.purge()
 
 
 def test_pickled_by_name(ax: axonic.Domain) -> None:

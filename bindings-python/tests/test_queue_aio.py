@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -13,6 +15,7 @@ import axonic.aio
 from axonic.aio import Domain
 from conftest import Script, finish
 from test_aio import run
+from test_fork import in_child
 
 
 def test_putting_and_getting() -> None:
@@ -135,6 +138,32 @@ def test_tickets() -> None:
     run(main)
 
 
+def test_a_loop_waits_for_its_own() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs")
+        ticket = await q.put("a", result=True)
+
+        async def elsewhere(timeout: float) -> Any:
+            return await ticket.result(timeout)
+
+        async def get() -> None:
+            await q.get(timeout=1)
+
+        with pytest.raises(axonic.InvalidArgumentError, match=r"aio.Ticket.*another thread"):
+            await asyncio.to_thread(asyncio.run, elsewhere(1))
+        (await q.get(timeout=1)).ack("done")
+        assert await asyncio.to_thread(asyncio.run, elsewhere(1)) == "done"
+        waiting = asyncio.create_task(q.get())
+        await asyncio.sleep(0.02)
+        with pytest.raises(axonic.InvalidArgumentError, match=r"Queue.*another thread"):
+            await asyncio.to_thread(asyncio.run, get())
+        await q.put("b")
+        (await waiting).ack()
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    run(main)
+
+
 def test_many_tickets_wait_for_another_process(script: Script) -> None:
     async def main(ax: Domain) -> None:
         process = script("""
@@ -182,6 +211,118 @@ def test_a_durable_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             await q.flush(timeout=20)
 
     asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def given_by_this_thread() -> int:
+    """Bytes that it has given to files and pipes so far."""
+    io = dict(line.split(": ") for line in Path("/proc/thread-self/io").read_text().splitlines())
+    return int(io["wchar"])
+
+
+def test_whoever_stops_waiting_for_the_disk_has_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", durable=True)
+        # Nobody gets round to waiting: all threads are taken.
+        loop, go_on = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        taken = asyncio.create_task(asyncio.to_thread(go_on.wait, 20))
+        await asyncio.sleep(0)
+        for put in (q.put("late", timeout=0.05), q.put_many(["later"], timeout=0.05)):
+            with pytest.raises(axonic.TimeoutError, match="disk within") as raised:
+                await put
+            assert "accepted" in raised.value.__notes__[0]
+        cancelled = asyncio.create_task(q.put("cancelled"))
+        await asyncio.sleep(0.02)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        assert [job.value for job in await q.get_many(timeout=1)] == ["late", "later", "cancelled"]
+        go_on.set()
+        await taken
+        await q.put("in time", timeout=20)
+        q.purge()
+        await loop.shutdown_default_executor()
+
+    run(main)
+
+
+@pytest.mark.parametrize("fsync", ["always", "interval", "never"])
+def test_the_event_loop_has_no_file_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: Literal["always", "interval", "never"]
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", durable=True, fsync=fsync, fsync_interval=0.005)
+        # Both sides are opened by their first use.
+        await q.put(b"")
+        (await q.get(timeout=1)).ack()
+        before = given_by_this_thread()
+        for n in range(100):
+            await q.put(b"#" * 5000, result=n % 2 == 0, durable=False)
+        for _ in range(20):
+            async with await q.get(timeout=1):
+                pass
+            (await q.get(timeout=1)).reject()
+            # What is overdue is none of the loop's, either.
+            await asyncio.sleep(0.001)
+        with pytest.raises(axonic.TimeoutError):
+            await q.get(timeout=0) if q.purge() + q.purge(dead=True) == 80 else None
+        assert given_by_this_thread() - before < 5000
+        await q.put(b"#" * 5000, durable=False)
+        # Nobody asks for it, and it is written.
+        while all(b"#" not in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()):
+            await asyncio.sleep(0.001)
+        (await q.get(timeout=1)).ack()
+
+    run(main)
+
+
+def test_a_forked_child_does_its_file_work_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+    ax = axonic.aio.open("test")
+    q = ax.queue("jobs", durable=True, fsync="never")
+
+    async def work(value: bytes) -> None:
+        for n in range(40):
+            await q.put(value, result=n % 2 == 0)
+        await q.flush(timeout=20)
+        for job in await q.get_many(20, timeout=1):
+            job.ack()
+
+    def child() -> None:
+        before = given_by_this_thread()
+        asyncio.run(work(b"#" * 5000))
+        assert given_by_this_thread() - before > 5000, "there is no thread to do it"
+        q.close()
+
+    asyncio.run(work(b"parent"))
+    in_child(child)
+    asyncio.run(work(b"again"))
+    assert q.purge() == 60
+    ax.close()
+
+
+def test_what_cannot_be_written_is_told_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", durable=True)
+        assert q.sync.fsync == "always"
+        (tmp_path / "test").rename(tmp_path / "elsewhere")
+        while "not written yet" not in caplog.text:
+            await q.put("x", durable=False)
+            await asyncio.sleep(0.01)
+        (tmp_path / "elsewhere").rename(tmp_path / "test")
+        await q.flush(timeout=20)
+        q.purge()
+
+    run(main)
+    assert "WARNING" in {record.levelname for record in caplog.records if "not written" in record.message}
 
 
 def test_those_who_wait_learn_of_the_end() -> None:

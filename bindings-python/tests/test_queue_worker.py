@@ -117,6 +117,32 @@ def test_run_ends_when_it_is_stopped_or_the_queue_closed(q: axonic.Queue[Any]) -
             assert q.stats().acked == 1, "the job it had was finished"
 
 
+def test_the_function_may_stop_it(q: axonic.Queue[Any]) -> None:
+    together, asked = threading.Barrier(2), []
+
+    @q.worker(concurrency=2)
+    def last(job: axonic.Job[Any]) -> str:
+        together.wait(20)
+        last.stop()
+        asked.append(last.start() is last)
+        return "done"
+
+    for _ in range(2):
+        tickets = q.put_many(range(2), result=True)
+        last.run()
+        assert [ticket.result(timeout=0) for ticket in tickets] == ["done", "done"]
+        assert asked == [True, True]
+        asked.clear()
+        assert threading.active_count() == 1
+    # Threads that ended are started again, too.
+    for _ in range(2):
+        tickets = q.put_many(range(2), result=True)
+        last.start()
+        assert [ticket.result(timeout=20) for ticket in tickets] == ["done", "done"]
+    last.stop()
+    assert threading.active_count() == 1
+
+
 def test_ctrl_c_ends_it_when_the_job_is_done(script: Script) -> None:
     process = script("""
         import time, axonic
@@ -158,5 +184,10 @@ def test_what_ends_a_thread_is_raised(q: axonic.Queue[Any]) -> None:
     q.put(b"")
     with pytest.raises(SystemExit):
         leave.run()
+    leave.start()
+    while threading.active_count() > 1:
+        time.sleep(0.01)
+    with pytest.raises(SystemExit):
+        leave.start()
     with q.get(timeout=1) as job:
-        assert job.attempt == 2
+        assert job.attempt == 3

@@ -57,6 +57,8 @@ pub enum axonic_error_kind {
     AXONIC_ERROR_LEASE_LOST = -23,
     /// A message whose result was waited for is a dead letter.
     AXONIC_ERROR_REJECTED = -24,
+    /// What was put is in the queue, and is not known to be on the disk. Do not put it again.
+    AXONIC_ERROR_NOT_DURABLE = -25,
 }
 
 pub const AXONIC_VERSION_MAJOR: u32 = 0;
@@ -257,6 +259,7 @@ mod tests {
             ErrorKind::Io => AXONIC_ERROR_IO,
             ErrorKind::LeaseLost => AXONIC_ERROR_LEASE_LOST,
             ErrorKind::Rejected => AXONIC_ERROR_REJECTED,
+            ErrorKind::NotDurable => AXONIC_ERROR_NOT_DURABLE,
         }
     }
 
@@ -275,7 +278,7 @@ mod tests {
             assert_eq!(constant, kind.name().to_uppercase());
         }
         assert_eq!(text(axonic_error_name(0)), "Ok");
-        for unknown in [1, -25, i32::MIN, i32::MAX] {
+        for unknown in [1, -26, i32::MIN, i32::MAX] {
             assert!(axonic_error_name(unknown).is_null());
         }
     }

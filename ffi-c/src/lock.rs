@@ -7,7 +7,7 @@ use crate::args::{self, Out, Timeout, Versioned};
 use crate::domain::{self, axonic_domain};
 use crate::error::Outcome;
 use crate::handle::{self, Noun};
-use axonic::{Domain, LockOptions, SharedLock};
+use axonic::{Domain, LockHandle, LockOptions, SharedLock};
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ unsafe impl Versioned for axonic_lock_options {
 ///
 /// # Safety
 /// The header's rules for handles, strings, options and pointers.
-unsafe fn open<T, N: Noun<State = SharedLock<T>>>(
+unsafe fn open<T: LockHandle, N: Noun<State = SharedLock<T>>>(
     what: &str,
     (domain, name): (*const axonic_domain, *const c_char),
     options: *const axonic_lock_options,
@@ -64,7 +64,7 @@ unsafe fn open<T, N: Noun<State = SharedLock<T>>>(
 }
 
 /// Does something with a handle that has nothing, and has nothing afterwards.
-fn lend<T, R>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> Outcome<R>) -> Outcome<R> {
+fn lend<T: LockHandle, R>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> Outcome<R>) -> Outcome<R> {
     let mut handle = lock.idle()?;
     let done = act(&mut handle);
     lock.put_idle(handle);
@@ -72,7 +72,7 @@ fn lend<T, R>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> Outcome<R>) -> O
 }
 
 /// Takes the lock with a handle that has nothing, and by `put` puts it back as one that has it.
-fn take<T, R>(
+fn take<T: LockHandle, R>(
     lock: &SharedLock<T>,
     put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
     act: impl FnOnce(&mut T) -> Outcome<R>,
@@ -87,7 +87,7 @@ fn take<T, R>(
 }
 
 /// Gives back what a handle has. If none has it, one that has nothing says so.
-fn give<T>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> axonic::Result<()>) -> Outcome<()> {
+fn give<T: LockHandle>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> axonic::Result<()>) -> Outcome<()> {
     let Some(mut handle) = lock.holding() else { return lend(lock, |handle| Ok(act(handle)?)) };
     let given = act(&mut handle);
     match given {

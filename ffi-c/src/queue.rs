@@ -51,7 +51,8 @@ pub enum axonic_fsync {
     AXONIC_FSYNC_NONE = 0,
     /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
     AXONIC_FSYNC_ALWAYS = 1,
-    /// Every `fsync_interval`, as long as somebody uses the queue, and when the last one closes it.
+    /// Every `fsync_interval`, as long as somebody uses the queue, by the call that comes when it is due; and when the
+    /// last one closes it.
     AXONIC_FSYNC_INTERVAL = 2,
     /// When the system writes it, and when the last one closes it.
     AXONIC_FSYNC_NEVER = 3,
@@ -68,7 +69,7 @@ pub struct axonic_queue_options {
     pub capacity: usize,
     /// Bytes of messages over 128 bytes it can hold together; default 128 MiB.
     pub max_bytes: usize,
-    /// Deliveries of one message before it is a dead letter; default 16; negative: no limit.
+    /// Deliveries of one message before it is a dead letter, up to 65,535; default 16; negative: no limit.
     pub max_attempts: i32,
     /// An axonic_fsync.
     pub durable: i32,
@@ -424,7 +425,8 @@ fn describe_receipt(receipt: Receipt, queue: &CStr) -> axonic_receipt {
 
 /// Puts `count` payloads one after another, each as `options` say, waiting for room up to `timeout` in
 /// all, and writes to `out_count` how many were put: fewer than `count` where a later one found no room
-/// or failed, which the next call tells. There are no tickets.
+/// or failed, which the next call tells. There are no tickets. With AXONIC_ERROR_NOT_DURABLE, too,
+/// `out_count` is how many are in the queue: do not put them again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_queue_producer_put_many(
     producer: *mut axonic_queue_producer,
@@ -440,8 +442,13 @@ pub unsafe extern "C" fn axonic_queue_producer_put_many(
         // SAFETY: as above.
         let (sent, put) = unsafe { (Sent::read_many(payloads, count)?, self::put(options)?) };
         let payloads: Vec<Payload> = sent.iter().map(Sent::payload).collect();
-        out.set(args::within(timeout, |limit| state.producer.put_many(&payloads, &put, limit))?);
-        Ok(())
+        let done = args::within(timeout, |limit| state.producer.put_many(&payloads, &put, limit));
+        match &done {
+            Ok(count) => out.set(*count),
+            Err(Failure::Core(error)) if error.accepted() > 0 => out.set(error.accepted()),
+            Err(_) => {}
+        }
+        done.map(drop)
     })
 }
 

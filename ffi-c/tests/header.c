@@ -94,13 +94,13 @@ static void names(void) {
     SAME(axonic_error_name(AXONIC_ERROR_TIMEOUT), "Timeout");
     SAME(axonic_error_name(AXONIC_ERROR_IO), "Io");
     SAME(axonic_error_name(AXONIC_ERROR_REJECTED), "Rejected");
-    CHECK(axonic_error_name(AXONIC_ERROR_REJECTED - 1) == NULL);
+    CHECK(axonic_error_name(AXONIC_ERROR_NOT_DURABLE - 1) == NULL);
     CHECK(axonic_error_name(6) == NULL);
     int known = 0;
     while (axonic_error_name(-known - 1) != NULL) {
         known++;
     }
-    CHECK(known == -AXONIC_ERROR_REJECTED);
+    CHECK(known == -AXONIC_ERROR_NOT_DURABLE);
 
     SAME(axonic_dtype_name(AXONIC_DTYPE_F32), "float32");
     SAME(axonic_dtype_name(AXONIC_DTYPE_BF16), "bfloat16");

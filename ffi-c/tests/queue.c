@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 
 static axonic_domain *domain;
 static axonic_queue_producer *producer;
@@ -446,6 +447,49 @@ static void durable(void) {
     CHECK(nftw(directory, check_remove, 16, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
+/* What the disk does not take is in the queue all the same. */
+static void full_disk(void) {
+    char directory[] = "/tmp/axonic-test-full-XXXXXX";
+    CHECK(mkdtemp(directory) != NULL);
+    axonic_domain_options of_domain = AXONIC_DOMAIN_OPTIONS_INIT;
+    of_domain.data_dir = directory;
+    axonic_domain *const before = domain;
+    OK(axonic_domain_open("full", &of_domain, &domain));
+    axonic_queue_options options = AXONIC_QUEUE_OPTIONS_INIT;
+    options.durable = AXONIC_FSYNC_NEVER;
+    open_it("d", &options);
+    static char megabyte[1 << 20];
+    axonic_payload payloads[20];
+    for (int i = 0; i < 20; i++) {
+        payloads[i] = raw("");
+        payloads[i].data = megabyte;
+        payloads[i].data_size = sizeof megabyte;
+    }
+    /* So that memory for as many is there. */
+    size_t count = 0;
+    uint64_t purged = 0;
+    OK(axonic_queue_producer_put_many(producer, payloads, 20, NULL, AXONIC_SECOND, &count));
+    OK(axonic_queue_consumer_purge(consumer, &purged));
+    /* A segment of the journal is larger than this. */
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    const struct rlimit small = {7 << 20, limit.rlim_max};
+    CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    count = 0;
+    FAILS(AXONIC_ERROR_NOT_DURABLE, "do not put that again",
+          axonic_queue_producer_put_many(producer, payloads, 20, NULL, AXONIC_SECOND, &count));
+    CHECK(count == 20 && stats().ready == 20);
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    OK(axonic_queue_producer_sync(producer, 20 * AXONIC_SECOND));
+    OK(axonic_queue_consumer_purge(consumer, &purged));
+    CHECK(purged == 20);
+    OK(axonic_queue_producer_close(producer));
+    OK(axonic_queue_consumer_close(consumer));
+    OK(axonic_domain_close(domain));
+    domain = before;
+    CHECK(nftw(directory, check_remove, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
 /* What a dead process had goes to another. */
 static void deaths(void) {
     put("inherited");
@@ -490,6 +534,7 @@ int main(void) {
     schemas();
     close_it("strict");
     durable();
+    full_disk();
     OK(axonic_domain_close(domain));
     return 0;
 }

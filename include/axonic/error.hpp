@@ -38,6 +38,7 @@ enum class ErrorKind : std::int32_t {
     Io = AXONIC_ERROR_IO,
     LeaseLost = AXONIC_ERROR_LEASE_LOST,
     Rejected = AXONIC_ERROR_REJECTED,
+    NotDurable = AXONIC_ERROR_NOT_DURABLE,
 };
 
 // The category of axonic's error codes; they compare equal to the std::errc closest in meaning.
@@ -71,7 +72,8 @@ inline const std::error_category& error_category() noexcept {
             case ErrorKind::LayoutMismatch:
             case ErrorKind::Corrupt: return std::errc::bad_message;
             case ErrorKind::Forked:
-            case ErrorKind::Io: return std::errc::io_error;
+            case ErrorKind::Io:
+            case ErrorKind::NotDurable: return std::errc::io_error;
             case ErrorKind::LeaseLost: return std::errc::operation_canceled;
             case ErrorKind::Rejected: break; // no errc means that
             }
@@ -128,6 +130,7 @@ using DecodeError = ErrorOf<ErrorKind::Decode>;
 using IoError = ErrorOf<ErrorKind::Io>;
 using LeaseLostError = ErrorOf<ErrorKind::LeaseLost>;
 using RejectedError = ErrorOf<ErrorKind::Rejected>;
+using NotDurableError = ErrorOf<ErrorKind::NotDurable>;
 
 // Thrown by what has taken a lock of which the owner before died while it had it. WHOEVER CATCHES IT HAS THE LOCK: what
 // it protects may be half-changed; set that right, and unlock. The guard that threw it is not there to do so:
@@ -162,7 +165,7 @@ template <ErrorKind... Kinds> [[noreturn]] void raise_among(int code, const std:
     raise_among<K::InvalidArgument, K::InvalidName, K::NotFound, K::AlreadyExists, K::PermissionDenied, K::Timeout,
                 K::WouldBlock, K::Closed, K::Disconnected, K::TooLarge, K::Full, K::LimitReached, K::NoSpace,
                 K::LayoutMismatch, K::Corrupt, K::Forked, K::Busy, K::InUse, K::Interrupted, K::Unsupported,
-                K::Decode, K::Io, K::LeaseLost, K::Rejected>(code, message);
+                K::Decode, K::Io, K::LeaseLost, K::Rejected, K::NotDurable>(code, message);
 }
 } // namespace detail
 

@@ -238,7 +238,8 @@ public:
         const detail::PayloadInC given(payload);
         return detail::in_time(axonic_queue_producer_send(to, &given.get(), &options, 0, nullptr), report);
     }
-    // Puts one after another and returns how many: fewer when a later one found no room or failed.
+    // Puts one after another and returns how many: fewer when a later one found no room or failed. With NotDurable as many
+    // are in the queue as its message says, and as are returned where it is not thrown: do not put them again.
     std::size_t put_many(const std::vector<Payload>& payloads, const Put& how = {}, Timeout timeout = forever,
                          Report report = {}) {
         axonic_queue_producer* to = producer(report);
@@ -247,10 +248,9 @@ public:
         }
         const detail::PayloadsInC given(payloads);
         const axonic_put_options options = in_c(how, false);
-        return detail::result<std::size_t>(report, [&](auto* out) {
-            return axonic_queue_producer_put_many(to, given.data(), given.size(), &options, timeout.nanoseconds(),
-                                                  out);
-        });
+        std::size_t count = 0;
+        report(axonic_queue_producer_put_many(to, given.data(), given.size(), &options, timeout.nanoseconds(), &count));
+        return count;
     }
     // Puts a message and returns a claim on what becomes of it; none when one with its dedup_id was put before.
     Ticket put_for_result(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {

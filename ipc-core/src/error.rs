@@ -59,6 +59,8 @@ pub enum ErrorKind {
     LeaseLost = 23,
     /// A message was not worked off: it is a dead letter.
     Rejected = 24,
+    /// What was put is in the queue, and is not known to be on the disk: do not put it again.
+    NotDurable = 25,
 }
 
 use ErrorKind::*;
@@ -90,6 +92,7 @@ impl ErrorKind {
         Io,
         LeaseLost,
         Rejected,
+        NotDurable,
     ];
 
     /// The stable number; C functions return its negative.
@@ -154,6 +157,7 @@ impl ErrorKind {
             Io => ("Io", "AXONIC_IO", "IoError", Some("OSError"), Some(5)),
             LeaseLost => ("LeaseLost", "AXONIC_LEASE_LOST", "LeaseLostError", Some("RuntimeError"), Some(125)),
             Rejected => ("Rejected", "AXONIC_REJECTED", "RejectedError", Some("RuntimeError"), Some(129)),
+            NotDurable => ("NotDurable", "AXONIC_NOT_DURABLE", "NotDurableError", Some("OSError"), Some(5)),
         }
     }
 }
@@ -172,6 +176,7 @@ pub struct Error(Box<Told>);
 struct Told {
     kind: ErrorKind,
     message: Box<str>,
+    accepted: usize,
 }
 
 /// The result of every fallible call.
@@ -180,7 +185,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Makes an error of `kind` with a sentence for a person.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error(Box::new(Told { kind, message: message.into().into_boxed_str() }))
+        Error(Box::new(Told { kind, message: message.into().into_boxed_str(), accepted: 0 }))
+    }
+
+    /// Makes the error of a put that is in the queue, as are so many messages of the call, but not durable.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn not_durable(accepted: usize, message: String) -> Error {
+        Error(Box::new(Told { kind: NotDurable, message: message.into_boxed_str(), accepted }))
+    }
+
+    /// With [`ErrorKind::NotDurable`]: how many messages of the call are in the queue all the same, the first ones.
+    pub fn accepted(&self) -> usize {
+        self.0.accepted
     }
 
     /// What to branch on.

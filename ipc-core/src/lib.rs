@@ -23,7 +23,7 @@
 //! [`ErrorKind::Timeout`]. Handles that send or receive are used by one thread at a time (`Send`); domains,
 //! regions and borrowed [`Sample`]s may be shared by threads. Every failure is an [`Error`] with an
 //! [`ErrorKind`] that is the same in all languages, and a message that names the object, what happened, the
-//! limit and the remedy. Opening starts no thread and installs no signal handler.
+//! limit and the remedy. Opening installs no signal handler, and starts no thread, a [`QueueWriter`]'s excepted.
 //!
 //! Linux 5.3 or later on x86-64 and aarch64.
 #[cfg(not(loom))]
@@ -91,6 +91,8 @@ pub mod mechanisms {
 pub mod sys;
 
 #[cfg(not(loom))]
+pub use domain::asked::ask_while_waiting;
+#[cfg(not(loom))]
 pub use domain::layout::LAYOUT_VERSION;
 #[cfg(not(loom))]
 pub use domain::{Domain, DomainOptions, Noun, ParticipantId, Wait};
@@ -105,13 +107,12 @@ pub use inspect::{
 };
 #[cfg(not(loom))]
 pub use mechanisms::lock::{
-    Acquired, Barrier, Condvar, Event, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
-    ask_while_waiting,
+    Acquired, Barrier, Condvar, Event, LockHandle, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
 };
 #[cfg(not(loom))]
 pub use mechanisms::queue::{
     Dedup, Delivery, Fsync, Get, Outcome, Peeked, Put, QueueConsumer, QueueOptions, QueueProducer,
-    QueueStats, Reason, Receipt, Ticket,
+    QueueStats, QueueWriter, Reason, Receipt, Ticket,
 };
 #[cfg(not(loom))]
 pub use mechanisms::region::{Create, Region, RegionOptions};

@@ -6,6 +6,8 @@
 
 mod common;
 mod litmus;
+#[path = "crash/notices.rs"]
+mod notices;
 #[path = "crash/queues.rs"]
 mod queues;
 
@@ -14,11 +16,12 @@ use common::Place;
 use litmus::{PATIENCE, Parent, Process, SOON, number_of, payload, start};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use notices::wait_and_stop;
 use queues::{act_on_queue, die_in_a_put, keep_queue};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-roles!(act, leave_behind, act_on_queue, die_in_a_put, keep_queue);
+roles!(act, leave_behind, act_on_queue, die_in_a_put, keep_queue, wait_and_stop);
 
 /// More steps than any operation has.
 const NEVER: u64 = 1 << 40;

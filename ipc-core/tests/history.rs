@@ -3,21 +3,20 @@
 mod common;
 
 use common::history::Told;
-use std::panic::catch_unwind;
 
 /// A message that is put, and delivered with token 5 by another.
 const PUT: &str = "put 1 0\naccepted 1 0\n";
 const GOT: &str = "got 1 5\n";
 const ACKED: &str = "got 1 5\nsettling 1 5\nacked 1 5\n";
 
+#[track_caller]
 fn check(histories: &[&str], left: &[u64], killed: usize) {
-    Told::of(histories.iter().copied()).check(left, killed);
+    Told::of(histories.iter().copied()).check(left, &[], killed).unwrap();
 }
 
 #[track_caller]
 fn broken(histories: &[&str], left: &[u64], what: &str) {
-    let caught = catch_unwind(|| check(histories, left, 0)).expect_err(what);
-    let told = caught.downcast_ref::<String>().expect("what is wrong");
+    let told = Told::of(histories.iter().copied()).check(left, &[], 0).expect_err(what);
     assert!(told.contains(what), "{told}");
 }
 
@@ -65,6 +64,25 @@ fn what_was_acknowledged_does_not_come_again() {
 #[test]
 fn a_late_acknowledgement_does_not_count() {
     broken(&[PUT, "got 1 6\n", ACKED], &[], "lease was over");
+}
+
+#[test]
+fn what_was_rejected_is_a_dead_letter_for_good() {
+    let checked = |histories: &[&str], ready: &[u64], dead: &[u64]| {
+        Told::of(histories.iter().copied()).check(ready, dead, 0)
+    };
+    let rejected = "got 1 5\nrejected 1 5\n";
+    assert_eq!(checked(&[PUT, rejected], &[], &[1]), Ok(()));
+    for (histories, ready, dead, what) in [
+        ([PUT, rejected, ""], &[1u64] as &[u64], &[] as &[u64], "no dead letter"),
+        ([PUT, rejected, ""], &[], &[], "no dead letter"),
+        ([PUT, rejected, ""], &[1], &[1], "more than once"),
+        ([PUT, rejected, "got 1 6\n"], &[], &[1], "or rejected"),
+        ([PUT, ACKED, ""], &[], &[1], "more than once"),
+    ] {
+        let told = checked(&histories, ready, dead).expect_err(what);
+        assert!(told.contains(what), "{told}");
+    }
 }
 
 #[test]

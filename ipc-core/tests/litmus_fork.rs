@@ -5,12 +5,13 @@ mod common;
 mod litmus;
 
 use axonic::*;
-use common::Place;
+use common::{Place, expect};
 use litmus::{PATIENCE, Parent, SOON, number_of, payload, start};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use std::time::Instant;
 
@@ -225,6 +226,52 @@ fn a_child_that_drops_everything_takes_nothing_away() {
 #[test]
 fn a_child_that_is_killed_takes_nothing_away() {
     forked("killed");
+}
+
+/// Forks while another thread is in a call on what threads share: nobody in the child ends that call.
+#[test]
+fn a_child_does_not_wait_for_a_thread_it_does_not_have() {
+    let place = Place::new();
+    let domain = place.open();
+    let from = domain.clone();
+    let open = move || from.mutex("m", &LockOptions::default());
+    let shared = Arc::new(SharedLock::new("mutex 'm'".into(), open.clone()).unwrap());
+    let mut mutex = shared.idle().unwrap();
+    mutex.lock(PATIENCE).unwrap();
+    shared.put_holding(mutex).unwrap();
+    let (its, barrier) = (shared.clone(), Arc::new(Barrier::new(2)));
+    let inside = barrier.clone();
+    let thread = std::thread::spawn(move || its.any(|_| [inside.wait(), inside.wait()].len() == 2));
+    barrier.wait();
+    // SAFETY: the child calls what this test is about, and ends without running anything else.
+    match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                // SAFETY: ends a child that hangs.
+                unsafe { libc::alarm(10) };
+                expect(shared.idle(), ErrorKind::Forked, &["mutex 'm'", "another thread", "anew"]);
+                assert!(shared.spare().is_none() && shared.holding().is_none());
+                let mut anew = open().unwrap();
+                assert!(anew.try_lock().unwrap().is_none(), "the parent has it");
+                expect(shared.put_holding(anew), ErrorKind::Forked, &["mutex 'm'"]);
+                assert_eq!((shared.holders(), shared.any(|_| true)), (0, false));
+                shared.close();
+                // SAFETY: that of the thread that is not here.
+                unsafe { Arc::decrement_strong_count(Arc::as_ptr(&shared)) };
+                drop(shared);
+                drop(SharedLock::new("mutex 'm'".into(), open).unwrap().idle().unwrap());
+                domain.close();
+            }));
+            // SAFETY: ends the process at once.
+            unsafe { libc::_exit(i32::from(done.is_err())) }
+        }
+        ForkResult::Parent { child } => {
+            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+        }
+    }
+    barrier.wait();
+    assert!(thread.join().unwrap() && shared.holders() == 1);
+    shared.holding().unwrap().unlock().unwrap();
 }
 
 /// Opens a publisher and a subscriber, forks, and waits in both.

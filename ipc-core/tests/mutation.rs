@@ -1,5 +1,6 @@
 //! Shared memory that changes under its users: words of every file are overwritten at random while publishers,
-//! subscribers, ring ends, queues, locks and onlookers use them. Errors only: no crash, no hang, no wild read.
+//! subscribers, ring ends, queues, durable ones too, locks and onlookers use them. Errors only: no crash, no hang, no wild
+//! read; and a journal can be read afterwards, or is left alone.
 //!
 //! Each round has a seed, printed before it starts; AXONIC_TEST_SEED runs one round again.
 
@@ -8,6 +9,7 @@ mod common;
 use axonic::*;
 use common::random::Random;
 use common::{Place, child, files_in, options_in};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -37,14 +39,19 @@ impl Target {
         unsafe { AtomicU64::from_ptr(self.memory.as_mut_ptr().cast::<u64>().add(place)) }
     }
 
-    /// Overwrites a word. Half of them near the beginning, where the words are that steer, half of them in use.
-    fn mutate(&self, random: &mut Random) {
+    /// Overwrites a word, unless it is to be spared. Half of them near the beginning, where the words are that steer, half
+    /// of them in use.
+    fn mutate(&self, random: &mut Random, spared: &Range<usize>) {
         let words = (self.memory.len() / 8) as u64;
         let limit = if random.below(2) == 0 { words.min(1600) } else { words };
         let place = random.below(limit) as usize;
         let in_use = |place: &usize| self.word(*place).load(Ordering::Relaxed) != 0;
         let next = if random.below(2) == 0 { (place..words as usize).find(in_use) } else { None };
-        let word = self.word(next.unwrap_or(place));
+        let place = next.unwrap_or(place);
+        if spared.contains(&place) {
+            return;
+        }
+        let word = self.word(place);
         word.store(random.word(word.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 }
@@ -150,8 +157,9 @@ fn consume(domain: &Domain, stop: &AtomicBool) {
     }
 }
 
-fn jobs() -> QueueOptions {
+fn jobs(durable: Option<Fsync>) -> QueueOptions {
     QueueOptions {
+        durable,
         capacity: 64,
         max_bytes: 256 * 224,
         dedup: Dedup { count: 32, ..Default::default() },
@@ -159,10 +167,10 @@ fn jobs() -> QueueOptions {
     }
 }
 
-fn put_jobs(domain: &Domain, stop: &AtomicBool, seed: u64) {
+fn put_jobs(domain: &Domain, options: &QueueOptions, stop: &AtomicBool, seed: u64) {
     let mut random = Random(seed);
     while !stop.load(Ordering::Relaxed) {
-        let Some(mut producer) = fair(domain.queue_producer("q", &jobs())) else { continue };
+        let Some(mut producer) = fair(domain.queue_producer("q", options)) else { continue };
         if random.below(2) == 0 {
             fair(producer.fd());
         }
@@ -195,10 +203,10 @@ fn put_jobs(domain: &Domain, stop: &AtomicBool, seed: u64) {
     }
 }
 
-fn take_jobs(domain: &Domain, stop: &AtomicBool, seed: u64) {
+fn take_jobs(domain: &Domain, options: &QueueOptions, stop: &AtomicBool, seed: u64) {
     let mut random = Random(seed);
     while !stop.load(Ordering::Relaxed) {
-        let Some(mut consumer) = fair(domain.queue_consumer("q", &jobs())) else { continue };
+        let Some(mut consumer) = fair(domain.queue_consumer("q", options)) else { continue };
         if random.below(2) == 0 {
             fair(consumer.fd());
         }
@@ -287,19 +295,31 @@ fn look(directory: &Path, stop: &AtomicBool) {
     }
 }
 
-fn damage(directory: &Path, random: &mut Random) {
+/// What is damaged.
+struct Aim {
+    /// Whether a file is.
+    at: fn(&Path) -> bool,
+    /// Which words are not.
+    spared: Range<usize>,
+}
+
+const EVERYTHING: Aim = Aim { at: |_| true, spared: 0..0 };
+/// The words in a queue that tell how far its journal has come, and who writes it (docs/protocol.md).
+const ALL_BUT_THE_JOURNAL: Aim = Aim { at: |path| path.ends_with("queues/q"), spared: 4096 / 8..4608 / 8 };
+
+fn damage(directory: &Path, random: &mut Random, aim: &Aim) {
     let mut targets: Vec<(PathBuf, Option<Target>)> = Vec::new();
     for i in 0..MUTATIONS {
         if i % 50 == 0 {
-            for path in files_in(directory) {
+            for path in files_in(directory).into_iter().filter(|path| (aim.at)(path)) {
                 if !targets.iter().any(|(known, _)| *known == path) {
                     targets.push((path.clone(), Target::open(&path)));
                 }
             }
         }
-        let pick = random.below(targets.len() as u64) as usize;
-        if let Some(target) = &targets[pick].1 {
-            target.mutate(random);
+        let pick = random.below(targets.len().max(1) as u64) as usize;
+        if let Some((_, Some(target))) = targets.get(pick) {
+            target.mutate(random, &aim.spared);
         }
         if i % 10 == 0 {
             std::thread::sleep(Duration::from_micros(random.below(500)));
@@ -322,28 +342,74 @@ fn topics_and_rings(domains: &[Domain; 3], stop: &AtomicBool, seed: u64) {
 
 fn queues_and_locks(domains: &[Domain; 3], stop: &AtomicBool, seed: u64) {
     std::thread::scope(|scope| {
-        scope.spawn(|| put_jobs(&domains[0], stop, seed ^ 1));
-        scope.spawn(|| take_jobs(&domains[1], stop, seed ^ 2));
-        scope.spawn(|| take_jobs(&domains[2], stop, seed ^ 3));
+        scope.spawn(|| put_jobs(&domains[0], &jobs(None), stop, seed ^ 1));
+        scope.spawn(|| take_jobs(&domains[1], &jobs(None), stop, seed ^ 2));
+        scope.spawn(|| take_jobs(&domains[2], &jobs(None), stop, seed ^ 3));
         scope.spawn(|| lock(&domains[0], stop, seed ^ 4));
         scope.spawn(|| lock(&domains[1], stop, seed ^ 5));
     });
 }
 
-fn round(directory: &Path, users: Users, seed: u64) {
+fn durable_queue(domains: &[Domain; 3], stop: &AtomicBool, seed: u64) {
+    let fsync = [Fsync::Always, Fsync::Interval(Duration::from_millis(1)), Fsync::Never][seed as usize % 3];
+    let options = jobs(Some(fsync));
+    std::thread::scope(|scope| {
+        scope.spawn(|| put_jobs(&domains[0], &options, stop, seed ^ 1));
+        scope.spawn(|| take_jobs(&domains[1], &options, stop, seed ^ 2));
+        scope.spawn(|| take_jobs(&domains[2], &options, stop, seed ^ 3));
+    });
+}
+
+/// All have stopped and somebody starts again: what the journal has is there. A journal that is not as one can be is left
+/// as it is. Whether it was read.
+fn start_again(options: DomainOptions, data: &Path) -> bool {
+    let contents = || -> Vec<_> {
+        let segments =
+            files_in(data).into_iter().filter(|path| path.extension().is_some_and(|e| e == "journal"));
+        segments.map(|path| (std::fs::read(&path).unwrap(), path)).collect()
+    };
+    let (domain, before) = (Domain::open_with(options).unwrap(), contents());
+    let roomy = QueueOptions { capacity: 1 << 16, max_bytes: 64 << 20, ..jobs(Some(Fsync::Never)) };
+    match domain.queue_consumer("q", &roomy) {
+        Ok(mut consumer) => {
+            while let Some(job) = fair(consumer.try_get()).flatten() {
+                std::hint::black_box(job.data().iter().map(|b| u64::from(*b)).sum::<u64>());
+                fair(job.ack());
+            }
+            fair(consumer.dead_letters(1000));
+            true
+        }
+        Err(e) => {
+            assert_eq!(e.kind(), ErrorKind::Corrupt, "{e}");
+            println!("start again: {e}");
+            assert!(contents() == before, "something was changed");
+            false
+        }
+    }
+}
+
+fn round(directory: &Path, users: Users, aim: &Aim, seed: u64) {
     let mut random = Random(seed);
     let stop = AtomicBool::new(false);
-    let open = || Domain::open_with(options_in(directory)).unwrap();
+    let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let options = || DomainOptions { data_dir: Some(data.path().into()), ..options_in(directory) };
+    let open = || Domain::open_with(options()).unwrap();
     let domains = [open(), open(), open()];
     std::thread::scope(|scope| {
         scope.spawn(|| users(&domains, &stop, seed));
         scope.spawn(|| look(directory, &stop));
         std::thread::sleep(Duration::from_millis(5));
-        damage(directory, &mut random);
+        damage(directory, &mut random, aim);
         stop.store(true, Ordering::Relaxed);
     });
     drop(domains);
-    std::fs::remove_dir_all(directory.join("test")).ok();
+    let forget = || std::fs::remove_dir_all(directory.join("test")).ok();
+    forget();
+    if !files_in(data.path()).is_empty() {
+        let is_read = start_again(options(), data.path());
+        assert!(is_read || aim.spared.is_empty(), "the journal of seed {seed} cannot be read");
+        forget();
+    }
 }
 
 /// Ends this process, with the seed, when a round takes too long.
@@ -364,7 +430,7 @@ fn watch(running: &'static AtomicU64) {
 }
 
 /// Rounds for some seconds, of test `name`; errors of these kinds must have come of them.
-fn rounds(name: &str, users: Users, kinds: &[ErrorKind]) {
+fn rounds(name: &str, users: Users, aim: &Aim, kinds: &[ErrorKind]) {
     if child::role().is_none() {
         let place = Place::new();
         return child::run(&mut child::command(name, "rounds", place.path()));
@@ -379,7 +445,7 @@ fn rounds(name: &str, users: Users, kinds: &[ErrorKind]) {
     for seed in first..first + if again.is_some() { 1 } else { ROUNDS } {
         println!("seed {seed}");
         RUNNING.store(seed, Ordering::Relaxed);
-        round(&child::directory(), users, seed);
+        round(&child::directory(), users, aim, seed);
         rounds += 1;
         if started.elapsed() > Duration::from_secs(3) {
             break;
@@ -399,10 +465,23 @@ fn rounds(name: &str, users: Users, kinds: &[ErrorKind]) {
 #[test]
 fn mutated_memory_gives_errors_only() {
     let kinds = [ErrorKind::Corrupt, ErrorKind::LayoutMismatch];
-    rounds("mutated_memory_gives_errors_only", topics_and_rings, &kinds);
+    rounds("mutated_memory_gives_errors_only", topics_and_rings, &EVERYTHING, &kinds);
 }
 
 #[test]
 fn mutated_queues_and_locks_give_errors_only() {
-    rounds("mutated_queues_and_locks_give_errors_only", queues_and_locks, &[ErrorKind::Corrupt]);
+    let kinds = [ErrorKind::Corrupt];
+    rounds("mutated_queues_and_locks_give_errors_only", queues_and_locks, &EVERYTHING, &kinds);
+}
+
+#[test]
+fn a_mutated_durable_queue_gives_errors_only() {
+    let kinds = [ErrorKind::Corrupt];
+    rounds("a_mutated_durable_queue_gives_errors_only", durable_queue, &EVERYTHING, &kinds);
+}
+
+#[test]
+fn a_mutated_queue_leaves_a_journal_that_can_be_read() {
+    let kinds = [ErrorKind::Corrupt];
+    rounds("a_mutated_queue_leaves_a_journal_that_can_be_read", durable_queue, &ALL_BUT_THE_JOURNAL, &kinds);
 }

@@ -249,6 +249,12 @@ fn dead_letters_keep_the_reason_and_can_be_taken_up_again() {
     assert_eq!(consumer.purge().unwrap(), 0);
     assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
     assert_eq!((consumer.stats().dead, consumer.stats().bytes), (0, 0));
+    let too_many = QueueOptions { max_attempts: 65_536, ..options() };
+    expect(
+        domain.queue_consumer("x", &too_many),
+        ErrorKind::InvalidArgument,
+        &["x", "max_attempts", "65535"],
+    );
 }
 
 #[test]
@@ -499,6 +505,25 @@ fn descriptors_tell_of_messages_and_of_room() {
     second.ack().unwrap();
     consumer.try_get().unwrap().unwrap().ack().unwrap();
     assert_eq!(consumer.stats().acked, 3);
+}
+
+#[test]
+fn a_ring_that_a_look_for_deaths_took_is_not_the_last() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let fd = consumer.fd().unwrap();
+    for _ in 0..5 {
+        assert!(consumer.try_get().unwrap().is_none());
+        producer.put(b"1", SECOND).unwrap();
+        // Whoever always finds something asks for deaths every ten milliseconds.
+        std::thread::sleep(Duration::from_millis(30));
+        consumer.try_get().unwrap().unwrap().ack().unwrap();
+        assert!(consumer.try_get().unwrap().is_none());
+        producer.put(b"2", SECOND).unwrap();
+        assert!(wait_readable(fd, Duration::from_millis(300)));
+        consumer.try_get().unwrap().unwrap().ack().unwrap();
+    }
 }
 
 #[test]

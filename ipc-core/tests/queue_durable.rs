@@ -5,7 +5,7 @@ mod common;
 use axonic::*;
 use common::{Place, child, expect};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
 
@@ -144,6 +144,54 @@ fn an_interval_passes_without_anybody_putting_more() {
     more.ack().unwrap();
 }
 
+/// Bytes that this thread has given to files and pipes so far.
+fn given_by_this_thread() -> u64 {
+    let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    let given = io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap();
+    given.parse().unwrap()
+}
+
+#[test]
+fn beside_an_event_loop_a_thread_does_the_file_work() {
+    for fsync in [Fsync::Always, Fsync::Interval(Duration::from_millis(20)), Fsync::Never] {
+        let here = Durable::new();
+        let domain = here.open();
+        let writer = domain.queue_writer("jobs", &options(fsync)).unwrap();
+        let mut producer = domain.queue_producer("jobs", &options(fsync)).unwrap();
+        let mut consumer = domain.queue_consumer("jobs", &options(fsync)).unwrap();
+        producer.leave_writing_to(&writer);
+        consumer.leave_writing_to(&writer);
+        let before = given_by_this_thread();
+        let (put, get) =
+            (Put { durable: Some(false), ..Put::default() }, Get { durable: Some(false), ..Get::default() });
+        for _ in 0..100 {
+            producer.try_put(&Payload::raw(&[b'#'; 5000]), &put).unwrap();
+        }
+        for n in 0..40 {
+            let delivery = consumer.try_get_with(&get).unwrap().unwrap();
+            if n % 2 == 0 {
+                delivery.ack().unwrap()
+            } else {
+                delivery.reject("no good").unwrap()
+            }
+            // What is overdue is none of ours, either.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        consumer.purge_dead_letters().unwrap();
+        assert!(given_by_this_thread() - before < 5000, "{fsync:?}");
+        // Nobody asks for it, and it is written.
+        let payloads = |path: &PathBuf| std::fs::read(path).unwrap().iter().filter(|b| **b == b'#').count();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while common::files_in(here.data.path()).iter().map(payloads).sum::<usize>() < 60 * 5000 {
+            assert!(Instant::now() < deadline, "not written: {fsync:?}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        writer.sync(SECOND).unwrap();
+        assert_eq!((consumer.stats().ready, consumer.stats().dead), (60, 0));
+        consumer.purge().unwrap();
+    }
+}
+
 #[test]
 fn tokens_grow_over_a_reboot() {
     let here = Durable::new();
@@ -267,4 +315,19 @@ fn whoever_dies_while_it_writes_is_followed_by_another() {
     assert_eq!(of(&before), of(&after));
     assert!(!after.is_empty());
     consumer.purge().unwrap();
+}
+
+#[test]
+fn a_queue_is_made_anew_while_the_last_one_leaves() {
+    let here = Durable::new();
+    let domain = here.open();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    drop(domain.queue_producer("jobs", &options(Fsync::Never)).unwrap());
+                }
+            });
+        }
+    });
 }

@@ -1,15 +1,17 @@
 //! What producers, workers and counters printed, some of which were killed, and whether all of it together keeps the
-//! promises of queues and mutexes. `tests/peers/rust/peer.rs` has their lines.
+//! promises of queues and mutexes. `tests/peers/rust/peer.rs` has their lines; what they say of a queue is checked as the
+//! core's litmus tests do it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use crate::common::history::{Counts, Told, verdict};
+use std::collections::BTreeMap;
 
 /// What one process printed, and whether it was killed.
-pub struct Told {
+pub struct Printed {
     pub text: String,
     pub killed: bool,
 }
 
-impl Told {
+impl Printed {
     /// Its lines; one that was cut off by death was not said.
     fn lines(&self) -> impl Iterator<Item = &str> {
         let end = self.text.rfind('\n').map_or(0, |end| end + 1);
@@ -17,34 +19,13 @@ impl Told {
     }
 }
 
-/// One delivery of a message.
-#[derive(Debug)]
-struct Taken {
-    attempt: u64,
-    /// What the worker said it did; nothing, if it was killed before it could.
-    outcome: Option<String>,
-}
-
-/// What is known of one message.
-#[derive(Debug, Default)]
-struct Fate {
-    put: bool,
-    taken: Vec<Taken>,
-    ready: u64,
-    dead: u64,
-}
-
 /// What all said of a queue. The upper half of a message's number is that of its producer.
 #[derive(Default)]
 pub struct Jobs {
-    fates: HashMap<u64, Fate>,
-    /// The message after the last that a killed producer told of may be in the queue.
-    untold: BTreeSet<u64>,
-    late: Vec<u64>,
-    wrong: Vec<String>,
+    told: Told,
+    ready: Vec<u64>,
+    dead: Vec<u64>,
     killed_workers: usize,
-    pub acknowledged: u64,
-    pub lost: u64,
 }
 
 /// A number of a line, the word at this place.
@@ -55,77 +36,61 @@ fn number(line: &str, place: usize) -> u64 {
 
 impl Jobs {
     /// A producer that numbers its messages from `first`.
-    pub fn add_producer(&mut self, first: u64, told: &Told) {
+    pub fn add_producer(&mut self, first: u64, printed: &Printed) {
         let mut next = first;
-        for line in told.lines().filter(|line| line.starts_with("put ")) {
+        self.told.begin();
+        for line in printed.lines().filter(|line| line.starts_with("put ")) {
             assert_eq!(number(line, 1), next, "a producer puts one after another");
-            self.fates.entry(next).or_default().put = true;
+            self.told.tell("put", next, next % 3);
+            self.told.tell("accepted", next, 0);
             next += 1;
         }
-        if told.killed {
-            self.untold.insert(next);
+        // The one after the last that a killed one told of may be in the queue.
+        if printed.killed {
+            self.told.tell("put", next, next % 3);
         }
     }
 
-    pub fn add_worker(&mut self, told: &Told) {
-        self.killed_workers += usize::from(told.killed);
-        let mut last: BTreeMap<(u64, u64), u64> = BTreeMap::new();
-        let mut lines = told.lines();
+    /// The number of a delivery is its token.
+    pub fn add_worker(&mut self, printed: &Printed) {
+        self.killed_workers += usize::from(printed.killed);
+        self.told.begin();
+        let mut lines = printed.lines();
         while let Some(line) = lines.next().filter(|line| !line.starts_with("done ")) {
             assert!(line.starts_with("take "), "a worker said {line:?}");
             let (k, attempt) = (number(line, 1), number(line, 2));
-            let outcome = lines.next().map(|line| {
+            self.told.tell("got", k, attempt);
+            if let Some(line) = lines.next() {
                 assert_eq!(number(line, 1), k, "a worker finishes one before it takes another: {line:?}");
-                line.split(' ').next().unwrap_or_default().to_owned()
-            });
-            if outcome.is_none() && !told.killed {
-                self.wrong.push(format!("{k:#x}: a worker that lives said nothing more of it"));
+                self.settled(line, k, attempt);
+            } else if printed.killed && is_acknowledged(k, attempt) {
+                self.told.tell("settling", k, attempt);
             }
-            self.acknowledged += u64::from(outcome.as_deref() == Some("ack"));
-            self.lost += u64::from(outcome.as_deref() == Some("lost"));
-            self.fates.entry(k).or_default().taken.push(Taken { attempt, outcome });
-            if attempt == 1 {
-                // Of one producer and priority.
-                let last = last.entry((k >> 32, k % 3)).or_default();
-                self.late.extend((k < *last).then_some(k));
-                *last = k.max(*last);
-            }
+        }
+    }
+
+    fn settled(&mut self, line: &str, k: u64, attempt: u64) {
+        match line.split(' ').next() {
+            Some("ack") => self.told.tell("acked", k, attempt),
+            Some("lost") => self.told.tell("lost", k, attempt),
+            Some("dead") => self.told.tell("rejected", k, attempt),
+            Some("back") => {}
+            _ => panic!("a worker said {line:?}"),
         }
     }
 
     /// What somebody finds in the queue in the end, to be delivered or as a dead letter.
     pub fn add_left(&mut self, k: u64, is_dead: bool) {
-        let fate = self.fates.entry(k).or_default();
-        if is_dead { fate.dead += 1 } else { fate.ready += 1 }
+        if is_dead { self.dead.push(k) } else { self.ready.push(k) }
     }
 
-    pub fn messages(&self) -> usize {
-        self.fates.len()
+    pub fn counts(&self) -> Counts {
+        self.told.counts()
     }
 
     /// What is wrong.
     pub fn check(&self) -> Result<(), String> {
-        let mut wrong = self.wrong.clone();
-        for (k, fate) in &self.fates {
-            let nobodys = !fate.put && !self.untold.contains(k);
-            let what = if nobodys { Some("nobody put it") } else { fate.check(*k).err() };
-            wrong.extend(what.map(|what| format!("{k:#x}: {what}; {fate:?}")));
-        }
-        // One that died with a message before the queue noted its delivery leaves it as if it had none.
-        let (late, killed) = (&self.late, self.killed_workers);
-        if late.len() > killed {
-            wrong.push(format!("{killed} workers were killed, and these came late: {late:x?}"));
-        }
-        told_of(wrong)
-    }
-}
-
-/// The first of what is wrong, and how many there are.
-fn told_of(wrong: Vec<String>) -> Result<(), String> {
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("{} wrong, such as\n{}", wrong.len(), wrong[..wrong.len().min(10)].join("\n")))
+        self.told.check(&self.ready, &self.dead, self.killed_workers)
     }
 }
 
@@ -134,39 +99,10 @@ fn is_acknowledged(k: u64, attempt: u64) -> bool {
     k % 11 != 7 && !(k % 5 == 3 && attempt == 1)
 }
 
-impl Fate {
-    fn check(&self, k: u64) -> Result<(), &'static str> {
-        let attempts: BTreeSet<u64> = self.taken.iter().map(|taken| taken.attempt).collect();
-        if attempts.len() < self.taken.len() {
-            return Err("two deliveries have one number");
-        }
-        let is = |taken: &Taken, what| taken.outcome.as_deref() == Some(what);
-        let count = |what| self.taken.iter().filter(|taken| is(taken, what)).count() as u64;
-        let (acked, dead) = (count("ack"), count("dead"));
-        if acked + self.ready + self.dead > 1 {
-            return Err("it is there more than once");
-        }
-        if dead > 0 && self.dead == 0 {
-            return Err("it was rejected and is no dead letter");
-        }
-        let last = attempts.last();
-        let is_over = |taken: &Taken| is(taken, "ack") || is(taken, "dead");
-        if self.taken.iter().any(|taken| is_over(taken) && Some(&taken.attempt) != last) {
-            return Err("it was delivered after its end");
-        }
-        let mut cut_off = self.taken.iter().filter(|taken| taken.outcome.is_none());
-        let unknown = cut_off.any(|taken| Some(&taken.attempt) == last && is_acknowledged(k, taken.attempt));
-        if self.put && acked + self.ready + self.dead == 0 && !unknown {
-            return Err("it is lost");
-        }
-        Ok(())
-    }
-}
-
 /// Whether those who counted by a mutex were alone with the number, which is `last` now, and were told of those who
 /// died with it.
-pub fn check_counts(counters: &[Told], last: u64) -> Result<(), String> {
-    let killed = counters.iter().filter(|told| told.killed).count();
+pub fn check_counts(counters: &[Printed], last: u64) -> Result<(), String> {
+    let killed = counters.iter().filter(|printed| printed.killed).count();
     let (mut died, mut told_before, mut wrong) = (0, BTreeMap::new(), Vec::new());
     for counter in counters {
         let mut is_told = false;
@@ -189,23 +125,23 @@ pub fn check_counts(counters: &[Told], last: u64) -> Result<(), String> {
     // Who counted it died before it could say so, and had the mutex.
     let untold = missing.iter().filter(|number| told_before.get(&(*number + 1)) == Some(&false));
     wrong.extend(untold.map(|number| format!("who counted {number} died, and who counted on was not told")));
-    told_of(wrong)
+    verdict(wrong)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn told(text: &str, killed: bool) -> Told {
-        Told { text: text.into(), killed }
+    fn printed(text: &str, killed: bool) -> Printed {
+        Printed { text: text.into(), killed }
     }
 
     /// Producer 0 puts messages 0, 1 and 2; two workers say this, of which the first was killed.
     fn checked(first: &str, second: &str, ready: &[u64], dead: &[u64]) -> bool {
         let mut jobs = Jobs::default();
-        jobs.add_producer(0, &told("put 0\nput 1\nput 2\nput", true));
-        jobs.add_worker(&told(first, true));
-        jobs.add_worker(&told(second, false));
+        jobs.add_producer(0, &printed("put 0\nput 1\nput 2\nput", true));
+        jobs.add_worker(&printed(first, true));
+        jobs.add_worker(&printed(second, false));
         ready.iter().for_each(|k| jobs.add_left(*k, false));
         dead.iter().for_each(|k| jobs.add_left(*k, true));
         jobs.check().is_ok()
@@ -244,8 +180,8 @@ mod tests {
     fn only_what_was_about_to_be_acknowledged_may_be_gone() {
         let gone = |k: u64, attempt: u64| {
             let mut jobs = Jobs::default();
-            jobs.add_producer(k, &told(&format!("put {k}\n"), false));
-            jobs.add_worker(&told(&format!("take {k} {attempt}\n"), true));
+            jobs.add_producer(k, &printed(&format!("put {k}\n"), false));
+            jobs.add_worker(&printed(&format!("take {k} {attempt}\n"), true));
             jobs.check().is_ok()
         };
         assert!(gone(1, 1) && gone(3, 2));
@@ -257,8 +193,8 @@ mod tests {
     fn as_many_first_deliveries_come_late_as_workers_were_killed() {
         let late = |lines: &str, killed| {
             let mut jobs = Jobs::default();
-            jobs.add_producer(0, &told("put 0\nput 1\nput 2\nput 3\nput 4\nput 5\nput 6\n", false));
-            jobs.add_worker(&told(lines, killed));
+            jobs.add_producer(0, &printed("put 0\nput 1\nput 2\nput 3\nput 4\nput 5\nput 6\n", false));
+            jobs.add_worker(&printed(lines, killed));
             for k in [1, 2, 4, 5] {
                 jobs.add_left(k, false);
             }
@@ -271,7 +207,7 @@ mod tests {
     }
 
     fn counted(first: &str, second: &str, last: u64) -> bool {
-        check_counts(&[told(first, true), told(second, false)], last).is_ok()
+        check_counts(&[printed(first, true), printed(second, false)], last).is_ok()
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Locks between every two languages, and among all.
+//! Locks between every two languages, asyncio among them, and among all.
 
 use crate::peers::{Peer, Running};
+use crate::table::CONDVARS;
 use crate::{left_behind, numbered_file, place};
+use std::path::Path;
 
 /// How often the scripted dance of `peer meet` passes its barrier.
 const TURNS: u32 = 5;
@@ -9,7 +11,7 @@ const TIMES: u64 = 200;
 
 #[test]
 fn every_pair_meets() {
-    let peers = Peer::all();
+    let peers = Peer::with_asyncio();
     let mut failures = Vec::new();
     for first in &peers {
         let place = place();
@@ -43,7 +45,7 @@ fn met(pair: [Running; 2]) -> Result<(), String> {
 fn all_count_together() {
     let (place, number) = (place(), numbered_file());
     let file = number.path().to_str().expect("a plain path");
-    let peers = Peer::all();
+    let peers = Peer::with_asyncio();
     let counting: Vec<_> = peers
         .iter()
         .map(|peer| (peer.language, peer.start(place.path(), &["count", "all", file, &TIMES.to_string()])))
@@ -61,4 +63,43 @@ fn all_count_together() {
     let last = std::fs::read(number.path()).expect("the file with the number");
     assert_eq!(last, all.to_le_bytes());
     left_behind(&place).expect("a mutex goes with its last handle");
+}
+
+#[test]
+fn every_pair_alternates_by_a_condvar() {
+    let peers: Vec<Peer> = Peer::all().into_iter().filter(|peer| CONDVARS.contains(&peer.language)).collect();
+    assert_eq!(peers.len(), CONDVARS.len());
+    let mut failures = Vec::new();
+    for even in &peers {
+        let place = place();
+        let pairs: Vec<_> = peers
+            .iter()
+            .map(|odd| {
+                let number = numbered_file();
+                let file = number.path().to_str().expect("a plain path");
+                let start = |peer: &Peer, parity| {
+                    let words = ["alternate", odd.language, file, parity, &TIMES.to_string()];
+                    peer.start(place.path(), &words)
+                };
+                (odd.language, [start(even, "0"), start(odd, "1")], number)
+            })
+            .collect();
+        for (odd, pair, number) in pairs {
+            let alternated = alternated(pair, number.path());
+            failures.extend(alternated.err().map(|why| format!("{} and {odd}: {why}", even.language)));
+        }
+        left_behind(&place).expect("locks go with their last handle");
+    }
+    assert!(failures.is_empty(), "{} pairs failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn alternated(pair: [Running; 2], number: &Path) -> Result<(), String> {
+    for peer in pair {
+        let last = peer.finish()?;
+        if last != format!("alternated {TIMES}") {
+            return Err(format!("said {last:?}"));
+        }
+    }
+    let last = std::fs::read(number).map_err(|e| e.to_string())?;
+    if last == (2 * TIMES).to_le_bytes() { Ok(()) } else { Err(format!("the number is {last:?}")) }
 }

@@ -1,6 +1,6 @@
 //! Starting the peers and listening to them.
 
-use crate::table::LANGUAGES;
+use crate::table::{ASYNCIO, LANGUAGES};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -25,13 +25,20 @@ impl Peer {
         LANGUAGES.iter().map(|language| Peer::new(language)).collect()
     }
 
+    /// The same, and asyncio as a language of its own: whoever uses queues and locks.
+    pub fn with_asyncio() -> Vec<Peer> {
+        LANGUAGES.iter().chain([&ASYNCIO]).map(|language| Peer::new(language)).collect()
+    }
+
     fn new(language: &'static str) -> Peer {
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(language);
+        let folder = if language == ASYNCIO { "python" } else { language };
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(folder);
         let (command, environment) = match language {
             "rust" => (vec![env!("CARGO_BIN_EXE_axonic-peer").into()], vec![]),
             "c" => (vec![compile(language, "cc", "-std=c11", &sources)], vec![]),
             "cpp" => (vec![compile(language, "c++", "-std=c++17", &sources)], vec![]),
             "python" => (vec![setting("AXONIC_TEST_PYTHON"), sources.join("peer.py")], vec![]),
+            ASYNCIO => (vec![setting("AXONIC_TEST_PYTHON"), sources.join("aio.py")], vec![]),
             _ => (vec![setting("AXONIC_TEST_NODE"), sources.join("peer.mjs")], vec![]),
         };
         Peer { language, command, environment }

@@ -5,6 +5,12 @@ use axonic::ErrorKind;
 /// Every language with a peer.
 pub const LANGUAGES: [&str; 5] = ["rust", "c", "cpp", "python", "node"];
 
+/// What counts as one more where it has verbs of its own.
+pub const ASYNCIO: &str = "asyncio";
+
+/// Those with condition variables.
+pub const CONDVARS: [&str; 4] = ["rust", "c", "cpp", "python"];
+
 /// How the sender writes and the receiver reads: by copy, and in place.
 pub const MODES: [(&str, &str); 2] = [("copy", "copy"), ("loan", "borrow")];
 

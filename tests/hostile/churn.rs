@@ -18,6 +18,15 @@ struct Count {
 }
 
 impl Count {
+    /// The same for what a file says that it is: that is not the caller's mistake.
+    fn opened<T>(&mut self, lock: Result<T>) -> Option<T> {
+        if lock.as_ref().is_err_and(|e| e.kind() == ErrorKind::InvalidArgument) {
+            (self.calls, self.errors) = (self.calls + 1, self.errors + 1);
+            return None;
+        }
+        self.fair(lock)
+    }
+
     fn fair<T>(&mut self, result: Result<T>) -> Option<T> {
         use ErrorKind::*;
         self.calls += 1;
@@ -51,6 +60,9 @@ fn main() {
         if let Some(domain) = count.fair(Domain::open(domain)) {
             topics(&domain, overflow, &mut count);
             ring(&domain, &mut count);
+            jobs(&domain, "q", None, &mut count);
+            jobs(&domain, "d", Some(Fsync::Never), &mut count);
+            locks(&domain, &mut count);
             let options = RegionOptions { size: None, create: Create::Open };
             count.fair(domain.region("m", &options));
         }
@@ -98,6 +110,98 @@ fn ring(domain: &Domain, count: &mut Count) {
             && let Some(data) = count.fair(consumer.pop(SOON))
         {
             touch(data);
+        }
+    }
+}
+
+fn jobs(domain: &Domain, name: &str, durable: Option<Fsync>, count: &mut Count) {
+    let options = QueueOptions { capacity: 64, max_bytes: 64 << 10, durable, ..Default::default() };
+    let mut producer = count.fair(domain.queue_producer(name, &options));
+    let mut consumer = count.fair(domain.queue_consumer(name, &options));
+    for i in 0..30usize {
+        if let Some(producer) = &mut producer {
+            put(producer, i, count);
+        }
+        if let Some(consumer) = &mut consumer {
+            let lease = (i % 3 == 0).then_some(Duration::from_micros(200));
+            if let Some(job) = count.fair(consumer.get_with(&Get { lease, ..Get::default() }, SOON)) {
+                settle(job, i, count);
+            }
+        }
+    }
+    if let Some(consumer) = &mut consumer {
+        count.fair(consumer.peek(100));
+        count.fair(consumer.dead_letters(100));
+        count.fair(consumer.redrive(3));
+        count.fair(consumer.purge());
+        count.fair(consumer.purge_dead_letters());
+        count.fair(consumer.sync(SOON));
+        std::hint::black_box(consumer.stats());
+    }
+}
+
+fn put(producer: &mut QueueProducer, i: usize, count: &mut Count) {
+    let how = Put {
+        priority: (i % 8) as u8,
+        result: i.is_multiple_of(7),
+        delay: Duration::from_micros([0, 0, 500][i % 3]),
+        dedup_id: i.is_multiple_of(5).then(|| i.to_string()),
+        ..Put::default()
+    };
+    let data = vec![i as u8; [10, 129, 3000, 20_000][i % 4]];
+    let receipt = count.fair(producer.put_with(&Payload::raw(&data), &how, SOON));
+    if let Some(mut ticket) = receipt.and_then(Receipt::ticket)
+        && let Some(outcome) = count.fair(producer.result(&mut ticket, SOON))
+    {
+        touch(outcome.data());
+    }
+}
+
+fn settle(mut job: Delivery, i: usize, count: &mut Count) {
+    touch(job.data());
+    count.fair(job.attributes());
+    count.fair(job.progress(0.5));
+    match i % 6 {
+        0 => count.fair(job.nack(Duration::from_micros(100))),
+        1 => count.fair(job.reject("no good")),
+        2 => count.fair(job.extend(Duration::from_micros(100))),
+        3 => count.fair(job.ack_with(&Payload::raw(&[7; 1000]))),
+        4 => None,
+        _ => count.fair(job.ack()),
+    };
+}
+
+/// Nobody has one for long. What is unlocked may be somebody else's by then, as far as its memory tells.
+fn locks(domain: &Domain, count: &mut Count) {
+    let plain = LockOptions::default();
+    let mut mutex = count.opened(domain.mutex("m", &plain));
+    let mut condvar = count.opened(domain.condvar("c", &plain));
+    let mut rwlock = count.opened(domain.rwlock("w", &plain));
+    let mut semaphore = count.opened(domain.semaphore("s", 2, &plain));
+    let mut event = count.opened(domain.event("e", Reset::Auto, &plain));
+    let mut barrier = count.opened(domain.barrier("b", 2, &plain));
+    for i in 0..10 {
+        if let (Some(mutex), Some(condvar)) = (&mut mutex, &mut condvar)
+            && count.fair(mutex.lock(SOON)).is_some()
+        {
+            count.fair(condvar.wait(mutex, SOON));
+            count.fair(condvar.notify_all());
+            let _ = mutex.unlock();
+        }
+        if let Some(lock) = &mut rwlock {
+            count.fair(if i % 2 == 0 { lock.read(SOON) } else { lock.write(SOON) });
+            let _ = lock.unlock();
+        }
+        if let Some(semaphore) = &mut semaphore {
+            count.fair(semaphore.acquire(SOON));
+            let _ = semaphore.release();
+        }
+        if let Some(event) = &mut event {
+            count.fair(event.wait(SOON));
+            count.fair(event.set());
+        }
+        if let Some(barrier) = &mut barrier {
+            count.fair(barrier.wait(SOON));
         }
     }
 }

@@ -68,11 +68,12 @@ fn damage(directory: &Path, random: &mut Random, end: Instant) -> u64 {
 
 fn round(peers: &[Peer], seed: u64) {
     let place = tempfile::Builder::new().prefix("axonic-hostile-").tempdir_in("/dev/shm").unwrap();
+    let data = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut random = Random(seed);
     let overflow = ["drop_oldest", "block", "reject"][random.below(3) as usize];
     let milliseconds = ROUND.as_millis().to_string();
     let mut running: Vec<_> =
-        peers.iter().map(|peer| peer.start(place.path(), &milliseconds, overflow)).collect();
+        peers.iter().map(|peer| peer.start(place.path(), data.path(), &milliseconds, overflow)).collect();
     running.iter_mut().for_each(|peer| peer.ready());
     let end = Instant::now() + ROUND;
     let words = damage(place.path(), &mut random, end);

@@ -30,11 +30,12 @@ impl Peer {
         ]
     }
 
-    pub fn start(&self, runtime: &Path, milliseconds: &str, overflow: &str) -> Running {
+    pub fn start(&self, runtime: &Path, data: &Path, milliseconds: &str, overflow: &str) -> Running {
         let mut child = Command::new(&self.command[0])
             .args(&self.command[1..])
             .args(["test", milliseconds, overflow])
             .env("AXONIC_RUNTIME_DIR", runtime)
+            .env("AXONIC_DATA_DIR", data)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

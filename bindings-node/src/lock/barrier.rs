@@ -7,7 +7,7 @@ use axonic::LockOptions;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use super::{Handle, Pool};
+use super::Pool;
 use crate::error::{OrThrow, closed};
 
 /// The native barrier behind the facade's.
@@ -55,14 +55,14 @@ impl Barrier {
 pub struct Party {
     name: String,
     pool: Rc<Pool<axonic::Barrier>>,
-    handle: RefCell<Option<Handle<axonic::Barrier>>>,
+    handle: RefCell<Option<axonic::Barrier>>,
 }
 
 #[napi]
 impl Party {
     fn with<R>(&self, env: &Env, body: impl FnOnce(&mut axonic::Barrier) -> axonic::Result<R>) -> Result<R> {
         match &mut *self.handle.borrow_mut() {
-            Some(handle) => body(&mut handle.lock),
+            Some(handle) => body(handle),
             None => Err(closed("barrier", &self.name)),
         }
         .or_throw(env)

@@ -6,7 +6,7 @@ use axonic::{Acquired, LockOptions, Reset, SharedLock};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use super::{Handle, LockLine, Pool, Way};
+use super::{LockLine, Pool, Way};
 use crate::error::OrThrow;
 
 static PASS: Way<axonic::Event> = Way { once: attempt, waiting: attempt, fd: axonic::Event::fd, put: pass };
@@ -18,7 +18,7 @@ pub struct Event {
 }
 
 /// It has nothing.
-fn pass(events: &SharedLock<Handle<axonic::Event>>, event: Handle<axonic::Event>) -> axonic::Result<()> {
+fn pass(events: &SharedLock<axonic::Event>, event: axonic::Event) -> axonic::Result<()> {
     events.put_idle(event);
     Ok(())
 }

@@ -59,7 +59,7 @@ class Lock(Open):
     async def _try(self, attempts: _native._Attempts) -> bool:
         if (got := attempts.attempt()) is not None:
             return got
-        ready = Readiness(attempts.fileno)
+        ready = Readiness(attempts.fileno, self.sync)
         self._waits.add(ready)
         try:
             return await ready.retry(attempts.attempt)

@@ -25,8 +25,9 @@ class Readiness:
     (it is level-triggered and would ring for ever); the next wait registers it again.
     """
 
-    def __init__(self, fileno: Callable[[], int]) -> None:
+    def __init__(self, fileno: Callable[[], int], of: object) -> None:
         self._fileno = fileno
+        self._of = of
         self._waiting: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fd = -1
@@ -56,6 +57,8 @@ class Readiness:
     def _listen(self) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
+            if self._loop is not None and self._loop.is_running():
+                raise elsewhere(self._of)
             self.stop()
             self._fd = self._fileno()
             # By weak reference: a handle its user has dropped must not live on in the event loop.
@@ -95,6 +98,13 @@ class Readiness:
 def _ring(ready: weakref.ref[Readiness]) -> None:
     if (alive := ready()) is not None:
         alive.wake()
+
+
+def elsewhere(thing: object) -> InvalidArgumentError:
+    """The error of waiting for what another thread's event loop waits for."""
+    return InvalidArgumentError(
+        f"{thing!r}: the event loop of another thread has it; wait there, or open one for this event loop too"
+    )
 
 
 def check_timeout(timeout: float | None) -> None:
@@ -142,7 +152,7 @@ class Handle(Open):
 
     def __init__(self, sync: Any) -> None:
         self.sync = sync
-        self._ready = Readiness(sync.fileno)
+        self._ready = Readiness(sync.fileno, sync)
 
     def _readinesses(self) -> Iterable[Readiness]:
         return (self._ready,)

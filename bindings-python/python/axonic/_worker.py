@@ -50,7 +50,12 @@ class Worker(Generic[T, R]):
         return self._function(job)
 
     def start(self) -> Self:
-        """Start the threads; does nothing while they run. A `with` block around it stops them."""
+        """Start the threads; does nothing while they run. A `with` block around it stops them.
+
+        Raises what ended one of them early, if `stop()` has not.
+        """
+        if self._stopping.is_set():
+            self.stop()
         if not self._threads:
             self._stopping.clear()
             self._failure = None
@@ -64,8 +69,13 @@ class Worker(Generic[T, R]):
         return self
 
     def stop(self) -> None:
-        """Let the threads finish the jobs they have and end. Raises what ended one of them early."""
+        """Let the threads finish the jobs they have and end. Raises what ended one of them early.
+
+        Called in one of them, by the function, it asks for that and does not wait: it would wait for itself.
+        """
         self._stopping.set()
+        if threading.current_thread() in self._threads:
+            return
         for thread in self._threads:
             # Ctrl-C may have come before all were started.
             if thread.is_alive():
@@ -94,7 +104,7 @@ class Worker(Generic[T, R]):
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", repr(self._function))
-        state = "running" if self._threads else "stopped"
+        state = "running" if any(thread.is_alive() for thread in self._threads) else "stopped"
         return f"<axonic.Worker {name} of {self._queue.name!r}, {self._concurrency} threads, {state}>"
 
     def _work(self) -> None:

@@ -1,4 +1,4 @@
-"""The same nouns for asyncio: whatever may wait is awaited. Only waiting for a disk involves a thread.
+"""The same nouns for asyncio: whatever may wait is awaited. Only disks involve threads.
 
     async with axonic.aio.open("demo") as ax:
         async for m in ax.subscriber("orders.>"):
@@ -7,8 +7,9 @@
 Each handle wraps the blocking one (`handle.sync`) and sleeps in the event loop on its pollable
 descriptor. A cancelled or timed out call has taken nothing: a message is either returned or still
 there, and is published or not at all. Only a put that waits for the disk has put its message when it
-is cancelled. Of a durable queue's changes each sixteenth that nobody has written meanwhile writes all
-of them in the event loop, and a sync of "interval" that is due is made there.
+is cancelled or out of time; `put(..., durable=False)` and then `flush()` tell one wait from the other.
+What is put into a durable queue and settled is written and synced, as its `fsync` says,
+by a thread; the event loop does no file work but opening and closing it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -30,6 +32,7 @@ from ._native import (
     InvalidArgumentError,
     Job,
     Message,
+    NotDurableError,
     Peeked,
     PublisherStats,
     QueueStats,
@@ -40,7 +43,7 @@ from ._native import (
     TimeoutError,
     WouldBlockError,
 )
-from ._readiness import Handle, Open, Readiness, check_timeout
+from ._readiness import Handle, Open, Readiness, check_timeout, elsewhere
 
 if TYPE_CHECKING:
     import os
@@ -77,8 +80,8 @@ class _Results(Readiness):
     after each such call all tickets are looked at, by a call that does not.
     """
 
-    def __init__(self, fileno: Callable[[], int]) -> None:
-        super().__init__(fileno)
+    def __init__(self, fileno: Callable[[], int], of: object) -> None:
+        super().__init__(fileno, of)
         self._asked: list[tuple[_native.Ticket, asyncio.Future[None]]] = []
 
     def wake(self) -> None:
@@ -146,6 +149,14 @@ def _attempt(call: Callable[[], object]) -> Callable[[], Literal[True] | None]:
         return True
 
     return once
+
+
+def _countdown(timeout: float | None) -> Callable[[], float | None]:
+    """What is left of the time, for several waits one after another."""
+    check_timeout(timeout)
+    clock = asyncio.get_running_loop().time
+    end = None if timeout is None else clock() + timeout
+    return lambda: None if end is None else max(0, end - clock())
 
 
 class Publisher(Handle, Generic[T]):
@@ -316,11 +327,16 @@ class RingConsumer(Handle):
 
 
 class Ticket:
-    """A claim on what becomes of one message: `await ticket`. Made by `Queue.put(..., result=True)`."""
+    """A claim on what becomes of one message: `await ticket`. Made by `Queue.put(..., result=True)`.
+
+    It is awaited in the thread that put the message; others may ask `done()`, or call `ticket.sync.result()`.
+    """
 
     def __init__(self, sync: _native.Ticket, ready: _Results) -> None:
         self.sync = sync
         self._ready = ready
+        # Whose producer the descriptor is that tells of the result.
+        self._thread = threading.get_ident()
 
     @property
     def progress(self) -> float:
@@ -333,6 +349,8 @@ class Ticket:
 
     async def result(self, timeout: float | None = None) -> Any:
         """What becomes of the message; see `axonic.Ticket.result`."""
+        if self._thread != threading.get_ident() and not self.sync.done():
+            raise elsewhere(self)
         return await self._ready.answer(self.sync, timeout)
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -346,15 +364,16 @@ class Queue(Handle, Generic[T]):
     """A work queue. Made by `Domain.queue`.
 
     Jobs are those of `axonic`: `async with job:` settles one as `with job:` does, for settling does not wait,
-    here not for the disk either. `flush()` does.
+    here not for the disk either: a thread syncs it, with `fsync="always"` at once. `flush()` waits for that.
     """
 
     sync: _native.Queue[T]
 
     def __init__(self, sync: _native.Queue[T]) -> None:
         super().__init__(sync)
-        self._room = Readiness(sync.put_fileno)
-        self._results = _Results(functools.partial(sync.put_fileno, result=True))
+        sync._use_in_loop()
+        self._room = Readiness(sync.put_fileno, sync)
+        self._results = _Results(functools.partial(sync.put_fileno, result=True), sync)
 
     def _readinesses(self) -> Iterable[Readiness]:
         return (self._ready, self._room, self._results)
@@ -418,9 +437,13 @@ class Queue(Handle, Generic[T]):
         timeout: float | None = None,
         **options: Any,
     ) -> bool | Ticket | None:
-        """Put one value, waiting for room; see `axonic.Queue.put`."""
-        ready = self._results if result else self._room
+        """Put one value, waiting for room and for the disk; see `axonic.Queue.put`.
 
+        Cancelled or out of time while it waits for the disk it has put the value, whose ticket is lost: for a
+        ticket of its own put with `durable=False` and then `flush()`. With a `dedup_id` it may be put again.
+        """
+        ready = self._results if result else self._room
+        left = _countdown(timeout)
         options.update(result=result, durable=False)
 
         def put() -> tuple[Any] | None:
@@ -432,17 +455,20 @@ class Queue(Handle, Generic[T]):
                 return None
 
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
-        await self._on_disk(durable)
+        await self._on_disk(durable, left())
         return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
 
-    async def _on_disk(self, durable: bool | None) -> None:
-        if durable is False or (durable is None and self.sync.fsync != "always"):
+    def _awaits_disk(self, durable: bool | None) -> bool:
+        return self.sync.fsync == "always" if durable is None else durable
+
+    async def _on_disk(self, durable: bool | None, timeout: float | None) -> None:
+        if not self._awaits_disk(durable):
             return
         try:
-            await self.flush()
+            await self.flush(timeout)
         except AxonicError as error:
-            error.add_note("The message is accepted, do not put it again, but it is not durable.")
-            raise
+            text = "what was put is accepted, do not put it again, but not known to be on the disk"
+            raise NotDurableError(f"queue {self.name!r}: {text}: {error}") from error
 
     @overload
     async def put_many(
@@ -481,18 +507,21 @@ class Queue(Handle, Generic[T]):
         **options: Any,
     ) -> list[Ticket] | None:
         """Put several values in their order; a TimeoutError tells how many were put, the first ones."""
-        check_timeout(timeout)
-        clock = asyncio.get_running_loop().time
-        end = None if timeout is None else clock() + timeout
+        left = _countdown(timeout)
         batch, tickets = list(values), []
+        unwritten: NotDurableError | None = None
         for done, value in enumerate(batch):
             try:
-                left = None if end is None else max(0, end - clock())
-                tickets.append(await self.put(value, timeout=left, durable=False, **options))
+                tickets.append(await self.put(value, timeout=left(), durable=False, **options))
+            except NotDurableError as error:
+                tickets.append(None)
+                unwritten = error
             except TimeoutError as error:
                 put = f"{done} of {len(batch)} values were put, in their order"
                 raise TimeoutError(f"queue {self.name!r}: no room in time; {put}") from error
-        await self._on_disk(durable)
+        await self._on_disk(durable, left())
+        if unwritten is not None and not self._awaits_disk(durable):
+            raise NotDurableError(f"queue {self.name!r}: all values are put: {unwritten}") from unwritten
         return tickets if options.get("result") else None
 
     async def get(self, timeout: float | None = None, lease: float | None = None) -> Job[T]:
@@ -532,8 +561,15 @@ class Queue(Handle, Generic[T]):
 
     async def flush(self, timeout: float | None = None) -> None:
         """Wait, in a thread, until all that was put and settled is on the disk; see `axonic.Queue.sync`."""
-        if self.sync.fsync is not None:
-            await asyncio.to_thread(self.sync.sync, timeout)
+        check_timeout(timeout)
+        if self.sync.fsync is None:
+            return
+        try:
+            # All threads may be waiting already, so the time is not left to the one that will.
+            async with asyncio.timeout(timeout):
+                await asyncio.to_thread(self.sync.sync, timeout)
+        except builtins.TimeoutError as error:
+            raise TimeoutError(f"queue {self.name!r}: not all is on the disk within {timeout} s") from error
 
     def stats(self) -> QueueStats:
         """What is in it now, and counters."""

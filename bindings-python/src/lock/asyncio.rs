@@ -4,6 +4,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use axonic::LockHandle;
 use pyo3::prelude::*;
 
 use super::{Lock, Way};
@@ -16,7 +17,7 @@ use crate::message::lock;
 pub struct PyAttempts(Mutex<Box<dyn Attempts>>);
 
 impl PyAttempts {
-    pub fn new<T: Send + 'static>(lock: &Arc<Lock<T>>, way: &'static Way<T>) -> PyAttempts {
+    pub fn new<T: LockHandle + 'static>(lock: &Arc<Lock<T>>, way: &'static Way<T>) -> PyAttempts {
         PyAttempts(Mutex::new(Box::new(Task { lock: lock.clone(), way, handle: None, waits: false })))
     }
 }
@@ -66,7 +67,7 @@ struct Task<T: 'static> {
     waits: bool,
 }
 
-impl<T: Send + 'static> Task<T> {
+impl<T: LockHandle + 'static> Task<T> {
     /// Its own handle, unless the lock was closed meanwhile.
     fn handle(&mut self) -> axonic::Result<T> {
         let own = self.handle.take().filter(|_| !self.lock.closed.load(Ordering::Acquire));
@@ -74,7 +75,7 @@ impl<T: Send + 'static> Task<T> {
     }
 }
 
-impl<T: Send + 'static> Attempts for Task<T> {
+impl<T: LockHandle + 'static> Attempts for Task<T> {
     fn is_ready(&mut self) -> bool {
         self.handle = self.handle.take().or_else(|| self.lock.shared.spare());
         self.handle.is_some()
@@ -106,8 +107,9 @@ impl<T: Send + 'static> Attempts for Task<T> {
     }
 
     fn end(&mut self) -> Option<bool> {
-        let (handle, late) = (self.way.give_up)(self.handle.take()?);
-        handle.into_iter().for_each(|handle| self.lock.shared.put_idle(handle));
+        let mut handle = self.handle.take()?;
+        let late = (self.way.give_up)(&mut handle);
+        self.lock.shared.put_idle(handle);
         late
     }
 }

@@ -9,17 +9,16 @@ use pyo3::types::{PyDict, PyTuple};
 use super::asyncio::PyAttempts;
 use super::{Lock, Way, put_idle};
 use crate::domain::Home;
+use crate::error::OrRaise;
 use crate::gate::limit;
+use crate::log::{deliver, detached};
 
 static ARRIVE: Way<Barrier> = Way {
     attempt: Barrier::try_wait,
     waiting: None,
     wait: Barrier::wait,
     fd: Barrier::fd,
-    give_up: |mut barrier| {
-        let released = matches!(barrier.withdraw(), Ok(false));
-        (Some(barrier), released.then_some(false))
-    },
+    give_up: |barrier| matches!(barrier.withdraw(), Ok(false)).then_some(false),
     put: put_idle,
 };
 
@@ -70,7 +69,21 @@ impl PyBarrier {
     /// How many have arrived and wait.
     #[getter]
     fn waiting(&self, py: Python<'_>) -> PyResult<u32> {
-        self.lock.with_idle(py, Barrier::waiting)
+        let lock = &self.lock;
+        if lock.is_closed() {
+            return lock.with_idle(py, Barrier::waiting);
+        }
+        let waiting = match lock.shared.spare() {
+            Some(mut barrier) => {
+                let waiting = barrier.waiting();
+                lock.shared.put_idle(barrier);
+                waiting
+            }
+            // Another handle might take a party's place.
+            None => detached(py, || Barrier::waiting_at(&lock.home.core, &lock.name)),
+        };
+        deliver(py);
+        waiting.or_raise(py)
     }
 
     /// Arrives, and waits until all have. Returns True to the last one, of which there is one each time. After `timeout`

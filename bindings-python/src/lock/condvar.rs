@@ -36,11 +36,11 @@ impl PyCondvar {
         Ok(PyCondvar { lock, mutex })
     }
 
-    /// Waits to be notified; has the mutex afterwards, if that can be.
+    /// Waits to be notified; has the mutex afterwards, unless that was closed.
     fn sleep(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<()> {
         let mutexes = &self.mutex.get().lock;
         let mut unlocked = None;
-        let waited = waiting(py, &self.lock.closed, || {
+        let mut waited = waiting(py, Some(&self.lock.closed), || {
             let mut condvar = self.lock.shared.idle()?;
             let holding = mutexes.shared.holding();
             let held = holding.is_some();
@@ -58,12 +58,15 @@ impl PyCondvar {
             waited.map(drop)
         });
         if let Some(mut mutex) = unlocked {
-            // Whoever made it end expects the mutex to be locked all the same; the error tells where it cannot be.
-            let locked = waiting(py, &mutexes.closed, || {
-                mutex.lock(None)?;
-                mutexes.shared.put_holding(mutex)
-            });
-            drop(locked?);
+            // Its block would unlock what another thread has. So whatever handlers of signals raise meanwhile waits too.
+            let locked = loop {
+                match waiting(py, Some(&mutexes.closed), || mutex.lock(None)) {
+                    Ok(locked) => break locked,
+                    Err(raised) => waited = Err(raised),
+                }
+            };
+            // Where it cannot be locked, the block's end tells.
+            drop(locked.and_then(|_| mutexes.shared.put_holding(mutex)));
         }
         waited?.map_err(|error| self.lock.ended(py, error))
     }
@@ -84,7 +87,7 @@ impl PyCondvar {
     }
 
     /// Gives the mutex back, waits up to `timeout` seconds (None: without end) to be notified, and takes the mutex again,
-    /// however long that takes. Returns True; raises TimeoutError when the time was over, with the mutex taken too.
+    /// however long that takes: Ctrl-C ends the wait, and is raised with the mutex taken. Returns True; raises TimeoutError when the time was over, with the mutex taken too.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         self.sleep(py, limit(py, timeout)?).map(|()| true)

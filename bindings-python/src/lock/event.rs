@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way, put_idle};
+use super::{Lock, Way, nothing_late, put_idle};
 use crate::domain::Home;
 use crate::gate::limit;
 
@@ -16,8 +16,7 @@ static WAIT: Way<Event> = Way {
     waiting: None,
     wait: |event, timeout| event.wait(timeout).map(|()| true),
     fd: Event::fd,
-    // It remembers since when it waits, which is no business of whoever waits next.
-    give_up: |_| (None, None),
+    give_up: nothing_late,
     put: put_idle,
 };
 

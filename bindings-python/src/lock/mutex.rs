@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way, unchanged};
+use super::{Lock, Way, nothing_late};
 use crate::domain::{Home, leave};
 use crate::gate::limit;
 
@@ -17,7 +17,7 @@ static LOCK: Way<Mutex> = Way {
     waiting: None,
     wait: |mutex, timeout| Ok(mutex.lock(timeout)?.owner_died),
     fd: Mutex::fd,
-    give_up: unchanged,
+    give_up: nothing_late,
     put: SharedLock::put_holding,
 };
 
@@ -79,7 +79,7 @@ impl PyMutex {
     /// Whether the owner before died while it had it; until it is released.
     #[getter]
     fn owner_died(&self) -> bool {
-        self.lock.of_holder(|mutex| mutex.is_locked() && mutex.owner_died())
+        self.lock.shared.any(|mutex| mutex.is_locked() && mutex.owner_died())
     }
 
     /// Takes it, waiting up to `timeout` seconds, by default what it was opened with, then raises TimeoutError. Returns True.
@@ -101,7 +101,7 @@ impl PyMutex {
 
     /// Whether this object has it, for any of its threads.
     fn locked(&self) -> bool {
-        self.lock.of_holder(Mutex::is_locked)
+        self.lock.shared.any(Mutex::is_locked)
     }
 
     fn _attempts(&self) -> PyAttempts {

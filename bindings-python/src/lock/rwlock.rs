@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way, unchanged};
+use super::{Lock, Way, nothing_late};
 use crate::domain::{Home, leave};
 use crate::gate::limit;
 
@@ -18,7 +18,7 @@ static READ: Way<RwLock> = Way {
     waiting: None,
     wait: |lock, timeout| Ok(lock.read(timeout)?.owner_died),
     fd: RwLock::fd,
-    give_up: unchanged,
+    give_up: nothing_late,
     put: SharedLock::put_holding,
 };
 
@@ -27,11 +27,7 @@ static WRITE: Way<RwLock> = Way {
     waiting: Some(|lock| Ok(lock.claim_write()?.map(|how| how.owner_died))),
     wait: |lock, timeout| Ok(lock.write(timeout)?.owner_died),
     fd: RwLock::fd,
-    give_up: |mut lock| {
-        // Those whom its claim stopped go on. A handle that cannot even do that takes the claim along.
-        let withdrawn = lock.withdraw();
-        (withdrawn.is_ok().then_some(lock), None)
-    },
+    give_up: nothing_late,
     put: SharedLock::put_holding,
 };
 
@@ -74,7 +70,7 @@ impl PyRwLock {
     /// Whether it was got after a writer died while it wrote; until it is released.
     #[getter]
     fn owner_died(&self) -> bool {
-        self.lock.of_holder(|lock| lock.is_locked() && lock.owner_died())
+        self.lock.shared.any(|lock| lock.is_locked() && lock.owner_died())
     }
 
     /// For `with lock.read() as held:`: reads for the length of the block. Its beginning waits up to `timeout` seconds
@@ -119,7 +115,7 @@ impl PyRwLock {
 
     /// Whether this object has it, for any of its threads.
     fn locked(&self) -> bool {
-        self.lock.of_holder(RwLock::is_locked)
+        self.lock.shared.any(RwLock::is_locked)
     }
 
     fn _attempts(&self, write: bool) -> PyAttempts {

@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use super::asyncio::PyAttempts;
-use super::{Lock, Way, unchanged};
+use super::{Lock, Way, nothing_late};
 use crate::domain::{Home, leave};
 use crate::error::OrRaise;
 use crate::gate::limit;
@@ -19,7 +19,7 @@ static ACQUIRE: Way<Semaphore> = Way {
     waiting: None,
     wait: |semaphore, timeout| semaphore.acquire(timeout).map(|()| true),
     fd: Semaphore::fd,
-    give_up: unchanged,
+    give_up: nothing_late,
     put: SharedLock::put_permit,
 };
 

@@ -273,7 +273,10 @@ mod sleep {
 
         /// Sleeps until rung, a death, or the timeout. Whether peers died meanwhile, or may have.
         pub fn sleep(&mut self, timeout: Option<Duration>) -> Result<bool> {
-            self.look(timeout).map(|(_, deaths)| deaths)
+            let (rung, deaths) = self.look(timeout)?;
+            // Nobody rings twice for one arming: if it is armed, the next attempt that finds nothing arms anew.
+            self.taken |= rung;
+            Ok(deaths)
         }
 
         /// Whether it was rung, and whether peers died or may have.

@@ -44,11 +44,15 @@ use tracing::warn;
 /// Bytes of a segment, unless one batch needs more. Few where a test goes through every step.
 const SEGMENT: u64 = if cfg!(any(test, crash_points)) { 4 << 10 } else { 8 << 20 };
 
+/// Bytes of a segment that are kept free at its end: only copies use them that make room on a full disk.
+const SPARE: u64 = SEGMENT / 8;
+
 /// A journal as one process uses it. It remembers nothing that is not on the disk or in the [`State`].
 pub struct Journal {
     disk: Box<dyn Disk>,
-    /// Bytes of new segments.
+    /// Bytes of new segments, and those of them that stay free.
     segment: u64,
+    spare: u64,
 }
 
 impl Journal {
@@ -61,7 +65,7 @@ impl Journal {
             );
             return Err(Error::new(ErrorKind::NotFound, text));
         }
-        Ok(Journal { disk, segment: SEGMENT })
+        Ok(Journal { disk, segment: SEGMENT, spare: SPARE })
     }
 
     /// Appends a batch, whose first LSN must be the one after [`State::last`], with one write, and tells the number of
@@ -69,19 +73,28 @@ impl Journal {
     ///
     /// A process that ends here leaves a batch that is not whole, or one that [`Journal::verify`] finds.
     pub fn append(&mut self, state: &mut State, batch: &mut Batch) -> Result<u64> {
+        self.append_leaving(self.spare, state, batch)
+    }
+
+    /// The same, into what others leave free at the end of a segment.
+    pub fn append_to_spare(&mut self, state: &mut State, batch: &mut Batch) -> Result<u64> {
+        self.append_leaving(0, state, batch)
+    }
+
+    fn append_leaving(&mut self, spare: u64, state: &mut State, batch: &mut Batch) -> Result<u64> {
         self.check(state)?;
         if batch.first() != state.last + 1 {
             let text = format!("a batch that begins with LSN {} cannot follow {}", batch.first(), state.last);
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
-        self.put(state, batch, state.oldest)?;
+        self.put(state, batch, state.oldest, spare)?;
         Ok(state.segment)
     }
 
-    /// Appends a batch that calls the segment `oldest` the oldest one that counts.
-    fn put(&mut self, state: &mut State, batch: &mut Batch, oldest: u64) -> Result<()> {
-        if batch.len() > state.size - state.end {
-            self.rotate(state, batch.len())?;
+    /// Appends a batch that calls the segment `oldest` the oldest one that counts, and leaves so many bytes free behind it.
+    fn put(&mut self, state: &mut State, batch: &mut Batch, oldest: u64, spare: u64) -> Result<()> {
+        if batch.len() + spare > state.left() {
+            self.rotate(state, batch.len() + spare)?;
         }
         let bytes = batch.seal(state.name(), state.end, state.durable, oldest);
         if let Err(e) = self.disk.write_at(&state.name().to_string(), state.end, bytes) {
@@ -117,7 +130,7 @@ impl Journal {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         };
         // An empty batch tells that the segment is missing by intent. (A header must not: what is before it may be lost.)
-        self.put(state, &mut Batch::new(state.last + 1), next.number)?;
+        self.put(state, &mut Batch::new(state.last + 1), next.number, 0)?;
         self.sync(state)?;
         let size = self.disk.open(&old.to_string())?;
         state.oldest = next.number;

@@ -6,7 +6,6 @@
 //!
 //! The owner is the handle: it goes, or its domain is closed, and what it held goes back.
 
-mod asked;
 mod barrier;
 mod condvar;
 mod event;
@@ -18,6 +17,7 @@ mod semaphore;
 mod shared;
 mod stake;
 pub mod steps;
+mod turns;
 
 use crate::domain::layout::Kind;
 use crate::domain::object::{BELL_MARK, Design, NOUN_HEAD, Object, existing, remove_files};
@@ -27,7 +27,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file;
 use crate::sys::mapping::Shared;
-pub use asked::ask_while_waiting;
 pub use barrier::Barrier;
 pub use condvar::Condvar;
 pub use event::{Event, Reset};
@@ -35,7 +34,7 @@ use handle::Handle;
 pub use mutex::Mutex;
 pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
-pub use shared::SharedLock;
+pub use shared::{LockHandle, SharedLock};
 use stake::{BELL, Nature, bury};
 use std::mem::offset_of;
 use std::path::PathBuf;

@@ -31,13 +31,13 @@ pub use consumer::QueueConsumer;
 pub use dead::Reason;
 pub use dedup::Dedup;
 pub use delivery::Delivery;
-pub use durable::Fsync;
 use durable::Log;
+pub use durable::{Fsync, QueueWriter};
 use handle::Handle;
 pub use producer::QueueProducer;
 use std::time::Duration;
 pub(crate) use store::DESIGN;
-use store::{ITEMS_BELL, MAX_CAPACITY, MAX_DEDUP, PART, Plan, ROOM_BELL};
+use store::{ITEMS_BELL, MAX_ATTEMPTS, MAX_CAPACITY, MAX_DEDUP, PART, Plan, ROOM_BELL};
 pub use ticket::{Outcome, Ticket};
 
 /// How to open a queue.
@@ -45,7 +45,8 @@ pub use ticket::{Outcome, Ticket};
 pub struct QueueOptions {
     /// Messages it can hold, 1 to 16,777,216; default 65,536. Whoever makes the queue decides.
     pub capacity: usize,
-    /// Deliveries of one message before it is a dead letter; default 16; 0: no limit. Whoever makes the queue decides.
+    /// Deliveries of one message before it is a dead letter, up to 65,535; default 16; 0: no limit. Whoever makes the
+    /// queue decides.
     pub max_attempts: u32,
     /// Bytes of messages over 128 bytes it can hold together; default 128 MiB. Whoever makes the queue decides.
     pub max_bytes: usize,
@@ -145,27 +146,32 @@ impl Domain {
     }
 }
 
-fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Result<(Seat, Handle)> {
-    check_name("queue", name)?;
-    let parts = options.max_bytes / PART;
-    if !(1..=MAX_DEDUP).contains(&options.dedup.count) {
-        let text = format!(
-            "queue '{name}': it cannot remember {} ids; give dedup a count of 1 to {MAX_DEDUP}",
-            options.dedup.count
-        );
-        return Err(Error::new(ErrorKind::InvalidArgument, text));
-    }
-    if !(1..=MAX_CAPACITY).contains(&options.capacity) || parts > MAX_CAPACITY {
-        let text = format!(
-            "queue '{name}': a capacity of {} and max_bytes of {} are not possible; a queue holds 1 to {MAX_CAPACITY} messages and up to {} bytes",
+/// Refuses what no queue can hold.
+fn check_limits(name: &str, options: &QueueOptions) -> Result<()> {
+    let (attempts, ids) = (options.max_attempts, options.dedup.count);
+    let text = if !(1..=MAX_DEDUP).contains(&ids) {
+        format!("it cannot remember {ids} ids; give dedup a count of 1 to {MAX_DEDUP}")
+    } else if attempts > MAX_ATTEMPTS {
+        format!("max_attempts of {attempts} is not possible; use 1 to {MAX_ATTEMPTS}, or 0 for no limit")
+    } else if !(1..=MAX_CAPACITY).contains(&options.capacity) || options.max_bytes / PART > MAX_CAPACITY {
+        format!(
+            "a capacity of {} and max_bytes of {} are not possible; a queue holds 1 to {MAX_CAPACITY} messages and up to {} bytes",
             options.capacity,
             options.max_bytes,
             MAX_CAPACITY * PART
-        );
-        return Err(Error::new(ErrorKind::InvalidArgument, text));
-    }
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::InvalidArgument, format!("queue '{name}': {text}")))
+}
+
+fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Result<(Seat, Handle)> {
+    check_name("queue", name)?;
+    check_limits(name, options)?;
     let domain = domain.current()?;
     lifetime::arrive(&domain);
+    let parts = options.max_bytes / PART;
     let plan = Plan::new(options.capacity, parts, options.durable.is_some(), options.dedup.count);
     let seat = Seat::take(&domain, &store::DESIGN, name, plan.size, hears, &|mapping| {
         store::fill(mapping, &plan, options);

@@ -6,8 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { ASKED = 64 };
+/* A worker that got nothing for so long is done. */
+static const int64_t idle = AXONIC_SECOND;
+/* Every second message is taken for this long only. */
+static const int64_t lease = 2 * AXONIC_SECOND;
 
 /* Message k: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
  * many. The caller frees it. */
@@ -83,12 +88,10 @@ int work(axonic_domain *domain, const char *queue) {
     axonic_queue_consumer *consumer = NULL;
     check(axonic_queue_consumer_open(domain, queue, NULL, &consumer));
     for (uint64_t done = 0;; done++) {
-        /* Every second message is taken for this long only. */
         axonic_get_options how = AXONIC_GET_OPTIONS_INIT;
-        how.lease = done % 2 == 1 ? AXONIC_SECOND : 0;
+        how.lease = done % 2 == 1 ? lease : 0;
         axonic_delivery job;
-        /* A worker that got nothing for so long is done. */
-        const int got = axonic_queue_consumer_get(consumer, &how, AXONIC_SECOND, &job);
+        const int got = axonic_queue_consumer_get(consumer, &how, idle, &job);
         if (got == AXONIC_ERROR_TIMEOUT) {
             tell("done", done);
             return axonic_queue_consumer_close(consumer);
@@ -157,5 +160,49 @@ int answer(axonic_domain *domain, const char *queue, size_t count) {
         free(reversed);
     }
     tell("answered", count);
+    return axonic_queue_consumer_close(consumer);
+}
+
+static axonic_queue_options durable(void) {
+    axonic_queue_options options = AXONIC_QUEUE_OPTIONS_INIT;
+    options.durable = AXONIC_FSYNC_NEVER;
+    return options;
+}
+
+int keep(axonic_domain *domain, const char *queue, size_t count) {
+    const axonic_queue_options options = durable();
+    axonic_queue_producer *producer = NULL;
+    check(axonic_queue_producer_open(domain, queue, &options, &producer));
+    for (uint64_t k = 0; k < count; k++) {
+        axonic_payload payload = AXONIC_PAYLOAD_INIT;
+        axonic_put_options how = AXONIC_PUT_OPTIONS_INIT;
+        unsigned char *bytes = message(k, ASKED, &payload.data_size);
+        payload.data = bytes;
+        how.durable = 1;
+        check(axonic_queue_producer_send(producer, &payload, &how, PATIENCE, NULL));
+        free(bytes);
+    }
+    tell("kept", count);
+    sleep(PATIENCE / AXONIC_SECOND);
+    return axonic_queue_producer_close(producer);
+}
+
+int spend(axonic_domain *domain, const char *queue, size_t count) {
+    const axonic_queue_options options = durable();
+    axonic_queue_consumer *consumer = NULL;
+    check(axonic_queue_consumer_open(domain, queue, &options, &consumer));
+    axonic_get_options how = AXONIC_GET_OPTIONS_INIT;
+    how.durable = 1;
+    /* All are taken before one is given back. */
+    axonic_delivery *jobs = calloc(count, sizeof *jobs);
+    for (size_t n = 0; n < count; n++) {
+        check(axonic_queue_consumer_get(consumer, &how, PATIENCE, &jobs[n]));
+    }
+    for (size_t n = 0; n < count; n++) {
+        const int even = number_in(&jobs[n].message) % 2 == 0;
+        check(even ? axonic_delivery_ack(&jobs[n], NULL) : axonic_delivery_nack(&jobs[n], 0));
+    }
+    free(jobs);
+    tell("spent", count);
     return axonic_queue_consumer_close(consumer);
 }

@@ -8,6 +8,46 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static uint64_t number_in(int file) {
+    uint64_t number = 0;
+    if (pread(file, &number, sizeof number, 0) != sizeof number) {
+        perror("the file with the number");
+        exit(1);
+    }
+    return number;
+}
+
+/* Raises the number in a file, and answers what it is now. */
+static uint64_t raise_in(int file) {
+    const uint64_t number = number_in(file) + 1;
+    if (pwrite(file, &number, sizeof number, 0) != sizeof number) {
+        perror("the file with the number");
+        exit(1);
+    }
+    return number;
+}
+
+int alternate(axonic_domain *domain, const char *path, uint64_t parity, size_t times) {
+    axonic_mutex *mutex = NULL;
+    axonic_condvar *turn = NULL;
+    check(axonic_mutex_open(domain, "count", NULL, &mutex));
+    check(axonic_condvar_open(domain, "turn", NULL, &turn));
+    const int file = open(path, O_RDWR | O_CLOEXEC);
+    for (size_t n = 0; n < times; n++) {
+        check(axonic_mutex_lock(mutex, PATIENCE, NULL));
+        while (number_in(file) % 2 != parity) {
+            check(axonic_condvar_wait(turn, mutex, PATIENCE, NULL));
+        }
+        raise_in(file);
+        check(axonic_condvar_notify_one(turn));
+        check(axonic_mutex_unlock(mutex));
+    }
+    printf("alternated %zu\n", times);
+    close(file);
+    check(axonic_condvar_close(turn));
+    return axonic_mutex_close(mutex);
+}
+
 int count_up(axonic_domain *domain, const char *path, size_t times) {
     axonic_mutex *mutex = NULL;
     check(axonic_mutex_open(domain, "count", NULL, &mutex));
@@ -19,14 +59,7 @@ int count_up(axonic_domain *domain, const char *path, size_t times) {
             puts("owner died");
             fflush(stdout);
         }
-        uint64_t number = 0;
-        const int was_read = pread(file, &number, sizeof number, 0) == sizeof number;
-        number++;
-        if (!was_read || pwrite(file, &number, sizeof number, 0) != sizeof number) {
-            perror(path);
-            return 1;
-        }
-        printf("%" PRIu64 "\n", number);
+        printf("%" PRIu64 "\n", raise_in(file));
         fflush(stdout);
         check(axonic_mutex_unlock(mutex));
     }
@@ -36,7 +69,7 @@ int count_up(axonic_domain *domain, const char *path, size_t times) {
 }
 
 static axonic_barrier *barrier;
-static axonic_event *event;
+static axonic_event *event, *bell;
 static axonic_rwlock *rwlock;
 static axonic_semaphore *seats;
 static int led;
@@ -52,6 +85,12 @@ static int refused(int code) {
     return code == AXONIC_ERROR_WOULD_BLOCK;
 }
 
+static int is_set(const axonic_event *which) {
+    bool set = false;
+    check(axonic_event_is_set(which, &set));
+    return set;
+}
+
 static void turn(void) {
     bool leads = false;
     check(axonic_barrier_wait(barrier, PATIENCE, &leads));
@@ -61,19 +100,21 @@ static void turn(void) {
 static void first(void) {
     check(axonic_rwlock_write(rwlock, PATIENCE, NULL));
     check(axonic_semaphore_acquire(seats, PATIENCE));
+    check(axonic_event_set(bell));
+    check(axonic_event_set(bell));
     turn();
     turn();
     check(axonic_rwlock_unlock(rwlock));
     check(axonic_semaphore_release(seats));
     check(axonic_event_set(event));
+    check(axonic_event_set(bell));
     turn();
+    must(!is_set(bell), "who passed has cleared it");
     must(refused(axonic_rwlock_write(rwlock, 0, NULL)), "the other reads, so nobody writes");
     must(axonic_rwlock_read(rwlock, 0, NULL) == AXONIC_OK, "two read");
     check(axonic_rwlock_unlock(rwlock));
     must(refused(axonic_semaphore_acquire(seats, 0)), "the other has the only permit");
-    bool set = false;
-    check(axonic_event_is_set(event, &set));
-    must(set, "it stays set");
+    must(is_set(event), "it stays set");
     check(axonic_event_clear(event));
     turn();
     turn();
@@ -89,8 +130,11 @@ static void second(void) {
     must(refused(axonic_rwlock_write(rwlock, 0, NULL)), "the other writes, so nobody else does");
     must(refused(axonic_semaphore_acquire(seats, 0)), "the other has the only permit");
     must(refused(axonic_event_wait(event, 0)), "nobody has set it");
+    must(axonic_event_wait(bell, 0) == AXONIC_OK, "it was set before");
+    must(refused(axonic_event_wait(bell, 0)), "set twice it lets one pass");
     turn();
     check(axonic_event_wait(event, PATIENCE));
+    check(axonic_event_wait(bell, PATIENCE));
     check(axonic_rwlock_read(rwlock, PATIENCE, NULL));
     check(axonic_semaphore_acquire(seats, PATIENCE));
     turn();
@@ -104,12 +148,14 @@ static void second(void) {
 int meet(axonic_domain *domain, int is_first) {
     check(axonic_barrier_open(domain, "turn", 2, NULL, &barrier));
     check(axonic_event_open(domain, "go", AXONIC_RESET_MANUAL, NULL, &event));
+    check(axonic_event_open(domain, "bell", AXONIC_RESET_AUTO, NULL, &bell));
     check(axonic_rwlock_open(domain, "page", NULL, &rwlock));
     check(axonic_semaphore_open(domain, "seat", 1, NULL, &seats));
     (is_first ? first : second)();
     printf("met %d\n", led);
     check(axonic_semaphore_close(seats));
     check(axonic_rwlock_close(rwlock));
+    check(axonic_event_close(bell));
     check(axonic_event_close(event));
     return axonic_barrier_close(barrier);
 }

@@ -118,6 +118,7 @@ static const struct {
     KIND(FULL),             KIND(LIMIT_REACHED), KIND(NO_SPACE),       KIND(LAYOUT_MISMATCH), KIND(CORRUPT),
     KIND(FORKED),           KIND(BUSY),         KIND(IN_USE),          KIND(INTERRUPTED),    KIND(UNSUPPORTED),
     KIND(DECODE),           KIND(IO),           KIND(LEASE_LOST),        KIND(REJECTED),
+    KIND(NOT_DURABLE),
 };
 
 /* The header's constants by number, each as WouldBlock for WOULD_BLOCK; the library must agree. */
@@ -234,6 +235,15 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     }
     if (strcmp(verb, "answer") == 0 && argc == 5) {
         return answer(domain, argv[3], last);
+    }
+    if (strcmp(verb, "keep") == 0 && argc == 5) {
+        return keep(domain, argv[3], last);
+    }
+    if (strcmp(verb, "spend") == 0 && argc == 5) {
+        return spend(domain, argv[3], last);
+    }
+    if (strcmp(verb, "alternate") == 0 && argc == 6) {
+        return alternate(domain, argv[3], strtoull(argv[4], NULL, 10), last);
     }
     if (strcmp(verb, "count") == 0 && argc == 5) {
         return count_up(domain, argv[3], last);

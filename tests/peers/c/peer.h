@@ -19,7 +19,10 @@ int put_all(axonic_domain *domain, const char *queue, uint64_t first, size_t cou
 int work(axonic_domain *domain, const char *queue);
 int ask(axonic_domain *domain, const char *queue, size_t count);
 int answer(axonic_domain *domain, const char *queue, size_t count);
+int keep(axonic_domain *domain, const char *queue, size_t count);
+int spend(axonic_domain *domain, const char *queue, size_t count);
 int count_up(axonic_domain *domain, const char *path, size_t times);
+int alternate(axonic_domain *domain, const char *path, uint64_t parity, size_t times);
 int meet(axonic_domain *domain, int is_first);
 
 #endif

@@ -5,10 +5,15 @@
 #include <cstring>
 #include <iostream>
 #include <stdexcept>
+#include <thread>
 
 using namespace std::chrono_literals;
 
 static constexpr std::size_t asked_size = 64;
+// A worker that got nothing for so long is done.
+static constexpr auto idle = 1s;
+// Every second message is taken for this long only.
+static constexpr auto lease = 2s;
 
 // Message k: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
 // many.
@@ -78,8 +83,7 @@ int work(const std::string& domain, const std::string& queue) {
     auto ax = axonic::open(domain);
     auto from = ax.queue(queue);
     std::size_t done = 0;
-    // A worker that got nothing for a second is done; every second message is taken for a second only.
-    while (auto job = from.get(1s, {done % 2 == 1 ? 1s : 0s})) {
+    while (auto job = from.get(idle, {done % 2 == 1 ? lease : 0s})) {
         settle(std::move(*job));
         done++;
     }
@@ -120,5 +124,41 @@ int answer(const std::string& domain, const std::string& queue, std::size_t coun
         job->ack(reversed(job->data()));
     }
     std::cout << "answered " << count << std::endl;
+    return 0;
+}
+
+static axonic::QueueOptions durable() {
+    axonic::QueueOptions options;
+    options.durable = axonic::Fsync::Never;
+    return options;
+}
+
+int keep(const std::string& domain, const std::string& queue, std::size_t count) {
+    auto ax = axonic::open(domain);
+    auto to = ax.queue(queue, durable());
+    axonic::Put how;
+    how.durable = true;
+    for (std::size_t k = 0; k < count; k++) {
+        to.put(message(k, asked_size), how, patience);
+    }
+    std::cout << "kept " << count << std::endl;
+    std::this_thread::sleep_for(patience);
+    return 0;
+}
+
+int spend(const std::string& domain, const std::string& queue, std::size_t count) {
+    auto ax = axonic::open(domain);
+    auto from = ax.queue(queue, durable());
+    axonic::Get how;
+    how.durable = true;
+    // All are taken before one is given back.
+    std::vector<axonic::Delivery> jobs;
+    while (jobs.size() < count) {
+        jobs.push_back(from.get(patience, how).value());
+    }
+    for (auto& job : jobs) {
+        number_in(job.data()) % 2 == 0 ? job.ack() : job.nack();
+    }
+    std::cout << "spent " << count << std::endl;
     return 0;
 }

@@ -8,15 +8,39 @@
 #include <stdexcept>
 #include <unistd.h>
 
-// What is counted, by the mutex that the caller has.
-static void count_once(int file) {
+static std::uint64_t number_in(int file) {
     std::uint64_t number = 0;
-    const bool was_read = pread(file, &number, sizeof number, 0) == sizeof number;
-    number++;
-    if (!was_read || pwrite(file, &number, sizeof number, 0) != sizeof number) {
+    if (pread(file, &number, sizeof number, 0) != sizeof number) {
         throw std::runtime_error("the file with the number");
     }
-    std::cout << number << std::endl;
+    return number;
+}
+
+// Raises the number in a file, and answers what it is now.
+static std::uint64_t raise(int file) {
+    const auto number = number_in(file) + 1;
+    if (pwrite(file, &number, sizeof number, 0) != sizeof number) {
+        throw std::runtime_error("the file with the number");
+    }
+    return number;
+}
+
+int alternate(const std::string& domain, const std::string& path, std::uint64_t parity, std::size_t times) {
+    auto ax = axonic::open(domain);
+    auto mutex = ax.mutex("count");
+    auto turn = ax.condvar("turn");
+    const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+    for (std::size_t n = 0; n < times; n++) {
+        std::unique_lock guard(mutex);
+        if (!turn.wait_for(guard, patience, [&] { return number_in(file) % 2 == parity; })) {
+            throw std::runtime_error("the other did not come round");
+        }
+        raise(file);
+        turn.notify_one();
+    }
+    std::cout << "alternated " << times << std::endl;
+    close(file);
+    return 0;
 }
 
 int count(const std::string& domain, const std::string& path, std::size_t times) {
@@ -32,7 +56,7 @@ int count(const std::string& domain, const std::string& path, std::size_t times)
             guard = std::unique_lock(mutex, std::adopt_lock);
             std::cout << "owner died" << std::endl;
         }
-        count_once(file);
+        std::cout << raise(file) << std::endl;
     }
     std::cout << "counted " << times << std::endl;
     close(file);
@@ -49,6 +73,7 @@ void must(bool holds, const char* what) {
 struct Hall {
     axonic::Barrier barrier;
     axonic::Event event;
+    axonic::Event bell;
     axonic::RwLock rwlock;
     axonic::Semaphore seats;
     int led = 0;
@@ -58,12 +83,16 @@ struct Hall {
     void first() {
         std::unique_lock writing(rwlock);
         seats.acquire();
+        bell.set();
+        bell.set();
         turn();
         turn();
         writing.unlock();
         seats.release();
         event.set();
+        bell.set();
         turn();
+        must(!bell.is_set(), "who passed has cleared it");
         must(!writing.try_lock(), "the other reads, so nobody writes");
         must(std::shared_lock(rwlock, std::try_to_lock).owns_lock(), "two read");
         must(!seats.try_acquire(), "the other has the only permit");
@@ -82,8 +111,11 @@ struct Hall {
         must(!rwlock.try_lock(), "the other writes, so nobody else does");
         must(!seats.try_acquire(), "the other has the only permit");
         must(!event.try_wait(), "nobody has set it");
+        must(bell.try_wait(), "it was set before");
+        must(!bell.try_wait(), "set twice it lets one pass");
         turn();
         must(event.wait_for(patience), "it is set");
+        must(bell.wait_for(patience), "it is set again");
         std::shared_lock reading(rwlock);
         must(seats.try_acquire_for(patience), "the other gives its permit back");
         turn();
@@ -98,7 +130,8 @@ struct Hall {
 
 int meet(const std::string& domain, bool is_first) {
     auto ax = axonic::open(domain);
-    Hall hall{ax.barrier("turn", 2), ax.event("go"), ax.rwlock("page"), ax.semaphore("seat", 1)};
+    Hall hall{ax.barrier("turn", 2), ax.event("go"), ax.event("bell", axonic::Reset::Auto), ax.rwlock("page"),
+              ax.semaphore("seat", 1)};
     is_first ? hall.first() : hall.second();
     std::cout << "met " << hall.led << std::endl;
     return 0;

@@ -101,7 +101,8 @@ static int print_errors() {
     for (const auto kind : {K::InvalidArgument, K::InvalidName, K::NotFound, K::AlreadyExists, K::PermissionDenied,
                             K::Timeout, K::WouldBlock, K::Closed, K::Disconnected, K::TooLarge, K::Full,
                             K::LimitReached, K::NoSpace, K::LayoutMismatch, K::Corrupt, K::Forked, K::Busy, K::InUse,
-                            K::Interrupted, K::Unsupported, K::Decode, K::Io, K::LeaseLost, K::Rejected}) {
+                            K::Interrupted, K::Unsupported, K::Decode, K::Io, K::LeaseLost, K::Rejected,
+                            K::NotDurable}) {
         std::cout << -static_cast<int>(kind) << ' ' << make_error_code(kind).message() << '\n';
     }
     return 0;
@@ -167,6 +168,12 @@ static int act(std::string_view verb, const std::vector<std::string>& words) {
     }
     if (verb == "ask" || verb == "answer") {
         return (verb == "ask" ? ask : answer)(words[0], words[1], number(2));
+    }
+    if (verb == "keep" || verb == "spend") {
+        return (verb == "keep" ? keep : spend)(words[0], words[1], number(2));
+    }
+    if (verb == "alternate") {
+        return alternate(words[0], words[1], number(2), number(3));
     }
     if (verb == "count") {
         return count(words[0], words[1], number(2));

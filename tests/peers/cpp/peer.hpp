@@ -17,7 +17,10 @@ int put(const std::string& domain, const std::string& queue, std::uint64_t first
 int work(const std::string& domain, const std::string& queue);
 int ask(const std::string& domain, const std::string& queue, std::size_t count);
 int answer(const std::string& domain, const std::string& queue, std::size_t count);
+int keep(const std::string& domain, const std::string& queue, std::size_t count);
+int spend(const std::string& domain, const std::string& queue, std::size_t count);
 int count(const std::string& domain, const std::string& path, std::size_t times);
+int alternate(const std::string& domain, const std::string& path, std::uint64_t parity, std::size_t times);
 int meet(const std::string& domain, bool is_first);
 
 #endif

@@ -1,9 +1,14 @@
 // What the Node peer does with queues.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, open } from '../../../bindings-node/index.mjs'
 import { fill } from './pattern.mjs'
 
 const PATIENCE = 20_000
+// A worker that got nothing for so long is done.
+const IDLE = 1000
+// Every second message is taken for this long only.
+const LEASE = 2000
 
 /** Message k: its number, then bytes as in topics: one in three is in its slot, one in some parts and one in many. */
 function message (k, size) {
@@ -65,8 +70,7 @@ export async function work (domain, queue) {
   const from = ax.queue(queue)
   for (let done = 0; ; done++) {
     try {
-      // Who got nothing for a second is done; every second message is taken for a second only.
-      settle(await from.get({ timeout: 1000, ...(done % 2 === 1 ? { lease: 1000 } : {}) }))
+      settle(await from.get({ timeout: IDLE, ...(done % 2 === 1 ? { lease: LEASE } : {}) }))
     } catch (error) {
       if (!is(error, 'Timeout')) throw error
       console.log(`done ${done}`)
@@ -101,5 +105,32 @@ export async function answer (domain, queue, count) {
   }
   ax.close()
   console.log(`answered ${count}`)
+  return 0
+}
+
+export async function keep (domain, queue, count) {
+  const ax = open(domain)
+  const to = ax.queue(queue, { durable: true, fsync: 'never' })
+  for (let k = 0; k < Number(count); k++) {
+    await to.putAsync(message(k, 64), { durable: true, timeout: PATIENCE })
+  }
+  console.log(`kept ${count}`)
+  await sleep(PATIENCE)
+  ax.close()
+  return 0
+}
+
+export async function spend (domain, queue, count) {
+  const ax = open(domain)
+  const from = ax.queue(queue, { durable: true, fsync: 'never' })
+  // All are taken before one is given back.
+  const jobs = []
+  while (jobs.length < Number(count)) jobs.push(await from.get({ timeout: PATIENCE }))
+  for (const job of jobs) {
+    if (numberIn(job.data) % 2 === 0) await job.ackAsync(undefined, { durable: true })
+    else job.nack()
+  }
+  ax.close()
+  console.log(`spent ${count}`)
   return 0
 }

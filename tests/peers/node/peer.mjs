@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, errors, open } from '../../../bindings-node/index.mjs'
-import { answer, ask, put, work } from './jobs.mjs'
+import { answer, ask, keep, put, spend, work } from './jobs.mjs'
 import { count, meet } from './locks.mjs'
 import { fill, matches } from './pattern.mjs'
 
@@ -127,7 +127,7 @@ async function provoke (domain) {
   return 0
 }
 
-const verbs = { send, recv, put, work, ask, answer, count, meet, errors: table, raise: provoke }
+const verbs = { send, recv, put, work, ask, answer, keep, spend, count, meet, errors: table, raise: provoke }
 const [verb, ...args] = process.argv.slice(2)
 try {
   process.exitCode = await verbs[verb](...args)

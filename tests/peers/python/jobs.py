@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 from pattern import fill
 
 import axonic
 
 PATIENCE = 20
+# A worker that got nothing for so long is done.
+IDLE = 1
+# Every second message is taken for this long only.
+LEASE = 2
 
 
 def message(k: int, size: int) -> bytes:
@@ -63,8 +68,7 @@ def work(domain: str, queue: str) -> int:
         source = ax.queue(queue)
         for done in itertools.count():
             try:
-                # Who got nothing for a second is done; every second message is taken for a second only.
-                job = source.get(timeout=1, lease=1 if done % 2 == 1 else None)
+                job = source.get(timeout=IDLE, lease=LEASE if done % 2 == 1 else None)
             except axonic.TimeoutError:
                 print(f"done {done}")
                 break
@@ -93,4 +97,28 @@ def answer(domain: str, queue: str, count: str) -> int:
                 number_in(job.data)
                 job.ack(job.data[::-1])
     print(f"answered {count}")
+    return 0
+
+
+def keep(domain: str, queue: str, count: str) -> int:
+    with axonic.open(domain) as ax:
+        to = ax.queue(queue, durable=True, fsync="never")
+        for k in range(int(count)):
+            to.put(message(k, 64), durable=True, timeout=PATIENCE)
+        print(f"kept {count}", flush=True)
+        time.sleep(PATIENCE)
+    return 0
+
+
+def spend(domain: str, queue: str, count: str) -> int:
+    with axonic.open(domain) as ax:
+        source = ax.queue(queue, durable=True, fsync="never")
+        # All are taken before one is given back.
+        taken = [source.get(timeout=PATIENCE, durable=True) for _ in range(int(count))]
+        for job in taken:
+            if number_in(job.data) % 2 == 0:
+                job.ack()
+            else:
+                job.nack()
+    print(f"spent {count}")
     return 0

@@ -9,6 +9,30 @@ import axonic
 PATIENCE = 20
 
 
+def number_in(file: int) -> int:
+    return int.from_bytes(os.pread(file, 8, 0), "little")
+
+
+def raised(file: int) -> int:
+    """Raises the number in a file, and answers what it is now."""
+    number = number_in(file) + 1
+    os.pwrite(file, number.to_bytes(8, "little"), 0)
+    return number
+
+
+def alternate(domain: str, path: str, parity: str, times: str) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    with axonic.open(domain) as ax:
+        turn = ax.condvar("turn", ax.mutex("count", timeout=PATIENCE))
+        for _ in range(int(times)):
+            with turn:
+                turn.wait_for(lambda: number_in(file) % 2 == int(parity), timeout=PATIENCE)
+                raised(file)
+                turn.notify()
+    print(f"alternated {times}")
+    return 0
+
+
 def count(domain: str, path: str, times: str) -> int:
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     with axonic.open(domain) as ax:
@@ -17,9 +41,7 @@ def count(domain: str, path: str, times: str) -> int:
             with mutex as held:
                 if held.owner_died:
                     print("owner died", flush=True)
-                number = int.from_bytes(os.pread(file, 8, 0), "little") + 1
-                os.pwrite(file, number.to_bytes(8, "little"), 0)
-                print(number, flush=True)
+                print(raised(file), flush=True)
     print(f"counted {times}")
     return 0
 
@@ -33,6 +55,7 @@ class Hall:
     def __init__(self, ax: axonic.Domain) -> None:
         self.barrier = ax.barrier("turn", 2)
         self.event = ax.event("go")
+        self.bell = ax.event("bell", auto_reset=True)
         self.rwlock = ax.rwlock("page")
         self.seats = ax.semaphore("seat", 1)
         self.led = 0
@@ -43,11 +66,15 @@ class Hall:
     def first(self) -> None:
         with self.rwlock.write(timeout=PATIENCE):
             self.seats.acquire(timeout=PATIENCE)
+            self.bell.set()
+            self.bell.set()
             self.turn()
             self.turn()
         self.seats.release()
         self.event.set()
+        self.bell.set()
         self.turn()
+        must(not self.bell.is_set(), "who passed has cleared it")
         must(not self.rwlock.try_acquire_write(), "the other reads, so nobody writes")
         must(self.rwlock.try_acquire_read(), "two read")
         self.rwlock.release()
@@ -67,8 +94,11 @@ class Hall:
         must(not self.rwlock.try_acquire_write(), "the other writes, so nobody else does")
         must(not self.seats.try_acquire(), "the other has the only permit")
         must(not self.event.try_wait(), "nobody has set it")
+        must(self.bell.try_wait(), "it was set before")
+        must(not self.bell.try_wait(), "set twice it lets one pass")
         self.turn()
         self.event.wait(timeout=PATIENCE)
+        self.bell.wait(timeout=PATIENCE)
         with self.rwlock.read(timeout=PATIENCE):
             self.seats.acquire(timeout=PATIENCE)
             self.turn()

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// A worker that got nothing for so long is done.
 const IDLE: Option<Duration> = Some(Duration::from_secs(1));
 /// Every second message is taken for this long only.
-const LEASE: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(2);
 
 /// Message `k`: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
 /// many.
@@ -106,5 +106,34 @@ pub fn answer(domain: &str, queue: &str, count: usize) -> Result<()> {
         job.ack_with(&Payload::raw(&reversed))?;
     }
     println!("answered {count}");
+    Ok(())
+}
+
+fn durable() -> QueueOptions {
+    QueueOptions { durable: Some(Fsync::Never), ..QueueOptions::default() }
+}
+
+pub fn keep(domain: &str, queue: &str, count: usize) -> Result<()> {
+    let domain = Domain::open(domain)?;
+    let mut producer = domain.queue_producer(queue, &durable())?;
+    let how = Put { durable: Some(true), ..Put::default() };
+    for k in 0..count as u64 {
+        producer.put_with(&Payload::raw(&message(k, 64)), &how, PATIENCE)?;
+    }
+    println!("kept {count}");
+    std::thread::sleep(PATIENCE.unwrap_or_default());
+    Ok(())
+}
+
+pub fn spend(domain: &str, queue: &str, count: usize) -> Result<()> {
+    let domain = Domain::open(domain)?;
+    let mut consumer = domain.queue_consumer(queue, &durable())?;
+    let how = Get { durable: Some(true), ..Get::default() };
+    // All are taken before one is given back.
+    let jobs = (0..count).map(|_| consumer.get_with(&how, PATIENCE)).collect::<Result<Vec<_>>>()?;
+    for job in jobs {
+        if number_in(job.data())? % 2 == 0 { job.ack()? } else { job.nack(Duration::ZERO)? }
+    }
+    println!("spent {count}");
     Ok(())
 }

@@ -5,19 +5,49 @@ use axonic::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+/// Raises the number in a file, and says what it is now.
+fn raise(file: &File) -> u64 {
+    let number = number_in(file) + 1;
+    file.write_all_at(&number.to_le_bytes(), 0).expect("a number");
+    number
+}
+
+fn number_in(file: &File) -> u64 {
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, 0).expect("a number");
+    u64::from_le_bytes(bytes)
+}
+
+fn opened(file: &str) -> File {
+    File::options().read(true).write(true).open(file).expect("the file with the number")
+}
+
+pub fn alternate(domain: &str, file: &str, parity: u64, times: usize) -> Result<()> {
+    let (domain, plain) = (Domain::open(domain)?, LockOptions::default());
+    let (mut mutex, mut turn) = (domain.mutex("count", &plain)?, domain.condvar("turn", &plain)?);
+    let file = opened(file);
+    for _ in 0..times {
+        mutex.lock(PATIENCE)?;
+        while number_in(&file) % 2 != parity {
+            turn.wait(&mut mutex, PATIENCE)?;
+        }
+        raise(&file);
+        turn.notify_one()?;
+        mutex.unlock()?;
+    }
+    println!("alternated {times}");
+    Ok(())
+}
+
 pub fn count(domain: &str, file: &str, times: usize) -> Result<()> {
     let domain = Domain::open(domain)?;
     let mut mutex = domain.mutex("count", &LockOptions::default())?;
-    let file = File::options().read(true).write(true).open(file).expect("the file with the number");
+    let file = opened(file);
     for _ in 0..times {
         if mutex.lock(PATIENCE)?.owner_died {
             println!("owner died");
         }
-        let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, 0).expect("a number");
-        let number = u64::from_le_bytes(bytes) + 1;
-        file.write_all_at(&number.to_le_bytes(), 0).expect("a number");
-        println!("{number}");
+        println!("{}", raise(&file));
         mutex.unlock()?;
     }
     println!("counted {times}");
@@ -27,6 +57,7 @@ pub fn count(domain: &str, file: &str, times: usize) -> Result<()> {
 struct Hall {
     barrier: Barrier,
     event: Event,
+    bell: Event,
     rwlock: RwLock,
     seats: Semaphore,
     led: usize,
@@ -45,12 +76,16 @@ impl Hall {
     fn first(&mut self) -> Result<()> {
         self.rwlock.write(PATIENCE)?;
         self.seats.acquire(PATIENCE)?;
+        self.bell.set()?;
+        self.bell.set()?;
         self.turn()?;
         self.turn()?;
         self.rwlock.unlock()?;
         self.seats.release()?;
         self.event.set()?;
+        self.bell.set()?;
         self.turn()?;
+        must(!self.bell.is_set()?, "who passed has cleared it")?;
         must(self.rwlock.try_write()?.is_none(), "the other reads, so nobody writes")?;
         must(self.rwlock.try_read()?.is_some(), "two read")?;
         self.rwlock.unlock()?;
@@ -71,8 +106,11 @@ impl Hall {
         must(self.rwlock.try_write()?.is_none(), "the other writes, so nobody else does")?;
         must(!self.seats.try_acquire()?, "the other has the only permit")?;
         must(!self.event.try_wait()?, "nobody has set it")?;
+        must(self.bell.try_wait()?, "it was set before")?;
+        must(!self.bell.try_wait()?, "set twice it lets one pass")?;
         self.turn()?;
         self.event.wait(PATIENCE)?;
+        self.bell.wait(PATIENCE)?;
         self.rwlock.read(PATIENCE)?;
         self.seats.acquire(PATIENCE)?;
         self.turn()?;
@@ -89,6 +127,7 @@ pub fn meet(domain: &str, role: &str) -> Result<()> {
     let mut hall = Hall {
         barrier: domain.barrier("turn", 2, &plain)?,
         event: domain.event("go", Reset::Manual, &plain)?,
+        bell: domain.event("bell", Reset::Auto, &plain)?,
         rwlock: domain.rwlock("page", &plain)?,
         seats: domain.semaphore("seat", 1, &plain)?,
         led: 0,

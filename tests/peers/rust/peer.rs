@@ -4,8 +4,14 @@
 //!   peer put <domain> <queue> <first> <count> <size>: `put k` after each put of k = first.., then `sent N`
 //!   peer work <domain> <queue>: `take k attempt`, then `ack k`, `back k`, `dead k` (rejected) or `lost k`; `done N`
 //!   peer ask|answer <domain> <queue> <count>: messages with a ticket, and their reverse as their result
+//!   peer keep <domain> <queue> <count>: messages on the disk, of a durable queue that does not sync by itself; `kept N`
+//!   once they are, and then waits to be killed
+//!   peer spend <domain> <queue> <count>: takes so many of them, acknowledges every other one, on the disk, and gives the
+//!   others back; `spent N`
 //!   peer count <domain> <file> <times>: numbers the file's 8 bytes were raised to, `owner died`, then `counted N`
 //!   peer meet <domain> first|second: what one has, the other cannot take; `met N`, which led the barrier N times
+//!   peer alternate <domain> <file> <0|1> <times>: raises the number when it is even or odd, by a condvar where the language
+//!   has them; `alternated N`
 //!   peer errors
 //!   peer raise <domain>
 
@@ -33,7 +39,12 @@ fn main() {
         ["work", domain, queue] => jobs::work(domain, queue),
         ["ask", domain, queue, count] => jobs::ask(domain, queue, number(count)),
         ["answer", domain, queue, count] => jobs::answer(domain, queue, number(count)),
+        ["keep", domain, queue, count] => jobs::keep(domain, queue, number(count)),
+        ["spend", domain, queue, count] => jobs::spend(domain, queue, number(count)),
         ["count", domain, file, times] => locks::count(domain, file, number(times)),
+        ["alternate", domain, file, parity, times] => {
+            locks::alternate(domain, file, number(parity) as u64, number(times))
+        }
         ["meet", domain, role] => locks::meet(domain, role),
         ["errors"] => {
             ErrorKind::ALL.iter().for_each(|kind| println!("{} {}", kind.number(), kind.name()));

@@ -144,7 +144,7 @@ fn fair<T>(result: Result<T>) -> Option<T> {
 
 /// A journal with small segments, which take less time.
 fn journal(world: &Simulated) -> Journal {
-    Journal { disk: world.disk(), segment: 512 }
+    Journal { disk: world.disk(), segment: 512, spare: 0 }
 }
 
 /// Reads the directory that `data` tells of.

@@ -5,7 +5,7 @@
 
 use super::chain::{self, Chain, Found};
 use super::format::{Aftermath, BatchHeader, HEADER, MAX_NUMBER, Name, Record, visit_records};
-use super::{Journal, SEGMENT, State};
+use super::{Journal, SEGMENT, SPARE, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
 use tracing::warn;
@@ -61,7 +61,7 @@ impl Journal {
         disk: Box<dyn Disk>,
         visit: &mut dyn FnMut(Record<'_>) -> Result<()>,
     ) -> Result<(Journal, State, Recovery)> {
-        Journal { disk, segment: SEGMENT }.recovered(visit)
+        Journal { disk, segment: SEGMENT, spare: SPARE }.recovered(visit)
     }
 
     pub(super) fn recovered(

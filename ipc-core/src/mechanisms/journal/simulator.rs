@@ -130,6 +130,8 @@ pub enum Plan {
         at: usize,
         sixteenths: usize,
     },
+    /// No file is made beyond so many bytes of all of them.
+    Room(usize),
 }
 
 struct Inner {
@@ -209,6 +211,12 @@ impl Simulated {
         present.map(|(name, entry)| (name.clone(), entry.file.sectors.iter().map(newest).collect())).collect()
     }
 
+    /// Bytes of the files as the processes see them.
+    pub fn used(&self) -> usize {
+        let inner = self.0.lock().unwrap();
+        inner.files.values().filter(|entry| entry.present).map(|entry| entry.file.size).sum()
+    }
+
     /// The names the processes see.
     fn names(&self) -> Vec<String> {
         let inner = self.0.lock().unwrap();
@@ -256,6 +264,10 @@ impl Disk for Simulated {
     }
 
     fn create(&mut self, name: &str, bytes: u64) -> Result<()> {
+        let plan = self.0.lock().unwrap().plan;
+        if matches!(plan, Plan::Room(room) if self.used() + bytes as usize > room) {
+            return Err(Error::new(ErrorKind::NoSpace, "the simulated disk is full"));
+        }
         self.step(|files, course| {
             if course.is_done() {
                 let file = Arc::new(File { sized: false, ..File::of(&sectors(&vec![0; bytes as usize])) });

@@ -1,6 +1,6 @@
 //! What the processes that use a journal know in common.
 
-use super::format::{BATCH, HEADER, MAX_NUMBER, Name};
+use super::format::{BATCH, HEADER, MAX_BODY, MAX_NUMBER, Name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How many words a [`State`] has.
@@ -64,6 +64,11 @@ impl State {
         self.bytes
     }
 
+    /// Bytes that the current segment has free.
+    pub fn left(&self) -> u64 {
+        self.size - self.end
+    }
+
     /// Whether a sync failed, so that the journal must be written anew.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned
@@ -111,7 +116,7 @@ impl State {
             && next <= MAX_NUMBER
             && (BEGIN..=size).contains(&end)
             && end % 8 == 0
-            && size <= i64::MAX as u64
+            && size <= LARGEST
             && durable <= last
             && last <= MAX_NUMBER
             && flags & !(POISONED | UNSYNCED_DIRECTORY) == 0;
@@ -183,5 +188,7 @@ impl State {
     }
 }
 
+/// No segment has more bytes: one that was made for a batch has room for small records and one of the largest.
+const LARGEST: u64 = 2 * MAX_BODY as u64;
 /// Where the second batch of a segment is; the first one is made with it.
 const BEGIN: u64 = (HEADER + BATCH) as u64;

@@ -84,7 +84,7 @@ type Visited = Vec<(u64, u64, Own)>;
 /// Recovers a journal with tiny segments.
 fn recover(world: &Simulated) -> Result<(Journal, State, Recovery, Visited)> {
     let mut visited = Vec::new();
-    let journal = Journal { disk: world.disk(), segment: TINY };
+    let journal = Journal { disk: world.disk(), segment: TINY, spare: 0 };
     let (journal, state, recovery) = journal.recovered(&mut |record| {
         visited.push((record.lsn, record.segment, (record.kind, record.id, record.body.to_vec())));
         Ok(())

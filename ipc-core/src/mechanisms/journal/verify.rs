@@ -22,7 +22,7 @@ impl Journal {
         self.clear_tail(&now, &chain.head)?;
         if now.end == HEADER as u64 {
             let (mut mark, oldest) = (Batch::new(now.last + 1), now.oldest);
-            self.put(&mut now, &mut mark, oldest)?;
+            self.put(&mut now, &mut mark, oldest, 0)?;
         }
         self.rewrite_unsynced(&now, &chain)?;
         *state = now;

@@ -2,10 +2,10 @@
 
 use super::handle::Handle;
 use super::stake::{ACQUIRED, HELD_SINCE, Nature, bury};
-use super::{LockOptions, check_range, head_of, steps};
+use super::{LOCK, LockHandle, LockOptions, check_range, head_of, steps};
 use crate::domain::Domain;
-use crate::domain::object::Object;
-use crate::error::{ErrorKind, Result};
+use crate::domain::object::{Object, existing};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::coarse_unix_millis;
 use std::fmt;
@@ -69,10 +69,22 @@ impl Barrier {
         self.handle.parameter as u32
     }
 
+    /// How many have arrived at the barrier `name` and wait, for who has no handle of it that is not in use: another might
+    /// take a party's place.
+    pub fn waiting_at(domain: &Domain, name: &str) -> Result<u32> {
+        let domain = domain.current()?;
+        let object = existing(&domain, &LOCK, name).map_err(|e| domain.not_opened("lock", name, e))?;
+        if head_of(&object).nature.load(Ordering::Relaxed) != NATURE.number {
+            let text = format!("lock '{name}' is no barrier; ask for one that is");
+            return Err(Error::new(ErrorKind::InvalidArgument, text));
+        }
+        Ok(waiting(&object))
+    }
+
     /// How many have arrived and wait, this handle among them if it does.
     pub fn waiting(&mut self) -> Result<u32> {
         self.handle.enter(self.arrived)?;
-        Ok(self.handle.head().word.load(Ordering::Relaxed).count_ones())
+        Ok(waiting(self.handle.object()))
     }
 
     /// Arrives, and waits up to `timeout` (`None`: for ever) until all have. Whether it was the last, of which there is one each
@@ -129,6 +141,10 @@ impl Barrier {
     pub fn close(self) {}
 }
 
+fn waiting(object: &Object) -> u32 {
+    head_of(object).word.load(Ordering::Relaxed).count_ones()
+}
+
 /// Whether it is the last to arrive, all of whom live: then it has released the others.
 fn arrive(handle: &mut Handle) -> Result<bool> {
     let own = bit(handle.seat.number);
@@ -151,6 +167,12 @@ fn is_released(handle: &mut Handle) -> Option<()> {
         handle.count(ACQUIRED);
     }
     released.then_some(())
+}
+
+impl LockHandle for Barrier {
+    fn rest(&mut self) {
+        self.handle.rest();
+    }
 }
 
 impl fmt::Debug for Barrier {

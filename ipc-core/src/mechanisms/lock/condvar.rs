@@ -3,7 +3,7 @@
 use super::handle::Handle;
 use super::mutex::Mutex;
 use super::stake::{ACQUIRED, Nature, STATE, WAITER, bury, word};
-use super::{Acquired, LOCK_HANDLES, LockOptions, steps};
+use super::{Acquired, LOCK_HANDLES, LockHandle, LockOptions, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::Object;
@@ -65,14 +65,18 @@ impl Condvar {
         self.check(mutex)?;
         let done = self.handle.within(false, |handle| {
             begin(handle, mutex)?;
-            let waited = handle.wait(timeout, NOTICE, &mut |handle| Ok(is_notified(handle)));
-            // Whoever comes after the time is over does not notify it any more.
-            let notified = !matches!(waited, Ok(None)) || end(handle);
-            // If it dies, or fails, before it has the mutex, the notice goes to another.
-            let how = waited
-                .and_then(|_| mutex.lock(None))
+            handle
+                .wait(timeout, NOTICE, &mut |handle| Ok(is_notified(handle)))
                 .inspect_err(|_| leave(handle.object(), handle.seat.number))?;
-            end(handle);
+            // Whoever comes after the time is over does not notify it any more. If it was notified, and dies or fails before
+            // it has the mutex, the notice goes to another.
+            let mut locked = None;
+            let notified = steps::end_wait(&handle.row().words[STATE], || {
+                locked = Some(mutex.lock(None).inspect_err(|_| {
+                    notify_one(handle.object());
+                }));
+            });
+            let how = locked.unwrap_or_else(|| mutex.lock(None))?;
             Ok(notified.then_some(how))
         })?;
         done.ok_or_else(|| self.handle.timed_out(timeout, "nobody notified it; its mutex is locked again"))
@@ -208,6 +212,12 @@ fn notify_next(object: &Object, last: u64) -> bool {
             }
             return true;
         }
+    }
+}
+
+impl LockHandle for Condvar {
+    fn rest(&mut self) {
+        self.handle.rest();
     }
 }
 

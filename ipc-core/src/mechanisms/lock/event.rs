@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::stake::{ACQUIRED, Nature};
-use super::{LOCK_HANDLES, LockOptions, steps};
+use super::{LOCK_HANDLES, LockHandle, LockOptions, steps};
 use crate::domain::Domain;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
@@ -150,6 +150,13 @@ fn attempt(handle: &Handle, reset: Reset, since: u64) -> Option<()> {
         handle.count(ACQUIRED);
     }
     passes.then_some(())
+}
+
+impl LockHandle for Event {
+    fn rest(&mut self) {
+        self.since = None;
+        self.handle.rest();
+    }
 }
 
 impl fmt::Debug for Event {

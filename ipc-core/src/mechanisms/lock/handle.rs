@@ -1,12 +1,12 @@
 //! What the handles of all types of locks do alike: open, wait, wake, and refuse.
 
-use super::asked::asking;
 use super::look::{self, Held};
 use super::stake::{BELL, Nature, Stake, WAITED, WAITS_SINCE, bury, ring_all};
 use super::{LOCK, LockHead, LockOptions, head_of, mismatch, semaphore};
+use crate::domain::asked::asking;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, NOUN_HEAD, Object, Row, Seat};
-use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
+use crate::domain::waiter::{Arming, Sleeper, Waiter, disarm, wait_for};
 use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime;
@@ -349,6 +349,25 @@ impl Handle {
         if let Some(bell) = self.seat.waiter.shared() {
             self.caller.call(&self.seat.object, &self.head().armings, bell, wants);
         }
+    }
+
+    /// Nobody waits by its descriptor any more.
+    #[inline(always)]
+    pub fn rest(&mut self) {
+        if self.row().armed.load(Ordering::Relaxed) & 1 == 1 {
+            self.stop_waiting();
+        }
+    }
+
+    #[cold]
+    fn stop_waiting(&mut self) {
+        // If it was closed, or this is a forked child, the row is somebody else's, and so is whoever waits by it.
+        let _ = self.within(true, |handle| {
+            disarm(&handle.row().armed);
+            // It may have been woken for what it does not take now.
+            handle.object().ring_sleepers();
+            Ok(())
+        });
     }
 
     pub fn fd(&mut self, holds: bool) -> Result<RawFd> {

@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, bury};
-use super::{Acquired, LOCK_HANDLES, LockOptions, head_of, steps};
+use super::{Acquired, LOCK_HANDLES, LockHandle, LockOptions, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
@@ -189,6 +189,12 @@ fn attempt(handle: &mut Handle) -> Result<Option<Acquired>> {
         bury(handle.object(), &NATURE, handle.id(), |id| id == ObjectId(owner));
     }
     Ok(Some(how))
+}
+
+impl LockHandle for Mutex {
+    fn rest(&mut self) {
+        self.handle.rest();
+    }
 }
 
 impl fmt::Debug for Mutex {

@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, STATE, bury, word};
-use super::{Acquired, LOCK_HANDLES, LockOptions, head_of, steps};
+use super::{Acquired, LOCK_HANDLES, LockHandle, LockOptions, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
@@ -284,6 +284,16 @@ fn entered(handle: &Handle, owner_died: bool) {
     if owner_died {
         handle.count(OWNERS_DIED);
         bury(handle.object(), &NATURE, handle.id(), |_| true);
+    }
+}
+
+impl LockHandle for RwLock {
+    fn rest(&mut self) {
+        // Those whom its claim stopped go on. Where it cannot be taken back, it went with its domain, or is the parent's.
+        if self.claimed.is_some() {
+            let _ = self.withdraw();
+        }
+        self.handle.rest();
     }
 }
 

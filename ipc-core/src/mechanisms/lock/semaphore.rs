@@ -2,7 +2,7 @@
 
 use super::handle::Handle;
 use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED};
-use super::{LOCK as DESIGN, LOCK_HANDLES, LockOptions, check_range, head_of, steps};
+use super::{LOCK as DESIGN, LOCK_HANDLES, LockHandle, LockOptions, check_range, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::Object;
@@ -241,6 +241,12 @@ fn attempt(handle: &mut Handle, from: u32) -> Option<u32> {
         handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
     }
     found
+}
+
+impl LockHandle for Semaphore {
+    fn rest(&mut self) {
+        self.handle.rest();
+    }
 }
 
 impl fmt::Debug for Semaphore {

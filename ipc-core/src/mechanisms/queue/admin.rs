@@ -150,9 +150,7 @@ impl Handle {
                 waiting.into_iter().for_each(|row| self.wake_row(row));
             }
         }
-        if self.waits_for_disk() {
-            self.sync(None)?;
-        }
+        self.sync_unless_beside()?;
         Ok(count)
     }
 

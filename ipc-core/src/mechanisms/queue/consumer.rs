@@ -6,7 +6,7 @@ use super::delivery::Delivery;
 use super::handle::{Count, Handle};
 use super::side::Side;
 use super::steps::{Look, State, Word};
-use super::store::{Life, PRIORITIES, WANTS_ITEMS};
+use super::store::{Life, PRIORITIES, Slot, WANTS_ITEMS};
 use super::{Get, QueueOptions};
 use crate::domain::Wait;
 use crate::domain::object::Seat;
@@ -270,9 +270,11 @@ impl QueueConsumer {
     #[inline(always)]
     fn deliver(&mut self, number: u32, word: Word, now: u64, get: &Get) -> Result<Delivery> {
         let slot = self.handle.store.slot(number);
-        let life = Life(slot.life.load(Ordering::Relaxed)).delivered();
-        slot.life.store(life.0, Ordering::Relaxed);
-        slot.since.store(now, Ordering::Relaxed);
+        let life = count_delivery(slot, word);
+        if slot.since.load(Ordering::Relaxed) != now {
+            // Never back: should we be late, the next one's is newer.
+            slot.since.fetch_max(now, Ordering::Relaxed);
+        }
         let shape = super::shape::Shape(slot.shape.load(Ordering::Relaxed));
         let mut delivery = Delivery::new(self.handle.clone(), number, word, shape, life);
         delivery.wait = get.durable.unwrap_or(self.handle.waits_for_disk());
@@ -332,6 +334,25 @@ impl QueueConsumer {
     pub fn close(self) {}
 }
 
+/// Counts a delivery of the message that is leased as `word` says. Where it was given away in between, since the domain was
+/// closed, nothing is changed of another that the slot may hold by now.
+#[inline(always)]
+fn count_delivery(slot: &Slot, word: Word) -> Life {
+    // Read before the word: as long as that is ours, so is this.
+    let mut life = Life(slot.life.load(Ordering::Acquire));
+    if Word::of(&slot.word) != word {
+        return life;
+    }
+    loop {
+        let more = life.delivered();
+        match slot.life.compare_exchange(life.0, more.0, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return more,
+            Err(now) if Life(now).generation() == life.generation() => life = Life(now),
+            Err(_) => return life,
+        }
+    }
+}
+
 impl Sleeper for QueueConsumer {
     /// Another consumer may leave its deliveries by `exec`, and one that was rung for may be stopped that instant.
     const LOOKS_AT_LOCKS: bool = true;
@@ -368,5 +389,40 @@ impl Drop for QueueConsumer {
 impl fmt::Debug for QueueConsumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "QueueConsumer({:?}, {} ready)", self.name(), self.stats().ready)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Domain, DomainOptions};
+
+    /// The domain is closed after a message was leased and before that is written down; the slot holds another by then.
+    #[test]
+    fn a_late_delivery_changes_nothing_of_the_next_message() {
+        let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+        let runtime_dir = Some(place.path().into());
+        let domain = Domain::open_with(DomainOptions { runtime_dir, ..Default::default() }).unwrap();
+        let options = QueueOptions { capacity: 1, ..Default::default() };
+        let mut producer = domain.queue_producer("jobs", &options).unwrap();
+        let mut late = domain.queue_consumer("jobs", &options).unwrap();
+        let mut next = domain.queue_consumer("jobs", &options).unwrap();
+        let soon = Some(Duration::from_secs(1));
+        let large = [7; 1000];
+        producer.put(&large, soon).unwrap();
+        let (number, word) = late.take_first(0).unwrap().unwrap();
+        assert!(late.handle.give_back(number, word, Duration::ZERO, late.handle.row).unwrap());
+        next.get(soon).unwrap().ack().unwrap();
+        producer.put(&large, soon).unwrap();
+        let ahead = coarse_millis() + 1000;
+        late.handle.store.slot(number).since.store(ahead, Ordering::Relaxed);
+        let delivery = late.deliver(number, word, coarse_millis(), &Get::default()).unwrap();
+        assert!(!delivery.is_leased());
+        assert_eq!(late.handle.store.slot(number).since.load(Ordering::Relaxed), ahead);
+        drop(delivery);
+        let delivery = next.get(soon).unwrap();
+        assert_eq!((delivery.data(), delivery.attempt()), (&large[..], 1));
+        delivery.ack().unwrap();
+        assert_eq!(next.stats().bytes, 0);
     }
 }

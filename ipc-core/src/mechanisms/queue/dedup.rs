@@ -7,7 +7,8 @@
 use super::handle::Handle;
 use super::steps::Word;
 use super::store::{DEDUP, DedupEntry};
-use crate::error::Result;
+use crate::domain::layout::ObjectId;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::monotonic_nanos;
 use std::collections::HashMap;
@@ -54,29 +55,33 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub struct Dedupping<'a>(&'a Handle);
 
 impl<'a> Dedupping<'a> {
-    /// Takes the lock. `None`: somebody alive has it for long.
-    pub fn begin(handle: &'a Handle) -> Result<Option<Dedupping<'a>>> {
+    /// Takes the lock. The id of a handle: that one is alive, and has it for long; it is not waited for again if it was
+    /// `before`.
+    pub fn begin(
+        handle: &'a Handle,
+        before: Option<ObjectId>,
+    ) -> Result<std::result::Result<Dedupping<'a>, ObjectId>> {
         handle.store.allocate_dedup()?;
         let (lock, mine) = (&handle.store.head().dedup_lock, handle.id.0);
         let begun = Instant::now();
         loop {
-            match lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(Some(Dedupping(handle))),
-                Err(owner)
-                    if begun.elapsed() > PATIENCE / 10
-                        && handle.is_dead(owner)
-                        && lock
-                            .compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed)
-                            .is_ok() =>
-                {
-                    let held = Dedupping(handle);
-                    // It died with it: what it was entering is taken back with its slot now, or was put.
-                    handle.recover()?;
-                    return Ok(Some(held));
-                }
-                Err(_) if begun.elapsed() > PATIENCE => return Ok(None),
-                Err(_) => std::thread::yield_now(),
+            let Err(owner) = lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
+                return Ok(Ok(Dedupping(handle)));
+            };
+            let (known, waited) = (before == Some(ObjectId(owner)), begun.elapsed());
+            if (known || waited > PATIENCE / 10)
+                && handle.is_dead(owner)
+                && lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            {
+                let held = Dedupping(handle);
+                // It died with it: what it was entering is taken back with its slot now, or was put.
+                handle.recover()?;
+                return Ok(Ok(held));
             }
+            if known || waited > PATIENCE {
+                return Ok(Err(ObjectId(owner)));
+            }
+            std::thread::yield_now();
         }
     }
 
@@ -133,6 +138,20 @@ impl Handle {
             let _ = entry.place.compare_exchange(ours, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
     }
+
+    /// The error of whoever would enter an id, too, which the handle `owner` keeps from it.
+    #[cold]
+    pub fn held_up(&self, kind: ErrorKind, owner: ObjectId) -> Error {
+        let (inner, owner) = (self.domain().inner(), owner.owner());
+        let listed = inner.participants.list(None).into_iter().find(|entry| entry.id == owner);
+        let whose =
+            listed.map(|entry| format!(" ('{}', process {})", entry.label, entry.pid)).unwrap_or_default();
+        let text = format!(
+            "queue '{}': nothing was put, since participant {owner}{whose} is just putting a message with a dedup id and does not go on, and one after another enters those; if it is stopped, let it go on (SIGCONT) or end it",
+            self.name()
+        );
+        Error::new(kind, text)
+    }
 }
 
 impl DedupEntry {
@@ -145,5 +164,36 @@ impl DedupEntry {
         self.key_low.store(key as u64, Ordering::Relaxed);
         self.key_high.store((key >> 64) as u64, Ordering::Relaxed);
         self.stamp.store(stamp, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Domain, DomainOptions};
+    use crate::mechanisms::queue::{Put, QueueOptions};
+    use crate::value::Payload;
+
+    #[test]
+    fn whoever_keeps_the_ids_is_named_and_not_called_no_room() {
+        let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+        let runtime_dir = Some(place.path().into());
+        let domain = Domain::open_with(DomainOptions { runtime_dir, ..Default::default() }).unwrap();
+        let slow = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+        let mut other = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+        let held = Dedupping::begin(slow.handle(), None).unwrap();
+        assert!(held.is_ok());
+        let put = Put { dedup_id: Some("a".into()), ..Put::default() };
+        let tried = other.try_put(&Payload::raw(b"x"), &put).unwrap_err();
+        let begun = Instant::now();
+        let waited = other.put_with(&Payload::raw(b"x"), &put, Some(PATIENCE)).unwrap_err();
+        assert!(begun.elapsed() < 10 * PATIENCE);
+        assert_eq!((tried.kind(), waited.kind()), (ErrorKind::WouldBlock, ErrorKind::Timeout));
+        for text in [tried.to_string(), waited.to_string()] {
+            let process = format!("process {}", std::process::id());
+            assert!(text.contains("'jobs'") && text.contains(&process) && text.contains("SIGCONT"), "{text}");
+        }
+        drop(held);
+        assert!(!other.try_put(&Payload::raw(b"x"), &put).unwrap().is_duplicate());
     }
 }

@@ -10,17 +10,26 @@
 //!   are served by one sync (group commit).
 //! - The lock names the row that has it. Whoever takes it from a dead one asks the journal how far it came; what was
 //!   named and not written is still named.
+//! - Where the log lane is full and the disk takes nothing, a change is counted as *owed*; as soon as the lane has room, all
+//!   slots are named in its place.
 //! - **J1** A slot's message is in the journal when its id is one the journal has reached: the id is set before the write.
 
+mod beside;
+#[cfg(test)]
+mod full;
+#[cfg(test)]
+mod held;
 mod load;
 mod lock;
+mod naming;
 #[cfg(test)]
 mod power;
 mod record;
 
 use super::handle::Handle;
 use super::steps::{Cell, Look, State, Word};
-use super::store::{LOG_MARGIN, Life};
+use super::store::Life;
+use crate::domain::asked::Asker;
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,9 +39,11 @@ use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory, Disk};
 use crate::sys::fork::LockFd;
 use crate::sys::{file, futex};
-use lock::{Append, Writer};
+use beside::Beside;
+pub use beside::QueueWriter;
+use lock::{Append, Spare, Writer};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::warn;
 
@@ -41,7 +52,8 @@ use tracing::warn;
 pub enum Fsync {
     /// Before a put or an acknowledgement returns; what is under way at the same time shares one sync.
     Always,
-    /// This often, as long as somebody uses the queue, and when the last one closes it.
+    /// This often, as long as somebody uses the queue, by the call that comes when it is due or by a [`QueueWriter`]; and
+    /// when the last one closes it.
     Interval(Duration),
     /// When the system writes it, and when the last one closes it.
     Never,
@@ -76,6 +88,8 @@ pub struct Log {
     journal: Mutex<Option<Journal>>,
     /// Bytes of segments that are not too many, as of the last time somebody looked.
     enough: AtomicU64,
+    /// Whoever writes and syncs for this handle, which is in an event loop.
+    beside: OnceLock<Beside>,
     /// Shares the lock that says that the journal belongs to this queue in memory.
     _claim: LockFd,
 }
@@ -110,7 +124,8 @@ impl Log {
         disk::ensure(&path, domain.inner().access())?;
         let claim = load::claim(&path, store)?;
         let (journal, enough) = (Mutex::default(), AtomicU64::new(0));
-        let log = Log { fsync, wait, path, journal, enough, _claim: claim };
+        let beside = OnceLock::new();
+        let log = Log { fsync, wait, path, journal, enough, beside, _claim: claim };
         load::load(handle, &log, seat.number)?;
         Ok(Some(log))
     }
@@ -131,19 +146,9 @@ impl Handle {
         self.log.as_ref().is_some_and(|log| log.fsync == Fsync::Always)
     }
 
-    /// Names a slot whose message, filled in `filled`, has changed. The position in the log lane after it.
-    fn name_for_journal(&self, number: u32, filled: u64) -> Result<u64> {
-        let journal = self.store.journal();
-        let lane = self.store.log();
-        let room = self.store.plan.log_cells as u64 - LOG_MARGIN;
-        let mut written = self.written();
-        while journal.log.tail.load(Ordering::Relaxed) > written.saturating_add(room) {
-            self.write_out(true)?;
-            if std::mem::replace(&mut written, self.written()) == written {
-                return Err(self.damaged("it has more to write down than was named"));
-            }
-        }
-        Ok(lane.fill(&journal.log.tail, number, filled).wrapping_add(1))
+    /// Whoever writes for this handle, if it does not itself.
+    fn beside(&self) -> Option<&Beside> {
+        self.log.as_ref().and_then(|log| log.beside.get())
     }
 
     /// Up to where the log lane is in the journal.
@@ -164,7 +169,11 @@ impl Handle {
     fn journal_change(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
         let position = self.name_for_journal(number, filled)?;
         if wait {
-            return self.wait_durable(position, None);
+            return self.wait_durable(position, &Deadline::after(None));
+        }
+        if let Some(beside) = self.beside() {
+            beside.ask(self);
+            return Ok(());
         }
         // One write for several; who goes to sleep or ends writes what is left.
         let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
@@ -173,6 +182,15 @@ impl Handle {
         } else {
             Ok(())
         }
+    }
+
+    /// The same, waiting for the disk until `deadline`.
+    pub fn journal_until(&self, number: u32, filled: u64, deadline: &Deadline) -> Result<()> {
+        if !self.store.is_durable() {
+            return Ok(());
+        }
+        let position = self.name_for_journal(number, filled)?;
+        self.wait_durable(position, deadline)
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
@@ -184,11 +202,24 @@ impl Handle {
 
     #[cold]
     fn flush_journal(&self) -> Result<Option<u64>> {
-        let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
-        if self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() || is_due() {
+        let is_left = self.store.journal().log.tail.load(Ordering::Relaxed) > self.written();
+        let due = self.sync_due();
+        if let Some(beside) = self.beside() {
+            // What others left behind, too.
+            if is_left || due.is_some() {
+                beside.ask(self);
+            }
+            return Ok(None);
+        }
+        if is_left || due.is_some_and(|due| due <= monotonic_nanos()) {
             self.write_out(false)?;
         }
         Ok(self.sync_due())
+    }
+
+    /// Waits for the disk after changes of a handle that was not told whether to, if that is how its queue and it are.
+    pub fn sync_unless_beside(&self) -> Result<()> {
+        if self.waits_for_disk() && self.beside().is_none() { self.sync(None) } else { Ok(()) }
     }
 
     /// When something that is not on the disk yet is to be synced, where that is done by an interval.
@@ -204,12 +235,13 @@ impl Handle {
     pub fn write_out(&self, wait: bool) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         loop {
+            self.name_owed();
             let Some(mut writer) = Writer::begin(self, log, wait)? else { return Ok(()) };
             let written = self.write_named(&mut writer).and_then(|()| self.sync_if_due(&mut writer));
             writer.end();
             written?;
             // Whoever found the lock taken relies on us to look once more.
-            if self.store.log().look(self.written()) == Look::Empty {
+            if !self.is_behind()? {
                 return Ok(());
             }
         }
@@ -224,9 +256,9 @@ impl Handle {
     }
 
     /// Waits until the log lane is on the disk up to `position`, and sees to it, if nobody else does.
-    pub fn wait_durable(&self, position: u64, timeout: Option<Duration>) -> Result<()> {
+    fn wait_durable(&self, position: u64, deadline: &Deadline) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
-        let (journal, deadline) = (self.store.journal(), Deadline::after(timeout));
+        let (journal, mut asker) = (self.store.journal(), Asker::new());
         loop {
             let turn = journal.turns.load(Ordering::Acquire);
             if journal.durable.load(Ordering::Acquire) >= position {
@@ -238,7 +270,7 @@ impl Handle {
                 writer.end();
                 synced?;
                 // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us.
-                if log.fsync != Fsync::Always && self.store.log().look(self.written()) != Look::Empty {
+                if self.owes() || log.fsync != Fsync::Always && self.is_behind()? {
                     self.write_out(false)?;
                 }
                 if journal.durable.load(Ordering::Acquire) < position {
@@ -254,6 +286,7 @@ impl Handle {
             if self.turned(log, turn) {
                 continue;
             }
+            asker.ask()?;
             journal.waiters.fetch_add(1, Ordering::AcqRel);
             futex::wait(&journal.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
             journal.waiters.fetch_sub(1, Ordering::AcqRel);
@@ -297,14 +330,19 @@ impl Handle {
         if !self.store.is_durable() {
             return Ok(());
         }
-        // What others are just naming comes before what they are told.
-        let mut position = self.store.journal().log.tail.load(Ordering::Acquire).max(self.written());
-        let lane = self.store.log();
-        let mut walk = lane.walk(position);
-        while lane.look(position) != Look::Empty && !walk.is_lost() {
-            position = walk.on(position, || self.written());
+        let deadline = Deadline::after(timeout);
+        loop {
+            self.name_owed();
+            let (owes, written) = (self.owes(), self.written());
+            self.wait_durable(self.last_named(), &deadline)?;
+            if !owes {
+                return Ok(());
+            }
+            // The lane has room now, unless it never had as much in it as it says.
+            if self.written() == written && !self.has_log_room(written) {
+                return Err(self.damaged("it has more to write down than was named"));
+            }
         }
-        self.wait_durable(position, timeout)
     }
 
     /// Writes what was named to the journal, batch by batch, and frees what is done with.
@@ -312,6 +350,7 @@ impl Handle {
         if writer.state.is_poisoned() {
             self.start_over(writer)?;
         }
+        let mut made_room = false;
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -336,7 +375,17 @@ impl Handle {
             if batch.count() > 0 {
                 // The ids they got would be given again.
                 let last = writer.state.last();
-                let segment = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last))?;
+                let appended = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last));
+                let segment = match appended {
+                    Err(e) if e.kind() == ErrorKind::NoSpace && !made_room => {
+                        made_room = matches!(self.make_room(writer), Ok(true));
+                        if !made_room {
+                            return Err(e);
+                        }
+                        continue;
+                    }
+                    appended => appended?,
+                };
                 put.iter().for_each(|(_, number)| {
                     self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
                 });
@@ -349,7 +398,7 @@ impl Handle {
             if let Err(e) = self.compact(writer) {
                 // What was to be written is. A sync tells if the journal is poisoned.
                 warn!("queue '{}': its journal takes more of the disk than it needs: {e}", self.name());
-                writer.is_compact();
+                if e.kind() == ErrorKind::NoSpace { writer.is_full() } else { writer.is_compact() }
             }
         }
     }
@@ -443,16 +492,35 @@ impl Handle {
             if !writer.is_worth(bytes) {
                 return Ok(());
             }
-            let of_oldest = live.into_iter().filter(|(number, _)| {
-                let slot = self.store.slot(*number);
-                slot.segment.load(Ordering::Relaxed) <= oldest
-                    && slot.id.load(Ordering::Relaxed) <= writer.state.last()
-            });
-            self.copy(of_oldest.collect(), writer)?;
+            self.copy(self.of_oldest(live, writer), writer)?;
             writer.retire()?;
             writer.publish();
         }
         Ok(())
+    }
+
+    /// The disk is full: the oldest segment goes, if what is still there of it fits into what is kept free for that.
+    /// Whether it did.
+    fn make_room(&self, writer: &mut Writer<'_>) -> Result<bool> {
+        let live = self.of_oldest(self.live(), writer);
+        let bytes: u64 = live.iter().map(|(number, _)| record::length(self, *number)).sum();
+        if writer.state.oldest() == writer.state.segment() || bytes > writer.state.left() {
+            return Ok(false);
+        }
+        self.copy(live, &mut Spare(writer))?;
+        writer.retire()?;
+        writer.publish();
+        Ok(true)
+    }
+
+    /// Of live messages those of which the oldest segment has the newest record.
+    fn of_oldest(&self, mut live: Vec<(u32, Word)>, writer: &Writer<'_>) -> Vec<(u32, Word)> {
+        live.retain(|(number, _)| {
+            let slot = self.store.slot(*number);
+            slot.segment.load(Ordering::Relaxed) <= writer.state.oldest()
+                && slot.id.load(Ordering::Relaxed) <= writer.state.last()
+        });
+        live
     }
 
     /// The messages that the journal has or is to have.

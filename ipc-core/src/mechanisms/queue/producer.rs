@@ -11,6 +11,7 @@ use super::store::{PART, PRIORITIES, WANTS_ROOM};
 use super::ticket::Ticket;
 use super::{Put, QueueOptions, Receipt};
 use crate::domain::Wait;
+use crate::domain::layout::ObjectId;
 use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,7 +21,10 @@ use crate::value::{Payload, encode_meta};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How soon who waited in vain comes again if it waits in slices.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Puts messages into a queue. One thread uses it at a time.
 pub struct QueueProducer {
@@ -30,6 +34,10 @@ pub struct QueueProducer {
     slots: Stock,
     parts: Stock,
     known: Known,
+    /// The handle that kept the last attempt from entering an id.
+    held_up: Option<ObjectId>,
+    /// Since when the last put waited for room in vain, and until when.
+    gave_up: Option<(u64, Instant)>,
 }
 
 /// A message ready to be put.
@@ -39,8 +47,8 @@ struct Ready<'a> {
     shape: Shape,
     expires: u64,
     delay: Duration,
-    /// The put waits for the disk.
-    wait: bool,
+    /// The put waits for the disk so long.
+    wait: Option<Deadline>,
     /// It is put only if no other with this id was.
     key: Option<dedup::Key>,
 }
@@ -55,10 +63,12 @@ impl QueueProducer {
             slots: Stock::default(),
             parts: Stock::default(),
             known: Known::default(),
+            held_up: None,
+            gave_up: None,
         }
     }
 
-    pub(super) fn handle(&self) -> &Handle {
+    pub(super) fn handle(&self) -> &Arc<Handle> {
         &self.handle
     }
 
@@ -76,14 +86,25 @@ impl QueueProducer {
         self.put_with(&Payload::raw(data), &Put::default(), timeout).map(drop)
     }
 
-    /// Puts a message as `put` says, waiting for room up to `timeout` (`None`: for ever).
+    /// Puts a message as `put` says, waiting for room, and for the disk if at all, up to `timeout` (`None`: for ever). If the
+    /// time is over by then, the error is `NotDurable`.
     pub fn put_with(
         &mut self,
         payload: &Payload<'_>,
         put: &Put,
         timeout: Option<Duration>,
     ) -> Result<Receipt> {
-        let ready = self.prepare(payload, put)?;
+        self.options.check(self.handle.name(), payload)?;
+        self.put_checked(payload, put, timeout)
+    }
+
+    fn put_checked(
+        &mut self,
+        payload: &Payload<'_>,
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<Receipt> {
+        let ready = self.prepare(payload, put, timeout)?;
         match self.attempt(&ready, false)? {
             Some(receipt) => Ok(receipt),
             None => self.wait_for_room(&ready, timeout),
@@ -92,7 +113,8 @@ impl QueueProducer {
 
     /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
     /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
-    /// the next call tells; none if one does not satisfy the schema. They have no tickets.
+    /// the next call tells; none if one does not satisfy the schema. They have no tickets. Where they are put and not
+    /// durable the error is `NotDurable`, and [`Error::accepted`] says how many.
     pub fn put_many(
         &mut self,
         payloads: &[Payload<'_>],
@@ -107,23 +129,34 @@ impl QueueProducer {
         payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
-        let mut done = 0;
+        let (mut done, mut is_behind) = (0, false);
         for payload in payloads {
-            match self.put_with(payload, &each, deadline.remaining()) {
+            match self.put_checked(payload, &each, deadline.remaining()) {
                 Ok(_) => done += 1,
+                Err(e) if e.kind() == ErrorKind::NotDurable => {
+                    done += 1;
+                    is_behind = true;
+                }
                 Err(e) if done == 0 => return Err(e),
                 Err(_) => break,
             }
         }
-        if put.durable.unwrap_or(self.handle.waits_for_disk()) {
-            self.handle.sync(deadline.remaining()).map_err(|e| self.not_durable(e))?;
-        }
-        Ok(done)
+        let written = if put.durable.unwrap_or(self.handle.waits_for_disk()) && done > 0 {
+            self.handle.sync(deadline.remaining())
+        } else if is_behind {
+            self.handle.flush().map(drop)
+        } else {
+            Ok(())
+        };
+        let what = format!("the first {done} of {} messages are", payloads.len());
+        written.map(|()| done).map_err(|e| not_durable(done, &what, &e))
     }
 
-    /// Puts a message if there is room, or fails with `WouldBlock`.
+    /// Puts a message if there is room, or fails with `WouldBlock`. For the disk it waits all the same, if `put` or the
+    /// queue says so.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
-        let ready = self.prepare(payload, put)?;
+        self.options.check(self.handle.name(), payload)?;
+        let ready = self.prepare(payload, put, None)?;
         if let Some(receipt) = self.attempt(&ready, true)? {
             return Ok(receipt);
         }
@@ -151,9 +184,14 @@ impl QueueProducer {
         Ok(true)
     }
 
-    fn prepare<'a>(&mut self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
+    fn prepare<'a>(
+        &mut self,
+        payload: &Payload<'a>,
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<Ready<'a>> {
         self.enter()?;
-        self.options.check(self.handle.name(), payload)?;
+        self.held_up = None;
         if usize::from(put.priority) >= PRIORITIES {
             let text = format!(
                 "queue '{}': priority {} is not possible; use 0 to {}, the highest is served first",
@@ -179,7 +217,7 @@ impl QueueProducer {
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
-        let wait = put.durable.unwrap_or(self.handle.waits_for_disk());
+        let wait = put.durable.unwrap_or(self.handle.waits_for_disk()).then(|| Deadline::after(timeout));
         let key = put.dedup_id.as_deref().map(dedup::key);
         Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
     }
@@ -187,6 +225,7 @@ impl QueueProducer {
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
     fn attempt(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
         let (row, priority) = (self.seat.number, usize::from(ready.shape.priority()));
+        let before = self.held_up.take();
         let store = &self.handle.store;
         // What may lack memory comes first.
         if ready.delay.is_zero() {
@@ -206,9 +245,13 @@ impl QueueProducer {
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
         let mut dedupping = None;
         if let Some(key) = ready.key {
-            let Some(lock) = Dedupping::begin(&self.handle)? else {
-                self.handle.free_now(number, word);
-                return Ok(None);
+            let lock = match Dedupping::begin(&self.handle, before)? {
+                Ok(lock) => lock,
+                Err(owner) => {
+                    self.held_up = Some(owner);
+                    self.handle.free_now(number, word);
+                    return Ok(None);
+                }
             };
             if !lock.enter(&mut self.known, key, number, word) {
                 self.handle.free_now(number, word);
@@ -223,7 +266,11 @@ impl QueueProducer {
             self.commit_later(number, word, priority, ready.delay)?;
         }
         drop(dedupping);
-        self.handle.journal(number, word.generation(), ready.wait).map_err(|e| self.not_durable(e))?;
+        let written = match &ready.wait {
+            Some(deadline) => self.handle.journal_until(number, word.generation(), deadline),
+            None => self.handle.journal(number, word.generation(), false),
+        };
+        written.map_err(|e| not_durable(1, "the message is", &e))?;
         Ok(Some(Receipt { ticket, duplicate: false }))
     }
 
@@ -281,7 +328,7 @@ impl QueueProducer {
     }
 
     fn wait_for_room(&mut self, ready: &Ready<'_>, timeout: Option<Duration>) -> Result<Receipt> {
-        self.handle.count(Count::Blocked, 1);
+        let since = self.blocked_since();
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
         let mut spins = 0;
         let attempt = &mut |producer: &mut QueueProducer| {
@@ -297,11 +344,27 @@ impl QueueProducer {
             Ok(done)
         };
         let handle = self.handle.clone();
-        let since = &handle.own_row().words[BLOCKED_SINCE];
-        since.store(unix_millis(), Ordering::Relaxed);
+        let word = &handle.own_row().words[BLOCKED_SINCE];
+        word.store(since, Ordering::Relaxed);
         let done = wait_for(self, wait, &deadline, attempt);
-        since.store(0, Ordering::Relaxed);
-        done?.ok_or_else(|| self.full(ErrorKind::Timeout))
+        word.store(0, Ordering::Relaxed);
+        done?.ok_or_else(|| {
+            self.gave_up = Some((since, Instant::now()));
+            self.full(ErrorKind::Timeout)
+        })
+    }
+
+    /// Since when it has waited for room, in milliseconds since 1970. Who comes again as soon as the time was over waits on:
+    /// some wait in slices.
+    fn blocked_since(&mut self) -> u64 {
+        let goes_on = self.gave_up.take().filter(|(_, at)| at.elapsed() < AT_ONCE);
+        goes_on.map_or_else(
+            || {
+                self.handle.count(Count::Blocked, 1);
+                unix_millis()
+            },
+            |(since, _)| since,
+        )
     }
 
     fn waits_by_descriptor(&mut self) -> Result<bool> {
@@ -337,15 +400,11 @@ impl QueueProducer {
         Ok(())
     }
 
-    /// The message is in the queue all the same.
-    #[cold]
-    fn not_durable(&self, error: Error) -> Error {
-        let text = format!("the message is accepted, do not put it again, but it is not durable: {error}");
-        Error::new(error.kind(), text)
-    }
-
     #[cold]
     fn full(&self, kind: ErrorKind) -> Error {
+        if let Some(owner) = self.held_up {
+            return self.handle.held_up(kind, owner);
+        }
         let plan = &self.handle.store.plan;
         let text = format!(
             "queue '{}': no room, it holds {} messages and {} bytes of large ones at most; take some, or make it with a larger capacity or max_bytes",
@@ -365,6 +424,13 @@ impl QueueProducer {
 
     /// Ends it; the same as dropping it.
     pub fn close(self) {}
+}
+
+/// So many messages are in the queue all the same.
+#[cold]
+fn not_durable(accepted: usize, what: &str, error: &Error) -> Error {
+    let text = format!("{what} accepted, do not put that again, but not known to be on the disk: {error}");
+    Error::not_durable(accepted, text)
 }
 
 impl Sleeper for QueueProducer {

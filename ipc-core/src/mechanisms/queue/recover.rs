@@ -146,6 +146,8 @@ impl Drop for Handle {
         let _ = self.recover();
         // What was put and settled is on the disk, unless that is held up by somebody.
         let _ = self.sync(Some(Duration::from_secs(1)));
+        // Before the queue may go: whoever makes it anew then finds nobody who claims its journal.
+        self.log = None;
         self.store.object.release_row(self.row, self.id);
         self.store.object.take_away(|| self.is_spent());
     }

@@ -20,13 +20,15 @@ use std::sync::Arc;
 pub const PRIORITIES: usize = 8;
 /// Messages a queue can hold at most.
 pub const MAX_CAPACITY: usize = 1 << SLOT_BITS;
+/// Deliveries of one message that are counted at most.
+pub const MAX_ATTEMPTS: u32 = u16::MAX as u32;
 /// Bytes of a message that its slot itself holds.
 pub const INLINE: usize = 128;
 /// Bytes of a message that a part holds.
 pub const PART: usize = SLOT - 32;
 
-/// Cells of the log lane that are left free for those who fill one at the same time.
-pub const LOG_MARGIN: u64 = 8192;
+/// Cells of the log lane that are left free for those who fill one at the same time. Few where a test fills it.
+pub const LOG_MARGIN: u64 = if cfg!(test) { 64 } else { 8192 };
 
 /// What a handle waits for, as its row says.
 pub const WANTS_ROOM: u64 = 1;
@@ -96,7 +98,9 @@ pub struct JournalHead {
     /// How many changes the last sync served, and how many nanoseconds it took.
     pub group: AtomicU64,
     pub pace: AtomicU64,
-    _pad0: [AtomicU64; 5],
+    /// Changes that could not be named in the log lane, since it was full and the disk, too.
+    pub owed: AtomicU64,
+    _pad0: [AtomicU64; 4],
     /// [`crate::mechanisms::journal::State`], and the position in the log lane up to which it goes.
     pub states: [[AtomicU64; STATE_WORDS + 1]; 2],
     _pad1: [AtomicU64; 22],

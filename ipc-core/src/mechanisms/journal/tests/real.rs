@@ -27,7 +27,7 @@ fn processes_take_turns_in_a_directory() {
     assert_eq!((state.bytes(), state.oldest(), state.segment()), (SEGMENT, 1, 1));
     let mut other = Journal::resume(disk(place.path())).unwrap();
     let most = SEGMENT as usize / 8;
-    let lengths = [0, 1, 3 * most, 4 * most, MAX_BODY, 100];
+    let lengths = [0, 1, 2 * most, 4 * most, MAX_BODY, 100];
     for (id, length) in lengths.into_iter().enumerate() {
         let journal = if id % 2 == 0 { &mut one } else { &mut other };
         put(journal, &mut state, id as u64, length);

@@ -1,6 +1,7 @@
 //! Who writes to the journal.
 
 use super::{Log, PATIENCE};
+use crate::domain::asked::Asker;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::mechanisms::journal::{Batch, Journal, STATE_WORDS, State};
@@ -17,12 +18,13 @@ const FEW_BYTES: u64 = if cfg!(any(test, crash_points)) { 12 << 10 } else { 32 <
 pub struct Writer<'a> {
     handle: &'a Handle,
     log: &'a Log,
+    /// Given back before the lock: whoever that wakes may be of this handle.
     journal: MutexGuard<'a, Option<Journal>>,
+    /// After a death as long as nobody has asked the journal yet how far it had come.
+    held: Held<'a>,
     pub state: State,
     /// Up to where the log lane is written.
     pub written: u64,
-    /// The one before died, and nobody has asked the journal yet how far it had come.
-    unverified: bool,
     /// The journal changed since others were let see it.
     changed: bool,
 }
@@ -47,20 +49,17 @@ impl<'a> Writer<'a> {
                 Err(std::sync::TryLockError::WouldBlock) => return Ok(None),
             }
         };
-        let Some(held) = Held::take(handle, wait) else { return Ok(None) };
+        let Some(held) = Held::take(handle, wait)? else { return Ok(None) };
         let head = handle.store.journal();
         let words = &head.states[head.current.load(Ordering::Acquire) as usize & 1];
         let word = |at: usize| words[at].load(Ordering::Relaxed);
         let state = State::from_words(std::array::from_fn(word)).map_err(|e| e.of("queue", handle.name()))?;
         let written = word(STATE_WORDS);
-        let unverified = held.after_death;
-        let mut writer = Writer { handle, log, journal, state, written, unverified, changed: false };
-        std::mem::forget(held);
-        // From here on the lock is given back when the writer is dropped.
+        let mut writer = Writer { handle, log, journal, held, state, written, changed: false };
         if writer.journal.is_none() {
             *writer.journal = Some(Journal::resume(log.disk(handle.domain())?)?);
         }
-        if unverified {
+        if writer.held.after_death {
             writer.verify()?;
         }
         Ok(Some(writer))
@@ -79,7 +78,7 @@ impl<'a> Writer<'a> {
     fn verify(&mut self) -> Result<()> {
         let known = self.state.last();
         self.with(|journal, state| journal.verify(state))?;
-        self.unverified = false;
+        self.held.after_death = false;
         self.handle.forget_unwritten(self.state.last());
         if self.state.last() > known {
             tracing::info!("queue '{}': went on where a dead writer stopped", self.handle.name());
@@ -127,6 +126,11 @@ impl<'a> Writer<'a> {
         self.log.enough.store(self.state.bytes() + FEW_BYTES, Ordering::Relaxed);
     }
 
+    /// The disk has no room: tried again when the journal has grown all the same.
+    pub fn is_full(&self) {
+        self.log.enough.store(self.state.bytes(), Ordering::Relaxed);
+    }
+
     /// Writes everything live, which `write` appends, beside the poisoned journal, which it then replaces.
     pub fn start_over(&mut self, write: impl FnOnce(&mut dyn Append) -> Result<()>) -> Result<()> {
         self.with(|journal, state| {
@@ -149,6 +153,19 @@ impl Append for Writer<'_> {
     }
 }
 
+/// Appends into what is kept free at the end of a segment.
+pub struct Spare<'a, 'b>(pub &'a mut Writer<'b>);
+
+impl Append for Spare<'_, '_> {
+    fn batch(&self) -> Batch {
+        self.0.batch()
+    }
+
+    fn append(&mut self, batch: &mut Batch) -> Result<u64> {
+        self.0.with(|journal, state| journal.append_to_spare(state, batch))
+    }
+}
+
 impl Append for crate::mechanisms::journal::Fresh<'_> {
     fn batch(&self) -> Batch {
         Batch::new(self.state().last() + 1)
@@ -161,27 +178,16 @@ impl Append for crate::mechanisms::journal::Fresh<'_> {
 
 impl Drop for Writer<'_> {
     fn drop(&mut self) {
-        self.unverified |= std::thread::panicking();
-        if self.changed && !self.unverified {
+        self.held.after_death |= std::thread::panicking();
+        if self.changed && !self.held.after_death {
             // What failed has changed it, too: the next one goes on where this one stopped, and knows of the poison.
             self.publish();
         }
-        give_back(self.handle, self.unverified);
     }
 }
 
 /// What the lock says after a death of which nobody has asked the journal yet: the next one does, whoever it is.
 const UNVERIFIED: u64 = u64::MAX;
-
-fn give_back(handle: &Handle, unverified: bool) {
-    let head = handle.store.journal();
-    head.lock.swap(if unverified { UNVERIFIED } else { 0 }, Ordering::AcqRel);
-    // What those sleep on who want the lock or what was done under it.
-    head.turns.fetch_add(1, Ordering::AcqRel);
-    if head.waiters.load(Ordering::Acquire) != 0 {
-        futex::wake_all(&head.turns);
-    }
-}
 
 /// The lock itself.
 pub struct Held<'a> {
@@ -192,21 +198,22 @@ pub struct Held<'a> {
 
 impl<'a> Held<'a> {
     /// Takes it, from a dead one too. `None`: somebody alive has it, and the caller did not want to `wait`.
-    pub fn take(handle: &'a Handle, wait: bool) -> Option<Held<'a>> {
-        let head = handle.store.journal();
+    pub fn take(handle: &'a Handle, wait: bool) -> Result<Option<Held<'a>>> {
+        let (head, mut asker) = (handle.store.journal(), Asker::new());
         let mine = handle.id.0;
         loop {
             let turn = head.turns.load(Ordering::Acquire);
             let Err(owner) = head.lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
-                return Some(Held { handle, after_death: false });
+                return Ok(Some(Held { handle, after_death: false }));
             };
             let dead = owner == UNVERIFIED || handle.suspects(&head.lock, owner) && handle.is_dead(owner);
             if dead && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Some(Held { handle, after_death: true });
+                return Ok(Some(Held { handle, after_death: true }));
             }
             if !wait {
-                return None;
+                return Ok(None);
             }
+            asker.ask()?;
             head.waiters.fetch_add(1, Ordering::AcqRel);
             futex::wait(&head.turns, turn, PATIENCE);
             head.waiters.fetch_sub(1, Ordering::AcqRel);
@@ -216,7 +223,13 @@ impl<'a> Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        give_back(self.handle, self.after_death);
+        let head = self.handle.store.journal();
+        head.lock.swap(if self.after_death { UNVERIFIED } else { 0 }, Ordering::AcqRel);
+        // What those sleep on who want the lock or what was done under it.
+        head.turns.fetch_add(1, Ordering::AcqRel);
+        if head.waiters.load(Ordering::Acquire) != 0 {
+            futex::wake_all(&head.turns);
+        }
     }
 }
 

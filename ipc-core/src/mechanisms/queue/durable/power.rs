@@ -19,6 +19,24 @@ pub fn disk() -> Option<Box<dyn Disk>> {
     DISK.with_borrow(|simulated| simulated.as_ref().map(Simulated::disk))
 }
 
+/// From now on this thread has this disk.
+pub fn use_disk(world: &Simulated) {
+    DISK.set(Some(world.clone()));
+}
+
+/// A domain, and where it is as long as that lives.
+pub fn domain() -> (tempfile::TempDir, Domain) {
+    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+    let options = DomainOptions {
+        name: Some("test".into()),
+        runtime_dir: Some(place.path().into()),
+        data_dir: Some(place.path().join("data")),
+        ..Default::default()
+    };
+    let domain = Domain::open_with(options).unwrap();
+    (place, domain)
+}
+
 /// So many states of a disk are looked at after one cut at most.
 const MOST: usize = 64;
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
@@ -67,7 +85,7 @@ fn number_of(payload: &[u8]) -> u32 {
 impl Caller {
     /// Opens the queue `name` over a disk.
     fn open(domain: &Domain, name: &str, world: &Simulated, fsync: Fsync) -> Caller {
-        DISK.set(Some(world.clone()));
+        use_disk(world);
         let producer = domain.queue_producer(name, &options(fsync)).unwrap();
         let consumer = domain.queue_consumer(name, &options(fsync)).unwrap();
         let (jobs, next, accepted) = Default::default();
@@ -246,14 +264,7 @@ fn cut_everywhere(domain: &Domain, caller: Caller, random: &mut Random, further:
 
 fn play(seed: u64, steps: usize, fail: bool) {
     let mut random = Random(seed);
-    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
-    let domain = Domain::open_with(DomainOptions {
-        name: Some("test".into()),
-        runtime_dir: Some(place.path().into()),
-        data_dir: Some(place.path().join("data")),
-        ..Default::default()
-    })
-    .unwrap();
+    let (_place, domain) = domain();
     let fsync = [Fsync::Always, Fsync::Never, Fsync::Interval(Duration::from_millis(1))][random.below(3)];
     let world = Simulated::new(&Image::new());
     let mut caller = Caller::open(&domain, "before", &world, fsync);

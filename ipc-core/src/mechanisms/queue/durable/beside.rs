@@ -1,0 +1,171 @@
+//! For event loops: a thread does the file work of a durable queue, so that the calls of other handles do none.
+//!
+//! They name what has changed, as ever, and wake the thread. What it could not write is told by the next of them: nobody
+//! hears a thread of its own.
+
+use crate::domain::Domain;
+use crate::error::{Error, Result};
+use crate::log;
+use crate::mechanisms::queue::handle::Handle;
+use crate::mechanisms::queue::{Fsync, QueueConsumer, QueueOptions, QueueProducer};
+use crate::sys::clock::monotonic_nanos;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+use tracing::warn;
+
+/// How long the thread gathers changes that nobody waits for: to be woken for each one would cost who makes them more than
+/// to write them.
+const GATHER: Duration = Duration::from_millis(1);
+/// How long the disk, or another process that writes, may hold up the thread before that is told, and its end.
+const MOST: Duration = Duration::from_secs(1);
+/// After a failure the disk is tried again this often, if nothing changes meanwhile.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Writes what is put into a durable queue and settled, and syncs it as its [`Fsync`] says, in a thread of its own: for
+/// handles in an event loop ([`QueueProducer::leave_writing_to`]). May be shared by threads; its thread ends with it.
+pub struct QueueWriter {
+    thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+    producer: QueueProducer,
+}
+
+/// What the thread shares with those it writes for.
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ended: bool,
+    /// Why the last attempt failed, until somebody tells it.
+    failure: Option<Error>,
+}
+
+impl Shared {
+    fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The thread, as those know it that it writes for.
+pub struct Beside {
+    thread: Thread,
+    shared: Arc<Shared>,
+}
+
+impl Beside {
+    /// There is something to write.
+    pub fn ask(&self, handle: &Handle) {
+        if let Some(e) = self.shared.with(|state| state.failure.take()) {
+            warn!("queue '{}': what was put and settled is not written yet: {e}", handle.name());
+        }
+        self.thread.unpark();
+    }
+}
+
+impl Domain {
+    /// Opens the queue `name` for writing it beside an event loop. Where it is in memory only, there is nothing to write
+    /// and no thread.
+    pub fn queue_writer(&self, name: &str, options: &QueueOptions) -> Result<QueueWriter> {
+        let producer = self.queue_producer(name, options)?;
+        let shared = Arc::<Shared>::default();
+        let (handle, seen) = (producer.handle().clone(), shared.clone());
+        let thread = producer.fsync().map(|fsync| {
+            let run = move || run(&handle, fsync, &seen);
+            thread::Builder::new().name("axonic-disk".into()).spawn(run)
+        });
+        let thread = thread.transpose().map_err(|e| not_started(name, &e))?;
+        Ok(QueueWriter { thread, shared, producer })
+    }
+}
+
+fn not_started(name: &str, e: &std::io::Error) -> Error {
+    let text = format!(
+        "queue '{name}': no thread could be started to write its journal: {e}; raise the limit of this user's or this container's threads (`ulimit -u`)"
+    );
+    Error::new(crate::error::ErrorKind::LimitReached, text)
+}
+
+fn run(handle: &Handle, fsync: Fsync, shared: &Shared) {
+    while !shared.with(|state| state.ended) {
+        let pause = match handle.catch_up(fsync) {
+            Ok(due) => due.map(|due| Duration::from_nanos(due.saturating_sub(monotonic_nanos()))),
+            Err(e) => {
+                shared.with(|state| state.failure = Some(e));
+                Some(AGAIN)
+            }
+        };
+        // What happened on the way is kept for calls of this thread, of which there are none.
+        log::tell(drop);
+        pause.map_or_else(thread::park, thread::park_timeout);
+        if fsync != Fsync::Always {
+            thread::sleep(GATHER);
+        }
+    }
+}
+
+impl Handle {
+    /// Writes what was named, and syncs it if that is due. When it will be, if that is not now.
+    fn catch_up(&self, fsync: Fsync) -> Result<Option<u64>> {
+        if fsync == Fsync::Always { self.sync(Some(MOST)).map(|()| None) } else { self.flush() }
+    }
+
+    fn leave_writing_to(&self, writer: &QueueWriter) {
+        if writer.producer.handle().domain().forked() {
+            // The thread is the parent's.
+            return;
+        }
+        if let (Some(log), Some(thread)) = (&self.log, &writer.thread) {
+            let _ = log.beside.set(Beside { thread: thread.thread().clone(), shared: writer.shared.clone() });
+        }
+    }
+}
+
+impl QueueWriter {
+    /// Returns when everything that was put into this queue and settled before is on the disk; at once if it has no
+    /// journal.
+    pub fn sync(&self, timeout: Option<Duration>) -> Result<()> {
+        self.producer.handle().check_own()?;
+        self.producer.handle().check_open()?;
+        self.producer.handle().sync(timeout)
+    }
+}
+
+impl QueueProducer {
+    /// From now on the writer's thread does the file work of this handle, and `purge` does not wait for the disk. What does
+    /// are puts and acknowledgements that are to be durable, whoever is thousands of changes ahead of the thread, and the
+    /// handle's end; it is to come before the writer's.
+    pub fn leave_writing_to(&self, writer: &QueueWriter) {
+        self.handle().leave_writing_to(writer);
+    }
+}
+
+impl QueueConsumer {
+    /// As [`QueueProducer::leave_writing_to`], for its deliveries too.
+    pub fn leave_writing_to(&self, writer: &QueueWriter) {
+        self.handle().leave_writing_to(writer);
+    }
+}
+
+impl Drop for QueueWriter {
+    fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        if self.producer.handle().domain().forked() {
+            // The thread is the parent's.
+            std::mem::forget(thread);
+            return;
+        }
+        self.shared.with(|state| state.ended = true);
+        thread.thread().unpark();
+        let begun = Instant::now();
+        while !thread.is_finished() && begun.elapsed() < MOST {
+            thread::sleep(Duration::from_micros(100));
+        }
+        // One that is held up ends when it goes on.
+        if thread.is_finished() {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The disk is full while a queue writes to it.
+
+use super::power::{domain, use_disk};
+use crate::domain::{Domain, Noun};
+use crate::error::ErrorKind;
+use crate::mechanisms::journal::simulator::{Image, Plan, Random, Simulated};
+use crate::mechanisms::queue::{Fsync, Put, QueueConsumer, QueueOptions, QueueProducer};
+use crate::value::Payload;
+use std::time::Duration;
+
+const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+fn options() -> QueueOptions {
+    QueueOptions { capacity: 256, max_attempts: 0, durable: Some(Fsync::Never), ..Default::default() }
+}
+
+fn pair(domain: &Domain, name: &str, world: &Simulated) -> (QueueProducer, QueueConsumer) {
+    use_disk(world);
+    let producer = domain.queue_producer(name, &options()).unwrap();
+    (producer, domain.queue_consumer(name, &options()).unwrap())
+}
+
+/// What is there after a power cut now, whatever of the disk's sectors survives it.
+fn after_a_cut(domain: &Domain, world: &Simulated) -> Vec<Vec<Vec<u8>>> {
+    let images = world.after_cut(world.operations(), 64, &mut Random(1));
+    let read = |image: &Image| {
+        let (producer, mut consumer) = pair(domain, "after", &Simulated::new(image));
+        let found = consumer.peek(1000).unwrap().iter().map(|peeked| peeked.data().to_vec()).collect();
+        drop((producer, consumer));
+        domain.unlink(Noun::Queue, "after").unwrap();
+        found
+    };
+    images.iter().map(read).collect()
+}
+
+#[test]
+fn what_could_not_even_be_named_is_on_the_disk_after_the_next_sync() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    producer.put(b"goes", SECOND).unwrap();
+    producer.sync(SECOND).unwrap();
+    world.plan(Plan::Room(0));
+    // Many more changes than the log lane has room for.
+    let mut refused = 0;
+    for _ in 0..1500 {
+        let given_back = consumer.get(SECOND).unwrap().nack(Duration::ZERO);
+        refused += given_back.map_or_else(|e| usize::from(e.kind() == ErrorKind::NoSpace), |()| 0);
+    }
+    assert!(refused > 100);
+    let put = producer.put(b"stays", SECOND).unwrap_err();
+    assert_eq!(put.kind(), ErrorKind::NotDurable, "{put}");
+    consumer.get(SECOND).unwrap().ack().unwrap_err();
+    assert!(producer.sync(SECOND).is_err());
+    world.plan(Plan::Nothing);
+    producer.sync(SECOND).unwrap();
+    let found = after_a_cut(&domain, &world);
+    assert!(found.iter().all(|texts| *texts == [b"stays"]), "{found:?}");
+    // The slot of the other is free again.
+    assert_eq!(consumer.stats().ready, 1);
+    (0..255u8).for_each(|n| producer.put(&[n], SECOND).unwrap());
+}
+
+#[test]
+fn a_full_disk_whose_journal_is_mostly_dead_heals_itself() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    producer.put(b"stays", SECOND).unwrap();
+    producer.sync(SECOND).unwrap();
+    let kept = consumer.get(SECOND).unwrap();
+    let mut work = |most: usize| {
+        for n in 0..500u32 {
+            producer.put(&n.to_le_bytes().repeat(16), SECOND).unwrap();
+            producer.sync(SECOND).unwrap();
+            consumer.get(SECOND).unwrap().ack().unwrap();
+            if world.used() >= most {
+                return;
+            }
+        }
+    };
+    // Two segments of 4 KiB, and no room for a third.
+    work(8 << 10);
+    world.plan(Plan::Room(world.used()));
+    work(usize::MAX);
+    assert!(world.used() <= 8 << 10, "{}", world.used());
+    kept.nack(Duration::ZERO).unwrap();
+    producer.sync(SECOND).unwrap();
+    let found = after_a_cut(&domain, &world);
+    assert!(found.iter().all(|texts| *texts == [b"stays"]), "{found:?}");
+}
+
+#[test]
+fn what_was_accepted_is_told_apart_from_what_was_not_put() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, consumer) = pair(&domain, "jobs", &world);
+    producer.put(b"first", SECOND).unwrap();
+    world.plan(Plan::Room(0));
+    let first = loop {
+        if let Err(e) = producer.put(&[1; 100], SECOND) {
+            break e;
+        }
+    };
+    assert_eq!((first.kind(), first.accepted()), (ErrorKind::NotDurable, 1), "{first}");
+    let before = consumer.stats().ready as usize;
+    let many: Vec<_> = (0..3).map(|_| Payload::raw(b"more")).collect();
+    for (round, durable) in [false, true].into_iter().enumerate() {
+        let put = Put { durable: Some(durable), ..Put::default() };
+        let refused = producer.put_many(&many, &put, SECOND).unwrap_err();
+        assert_eq!((refused.kind(), refused.accepted()), (ErrorKind::NotDurable, 3), "{refused}");
+        assert!(
+            refused.message().contains("first 3 of 3") && refused.message().contains("'jobs'"),
+            "{refused}"
+        );
+        assert_eq!(consumer.stats().ready as usize, before + 3 * (round + 1));
+    }
+    // No room is left for the last of these.
+    let left = 256 - consumer.stats().ready as usize;
+    let many = vec![Payload::raw(b"more"); left + 1];
+    let soon = Some(Duration::from_millis(10));
+    let refused = producer.put_many(&many, &Put::default(), soon).unwrap_err();
+    assert_eq!((refused.kind(), refused.accepted()), (ErrorKind::NotDurable, left), "{refused}");
+    assert_eq!(producer.put(b"x", soon).unwrap_err().accepted(), 0);
+    world.plan(Plan::Nothing);
+    producer.sync(SECOND).unwrap();
+    assert_eq!(consumer.stats().ready, 256);
+}

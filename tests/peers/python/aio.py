@@ -1,0 +1,178 @@
+"""asyncio in the interop matrix: queues and locks; argv and stdout are those of every language."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import sys
+from collections.abc import Callable, Coroutine
+
+from jobs import IDLE, LEASE, PATIENCE, message, number_in, settle
+from locks import must, raised
+
+import axonic
+from axonic import aio
+
+
+async def put(domain: str, queue: str, first: str, count: str, size: str) -> None:
+    async with aio.open(domain) as ax:
+        to = ax.queue(queue)
+        for k in range(int(first), int(first) + int(count)):
+            await to.put(message(k, int(size)), priority=k % 3, timeout=PATIENCE)
+            print(f"put {k}", flush=True)
+    print(f"sent {count}")
+
+
+async def work(domain: str, queue: str) -> None:
+    async with aio.open(domain) as ax:
+        source = ax.queue(queue)
+        for done in itertools.count():
+            try:
+                job = await source.get(timeout=IDLE, lease=LEASE if done % 2 == 1 else None)
+            except axonic.TimeoutError:
+                print(f"done {done}")
+                break
+            settle(job)
+
+
+async def ask(domain: str, queue: str, count: str) -> None:
+    async with aio.open(domain) as ax:
+        to = ax.queue(queue)
+        asked = [message(k, 64) for k in range(int(count))]
+        tickets = [await to.put(data, result=True, timeout=PATIENCE) for data in asked]
+        results = await asyncio.gather(*(ticket.result(timeout=PATIENCE) for ticket in tickets))
+    must(results == [data[::-1] for data in asked], "each result is the reverse of its message")
+    print(f"asked {count}")
+
+
+async def answer(domain: str, queue: str, count: str) -> None:
+    async with aio.open(domain) as ax:
+        source = ax.queue(queue)
+        for _ in range(int(count)):
+            async with await source.get(timeout=PATIENCE) as job:
+                number_in(job.data)
+                job.ack(job.data[::-1])
+    print(f"answered {count}")
+
+
+async def keep(domain: str, queue: str, count: str) -> None:
+    async with aio.open(domain) as ax:
+        to = ax.queue(queue, durable=True, fsync="never")
+        for k in range(int(count)):
+            await to.put(message(k, 64), durable=True, timeout=PATIENCE)
+        print(f"kept {count}", flush=True)
+        await asyncio.sleep(PATIENCE)
+
+
+async def spend(domain: str, queue: str, count: str) -> None:
+    async with aio.open(domain) as ax:
+        source = ax.queue(queue, durable=True, fsync="never")
+        # All are taken before one is given back.
+        taken = [await source.get(timeout=PATIENCE) for _ in range(int(count))]
+        for job in taken:
+            if number_in(job.data) % 2 == 0:
+                job.ack()
+            else:
+                job.nack()
+        await source.flush(PATIENCE)
+    print(f"spent {count}")
+
+
+async def count(domain: str, path: str, times: str) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    async with aio.open(domain) as ax:
+        mutex = ax.mutex("count", timeout=PATIENCE)
+        for _ in range(int(times)):
+            async with mutex as held:
+                if held.owner_died:
+                    print("owner died", flush=True)
+                print(raised(file), flush=True)
+    print(f"counted {times}")
+
+
+class Hall:
+    def __init__(self, ax: aio.Domain) -> None:
+        self.barrier = ax.barrier("turn", 2)
+        self.event = ax.event("go")
+        self.bell = ax.event("bell", auto_reset=True)
+        self.rwlock = ax.rwlock("page")
+        self.seats = ax.semaphore("seat", 1)
+        self.led = 0
+
+    async def turn(self) -> None:
+        self.led += await self.barrier.wait(timeout=PATIENCE)
+
+    async def first(self) -> None:
+        async with self.rwlock.write(timeout=PATIENCE):
+            await self.seats.acquire(timeout=PATIENCE)
+            self.bell.set()
+            self.bell.set()
+            await self.turn()
+            await self.turn()
+        self.seats.release()
+        self.event.set()
+        self.bell.set()
+        await self.turn()
+        must(not self.bell.is_set(), "who passed has cleared it")
+        must(not self.rwlock.try_acquire_write(), "the other reads, so nobody writes")
+        must(self.rwlock.try_acquire_read(), "two read")
+        self.rwlock.release()
+        must(not self.seats.try_acquire(), "the other has the only permit")
+        must(self.event.is_set(), "it stays set")
+        self.event.clear()
+        await self.turn()
+        await self.turn()
+        must(self.rwlock.try_acquire_write(), "the other has stopped reading")
+        must(self.seats.try_acquire(), "the other has given its permit back")
+        self.rwlock.release()
+        self.seats.release()
+
+    async def second(self) -> None:
+        await self.turn()
+        must(not self.rwlock.try_acquire_read(), "the other writes, so nobody reads")
+        must(not self.rwlock.try_acquire_write(), "the other writes, so nobody else does")
+        must(not self.seats.try_acquire(), "the other has the only permit")
+        must(not self.event.try_wait(), "nobody has set it")
+        must(self.bell.try_wait(), "it was set before")
+        must(not self.bell.try_wait(), "set twice it lets one pass")
+        await self.turn()
+        await self.event.wait(timeout=PATIENCE)
+        await self.bell.wait(timeout=PATIENCE)
+        async with self.rwlock.read(timeout=PATIENCE):
+            await self.seats.acquire(timeout=PATIENCE)
+            await self.turn()
+            await self.turn()
+            must(not self.event.try_wait(), "the other has cleared it")
+        self.seats.release()
+        await self.turn()
+
+
+async def meet(domain: str, role: str) -> None:
+    async with aio.open(domain) as ax:
+        hall = Hall(ax)
+        await (hall.first() if role == "first" else hall.second())
+    print(f"met {hall.led}")
+
+
+def main(arguments: list[str]) -> int:
+    verbs: dict[str, Callable[..., Coroutine[None, None, None]]] = {
+        "put": put,
+        "work": work,
+        "ask": ask,
+        "answer": answer,
+        "keep": keep,
+        "spend": spend,
+        "count": count,
+        "meet": meet,
+    }
+    try:
+        asyncio.run(verbs[arguments[0]](*arguments[1:]))
+    except (axonic.AxonicError, ValueError) as error:
+        print(f"bad {type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
