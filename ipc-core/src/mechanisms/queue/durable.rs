@@ -575,6 +575,11 @@ impl Handle {
 /// Removes the journal of a queue, if it has one and no queue in another runtime directory uses it. Whether it had.
 pub fn remove(domain: &Domain, name: &str) -> Result<bool> {
     let Ok(path) = directory(domain, name) else { return Ok(false) };
+    // A handle that goes has left the queue before it lets go of its journal.
+    let patience = Deadline::after(Some(5 * PATIENCE));
+    while disk::is_claimed(&path) && !patience.passed() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     if disk::is_claimed(&path) {
         let text = format!(
             "queue '{name}': its journal in {} is in use by a queue of the same name in another runtime directory; close that one first",
