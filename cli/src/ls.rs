@@ -44,7 +44,8 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     Ok(0)
 }
 
-/// One line per domain. One that cannot be read is listed with the reason.
+/// One line per domain, and one for the queues of each that are on the disk only. One that cannot be read is listed with the
+/// reason.
 fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
     let names = place.domains_and_left()?;
     if names.is_empty() {
@@ -61,16 +62,25 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
         ">LOCKS",
         ">MEMORY",
     ]);
-    let mut unreadable = Vec::new();
+    let (mut unreadable, mut on_disk) = (Vec::new(), Vec::new());
     for name in names {
         match View::take(&place.with_domain(&name), "ls") {
-            Ok(view) => table.row(summary(&view)),
+            Ok(view) => {
+                table.row(summary(&view));
+                let queues: Vec<String> = view.on_disk.iter().map(|queue| queue.name.clone()).collect();
+                if !queues.is_empty() {
+                    on_disk.push(format!("{name}: on the disk only: {}", people(&queues)));
+                }
+            }
             // It ended since the directory was read.
             Err(Stop::NotFound(_)) => {}
             Err(stop) => unreadable.push(format!("{name}: {stop}")),
         }
     }
     table.print(out, 0)?;
+    for line in on_disk {
+        writeln!(out, "{}", out.paint(Style::Quiet, &line))?;
+    }
     for line in unreadable {
         writeln!(out, "{}", out.paint(Style::Warning, &printable(&line)))?;
     }

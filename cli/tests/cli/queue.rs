@@ -135,6 +135,7 @@ fn a_queue_on_the_disk_only_is_named_wherever_one_looks() {
     );
     let domains = place.ok(["ls"]);
     assert_eq!(words(domains.lines().nth(1).unwrap())[..6], ["shop", "0", "0", "0", "0", "1"], "{domains}");
+    assert!(domains.ends_with("\nshop: on the disk only: jobs\n"), "{domains}");
     let found = place.ok(["doctor"]);
     assert!(
         found.contains("shop: queue 'jobs' is on the disk only") && found.contains("1 domain"),
