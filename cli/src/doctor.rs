@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let mut out = Output::open()?;
     let names = match &place.domain {
         Some(name) => vec![name.clone()],
-        None => place.domains()?,
+        None => place.domains_and_left()?,
     };
     let mut found = Vec::new();
     for name in &names {

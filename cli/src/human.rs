@@ -64,6 +64,22 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// What fits into a column of a table: at most so many characters, an ellipsis in place of those that are left out.
+pub(crate) fn short(text: &str, most: usize) -> String {
+    let mut shown = printable(text);
+    if let Some((end, _)) = shown.char_indices().nth(most) {
+        let last = shown[..end].char_indices().last().map_or(0, |(at, _)| at);
+        shown.truncate(last);
+        shown.push('…');
+    }
+    shown
+}
+
+/// How a participant calls itself, which may be a whole program (`python -c ...`).
+pub(crate) fn label(text: &str) -> String {
+    short(text, 40)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,6 +129,14 @@ mod tests {
         for (seconds, text) in cases {
             assert_eq!(duration(Duration::from_secs(*seconds)), *text);
         }
+    }
+
+    #[test]
+    fn long_texts_end_in_an_ellipsis() {
+        assert_eq!(short("größer", 6), "größer");
+        assert_eq!(short("größer!", 6), "größe…");
+        assert_eq!(label(&"x\n".repeat(100)).chars().count(), 40);
+        assert_eq!(short("", 1), "-");
     }
 
     #[test]

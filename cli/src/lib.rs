@@ -43,7 +43,7 @@ Examples:
   axonic pub orders.created '{\"id\": 1}' --json   send one message
   axonic sub a | grep error | axonic pub b       a filter between two topics
   axonic queue put jobs 'resize cat.png'         work for whoever takes it with `axonic queue get jobs`
-  axonic lock ls                                 who has which lock, and how many wait for it
+  axonic lock ls                                 who has which lock, and who waits for it
   axonic stat                                    who lags, who waits, who pins memory
   axonic doctor --clean                          find and remove what the dead left behind
   axonic bench                                   how fast this machine is, and how near to it Axonic comes

@@ -5,7 +5,7 @@ use std::io::Write;
 use axonic::{LockHolder, LockInfo};
 use clap::Subcommand;
 
-use crate::human::{printable, since};
+use crate::human::{label, since};
 use crate::ls::people;
 use crate::output::Output;
 use crate::place::Place;
@@ -15,7 +15,7 @@ use crate::view::View;
 
 const EXAMPLES: &str = "\
 Examples:
-  axonic lock ls                                   who has which lock, since when, and how many wait
+  axonic lock ls                                   who has which lock, since when, and who waits
   axonic lock ls --json | jq 'select(.waiting > 0) | .name'
   axonic unlink lock gpu                           what a dead owner left, if it does not matter";
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// List the locks of the domain, who has them, since when, and how many wait for them
+    /// List the locks of the domain, who has them, since when, and who waits for them
     Ls {
         /// One JSON object per lock
         #[arg(long)]
@@ -57,7 +57,8 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
 
 /// What each lock is, how it is, who has it, and who waits.
 pub(crate) fn locks(locks: &[LockInfo]) -> Table {
-    let mut table = Table::new(["LOCK", "TYPE", "STATE", "HELD BY", ">FOR", ">WAITING", ">LONGEST"]);
+    let mut table =
+        Table::new(["LOCK", "TYPE", "STATE", "HELD BY", ">FOR", ">WAITING", ">LONGEST", "WAITED FOR BY"]);
     for lock in locks {
         table.row([
             lock.name.clone(),
@@ -67,6 +68,7 @@ pub(crate) fn locks(locks: &[LockInfo]) -> Table {
             longest(lock.holders.iter().map(|holder| holder.since_unix_ms)),
             lock.waiting.to_string(),
             longest([lock.waiting_since_unix_ms]),
+            people(&lock.waiters.iter().map(holder).collect::<Vec<_>>()),
         ]);
     }
     table
@@ -88,7 +90,7 @@ fn holder(holder: &LockHolder) -> String {
         h if h.stopped => ", stopped",
         _ => "",
     };
-    format!("{}({}){state}", printable(&holder.label), holder.pid)
+    format!("{}({}){state}", label(&holder.label), holder.pid)
 }
 
 /// How long ago the first of these instants was, of those that are known.

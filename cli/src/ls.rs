@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use axonic::{Pattern, QueueInfo};
+use axonic::{Pattern, QueueInfo, QueueOnDisk};
 
-use crate::human::{bytes, plural, printable, since};
+use crate::human::{bytes, label, plural, printable, since};
 use crate::lock::locks;
 use crate::output::{Output, Style};
 use crate::place::Place;
@@ -44,9 +44,10 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     Ok(0)
 }
 
-/// One line per domain. One that cannot be read is listed with the reason.
+/// One line per domain, and one for the queues of each that are on the disk only. One that cannot be read is listed with the
+/// reason.
 fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
-    let names = place.domains()?;
+    let names = place.domains_and_left()?;
     if names.is_empty() {
         writeln!(out, "no domains in {}", place.directory()?.display())?;
         return Ok(());
@@ -61,16 +62,25 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
         ">LOCKS",
         ">MEMORY",
     ]);
-    let mut unreadable = Vec::new();
+    let (mut unreadable, mut on_disk) = (Vec::new(), Vec::new());
     for name in names {
         match View::take(&place.with_domain(&name), "ls") {
-            Ok(view) => table.row(summary(&view)),
+            Ok(view) => {
+                table.row(summary(&view));
+                let queues: Vec<String> = view.on_disk.iter().map(|queue| queue.name.clone()).collect();
+                if !queues.is_empty() {
+                    on_disk.push(format!("{name}: on the disk only: {}", people(&queues)));
+                }
+            }
             // It ended since the directory was read.
             Err(Stop::NotFound(_)) => {}
             Err(stop) => unreadable.push(format!("{name}: {stop}")),
         }
     }
     table.print(out, 0)?;
+    for line in on_disk {
+        writeln!(out, "{}", out.paint(Style::Quiet, &line))?;
+    }
     for line in unreadable {
         writeln!(out, "{}", out.paint(Style::Warning, &printable(&line)))?;
     }
@@ -86,7 +96,7 @@ fn summary(view: &View) -> [String; 8] {
         topics(view).len().to_string(),
         snapshot.regions.len().to_string(),
         snapshot.rings.len().to_string(),
-        snapshot.queues.len().to_string(),
+        (snapshot.queues.len() + view.on_disk.len()).to_string(),
         snapshot.locks.len().to_string(),
         bytes(snapshot.bytes),
     ]
@@ -129,13 +139,7 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
             p if !p.same_pid_namespace => "live, other pid namespace",
             _ => "live",
         };
-        participants.row([
-            id(p),
-            printable(&p.label),
-            p.pid.to_string(),
-            since(p.since_unix_ms),
-            state.into(),
-        ]);
+        participants.row([id(p), label(&p.label), p.pid.to_string(), since(p.since_unix_ms), state.into()]);
     }
     section(out, "participant", &participants)?;
 
@@ -151,7 +155,7 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     }
     section(out, "region", &regions)?;
     section(out, "ring", &rings(view))?;
-    section(out, "queue", &queues(&view.snapshot.queues))?;
+    section(out, "queue", &queues(&view.snapshot.queues, &view.on_disk))?;
     section(out, "lock", &locks(&view.snapshot.locks))
 }
 
@@ -165,8 +169,8 @@ fn rings(view: &View) -> Table {
     table
 }
 
-/// What is in each queue, and how many live handles put into it and take from it.
-pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
+/// What is in each queue, and how many live handles put into it and take from it; of those on the disk only nobody knows.
+pub(crate) fn queues(queues: &[QueueInfo], on_disk: &[QueueOnDisk]) -> Table {
     let mut table = Table::new([
         "QUEUE",
         ">READY",
@@ -186,7 +190,7 @@ pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
             queue.name.clone(),
             stats.ready.to_string(),
             stats.delayed.to_string(),
-            stats.leased.to_string(),
+            held_messages(queue),
             stats.done.to_string(),
             stats.dead.to_string(),
             stats.capacity.to_string(),
@@ -196,7 +200,22 @@ pub(crate) fn queues(queues: &[QueueInfo]) -> Table {
             if queue.durable { "yes" } else { "-" }.into(),
         ]);
     }
+    for queue in on_disk {
+        let mut row: [String; 11] = std::array::from_fn(|_| "-".into());
+        row[0].clone_from(&queue.name);
+        row[10] = "on the disk only".into();
+        table.row(row);
+    }
     table
+}
+
+/// How many messages are held, and how many of these by the dead: whoever looks at the queue next gets them ready.
+fn held_messages(queue: &QueueInfo) -> String {
+    let dead: u64 = queue.handles.iter().filter(|handle| !handle.alive).map(|handle| handle.leased).sum();
+    match (queue.stats.leased, dead) {
+        (held, 0) => held.to_string(),
+        (held, dead) => format!("{held} ({dead} by the dead)"),
+    }
 }
 
 /// A table under its count; nothing when it is empty.

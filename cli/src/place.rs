@@ -11,7 +11,7 @@ use crate::stop::Stop;
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Where")]
 pub(crate) struct Place {
-    /// The domain [default: $AXONIC_DOMAIN, else "default"]
+    /// The domain [default: $AXONIC_DOMAIN, else "default"; for ls, doctor and stat --openmetrics: all]
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) domain: Option<String>,
     /// Where domains live [default: $AXONIC_RUNTIME_DIR, else a private directory on /dev/shm]
@@ -56,5 +56,14 @@ impl Place {
     /// The names of all domains there.
     pub(crate) fn domains(&self) -> Result<Vec<String>, Stop> {
         Ok(axonic::domains_in(&self.directory()?))
+    }
+
+    /// These, and those of which a reboot has left queues on the disk.
+    pub(crate) fn domains_and_left(&self) -> Result<Vec<String>, Stop> {
+        let mut names = self.domains()?;
+        names.extend(axonic::domains_on_disk(&self.options("ls")));
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 }

@@ -6,10 +6,11 @@ mod put;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use axonic::{ErrorKind, Fsync, Peeked, QueueConsumer, QueueInfo, QueueOptions, preview};
+use axonic::{ErrorKind, Fsync, Peeked, QueueConsumer, QueueInfo, QueueOnDisk, QueueOptions, preview};
 use clap::Subcommand;
+use serde_json::json;
 
-use crate::human::{plural, printable, since};
+use crate::human::{plural, printable, short, since};
 use crate::interrupt::Interrupt;
 use crate::ls;
 use crate::message;
@@ -151,7 +152,10 @@ fn on_disk(
 
 /// The queue of this name as it is seen from outside.
 fn find(place: &Place, verb: &str, name: &str) -> Result<QueueInfo, Stop> {
-    let mut snapshot = View::take(place, verb)?.snapshot;
+    let View { mut snapshot, on_disk, .. } = View::take(place, verb)?;
+    if let Some(queue) = on_disk.iter().find(|queue| queue.name == name) {
+        return Err(only_on_disk(place, queue));
+    }
     match snapshot.queues.iter().position(|queue| queue.name == name) {
         Some(at) => Ok(snapshot.queues.swap_remove(at)),
         None => Err(Stop::failed(format!(
@@ -161,6 +165,23 @@ fn find(place: &Place, verb: &str, name: &str) -> Result<QueueInfo, Stop> {
     }
 }
 
+/// Refuses to make a queue where the journal of one waits to be read, unless it is to be `durable`.
+fn check_durable(place: &Place, verb: &str, name: &str, durable: bool) -> Result<(), Stop> {
+    let on_disk = axonic::queues_on_disk(&place.options(verb))?;
+    match on_disk.iter().find(|queue| queue.name == name && !durable) {
+        Some(queue) => Err(only_on_disk(place, queue)),
+        None => Ok(()),
+    }
+}
+
+fn only_on_disk(place: &Place, QueueOnDisk { name, path, .. }: &QueueOnDisk) -> Stop {
+    let domain = place.domain.as_ref().map_or_else(String::new, |domain| format!(" --domain {domain}"));
+    Stop::failed(format!(
+        "queue '{name}' is on the disk only, in {}: it was not opened since the machine was started, or since it was left empty; start the program it belongs to, or read it back with `axonic queue get {name} --durable --count 0{domain}`",
+        path.display()
+    ))
+}
+
 /// Opens a queue that is there: a mistyped name must not make one.
 fn open(place: &Place, verb: &str, name: &str) -> Result<QueueConsumer, Stop> {
     find(place, verb, name)?;
@@ -168,17 +189,22 @@ fn open(place: &Place, verb: &str, name: &str) -> Result<QueueConsumer, Stop> {
 }
 
 fn list(place: &Place, json: bool) -> Outcome {
-    let snapshot = View::take(place, "queue ls")?.snapshot;
+    let View { snapshot, on_disk, .. } = View::take(place, "queue ls")?;
     let mut out = Output::open()?;
+    let table = ls::queues(&snapshot.queues, &on_disk);
     if json {
         for queue in &snapshot.queues {
             serde_json::to_writer(&mut out, queue)?;
             writeln!(out)?;
         }
-    } else if snapshot.queues.is_empty() {
+        for QueueOnDisk { name, path, .. } in &on_disk {
+            let queue = json!({ "name": name, "durable": true, "on_disk_only": true, "path": path });
+            writeln!(out, "{queue}")?;
+        }
+    } else if table.is_empty() {
         writeln!(out, "no queues in domain {}", snapshot.domain)?;
     } else {
-        ls::queues(&snapshot.queues).print(&mut out, 0)?;
+        table.print(&mut out, 0)?;
     }
     out.flush()?;
     Ok(0)
@@ -205,7 +231,7 @@ fn peeked(seen: &[Peeked]) -> Table {
         let reason = match (peeked.reason(), words) {
             (None, _) => "-".to_owned(),
             (Some(reason), None) => reason.name().to_owned(),
-            (Some(reason), Some(words)) => format!("{}: {}", reason.name(), printable(words)),
+            (Some(reason), Some(words)) => format!("{}: {}", reason.name(), short(words, SHOWN)),
         };
         table.row([
             peeked.priority().to_string(),
@@ -226,7 +252,7 @@ fn stats(place: &Place, name: &str, json: bool) -> Outcome {
     } else {
         let of_handles = handles(&queue);
         let queue = std::slice::from_ref(&queue);
-        let tables = [ls::queues(queue), queue_counters(queue), of_handles];
+        let tables = [ls::queues(queue, &[]), queue_counters(queue), of_handles];
         for (number, table) in tables.iter().filter(|table| !table.is_empty()).enumerate() {
             if number > 0 {
                 writeln!(out)?;

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use axonic::{LockInfo, PublisherInfo, QueueHandle, QueueInfo};
 
-use crate::human::{bytes, plural, printable, since};
+use crate::human::{bytes, label, plural, since};
 use crate::lock;
 use crate::ls;
 use crate::openmetrics;
@@ -83,12 +83,12 @@ fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
         plural(alive as u64, "live participant"),
         plural(snapshot.regions.len() as u64, "region"),
         plural(snapshot.rings.len() as u64, "ring"),
-        plural(snapshot.queues.len() as u64, "queue"),
+        plural((snapshot.queues.len() + view.on_disk.len()) as u64, "queue"),
         plural(snapshot.locks.len() as u64, "lock"),
     )?;
     let (queues, locks) = (&snapshot.queues, &snapshot.locks);
     let of_topics = [topics(view), publishers(view), subscribers(view), lags(view), pins(view)];
-    let of_queues = [rings(view), ls::queues(queues), queue_counters(queues)];
+    let of_queues = [rings(view), ls::queues(queues, &view.on_disk), queue_counters(queues)];
     let of_locks = [lock::locks(locks), lock_counters(locks)];
     for table in of_topics.into_iter().chain(of_queues).chain(of_locks) {
         if !table.is_empty() {
@@ -324,7 +324,7 @@ pub(crate) fn queue_handle(handle: &QueueHandle) -> String {
         h if h.stopped => ", stopped",
         _ => "",
     };
-    format!("{}({}){state}", printable(&handle.label), handle.pid)
+    format!("{}({}){state}", label(&handle.label), handle.pid)
 }
 
 /// `, for 3 s` where it is known since when.
@@ -363,6 +363,14 @@ fn notes(view: &View) -> Vec<String> {
         for handle in queue.handles.iter().filter(|h| h.blocked_since_unix_ms != 0) {
             let (name, who) = (&queue.name, queue_handle(handle));
             notes.push(format!("{name}: {who} waits for room{}", blocked_for(handle.blocked_since_unix_ms)));
+        }
+    }
+    for queue in &view.snapshot.queues {
+        for handle in queue.handles.iter().filter(|h| !h.alive && h.leased > 0) {
+            let (name, who, held) = (&queue.name, queue_handle(handle), plural(handle.leased, "message"));
+            notes.push(format!(
+                "{name}: {who}, has {held}; they are delivered again once somebody looks at the queue"
+            ));
         }
     }
     for lock in view.snapshot.locks.iter().filter(|lock| lock.state.ends_with(" died")) {

@@ -5,6 +5,7 @@ use clap::ValueEnum;
 
 use crate::place::Place;
 use crate::stop::Outcome;
+use crate::view::View;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         Kind::Lock => Noun::Lock,
     };
     // Opening creates: a mistyped domain must not come into being here.
-    axonic::snapshot(&place.options("unlink"))?;
+    View::take(place, "unlink")?;
     place.open("unlink")?.unlink(noun, &args.name)?;
     Ok(0)
 }

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use axonic::{ParticipantInfo, PublisherInfo, Snapshot, SubscriberInfo};
+use axonic::{ErrorKind, ParticipantInfo, PublisherInfo, QueueOnDisk, Snapshot, SubscriberInfo};
 
-use crate::human::printable;
+use crate::human::label;
 use crate::place::Place;
 use crate::stop::Stop;
 
 /// A snapshot and the indexes to read it by.
 pub(crate) struct View {
     pub(crate) snapshot: Snapshot,
+    /// The durable queues of which only the journal is there.
+    pub(crate) on_disk: Vec<QueueOnDisk>,
     /// `slot.epoch` to the participant's place in the snapshot.
     participants: HashMap<String, usize>,
     /// Publisher id to its place in the snapshot.
@@ -18,21 +20,32 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// The domain as it is now, seen from outside.
+    /// The domain as it is now, seen from outside. One of which a reboot has left only journals of queues is empty.
     pub(crate) fn take(place: &Place, verb: &str) -> Result<View, Stop> {
-        Ok(View::of(axonic::snapshot(&place.options(verb))?))
+        let options = place.options(verb);
+        let seen = axonic::snapshot(&options);
+        let on_disk = axonic::queues_on_disk(&options)?;
+        let snapshot = match (seen, on_disk.first()) {
+            (Err(error), Some(queue)) if error.kind() == ErrorKind::NotFound => Snapshot {
+                domain: queue.domain.clone(),
+                path: place.directory()?.join(&queue.domain),
+                ..Snapshot::default()
+            },
+            (seen, _) => seen?,
+        };
+        Ok(View { on_disk, ..View::of(snapshot) })
     }
 
     pub(crate) fn of(snapshot: Snapshot) -> View {
         let participants = snapshot.participants.iter().enumerate().map(|(at, p)| (id(p), at)).collect();
         let publishers = snapshot.publishers.iter().enumerate().map(|(at, p)| (p.id, at)).collect();
-        View { snapshot, participants, publishers }
+        View { snapshot, on_disk: Vec::new(), participants, publishers }
     }
 
     /// `label(pid)`; the participant's id when it has left the table.
     pub(crate) fn who(&self, participant: &str) -> String {
         match self.participant(participant) {
-            Some(info) => format!("{}({})", printable(&info.label), info.pid),
+            Some(info) => format!("{}({})", label(&info.label), info.pid),
             None => format!("ended({participant})"),
         }
     }

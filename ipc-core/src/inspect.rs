@@ -2,6 +2,7 @@
 
 mod doctor;
 mod info;
+mod journals;
 mod locks;
 mod queues;
 
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 
 pub use doctor::{Finding, Severity, doctor, doctor_runtime_dir};
 pub use info::*;
+pub use journals::{domains_on_disk, queues_on_disk};
 
 fn read(word: &AtomicU64) -> u64 {
     word.load(Ordering::Relaxed)

@@ -102,8 +102,8 @@ pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]
 pub use inspect::{
     Finding, Lag, LockHolder, LockInfo, ParticipantInfo, Pin, PublisherInfo, QueueHandle, QueueInfo,
-    RegionInfo, RingInfo, Severity, Snapshot, SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir,
-    snapshot,
+    QueueOnDisk, RegionInfo, RingInfo, Severity, Snapshot, SubscriberInfo, TopicInfo, doctor,
+    doctor_runtime_dir, domains_on_disk, queues_on_disk, snapshot,
 };
 #[cfg(not(loom))]
 pub use mechanisms::lock::{

@@ -65,8 +65,8 @@ fn unlink_topic(domain: &Domain, name: &str) -> Result<()> {
         domain.inner().publishers().scan()?.iter().filter(|l| l.name == name).cloned().collect();
     let mut living = Living::new(domain);
     if let Some(ring) = rings.iter().find(|ring| !is_finished(&ring.path, ring.id, &mut living)) {
-        let text =
-            format!("topic '{name}' has a live publisher (participant {}); close it first", ring.id.owner());
+        let who = domain.inner().who(ring.id.owner());
+        let text = format!("topic '{name}' has a live publisher in {who}; close it first");
         return Err(Error::new(ErrorKind::Busy, text));
     }
     if rings.is_empty() {

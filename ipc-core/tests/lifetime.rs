@@ -96,7 +96,7 @@ fn retained_messages_stay_until_unlinked() {
     expect(
         domain.unlink(Noun::Topic, "t"),
         ErrorKind::Busy,
-        &["topic 't'", "live publisher", "close it first"],
+        &["topic 't'", "live publisher in this process", "close it first"],
     );
     drop(publisher);
     drop(domain);

@@ -6,7 +6,9 @@ use axonic::*;
 use common::{Place, child, options_in};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(10));
@@ -163,6 +165,32 @@ fn a_queue_nobody_consumes_and_who_waits() {
 }
 
 #[test]
+fn what_takes_the_places_of_a_full_queue_and_what_frees_them() {
+    let place = Place::new();
+    let domain = place.open();
+    let mut producer = domain.queue_producer("jobs", &options(2)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(2)).unwrap();
+    let asked = Put { result: true, ..Put::default() };
+    let ticket = producer.put_with(&Payload::raw(b"asked"), &asked, SECOND).unwrap();
+    consumer.get(SECOND).unwrap().ack().unwrap();
+    producer.put(b"bad", SECOND).unwrap();
+    consumer.get(SECOND).unwrap().reject("no").unwrap();
+    drop(consumer);
+    let command =
+        format!("`axonic queue purge --dead jobs --domain test --runtime-dir {}`", place.path().display());
+    let inside = "0 ready, 0 for later, 0 held, 1 results, 1 dead letters";
+    one(&place, "queue_full", Severity::Warning, &["2 of 2 messages", inside, &command]);
+    let all = doctor(&place.options(), false).unwrap();
+    assert!(
+        all.iter().all(|found| !found.remedy.contains("axonic queue purge jobs")),
+        "it drops none of these: {all:#?}"
+    );
+    drop(ticket);
+    drop(producer);
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
 fn what_a_stopped_and_a_dead_process_hold() {
     if child::role().is_some() {
         let domain = Domain::open_with(options_in(&child::directory())).unwrap();
@@ -193,6 +221,44 @@ fn what_a_stopped_and_a_dead_process_hold() {
     let taken = consumer.get_many(3, &Get::default(), SECOND).unwrap();
     assert_eq!(taken.iter().filter(|delivery| delivery.attempt() == 2).count(), 2);
     taken.into_iter().for_each(|delivery| delivery.ack().unwrap());
+}
+
+#[test]
+fn who_is_stopped_with_the_journal_or_the_ids() {
+    const TEST: &str = "who_is_stopped_with_the_journal_or_the_ids";
+    let durable = QueueOptions { durable: Some(Fsync::Always), ..options(10) };
+    let in_data = |directory: &Path, data: &OsStr| {
+        Domain::open_with(DomainOptions { data_dir: Some(data.into()), ..options_in(directory) }).unwrap()
+    };
+    if child::role().is_some() {
+        let domain = in_data(&child::directory(), &std::env::var_os("AXONIC_TEST_DATA").unwrap());
+        let _consumer = domain.queue_consumer("jobs", &durable).unwrap();
+        child::ready_until_told();
+    }
+    let (place, data) = (Place::new(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let mut command = child::command(TEST, "holder", place.path());
+    command.env("AXONIC_TEST_DATA", data.path());
+    let holder = child::Running::of(command);
+    let handle = queue(&place).handles.remove(0);
+    kill(Pid::from_raw(handle.pid as i32), Signal::SIGSTOP).unwrap();
+    until("it is stopped", || seen(&place).participants[0].stopped);
+    assert!(none(&place, "queue_locked"));
+
+    let file =
+        std::fs::File::options().read(true).write(true).open(place.path().join("test/queues/jobs")).unwrap();
+    // The id of the only row; the locks of the journal and of the ids (docs/protocol.md).
+    let (mut id, of) = ([0; 8], "'jobs'");
+    file.read_exact_at(&mut id, 8192).unwrap();
+    for (offset, what) in [(4096, "the journal of"), (1176, "the ids of")] {
+        file.write_all_at(&id, offset).unwrap();
+        let words = [what, of, &format!("pid {}", handle.pid), "is stopped", "kill -CONT"];
+        one(&place, "queue_locked", Severity::Warning, &words);
+        file.write_all_at(&[0; 8], offset).unwrap();
+    }
+    holder.kill();
+    let domain = in_data(place.path(), data.path().as_os_str());
+    drop(domain.queue_consumer("jobs", &durable).unwrap());
+    domain.unlink(Noun::Queue, "jobs").unwrap();
 }
 
 #[test]

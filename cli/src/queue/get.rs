@@ -12,7 +12,7 @@ use crate::interrupt::{Interrupt, until};
 use crate::message;
 use crate::output::Output;
 use crate::place::Place;
-use crate::queue::options;
+use crate::queue::{check_durable, options};
 use crate::stop::{Outcome, Stop};
 use crate::subscribe::seconds;
 
@@ -46,6 +46,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let interrupt = Interrupt::catch()?;
     let mut out = Output::interruptible(&interrupt)?;
+    check_durable(place, "queue get", &args.queue, args.durable)?;
     let options = options(args.durable);
     let mut consumer = place.open("queue get")?.queue_consumer(&args.queue, &options)?;
     for taken in 0..args.count {

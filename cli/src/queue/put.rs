@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags};
 use crate::input::{attributes, content, each_line, key_value, read_whole};
 use crate::interrupt::{Interrupt, until};
 use crate::place::Place;
-use crate::queue::options;
+use crate::queue::{check_durable, options};
 use crate::stop::{Outcome, Stop};
 use crate::subscribe::seconds;
 
@@ -63,6 +63,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let attributes = attributes(&args.attribute)?;
     let whole = if args.whole { Some(read_whole(&interrupt)?) } else { None };
     let single: Option<&[u8]> = whole.as_deref().or(args.data.as_ref().map(|data| data.as_bytes()));
+    check_durable(place, "queue put", &args.queue, args.durable)?;
     let options = options(args.durable);
     let producer = place.open("queue put")?.queue_producer(&args.queue, &options)?;
     let limit = usize::try_from(producer.stats().max_bytes).unwrap_or(usize::MAX);

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A runtime directory of its own, removed at the end.
 pub struct Place {
     directory: tempfile::TempDir,
+    /// What is to survive a reboot is on the same tmpfs, beside it.
+    data: tempfile::TempDir,
 }
 
 /// What a finished command said.
@@ -29,18 +31,31 @@ pub struct Done {
 
 impl Place {
     pub fn new() -> Place {
-        let directory = tempfile::Builder::new().prefix("axonic-cli-test-").tempdir_in("/dev/shm").unwrap();
-        Place { directory }
+        let directory =
+            || tempfile::Builder::new().prefix("axonic-cli-test-").tempdir_in("/dev/shm").unwrap();
+        Place { directory: directory(), data: directory() }
     }
 
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// What a reboot does: nothing in memory is left.
+    pub fn reboot(&self) {
+        for entry in std::fs::read_dir(self.path()).unwrap() {
+            std::fs::remove_dir_all(entry.unwrap().path()).unwrap();
+        }
+    }
+
     fn options(&self, name: &str) -> DomainOptions {
         DomainOptions {
             name: Some(name.to_owned()),
             runtime_dir: Some(self.path().to_owned()),
+            data_dir: Some(self.data.path().to_owned()),
             label: Some("tester".to_owned()),
             ..DomainOptions::default()
         }
@@ -81,6 +96,7 @@ impl Place {
         command
             .env("PATH", path.unwrap())
             .env("AXONIC_RUNTIME_DIR", self.path())
+            .env("AXONIC_DATA_DIR", self.data.path())
             .env_remove("AXONIC_DOMAIN")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

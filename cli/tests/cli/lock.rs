@@ -63,16 +63,20 @@ fn a_lock_is_listed_with_who_has_it_and_how_many_wait() {
         let shown = place.ok(args);
         let gpu = row(&shown, "gpu");
         assert_eq!(gpu[..4], ["gpu", "mutex", "locked", &me], "{shown}");
-        assert_eq!((gpu[5], gpu[6]), ("s", "1"), "{shown}");
+        assert_eq!((gpu[5], gpu[6], gpu[9..].join(" ")), ("s", "1", me.clone()), "{shown}");
         let seats = ["seats", "semaphore,", "permits", "5", "1", "of", "5", "free"];
         assert_eq!(row(&shown, "seats")[..8], seats, "{shown}");
         assert!(shown.contains(&format!("{me}, {me}, {me}, and 1 more")), "{shown}");
-        let ready = ["ready", "event,", "reset", "auto", "clear", "-", "-", "0", "-"];
+        let ready = ["ready", "event,", "reset", "auto", "clear", "-", "-", "0", "-", "-"];
         assert_eq!(row(&shown, "ready"), ready, "{shown}");
     }
     let listed = json_lines(&place.ok(["lock", "ls", "--json"]));
     assert_eq!((listed.len(), &listed[0]["name"], &listed[0]["waiting"]), (3, &"gpu".into(), &1.into()));
     assert_eq!(listed[0]["holders"][0]["pid"], std::process::id());
+    assert_eq!(
+        (&listed[0]["waiters"][0]["as"], &listed[0]["waiters"][1]),
+        (&"waiter".into(), &serde_json::Value::Null)
+    );
     let stat: serde_json::Value = serde_json::from_str(&place.ok(["stat", "--json"])).unwrap();
     assert_eq!(stat["locks"][2]["state"], "1 of 5 free", "{stat}");
     let domains = place.ok(["ls"]);
@@ -109,7 +113,8 @@ fn a_dead_owner_is_seen_until_somebody_is_told_or_the_lock_is_removed() {
         assert!(mutex.lock(None).unwrap().owner_died);
         assert_eq!(row(&place.ok(["stat"]), "gpu")[2], "locked");
         let done = place.run(["unlink", "lock", "gpu"]);
-        assert!(done.error().1.contains("lock 'gpu'"), "{done:?}");
+        let who = format!("lock 'gpu' is open in 'tester' (pid {})", std::process::id());
+        assert!(done.error().1.contains(&who), "{done:?}");
     }
     die_with(&place, "gpu");
     assert_eq!(place.ok(["unlink", "lock", "gpu"]), "");

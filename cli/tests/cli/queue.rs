@@ -4,8 +4,13 @@ use std::io::Write;
 use std::process::Stdio;
 use std::time::Duration;
 
-use axonic::{Attributes, Get, Payload, Put, QueueConsumer, QueueOptions, QueueProducer};
-use nix::sys::signal::Signal;
+use axonic::{
+    Attributes, Domain, DomainOptions, Get, LockOptions, Payload, Put, QueueConsumer, QueueOptions,
+    QueueProducer,
+};
+use nix::sys::signal::{Signal, raise};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
 
 use crate::harness::{Done, Place, Running, json_lines, until};
 
@@ -104,17 +109,81 @@ fn a_delay_a_ttl_and_a_full_queue() {
 
 #[test]
 fn a_durable_queue_is_read_back() {
-    let data = tempfile::tempdir().unwrap();
-    let run = |place: &Place, args: &[&str]| {
-        let mut command = place.axonic(["queue"].iter().chain(args));
-        Running::start(command.env("AXONIC_DATA_DIR", data.path())).finish().ok()
+    let place = Place::new();
+    place.ok(["queue", "put", "jobs", "kept", "--durable"]);
+    assert!(place.ok(["queue", "ls"]).lines().any(|line| line.starts_with("jobs") && line.ends_with("yes")));
+    place.reboot();
+    assert_eq!(place.ok(["queue", "get", "jobs", "--durable", "--timeout", "5"]), "kept\n");
+}
+
+#[test]
+fn a_queue_on_the_disk_only_is_named_wherever_one_looks() {
+    let place = Place::new();
+    place.ok(["queue", "put", "jobs", "kept", "--durable", "--domain", "shop"]);
+    place.reboot();
+    let row = |text: &str| {
+        text.lines().any(|line| line.trim().starts_with("jobs ") && line.ends_with("on the disk only"))
     };
-    // A runtime directory of its own is what a reboot leaves.
-    let (before, after) = (Place::new(), Place::new());
-    run(&before, &["put", "jobs", "kept", "--durable"]);
-    assert!(run(&before, &["ls"]).lines().any(|line| line.starts_with("jobs") && line.ends_with("yes")));
-    drop(before);
-    assert_eq!(run(&after, &["get", "jobs", "--durable", "--timeout", "5"]), "kept\n");
+    for args in [&["queue", "ls", "--domain", "shop"][..], &["ls", "shop"], &["stat", "--domain", "shop"]] {
+        let shown = place.ok(args);
+        assert!(row(&shown), "{args:?}: {shown}");
+    }
+    let listed = json_lines(&place.ok(["queue", "ls", "--json", "--domain", "shop"]));
+    assert_eq!(
+        (listed.len(), &listed[0]["name"], &listed[0]["on_disk_only"]),
+        (1, &"jobs".into(), &true.into())
+    );
+    let domains = place.ok(["ls"]);
+    assert_eq!(words(domains.lines().nth(1).unwrap())[..6], ["shop", "0", "0", "0", "0", "1"], "{domains}");
+    assert!(domains.ends_with("\nshop: on the disk only: jobs\n"), "{domains}");
+    let found = place.ok(["doctor"]);
+    assert!(
+        found.contains("shop: queue 'jobs' is on the disk only") && found.contains("1 domain"),
+        "{found}"
+    );
+
+    let verbs: [&[&str]; 6] = [
+        &["stats", "jobs"],
+        &["peek", "jobs"],
+        &["purge", "jobs"],
+        &["redrive", "jobs"],
+        &["get", "jobs"],
+        &["put", "jobs", "x"],
+    ];
+    for args in verbs {
+        let done = place.run(["queue", "--domain", "shop"].iter().chain(args));
+        let (code, message) = done.error();
+        assert!(code == 1 && message.contains("on the disk only"), "{args:?}: {message}");
+        assert!(message.contains("`axonic queue get jobs --durable --count 0 --domain shop`"), "{message}");
+    }
+    assert!(place.run(["queue", "ls"]).error().1.contains("'default' does not exist"), "another domain");
+    // What the message says helps.
+    assert_eq!(place.ok(["queue", "get", "jobs", "--durable", "--count", "0", "--domain", "shop"]), "");
+    assert!(place.ok(["queue", "peek", "jobs", "--domain", "shop"]).contains("kept"));
+    assert!(!place.ok(["doctor"]).contains("on the disk only"));
+}
+
+#[test]
+fn unlink_removes_the_journal_that_a_reboot_left() {
+    let (place, other) = (Place::new(), Place::new());
+    place.ok(["queue", "put", "jobs", "kept", "--durable"]);
+    // From another runtime directory the journal may not be taken away under those who have it open.
+    let durable = QueueOptions { durable: Some(axonic::Fsync::Always), ..QueueOptions::default() };
+    let consumer = place.open("default").queue_consumer("jobs", &durable).unwrap();
+    let elsewhere = |verb: &[&str]| {
+        let mut command = other.axonic(verb);
+        Running::start(command.env("AXONIC_DATA_DIR", place.data())).finish()
+    };
+    assert!(elsewhere(&["queue", "ls"]).error().1.contains("does not exist"), "it is not on the disk only");
+    let _domain = other.open("default");
+    let done = elsewhere(&["unlink", "queue", "jobs"]);
+    assert!(done.error().1.contains("another runtime directory"), "{done:?}");
+    drop(consumer);
+    place.reboot();
+    assert_eq!(place.ok(["unlink", "queue", "jobs"]), "");
+    assert_eq!(std::fs::read_dir(place.data().join("default/queues")).unwrap().count(), 0);
+    assert!(place.ok(["ls"]).starts_with("no domains"), "nor is a domain made by it");
+    assert_eq!(place.run(["unlink", "queue", "jobs"]).error().0, 1);
 }
 
 #[test]
@@ -167,6 +236,44 @@ fn dead_letters_are_seen_delivered_again_and_dropped() {
 }
 
 #[test]
+fn long_labels_and_reasons_are_cut_for_tables_only() {
+    let place = Place::new();
+    let label = format!("python -c {}", "import axonic\n".repeat(10));
+    let options = DomainOptions {
+        name: Some("default".into()),
+        runtime_dir: Some(place.path().into()),
+        label: Some(label.clone()),
+        ..DomainOptions::default()
+    };
+    let domain = Domain::open_with(options).unwrap();
+    let mut producer = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &QueueOptions::default()).unwrap();
+    let mut mutex = domain.mutex("gpu", &LockOptions::default()).unwrap();
+    mutex.lock(None).unwrap();
+    let reason = "no ".repeat(1000);
+    (0..2).for_each(|_| producer.put(b"x", SECOND).unwrap());
+    consumer.get(SECOND).unwrap().reject(&reason).unwrap();
+    let _held = consumer.get(SECOND).unwrap();
+    let tables: [&[&str]; 5] = [
+        &["ls", "default"],
+        &["stat"],
+        &["queue", "stats", "jobs"],
+        &["queue", "peek", "jobs", "--dead"],
+        &["lock", "ls"],
+    ];
+    for args in tables {
+        let shown = place.ok(args);
+        let longest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(longest < 200 && shown.contains('…'), "{args:?}: {longest} in\n{shown}");
+    }
+    assert!(place.run(["unlink", "queue", "jobs"]).error().1.len() < 200);
+    let peeked = json_lines(&place.ok(["queue", "peek", "jobs", "--dead", "--json"]));
+    assert_eq!(peeked[0]["reason_text"], reason.as_str());
+    let locks = json_lines(&place.ok(["lock", "ls", "--json"]));
+    assert_eq!(locks[0]["holders"][0]["label"], label.as_str());
+}
+
+#[test]
 fn a_queue_is_listed_wherever_one_looks() {
     let place = Place::new();
     place.open("default");
@@ -204,6 +311,35 @@ fn a_queue_is_listed_wherever_one_looks() {
 }
 
 #[test]
+fn what_the_dead_hold_is_told_apart() {
+    let place = Place::new();
+    let domain = place.open("default");
+    let mut producer = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+    (0..4).for_each(|_| producer.put(b"x", SECOND).unwrap());
+    let take = |count: usize| {
+        let mut consumer = place.open("default").queue_consumer("jobs", &QueueOptions::default()).unwrap();
+        let held = consumer.get_many(count, &Get::default(), SECOND).unwrap();
+        (consumer, held)
+    };
+    // SAFETY: of what another thread may be in the middle of, the child uses the allocator only, which is made for that.
+    let child = match unsafe { fork() }.unwrap() {
+        ForkResult::Child => {
+            let _held = take(2);
+            let _ = raise(Signal::SIGKILL);
+            unreachable!("killed");
+        }
+        ForkResult::Parent { child } => child,
+    };
+    waitpid(child, None).unwrap();
+    let listed = || place.ok(["queue", "ls"]).lines().nth(1).unwrap().to_owned();
+    assert!(listed().contains(" 2 (2 by the dead) "), "{}", listed());
+    let stat = place.ok(["stat"]);
+    assert!(stat.contains(&format!("jobs: tester({child}), dead, has 2 messages;")), "{stat}");
+    let (_consumer, held) = take(3);
+    assert_eq!((held.len(), words(&listed())[..4].join(" ")), (3, "jobs 1 0 3".into()));
+}
+
+#[test]
 fn a_queue_that_is_not_there_is_not_made_by_looking() {
     let place = Place::new();
     let looks: [&[&str]; 5] = [&["peek", "x"], &["stats", "x"], &["purge", "x"], &["redrive", "x"], &["ls"]];
@@ -228,7 +364,8 @@ fn unlink_removes_a_queue_with_what_is_in_it() {
     let domain = place.open("default");
     let producer = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
     let done = place.run(["unlink", "queue", "jobs"]);
-    assert!(done.error().1.contains("live process"), "{done:?}");
+    let who = format!("open in 'tester' (pid {})", std::process::id());
+    assert!(done.error().1.contains(&who), "{done:?}");
     drop(producer);
     place.ok(["unlink", "queue", "jobs"]);
     assert!(place.snapshot().queues.is_empty());

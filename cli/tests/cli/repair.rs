@@ -1,9 +1,9 @@
 //! `doctor` and `unlink`: what a killed process leaves, and how it goes away.
 
-use axonic::{PublisherOptions, RegionOptions};
+use axonic::{PublisherOptions, QueueOptions, RegionOptions};
 use nix::sys::signal::Signal;
 
-use crate::harness::{Place, until};
+use crate::harness::{Place, Running, until};
 
 #[test]
 fn doctor_finds_and_removes_what_a_killed_process_left() {
@@ -40,6 +40,31 @@ fn doctor_looks_at_the_domain_it_was_told() {
 }
 
 #[test]
+fn a_remedy_helps_wherever_it_is_pasted() {
+    let place = Place::new();
+    let domain = place.open("shop");
+    let mut producer = domain.queue_producer("jobs", &QueueOptions::default()).unwrap();
+    producer.put(b"x", None).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &QueueOptions::default()).unwrap();
+    consumer.get(None).unwrap().reject("no").unwrap();
+    let found: serde_json::Value = serde_json::from_str(&place.ok(["doctor", "--json"])).unwrap();
+    let remedy = found[0]["remedy"].as_str().unwrap();
+    let command = remedy.split('`').find(|part| part.starts_with("axonic queue purge")).expect(remedy);
+    assert_eq!(place.ok(command.split_whitespace().skip(1)), "1 dead letter taken away\n", "{command}");
+}
+
+#[test]
+fn the_help_tells_which_domains_are_looked_at() {
+    let place = Place::new();
+    let (_one, _other) = (place.open("one"), place.open("other"));
+    let mut command = place.axonic(["doctor"]);
+    let done = Running::start(command.env("AXONIC_DOMAIN", "one")).finish();
+    assert_eq!(done.ok(), "ok  2 domains examined\n");
+    let help = place.ok(["doctor", "--help"]);
+    assert!(help.contains("for ls, doctor and stat --openmetrics: all"), "{help}");
+}
+
+#[test]
 fn a_damaged_domain_is_a_finding_that_does_not_hide_the_others() {
     let place = Place::new();
     let _healthy = place.open("healthy");
@@ -57,8 +82,7 @@ fn doctor_keeps_what_a_live_subscriber_has_yet_to_read() {
     let place = Place::new();
     let domain = place.open("default");
     let mut subscriber = domain.subscriber("a", &axonic::SubscriberOptions::default()).unwrap();
-    let mut victim =
-        crate::harness::Running::start(place.axonic(["pub", "a"]).stdin(std::process::Stdio::piped()));
+    let mut victim = Running::start(place.axonic(["pub", "a"]).stdin(std::process::Stdio::piped()));
     use std::io::Write;
     victim.child().stdin.as_mut().unwrap().write_all(b"owed\n").unwrap();
     until("it published", || place.snapshot().publishers.iter().any(|p| p.published == 1));

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use tracing::{debug, warn};
 
-pub(crate) use open::{Place, find};
+pub(crate) use open::{Place, data_dir, find};
 pub use open::{domains, domains_in, runtime_dir};
 
 /// How a wait waits.
@@ -320,6 +320,28 @@ impl Inner {
         self.participants.is_alive(id, Some(self.me))
     }
 
+    /// A participant as people know it: `'worker' (pid 7)`.
+    pub fn who(&self, id: ParticipantId) -> String {
+        match self.participants.entry_of(id) {
+            Some(_) if self.participants.is_own(id) => "this process".into(),
+            Some(entry) => format!("'{}' (pid {})", short(&entry.label), entry.pid),
+            None => format!("participant {id}, which is gone"),
+        }
+    }
+
+    /// Several of them, of whom the first few are named; who is not in the table yet is somebody all the same.
+    pub fn people(&self, ids: impl IntoIterator<Item = ParticipantId>) -> String {
+        const NAMED: usize = 5;
+        let mut names: Vec<String> = ids.into_iter().map(|id| self.who(id)).collect();
+        let more = names.len().saturating_sub(NAMED);
+        names.truncate(NAMED);
+        match more {
+            _ if names.is_empty() => "a live process".into(),
+            0 => names.join(", "),
+            more => format!("{}, and {more} more", names.join(", ")),
+        }
+    }
+
     /// Remembers what to take back at close.
     pub fn attach(&self, object: Weak<dyn Attached>) {
         let mut attached = lock(&self.attached);
@@ -340,6 +362,14 @@ impl Drop for Inner {
             open::take_away(&self.place, &self.participants, None, self.collector.get().copied());
         }
     }
+}
+
+/// A label for the middle of a sentence; it may be a whole program (`python -c ...`).
+fn short(label: &str) -> String {
+    const SHOWN: usize = 40;
+    let dots = if label.chars().nth(SHOWN).is_some() { "..." } else { "" };
+    let shown = label.chars().take(SHOWN).map(|c| if c.is_control() { '?' } else { c });
+    shown.chain(dots.chars()).collect()
 }
 
 pub(crate) use open::Directory;

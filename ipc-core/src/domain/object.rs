@@ -24,6 +24,7 @@ use crate::sys::file::{self, FileErrno};
 use crate::sys::mapping::{Mapping, Shared, page_size, round_to_pages};
 use crate::sys::os_error;
 use crate::sys::{fence, lock};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::offset_of;
 use std::os::fd::{AsFd, OwnedFd};
@@ -330,20 +331,22 @@ pub fn unlink(domain: &Domain, design: &'static Design, name: &str) -> Result<bo
             if file::is_unlinked(object.fd.as_fd()) {
                 return unlink(domain, design, name);
             }
-            let held = object.taken().any(|(_, id)| domain.inner().is_alive(id.owner()));
-            if alone && !held {
+            let ids = object.taken().map(|(_, id)| id.owner()).filter(|id| domain.inner().is_alive(*id));
+            let holders: BTreeSet<ParticipantId> = ids.collect();
+            if alone && holders.is_empty() {
                 remove_files(&path, design);
                 return Ok(true);
             }
-            true
+            Some(holders)
         }
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
         // What is damaged nobody can have open.
-        Err(e) if e.is_damage() => false,
+        Err(e) if e.is_damage() => None,
         Err(e) => return Err(e),
     };
-    if busy {
-        let text = format!("{} '{name}' is open in a live process; close it there first", design.noun);
+    if let Some(holders) = busy {
+        let who = domain.inner().people(holders);
+        let text = format!("{} '{name}' is open in {who}; close it there first", design.noun);
         return Err(Error::new(ErrorKind::Busy, text));
     }
     remove_files(&path, design);

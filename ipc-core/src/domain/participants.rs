@@ -311,6 +311,11 @@ impl Participants {
         (0..self.slots).filter_map(|slot| self.describe(slot, me)).collect()
     }
 
+    /// What is known of one of them, as long as its entry is not another's.
+    pub fn entry_of(&self, id: ParticipantId) -> Option<ParticipantEntry> {
+        (id.slot < self.slots).then(|| self.describe(id.slot, None))?.filter(|entry| entry.id == id)
+    }
+
     fn describe(&self, slot: u32, me: Option<ParticipantId>) -> Option<ParticipantEntry> {
         let entry = self.entry(slot);
         let id = ParticipantId { slot, epoch: entry.tenancy.tenant()? };

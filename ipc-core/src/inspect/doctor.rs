@@ -1,13 +1,14 @@
 //! What is stuck, lagging, dead or damaged in a domain, and what to do about it.
 
 mod files;
+mod locks;
 mod machine;
 mod queues;
 mod waits;
 
-use super::{ParticipantInfo, open_table, snapshot};
+use super::{ParticipantInfo, open_table, queues_on_disk, snapshot};
 use crate::domain::layout::ObjectId;
-use crate::domain::{Domain, DomainOptions, ParticipantId, find};
+use crate::domain::{Domain, DomainOptions, ParticipantId, Place, find};
 use crate::error::{ErrorKind, Result};
 use crate::mechanisms::topic::lifetime::{Living, id_of, leftovers, sweep};
 use crate::sys::file;
@@ -60,26 +61,52 @@ fn who(p: &ParticipantInfo) -> String {
 /// it takes no part in the domain and changes nothing.
 pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
     let place = find(options)?;
+    let mut findings = examine(options, &place, clean)?;
+    for found in &mut findings {
+        found.remedy = with_place(&found.remedy, options, &place);
+    }
+    Ok(findings)
+}
+
+/// A remedy whose commands say which domain they are for: who pastes them may stand elsewhere.
+fn with_place(remedy: &str, options: &DomainOptions, place: &Place) -> String {
+    let mut place = format!(" --domain {}", place.name);
+    if let Some(directory) = &options.runtime_dir {
+        place += &format!(" --runtime-dir {}", directory.display());
+    }
+    let in_place = |(number, part): (usize, &str)| match part {
+        // Every other part stands between backticks.
+        command if number % 2 == 1 && command.starts_with("axonic ") => format!("{command}{place}"),
+        text => text.into(),
+    };
+    remedy.split('`').enumerate().map(in_place).collect::<Vec<String>>().join("`")
+}
+
+fn examine(options: &DomainOptions, place: &Place, clean: bool) -> Result<Vec<Finding>> {
     let seen = match snapshot(options) {
         Err(e) if e.is_damage() => {
-            return Ok(vec![files::table(&place, &e)]);
+            return Ok(vec![files::table(place, &e)]);
         }
         // Whoever was making it died before it had a table; whoever is making it makes it anew.
         Err(e) if e.kind() == ErrorKind::NotFound && clean && file::remove_directory(&place.path) => {
             let what = format!("domain '{}' is an empty directory", place.name);
             let why = "whoever was making it died before it had a table; nobody could clean it up by joining";
             let found = finding(Severity::Warning, "left_behind", what, why, "removed");
-            return Ok(vec![Finding { path: Some(place.path), ..found }]);
+            return Ok(vec![Finding { path: Some(place.path.clone()), ..found }]);
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound && !queues_on_disk(options)?.is_empty() => {
+            return queues::on_disk(options);
         }
         other => other?,
     };
-    let mut findings = Vec::new();
+    let mut findings = queues::on_disk(options)?;
     waits::look(&seen, &mut findings);
+    locks::look(&seen, &mut findings);
     queues::look(&seen, &mut findings);
-    files::damaged(&place, &mut findings)?;
-    machine::look(&place, &seen, &mut findings);
+    files::damaged(place, &mut findings)?;
+    machine::look(place, &seen, &mut findings);
     let left = match clean {
-        false => leftovers(&mut Living::outside(&place, &open_table(&place)?))?,
+        false => leftovers(&mut Living::outside(place, &open_table(place)?))?,
         true => {
             match Domain::open_with(DomainOptions { label: Some("axonic doctor".into()), ..options.clone() })
             {

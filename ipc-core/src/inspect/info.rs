@@ -210,6 +210,8 @@ pub struct LockInfo {
     pub waiting: usize,
     /// Since when the first of them has been in its call, in milliseconds since 1970; 0: none is.
     pub waiting_since_unix_ms: u64,
+    /// Those that wait, with the time since when each has been in its call.
+    pub waiters: Vec<LockHolder>,
     /// Times it was had, or passed.
     pub acquired: u64,
     /// Of these or in vain, times it had to be waited for.
@@ -218,7 +220,7 @@ pub struct LockInfo {
     pub owners_died: u64,
 }
 
-/// Who has a lock, or something of it.
+/// Who has a lock, or something of it, or waits for it.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
 pub struct LockHolder {
@@ -232,7 +234,7 @@ pub struct LockHolder {
     pub alive: bool,
     /// Stopped by a signal or a debugger.
     pub stopped: bool,
-    /// As what: `owner`, `reader`, `permit`, `party`.
+    /// As what: `owner`, `reader`, `permit`, `party`, `waiter`.
     #[serde(rename = "as")]
     pub role: &'static str,
 }
@@ -254,8 +256,22 @@ pub struct QueueInfo {
     pub consumers: usize,
     /// The handle that has had a message longest.
     pub oldest_holder: Option<QueueHandle>,
+    /// The handle that writes the queue's journal at this moment, and the one that enters a message's id; others wait for
+    /// each.
+    pub writer: Option<QueueHandle>,
+    pub entering: Option<QueueHandle>,
     /// Those that have it open, and those of the dead that nobody has cleaned up after yet.
     pub handles: Vec<QueueHandle>,
+}
+
+/// A durable queue of which only the journal is there.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct QueueOnDisk {
+    pub domain: String,
+    pub name: String,
+    /// The directory of its journal.
+    pub path: PathBuf,
 }
 
 /// A handle of a queue.

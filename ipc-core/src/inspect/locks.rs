@@ -24,7 +24,7 @@ fn describe(
     participants: &[ParticipantInfo],
     is_alive: &mut dyn FnMut(ParticipantId) -> bool,
 ) -> LockInfo {
-    let (waiting, waiting_since_unix_ms) = seen.waiting(&mut *is_alive);
+    let waiters = seen.waiters(&mut *is_alive);
     let [acquired, waited, owners_died] = seen.counts();
     LockInfo {
         name,
@@ -32,8 +32,9 @@ fn describe(
         parameter: seen.parameter_text(),
         state: seen.state(&mut *is_alive),
         holders: seen.holders().iter().map(|held| holder(held, participants)).collect(),
-        waiting,
-        waiting_since_unix_ms,
+        waiting: waiters.len(),
+        waiting_since_unix_ms: waiters.iter().map(|w| w.since).filter(|since| *since != 0).min().unwrap_or(0),
+        waiters: waiters.iter().map(|waiter| holder(waiter, participants)).collect(),
         acquired,
         waited,
         owners_died,

@@ -1,6 +1,7 @@
 //! The queues of a domain, seen from outside.
 
 use super::{ParticipantInfo, QueueHandle, QueueInfo};
+use crate::domain::layout::ObjectId;
 use crate::domain::object::BELL_MARK;
 use crate::domain::{Directory, ParticipantId, Place};
 use crate::error::Result;
@@ -21,6 +22,8 @@ fn describe(name: String, seen: Look, participants: &[ParticipantInfo]) -> Queue
     let handles: Vec<QueueHandle> = seen.handles.iter().map(|seen| handle(seen, participants)).collect();
     let oldest = handles.iter().filter(|h| h.leased > 0).min_by_key(|h| h.leased_since_unix_ms).cloned();
     let alive = |side: &str| handles.iter().filter(|h| h.alive && h.side == side).count();
+    let of =
+        |id: ObjectId| seen.handles.iter().find(|seen| seen.id == id).map(|seen| handle(seen, participants));
     QueueInfo {
         name,
         stats: seen.stats,
@@ -29,6 +32,8 @@ fn describe(name: String, seen: Look, participants: &[ParticipantInfo]) -> Queue
         producers: alive(PRODUCER),
         consumers: alive(CONSUMER),
         oldest_holder: oldest,
+        writer: seen.writer.and_then(of),
+        entering: seen.entering.and_then(of),
         handles,
     }
 }

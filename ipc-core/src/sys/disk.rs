@@ -204,7 +204,7 @@ pub enum Claim {
 pub fn claim(path: &Path, access: Access, token: u64, fresh: bool) -> Result<Claim> {
     let failed = |e| disk_error(e, format!("claiming the data directory {}", path.display()));
     let flags = OFlag::O_CREAT | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let fd = open(&path.join("owner"), flags, Mode::from_bits_truncate(access.mode)).map_err(failed)?;
+    let fd = open(&path.join(OWNER), flags, Mode::from_bits_truncate(access.mode)).map_err(failed)?;
     let alone = fresh && lock::try_lock(fd.as_fd(), 0)?;
     if alone {
         write_all(&fd, 0, &token.to_le_bytes()).map_err(failed)?;
@@ -216,6 +216,14 @@ pub fn claim(path: &Path, access: Access, token: u64, fresh: bool) -> Result<Cla
     let ours = alone || matches!(pread(&fd, &mut word, 0), Ok(8)) && u64::from_le_bytes(word) == token;
     Ok(if ours { Claim::Shared(fd) } else { Claim::Others })
 }
+
+/// Whether somebody has claimed a directory. Only looks.
+pub fn is_claimed(path: &Path) -> bool {
+    file::open_existing(&path.join(OWNER), false).is_ok_and(|fd| lock::is_locked(fd.as_fd(), 0))
+}
+
+/// The file whose lock says whose a directory is.
+const OWNER: &str = "owner";
 
 /// A signal that comes in between is no failure.
 fn retried(mut call: impl FnMut() -> nix::Result<()>) -> nix::Result<()> {

@@ -1,18 +1,41 @@
 //! Queues in which nothing gets on, or from which somebody must take something.
 
-use super::super::{QueueHandle, QueueInfo, Snapshot};
+use super::super::{QueueHandle, QueueInfo, Snapshot, queues_on_disk};
 use super::waits::for_how_long;
 use super::{Finding, Severity, finding};
+use crate::domain::DomainOptions;
+use crate::error::Result;
 
 pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
     for queue in &seen.queues {
         findings.extend(full(queue));
         let stuck = |h: &&QueueHandle| h.leased > 0 && (h.stopped || !h.alive);
         findings.extend(queue.handles.iter().filter(stuck).map(|h| held(queue, h)));
+        let locks = [(&queue.writer, "the journal"), (&queue.entering, "the ids")];
+        let stopped = |(holder, what): &(&Option<QueueHandle>, &'static str)| {
+            holder.as_ref().filter(|holder| holder.stopped).map(|holder| locked(queue, holder, what))
+        };
+        findings.extend(locks.iter().filter_map(stopped));
         if queue.stats.dead > 0 {
             findings.push(dead_letters(queue));
         }
     }
+}
+
+/// Queues of which only the journal is there.
+pub(super) fn on_disk(options: &DomainOptions) -> Result<Vec<Finding>> {
+    let found = queues_on_disk(options)?.into_iter().map(|queue| {
+        let name = &queue.name;
+        let what = format!(
+            "queue '{name}' is on the disk only: it was not opened since the machine was started, or since it was left empty"
+        );
+        let remedy = format!(
+            "start the program it belongs to, or read it back with `axonic queue get {name} --durable --count 0`; `axonic unlink queue {name}` drops it"
+        );
+        let why = "what is in it is delivered once somebody opens it";
+        Finding { path: Some(queue.path), ..finding(Severity::Note, "queue_on_disk", what, why, &remedy) }
+    });
+    Ok(found.collect())
 }
 
 /// Why there is no room.
@@ -33,7 +56,7 @@ fn full(queue: &QueueInfo) -> Option<Finding> {
         0 => ("nobody consumes it: producers wait until somebody does", "start a consumer"),
         _ if stats.ready == 0 => (
             "its places are taken by messages that are not delivered now",
-            "settle what is held, fetch results, purge dead letters",
+            "settle what is held, fetch results",
         ),
         _ => ("its consumers do not keep up", "add consumers, or work faster"),
     };
@@ -41,20 +64,33 @@ fn full(queue: &QueueInfo) -> Option<Finding> {
         Severity::Warning,
         if blocked.is_empty() { "queue_full" } else { "queue_blocked" },
         format!(
-            "queue '{name}' has {messages} of {} messages and {} of {} bytes of large ones ({} ready, {} held, {} dead letters), and {} consumers; {waits}",
+            "queue '{name}' has {messages} of {} messages and {} of {} bytes of large ones ({} ready, {} for later, {} held, {} results, {} dead letters), and {} consumers; {waits}",
             stats.capacity,
             stats.bytes,
             stats.max_bytes,
             stats.ready,
+            stats.delayed,
             stats.leased,
+            stats.done,
             stats.dead,
             queue.consumers
         ),
         why,
-        &format!(
-            "{remedy}, or make the queue with a larger capacity or max_bytes; `axonic queue purge {name}` drops what nobody has"
-        ),
+        &format!("{remedy}, or make the queue with a larger capacity or max_bytes{}", drops(queue)),
     ))
+}
+
+/// What makes room at once, of what there is.
+fn drops(queue: &QueueInfo) -> String {
+    let (name, stats) = (&queue.name, &queue.stats);
+    let mut drops = String::new();
+    if stats.ready + stats.delayed > 0 {
+        drops += &format!("; `axonic queue purge {name}` drops what is to be delivered");
+    }
+    if stats.dead > 0 {
+        drops += &format!("; `axonic queue purge --dead {name}` drops the dead letters");
+    }
+    drops
 }
 
 /// Messages of one that cannot settle them now, or ever.
@@ -85,6 +121,18 @@ fn held(queue: &QueueInfo, handle: &QueueHandle) -> Finding {
         ),
         why,
         &remedy,
+    )
+}
+
+/// What only one at a time may write is held by one that does not go on.
+fn locked(queue: &QueueInfo, handle: &QueueHandle, what: &str) -> Finding {
+    let QueueHandle { label, pid, .. } = handle;
+    finding(
+        Severity::Warning,
+        "queue_locked",
+        format!("'{label}' (pid {pid}) is stopped and holds {what} of queue '{}'", queue.name),
+        "it counts as alive: all who have to write there wait until it goes on or ends",
+        &format!("continue that process (kill -CONT {pid}) or end it"),
     )
 }
 

@@ -1,6 +1,6 @@
 //! Who waits for whom, and what is held for whom.
 
-use super::super::{Lag, LockHolder, ParticipantInfo, PublisherInfo, Snapshot, SubscriberInfo};
+use super::super::{Lag, ParticipantInfo, PublisherInfo, Snapshot, SubscriberInfo};
 use super::{Finding, Severity, finding, who};
 use crate::mechanisms::topic::orphans::{MAX_ORPHANS, MAX_REMNANTS};
 use crate::name::Pattern;
@@ -23,7 +23,6 @@ pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
     findings.extend(seen.participants.iter().filter(|p| p.stopped).map(stopped));
     findings.extend(seen.publishers.iter().filter(|p| !p.orphan).filter_map(|p| pinned_full(seen, p)));
     rings(seen, findings);
-    locks(seen, findings);
     orphans(seen, findings);
 }
 
@@ -174,56 +173,6 @@ fn rings(seen: &Snapshot, findings: &mut Vec<Finding>) {
             "a ring drops nothing: its producer waits until there is room",
             remedy,
         ));
-    }
-}
-
-/// Who waits for a lock, and for whom.
-fn locks(seen: &Snapshot, findings: &mut Vec<Finding>) {
-    for lock in &seen.locks {
-        // Who waits at a barrier waits for those who are not there.
-        let holder = |h: &LockHolder| {
-            let how = match (h.alive, h.stopped) {
-                (false, _) => ", which died",
-                (true, true) => ", which is stopped",
-                _ => "",
-            };
-            format!("{} '{}' (pid {}){how}, {}", h.role, h.label, h.pid, for_how_long(h.since_unix_ms))
-        };
-        let held = || lock.holders.iter().map(holder).collect::<Vec<_>>().join("; ");
-        let object = format!("{} '{}'", lock.type_name, lock.name);
-        if lock.waiting > 0 && !lock.holders.is_empty() {
-            let stopped = lock.holders.iter().find(|h| h.stopped);
-            findings.push(finding(
-                Severity::Warning,
-                "lock_waited_for",
-                format!(
-                    "{} wait for {object} ({}), {}; it is had by {}",
-                    lock.waiting,
-                    lock.state,
-                    for_how_long(lock.waiting_since_unix_ms),
-                    held()
-                ),
-                match lock.type_name {
-                    "barrier" => "they wait until all parties have arrived",
-                    _ => "they wait until it is given back; if its holder dies it comes back by itself",
-                },
-                &stopped.map_or_else(
-                    || "see what its holder does, hold it for less long, or wait with a timeout".into(),
-                    |h| format!("continue that process (kill -CONT {}) or end it", h.pid),
-                ),
-            ));
-        } else if lock.state.ends_with(" died") {
-            findings.push(finding(
-                Severity::Note,
-                "lock_owner_died",
-                format!("{object} was had by {}; nobody has taken it since", held()),
-                "what it protects may be half-changed: whoever takes it next is told",
-                &format!(
-                    "lock it and set right what it protects, or drop it with `axonic unlink lock {}`",
-                    lock.name
-                ),
-            ));
-        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! What the handles of all types of locks do alike: open, wait, wake, and refuse.
 
+use super::look::{self, Held};
 use super::stake::{BELL, Nature, Stake, WAITED, WAITS_SINCE, bury, ring_all};
 use super::{LOCK, LockHead, LockOptions, head_of, mismatch, semaphore};
 use crate::domain::asked::asking;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, NOUN_HEAD, Object, Row, Seat};
 use crate::domain::waiter::{Arming, Sleeper, Waiter, disarm, wait_for};
-use crate::domain::{Attached, Domain, closed};
+use crate::domain::{Attached, Directory, Domain, closed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime;
 use crate::name::check_name;
@@ -25,6 +26,9 @@ const PAUSES: u32 = 8;
 /// So many looks are the first. Who has had it for longer than that (some microseconds) and wants it again at once leaves
 /// it free for an instant, which is not to be missed.
 const PATIENT: u32 = 32;
+
+/// So many who have it are named where the time for it is over.
+const NAMED: usize = 3;
 
 /// A handle of any type.
 pub struct Handle {
@@ -172,12 +176,34 @@ impl Handle {
     #[cold]
     pub fn timed_out(&self, timeout: Option<Duration>, what: &str) -> Error {
         let text = format!(
-            "{} '{}': {what} within {:?}; give it more time, or see with `axonic doctor` who holds it up",
+            "{} '{}': {what} within {:?}{}; give it more time, or see with `axonic doctor` who holds it up",
             self.nature.name,
             self.name(),
-            timeout.unwrap_or_default()
+            timeout.unwrap_or_default(),
+            self.holders()
         );
         Error::new(ErrorKind::Timeout, text)
+    }
+
+    /// `: had by 'worker' (pid 7), for 3.0 s`; empty where nobody has it.
+    fn holders(&self) -> String {
+        let inner = self.domain().inner();
+        let seen = look::look(&inner.directory(Directory::Locks).join(self.name()));
+        let held = seen.map_or_else(Vec::new, |seen| seen.holders());
+        let now = coarse_unix_millis();
+        let holder = |held: &Held| match held.since {
+            0 => inner.who(held.id.owner()),
+            since => {
+                let seconds = now.saturating_sub(since) as f64 / 1000.0;
+                format!("{}, for {seconds:.1} s", inner.who(held.id.owner()))
+            }
+        };
+        let told: Vec<String> = held.iter().take(NAMED).map(holder).collect();
+        match held.len().saturating_sub(NAMED) {
+            _ if held.is_empty() => String::new(),
+            0 => format!(": had by {}", told.join("; ")),
+            more => format!(": had by {}; and {more} more", told.join("; ")),
+        }
     }
 
     /// A call that may sleep, or touches the handle's row: a close of the domain leaves what it gets to itself.

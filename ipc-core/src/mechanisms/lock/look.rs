@@ -19,10 +19,10 @@ pub(crate) struct Look {
     permits: Vec<u64>,
 }
 
-/// Who has something of a lock.
+/// Who has something of a lock, or waits for it.
 pub(crate) struct Held {
     pub id: ObjectId,
-    /// "owner", "reader", "permit", "party".
+    /// "owner", "reader", "permit", "party", "waiter".
     pub role: &'static str,
     /// In milliseconds since 1970; zero where it is not known.
     pub since: u64,
@@ -104,15 +104,13 @@ impl Look {
         }
     }
 
-    /// How many alive wait for it, and since when the first of them does.
-    pub fn waiting(&self, mut is_alive: impl FnMut(ParticipantId) -> bool) -> (usize, u64) {
+    /// Those alive that wait for it, and since when each has been in its call.
+    pub fn waiters(&self, mut is_alive: impl FnMut(ParticipantId) -> bool) -> Vec<Held> {
         let waits = |row: &[u64; ROW / 8]| row[OWN + WAITS_SINCE] != 0 || row[1] & 1 == 1;
-        let waiting: Vec<u64> = self
-            .taken()
+        self.taken()
             .filter(|(_, id, row)| waits(row) && is_alive(id.owner()))
-            .map(|(_, _, row)| row[OWN + WAITS_SINCE])
-            .collect();
-        (waiting.len(), waiting.iter().copied().filter(|since| *since != 0).min().unwrap_or(0))
+            .map(|(_, id, row)| Held { id, role: "waiter", since: row[OWN + WAITS_SINCE] })
+            .collect()
     }
 
     /// The sums of what the handles that are open counted: times it was had, waited for, and found to have died with its owner.

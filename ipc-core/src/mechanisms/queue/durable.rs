@@ -46,7 +46,7 @@ use beside::Beside;
 pub use beside::QueueWriter;
 use lock::{Append, Spare, Writer};
 pub use state::StateCopy;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::warn;
@@ -109,7 +109,12 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Where the journal of a queue is.
 pub fn directory(domain: &Domain, name: &str) -> Result<PathBuf> {
-    Ok(domain.data_dir()?.join(domain.name()).join("queues").join(name))
+    Ok(of_domain(&domain.data_dir()?, domain.name()).join(name))
+}
+
+/// Where the journals of a domain's queues are.
+pub fn of_domain(data: &Path, domain: &str) -> PathBuf {
+    data.join(domain).join("queues")
 }
 
 /// Refuses to make a queue in memory only where there is a durable one on the disk.
@@ -611,9 +616,21 @@ impl Handle {
     }
 }
 
-/// Removes the journal of a queue, if it has one. Whether it had.
+/// Removes the journal of a queue, if it has one and no queue in another runtime directory uses it. Whether it had.
 pub fn remove(domain: &Domain, name: &str) -> Result<bool> {
     let Ok(path) = directory(domain, name) else { return Ok(false) };
+    // A handle that goes has left the queue before it lets go of its journal.
+    let patience = Deadline::after(Some(5 * PATIENCE));
+    while disk::is_claimed(&path) && !patience.passed() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    if disk::is_claimed(&path) {
+        let text = format!(
+            "queue '{name}': its journal in {} is in use by a queue of the same name in another runtime directory; close that one first",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Busy, text));
+    }
     let names = file::names(&path)?;
     for name in &names {
         file::remove(&path.join(name))?;

@@ -3,7 +3,7 @@
 use super::admin::QueueStats;
 use super::handle::{BLOCKED_SINCE, Count};
 use super::steps::Word;
-use super::store::{DESIGN, Plan, QueueHead, SLOT, Slot, WANTS_ROOM};
+use super::store::{DESIGN, JOURNAL_HEAD, JournalHead, Plan, QueueHead, SLOT, Slot, WANTS_ROOM};
 use crate::domain::layout::{Kind, ObjectId, check_growing_file};
 use crate::domain::object::{BELL_MARK, NOUN_HEAD, OWN_WORDS, ROW, ROWS_AT, existing, remove_files};
 use crate::domain::{Directory, Domain, ParticipantId, Place};
@@ -23,6 +23,9 @@ pub(crate) struct Look {
     pub max_attempts: u64,
     pub durable: bool,
     pub handles: Vec<Seen>,
+    /// Which handles write the journal now, and enter an id.
+    pub writer: Option<ObjectId>,
+    pub entering: Option<ObjectId>,
 }
 
 /// A handle that has the queue open, or had it when its participant died.
@@ -92,6 +95,8 @@ pub(crate) fn look(path: &Path) -> Option<Look> {
         max_attempts: own(offset_of!(QueueHead, max_attempts)),
         durable,
         handles: Vec::new(),
+        writer: named(head[(JOURNAL_HEAD + offset_of!(JournalHead, lock)) / 8]).filter(|_| durable),
+        entering: named(own(offset_of!(QueueHead, dedup_lock))),
     };
     let mut leases = vec![(0, u64::MAX); rows.len()];
     let grown = own(offset_of!(QueueHead, slots_grown)).min(capacity) as usize;
@@ -112,6 +117,11 @@ pub(crate) fn look(path: &Path) -> Option<Look> {
         look.handles.extend(seen(row, lease));
     }
     Some(look)
+}
+
+/// The handle a lock's word names.
+fn named(word: u64) -> Option<ObjectId> {
+    (word != 0).then_some(ObjectId(word))
 }
 
 fn each_slot(

@@ -113,7 +113,7 @@ pub struct JournalHead {
 unsafe impl Shared for JournalHead {}
 
 /// Where it begins.
-const JOURNAL_HEAD: usize = 4096;
+pub const JOURNAL_HEAD: usize = 4096;
 const _: () =
     assert!(offset_of!(JournalHead, states) == 128 && JOURNAL_HEAD + size_of::<JournalHead>() <= HEAD);
 const _: () =
