@@ -40,8 +40,8 @@ pub struct QueueProducer {
     expiries: BinaryHeap<Reverse<u64>>,
     /// The handle that kept the last attempt from entering an id.
     held_up: Option<ObjectId>,
-    /// Since when the last put waited for room in vain, and until when.
-    gave_up: Option<(u64, Instant)>,
+    /// Since when the last put waited for room in vain, until when, and where its message was.
+    gave_up: Option<(u64, Instant, usize)>,
 }
 
 /// A message ready to be put.
@@ -55,6 +55,13 @@ struct Ready<'a> {
     wait: Option<Deadline>,
     /// It is put only if no other with this id was.
     key: Option<dedup::Key>,
+}
+
+impl Ready<'_> {
+    /// Tells this message from others that are there at the same time.
+    fn place(&self) -> usize {
+        self.data.as_ptr() as usize
+    }
 }
 
 impl QueueProducer {
@@ -341,7 +348,7 @@ impl QueueProducer {
     }
 
     fn wait_for_room(&mut self, ready: &Ready<'_>, timeout: Option<Duration>) -> Result<Receipt> {
-        let since = self.blocked_since();
+        let since = self.blocked_since(ready.place());
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
         let mut spins = 0;
         let attempt = &mut |producer: &mut QueueProducer| {
@@ -362,21 +369,21 @@ impl QueueProducer {
         let done = wait_for(self, wait, &deadline, attempt);
         word.store(0, Ordering::Relaxed);
         done?.ok_or_else(|| {
-            self.gave_up = Some((since, Instant::now()));
+            self.gave_up = Some((since, Instant::now(), ready.place()));
             self.full(ErrorKind::Timeout)
         })
     }
 
-    /// Since when it has waited for room, in milliseconds since 1970. Who comes again as soon as the time was over waits on:
-    /// some wait in slices.
-    fn blocked_since(&mut self) -> u64 {
-        let goes_on = self.gave_up.take().filter(|(_, at)| at.elapsed() < AT_ONCE);
+    /// Since when it has waited for room, in milliseconds since 1970. Who comes again with the same message as soon as the
+    /// time was over waits on: some wait in slices.
+    fn blocked_since(&mut self, place: usize) -> u64 {
+        let goes_on = self.gave_up.take().filter(|(_, at, of)| *of == place && at.elapsed() < AT_ONCE);
         goes_on.map_or_else(
             || {
                 self.handle.count(Count::Blocked, 1);
                 unix_millis()
             },
-            |(since, _)| since,
+            |(since, ..)| since,
         )
     }
 
