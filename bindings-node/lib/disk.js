@@ -30,7 +30,7 @@ class Disk {
 
   /** Refuses to wait for the disk where nothing ever gets there. */
   check (durable) {
-    if (durable !== true || this.#fsync !== IN_MEMORY) return
+    if (durable !== true || this.#isAwaited !== null) return
     const remedy = 'leave that out, or make a queue with `durable`'
     throw failure('InvalidArgument', `queue "${this.#name}"`, 'it is in memory only, so nothing of it can be durable', remedy)
   }
