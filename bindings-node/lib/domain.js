@@ -68,7 +68,7 @@ class Domain {
   }
 
   queue (name, options = {}) {
-    return new Queue(this.#open('queue', name, options), name, this.#busy, this.#ends)
+    return new Queue(this.#open('queue', name, options), name, options.schema !== undefined, this.#busy, this.#ends)
   }
 
   mutex (name, options) {

@@ -40,6 +40,8 @@ class Queue {
   #producing
   #asking
   #consuming
+  /** Whether it holds values to a schema. */
+  #isStrict
   #closed = false
 
   /**
@@ -47,10 +49,11 @@ class Queue {
    *
    * @param {import('./native.js').Queue} native
    */
-  constructor (native, name, busy, ends) {
+  constructor (native, name, isStrict, busy, ends) {
     const scratch = internal.getScratch()
     this.name = name
     this.#native = native
+    this.#isStrict = isStrict
     this.#ends = ends
     ends.add(this)
     this.#put = native.bindPut()
@@ -102,19 +105,59 @@ class Queue {
   async putAsync (value, options) {
     const begun = performance.now()
     const receipt = await this.#whenRoom(value, options)
-    if (this.#disk.isAwaited(options?.durable)) {
-      const { timeout, signal } = options ?? {}
-      const left = timeout === undefined ? undefined : Math.max(timeout - (performance.now() - begun), 0)
-      await this.#disk.wait({ timeout: left, signal }).catch((error) => {
-        throw error instanceof AxonicError ? this.#notDurable(error) : error
-      })
-    }
+    await this.#onDisk(begun, 1, options)
     return receipt
   }
 
-  #notDurable (error) {
-    const happened = 'the message is accepted, do not put it again, but it is not known to be on the disk'
-    return new AxonicError('NotDurable', `queue "${this.name}": ${happened}: ${error.message}`, { cause: error })
+  /**
+   * Puts one after another as soon as there is room, and waits for the disk once. What is wrong with a value is told
+   * before any is put.
+   *
+   * @param {import('../index.js').PutManyOptions & { dedupId?: string }} options
+   */
+  async putMany (all, options = {}) {
+    if (options.dedupId !== undefined) throw invalid('dedupId is for one message; put messages that have one by putAsync')
+    if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
+    const begun = performance.now()
+    const payloads = Array.from(all, (value) => values.encodeWith(value, options))
+    if (this.#isStrict) for (const { data, parts } of payloads) this.#native.check(data, parts)
+    const { priority, delay, ttl, result } = options
+    const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
+    const tickets = []
+    const attempt = () => {
+      while (tickets.length < payloads.length) {
+        const payload = payloads[tickets.length]
+        const receipt = isPlain ? this.#putPlain(payload) : this.#putParts(payload, options)
+        if (receipt === AGAIN) return AGAIN
+        tickets.push(receipt.ticket)
+      }
+    }
+    await this.#line(options).wait(attempt, options, undefined, PUTTING).catch((error) => {
+      throw error instanceof AxonicError ? partly(error, tickets.length, payloads.length) : error
+    })
+    if (payloads.length > 0) await this.#onDisk(begun, payloads.length, options)
+    return result ? tickets : undefined
+  }
+
+  /**
+   * Waits, in what is left of the time, until what was put is on the disk, if that is to be.
+   *
+   * @param {import('../index.js').DurableOptions} options
+   */
+  async #onDisk (begun, count, options = {}) {
+    const { timeout, signal, durable } = options
+    if (!this.#disk.isAwaited(durable)) return
+    const left = timeout === undefined ? undefined : Math.max(timeout - (performance.now() - begun), 0)
+    await this.#disk.wait({ timeout: left, signal }).catch((error) => {
+      throw error instanceof AxonicError ? this.#notDurable(error, count) : error
+    })
+  }
+
+  #notDurable (cause, accepted) {
+    const happened = accepted === 1
+      ? 'the message is accepted, do not put it again, but it is not known to be on the disk'
+      : `all ${accepted} messages are accepted, do not put them again, but they are not known to be on the disk`
+    return new AxonicError('NotDurable', `queue "${this.name}": ${happened}: ${cause.message}`, { cause, accepted })
   }
 
   /** The next message, or null. */
@@ -240,6 +283,13 @@ class Queue {
     return answer === false ? AGAIN : PUT
   }
 
+  /** Puts what may have no more to it than bytes, which is quick. */
+  #putPlain (payload) {
+    const { data, parts } = payload
+    if (parts.content === TENSOR || parts.attributes !== undefined) return this.#putParts(payload)
+    return this.#done(this.#put(data, parts.content | QUIET))
+  }
+
   /**
    * @param payload what `encode` answers
    * @param {import('../index.js').PutOptions} options
@@ -309,6 +359,14 @@ class Queue {
     const value = opaque ? data : values.decode('message in queue', this.name, content, data, null)
     return { value, data, content: CONTENTS[content], priority, attempts, reason: reason ?? null, reasonText }
   }
+}
+
+/** The error of a call that had put some of its values. */
+function partly (cause, put, total) {
+  // With this one it was put.
+  const accepted = cause.kind === 'NotDurable' ? put + 1 : put
+  const text = `${cause.message}; ${accepted} of ${total} values were put, the first ones`
+  return new AxonicError(cause.kind, text, { cause, accepted })
 }
 
 /** Whoever waits for room arms the descriptor by trying; for tickets, one does it for all. */

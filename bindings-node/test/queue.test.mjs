@@ -207,6 +207,52 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.throws(() => queue({ capacity: 8, maxBytes: 1024 }).put(Buffer.alloc(5000)), is('TooLarge'))
   })
 
+  it('puts many, in order, as there is room', async () => {
+    const q = queue({ capacity: 8 })
+    const values = Array.from({ length: 100 }, (_, i) => (i % 3 === 0 ? Buffer.from([i]) : { i }))
+    const putting = q.putMany(new Set(values), { priority: 2, attributes: { type: 'x' } })
+    assert.throws(() => q.put('overtaking'), is('WouldBlock'))
+    for (const value of values) {
+      const job = await q.get({ timeout: 5000 })
+      assert.deepEqual([job.value, job.priority, job.attributes.type], [value, 2, 'x'])
+      job.ack()
+    }
+    assert.equal(await putting, undefined)
+    await q.putMany([])
+    await q.putMany([{ plain: true }, Buffer.from('x'), Float32Array.of(1.5)])
+    await q.putMany([{ packed: true }], { content: 'msgpack' })
+    const plain = (await q.getMany()).map((job) => { job.ack(); return [job.content, job.priority, job.value] })
+    const expected = [['json', 0, { plain: true }], ['raw', 0, Buffer.from('x')], ['tensor', 0, plain[2][2]]]
+    assert.deepEqual(plain, [...expected, ['msgpack', 0, { packed: true }]])
+    assert.deepEqual([...plain[2][2]], [1.5])
+    const tickets = await q.putMany([1, 2, 3], { result: true })
+    for (const job of await q.getMany(3)) job.ack(job.value * 2)
+    assert.deepEqual(await Promise.all(tickets.map((ticket) => ticket.result({ timeout: 5000 }))), [2, 4, 6])
+  })
+
+  it('says how many it put', async () => {
+    const q = queue({ capacity: 8, maxBytes: 1024 })
+    const partly = (kind, accepted) => (error) => is(kind)(error) && error.accepted === accepted &&
+      error.message.endsWith(`; ${accepted} of ${accepted + 1} values were put, the first ones`)
+    await assert.rejects(q.putMany([1, Buffer.alloc(5000)]), partly('TooLarge', 1))
+    await assert.rejects(q.putMany([2, 3, 4, 5, 6, 7, 8, 9], { timeout: 10 }), partly('Timeout', 7))
+    await assert.rejects(q.putMany([9], { timeout: 0 }), partly('Timeout', 0))
+    assert.deepEqual(q.peek().map((peeked) => peeked.value), [1, 2, 3, 4, 5, 6, 7, 8])
+    const aborting = q.putMany([9, 10], { signal: AbortSignal.timeout(10) })
+    take(q).ack()
+    await assert.rejects(aborting, { name: 'TimeoutError' })
+    q.purge()
+    const strict = queue({ schema: { type: 'number' } })
+    for (const wrong of [[1, 'two'], [1, 2n]]) {
+      await assert.rejects(strict.putMany(wrong), (error) => is('InvalidArgument')(error) && error.accepted === 0)
+    }
+    assert.equal(strict.stats().put, 0, 'what is wrong with a value is told before any is put')
+    await assert.rejects(q.putMany(5), is('InvalidArgument'))
+    await assert.rejects(q.putMany([1], { dedupId: 'a' }), is('InvalidArgument'))
+    q.close()
+    await assert.rejects(q.putMany([1]), partly('Closed', 0))
+  })
+
   it('tells producers what became of their messages', async () => {
     const q = queue()
     const { ticket } = q.put('6 x 7', { result: true })
@@ -466,6 +512,8 @@ describe('a durable queue', { timeout: 60_000 }, () => {
     assert.equal(await receipts[7].ticket.result(), 7)
     clearInterval(turning)
     assert.equal(q.stats().ready, 0)
+    await q.putMany(Array.from({ length: 300 }, (_, i) => i), { timeout: 30_000 })
+    assert.equal(q.purge(), 300)
     await q.putAsync('accepted', { durable: false })
     await assert.rejects(q.putAsync('aborted', { signal: AbortSignal.abort(new RangeError('enough')) }), RangeError)
     assert.equal(take(q).value, 'accepted')
@@ -495,10 +543,16 @@ describe('a durable queue', { timeout: 60_000 }, () => {
     const aborted = q.putAsync('aborted', { signal: aborting.signal })
     aborting.abort(new RangeError('enough'))
     await Promise.all([
-      assert.rejects(timedOut, (error) => is('NotDurable')(error) && /accepted/.test(error.message)),
+      assert.rejects(timedOut, (error) => is('NotDurable')(error) && error.accepted === 1 && /accepted/.test(error.message)),
       assert.rejects(aborted, RangeError)
     ])
-    const [late, second] = await q.getMany(2)
+    await assert.rejects(q.putMany(['third', 'fourth'], { timeout: 0 }), (error) => {
+      return is('NotDurable')(error) && error.accepted === 2 && /all 2 messages are accepted/.test(error.message)
+    })
+    await q.putMany(['fifth'], { timeout: 0, durable: false })
+    const [late, second, ...others] = await q.getMany(5)
+    assert.deepEqual(others.map((job) => job.value), ['third', 'fourth', 'fifth'])
+    for (const job of others) job.ack()
     assert.deepEqual([late.value, second.value], ['late', 'aborted'])
     await assert.rejects(late.ackAsync(undefined, { timeout: 0 }), is('Timeout'))
     assert.ok(late.settled)

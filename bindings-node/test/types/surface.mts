@@ -114,6 +114,12 @@ export async function surface (): Promise<void> {
   // @ts-expect-error put does not wait
   queue.put({ id: 1 }, { timeout: 5 })
   await queue.putAsync({ id: 1 }, { timeout: 1, signal: AbortSignal.timeout(1), durable: false })
+  const placed: void = await queue.putMany([{ id: 1 }, Buffer.from('raw')], { timeout: 1, durable: false, priority: 1 })
+  const claims: Ticket[] = await queue.putMany(new Set([{ id: 1 }]), { result: true })
+  // @ts-expect-error an order has an id
+  queue.putMany([{ note: 'x' }])
+  // @ts-expect-error an id is for one message
+  queue.putMany([{ id: 1 }], { dedupId: 'a' })
   const job: Job<Order> = await queue.get({ timeout: 1, lease: 1 })
   same<typeof job.token, bigint>(true)
   job.nack({ delay: 5 })
@@ -130,7 +136,7 @@ export async function surface (): Promise<void> {
   const { ready, maxBytes: most }: QueueStats = queue.stats()
   await queue.sync({ timeout: 5 })
   ax.unlink('queue', 'jobs')
-  void [answer, dead, ready, most, queue.purge({ dead: true }) satisfies number]
+  void [answer, placed, claims, dead, ready, most, queue.purge({ dead: true }) satisfies number]
 
   const mutex: Mutex = ax.mutex('gpu', { wait: 'block' })
   const held: Held = await mutex.acquire({ timeout: 1, signal: AbortSignal.timeout(1) })
@@ -167,6 +173,7 @@ export async function surface (): Promise<void> {
       if (error.code === 'AXONIC_BUSY') same<typeof error.kind extends string ? true : false, true>(true)
       // @ts-expect-error there is no such code
       if (error.code === 'AXONIC_NONSENSE') return
+      same<typeof error.accepted, number>(true)
       void code
     }
   }
