@@ -528,6 +528,12 @@ export interface PutOptions extends PublishOptions {
   result?: boolean
 }
 
+/** What always gives a ticket: with a `dedupId` it might be a duplicate. */
+interface Asked {
+  result: true
+  dedupId?: undefined
+}
+
 /** They are for each message; ids, which are for one, are for `put` and `putAsync`. */
 export type PutManyOptions = Omit<PutOptions, 'dedupId'> & DurableOptions
 
@@ -648,6 +654,7 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
    * Puts now, as `publish` sends values; a full queue throws AXONIC_WOULD_BLOCK. Never waits for the disk: what is put
    * into a durable queue gets there by itself.
    */
+  put(value: T | Uint8Array | AnyTypedArray | TensorValue, options: PutOptions & Asked): Receipt & { readonly ticket: Ticket }
   put(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions): Receipt
   /**
    * Puts as soon as there is room, in the order of the calls; of a durable queue, it is on the disk when the promise
@@ -655,6 +662,9 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
    * the disk is too, it is put all the same: do not put it again. So it is where it was aborted while it waited for the
    * disk; with a `dedupId` it can be put again without harm.
    */
+  putAsync(
+    value: T | Uint8Array | AnyTypedArray | TensorValue, options: PutOptions & DurableOptions & Asked
+  ): Promise<Receipt & { readonly ticket: Ticket }>
   putAsync(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions & DurableOptions): Promise<Receipt>
   /**
    * Puts one after another, as `putAsync` does, waiting for the disk once; what is wrong with a value is told before any is

@@ -108,7 +108,15 @@ export async function surface (): Promise<void> {
   ax.queue('jobs', { fsync: true })
   const receipt: Receipt = queue.put({ id: 1 }, { priority: 7, delay: 1, ttl: 1, dedupId: 'a', result: true, attributes: { type: 'x' } })
   same<typeof receipt.ticket, Ticket | null>(true)
-  const answer: number = await (receipt.ticket as Ticket<number>).result({ timeout: 1 })
+  // @ts-expect-error a duplicate has no ticket
+  queue.put({ id: 1 }, { dedupId: 'a', result: true }).ticket.progress
+  // @ts-expect-error nobody asked for a ticket
+  queue.put({ id: 1 }, { priority: 7 }).ticket.progress
+  const { ticket } = queue.put({ id: 1 }, { result: true, priority: 7 })
+  const answer: number = await ticket.result({ timeout: 1 })
+  same<typeof ticket, Ticket>(true)
+  const { ticket: promised } = await queue.putAsync({ id: 1 }, { result: true, timeout: 1 })
+  same<typeof promised, Ticket>(true)
   // @ts-expect-error an order has an id
   queue.put({ note: 'x' })
   // @ts-expect-error put does not wait
