@@ -3,6 +3,7 @@
 // Whoever waits until what a durable queue holds is on the disk; a thread of the core's sees to that. Only threads of libuv's
 // wait.
 
+const { checkWait } = require('./check.js')
 const { AxonicError, failure } = require('./error.js')
 const { within } = require('./wait.js')
 
@@ -30,6 +31,7 @@ class Disk {
 
   /** Waits until everything that was put and settled before is on the disk. */
   async wait (options) {
+    checkWait(options)
     const synced = this.#isAwaited === null ? Promise.resolve() : this.#sync()
     await within(synced, options, (ms) => {
       const happened = `not on the disk in ${ms} ms`

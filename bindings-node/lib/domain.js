@@ -2,6 +2,7 @@
 
 const { basename } = require('node:path')
 const native = require('./native.js')
+const { checkWait } = require('./check.js')
 const { AxonicError, checked, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { deliver } = require('./log.js')
@@ -52,6 +53,7 @@ class Domain {
   }
 
   subscriber (pattern, options = {}) {
+    checkWait({ signal: options?.signal })
     return new Subscriber(this.#open('subscriber', pattern, options), pattern, this.#busy, options.signal)
   }
 

@@ -1,5 +1,6 @@
 'use strict'
 
+const { checkWait } = require('./check.js')
 const { AxonicError, checked, failure } = require('./error.js')
 const { ASYNC_DISPOSE, DISPOSE, inspectable } = require('./internal.js')
 const { CONTENTS, RAW, decode, encode } = require('./value.js')
@@ -80,6 +81,7 @@ class Job {
 
   /** The same, and it is on the disk, as the queue says, before the promise resolves. */
   async ackAsync (result, options) {
+    checkWait(options)
     this.ack(result)
     if (this.#desk.disk.isAwaited(options?.durable)) await this.#desk.disk.wait(options)
   }

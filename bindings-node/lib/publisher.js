@@ -1,5 +1,6 @@
 'use strict'
 
+const { checkWait } = require('./check.js')
 const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE, ROW, ROWS, LENGTH, CONTENT, TICKET } = internal
@@ -80,6 +81,7 @@ class Publisher {
 
   publishAsync (value, options) {
     try {
+      checkWait(options)
       if (!this.#waiters.isWaiting(SENDING) && !options?.signal?.aborted && this.#publish(value, options, QUIET)) {
         return this.#waiters.wait(nothing)
       }

@@ -1,5 +1,6 @@
 'use strict'
 
+const { checkWait } = require('./check.js')
 const { Disk } = require('./disk.js')
 const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -103,6 +104,7 @@ class Queue {
 
   /** Puts as soon as there is room, and waits for the disk as the queue says. */
   async putAsync (value, options) {
+    checkWait(options)
     const begun = performance.now()
     const receipt = await this.#whenRoom(value, options)
     await this.#onDisk(begun, 1, options)
@@ -116,6 +118,7 @@ class Queue {
    * @param {import('../index.js').PutManyOptions & { dedupId?: string }} options
    */
   async putMany (all, options = {}) {
+    checkWait(options)
     if (options.dedupId !== undefined) throw invalid('dedupId is for one message; put messages that have one by putAsync')
     if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
     const begun = performance.now()

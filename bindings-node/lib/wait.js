@@ -6,7 +6,7 @@
 // waiting one is held: the process stays, and so does the handle.
 
 const native = require('./native.js')
-const { invalid } = require('./error.js')
+const { checkWait } = require('./check.js')
 
 /** What an attempt answers when it would have to wait. */
 const AGAIN = Symbol('axonic.again')
@@ -29,12 +29,6 @@ function settled (result) {
   })
 }
 
-function checkTimeout (timeout) {
-  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
-    throw invalid(`timeout is ${String(timeout)}; it must be milliseconds, not negative`)
-  }
-}
-
 /**
  * The outcome of what goes on elsewhere, and cannot be stopped: whoever is out of time just leaves.
  *
@@ -42,7 +36,6 @@ function checkTimeout (timeout) {
  */
 function within (promise, options = {}, timedOut) {
   const { timeout, signal } = options
-  checkTimeout(timeout)
   return new Promise((resolve, reject) => {
     const onTimeout = () => reject(timedOut(timeout))
     const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(onTimeout, timeout) : undefined
@@ -94,9 +87,10 @@ class Waiters {
    * @param {import('../index.js').WaitOptions} options
    * @param {(error: Error) => any} [onClosed]
    */
-  wait (attempt, { timeout, signal } = {}, onClosed, line = 0) {
+  wait (attempt, options = {}, onClosed, line = 0) {
+    const { timeout, signal } = options
     try {
-      checkTimeout(timeout)
+      checkWait(options)
       if (signal?.aborted) return Promise.reject(signal.reason)
       if (this.#queue.size === 0 || !this.isWaiting(line)) {
         const result = attempt()
