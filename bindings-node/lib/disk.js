@@ -35,7 +35,7 @@ class Disk {
     const synced = this.#isAwaited === null ? Promise.resolve() : this.#sync()
     await within(synced, options, (ms) => {
       const happened = `not on the disk in ${ms} ms`
-      return failure('Timeout', `queue "${this.#name}"`, happened, 'it is accepted, and will be')
+      return failure('Timeout', `queue '${this.#name}'`, happened, 'it is accepted, and will be')
     })
   }
 

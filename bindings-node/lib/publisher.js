@@ -155,23 +155,23 @@ class Publisher {
 
   #noRoom (ms) {
     const happened = `a subscriber left no room for ${ms} ms (overflow "block")`
-    return failure('Timeout', `publisher "${this.topic}"`, happened, 'give a longer timeout or a larger capacity')
+    return failure('Timeout', `publisher '${this.topic}'`, happened, 'give a longer timeout or a larger capacity')
   }
 
   #tooFew (ms) {
     const happened = `only ${this.subscribers} subscribers came in ${ms} ms`
-    return failure('Timeout', `publisher "${this.topic}"`, happened, 'start them or give a longer timeout')
+    return failure('Timeout', `publisher '${this.topic}'`, happened, 'start them or give a longer timeout')
   }
 
   #whenClosed () {
-    return failure('Closed', `publisher "${this.topic}"`, 'it is closed', 'open another to go on')
+    return failure('Closed', `publisher '${this.topic}'`, 'it is closed', 'open another to go on')
   }
 
   /** Messages in line keep their order: nothing may pass them. */
   #overtake () {
     if (this.#waiters.isWaiting(SENDING)) {
       const happened = 'earlier messages still wait for room'
-      throw failure('WouldBlock', `publisher "${this.topic}"`, happened, 'use publishAsync to get in line')
+      throw failure('WouldBlock', `publisher '${this.topic}'`, happened, 'use publishAsync to get in line')
     }
   }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { checkWait } = require('./check.js')
+const { COUNT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
 const { Disk } = require('./disk.js')
 const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -92,19 +92,20 @@ class Queue {
 
   /** Puts now; a full queue throws AXONIC_WOULD_BLOCK. */
   put (value, options) {
+    checkOptions(options)
     const waiters = this.#line(options)
     if (waiters.isWaiting(PUTTING)) {
       const happened = 'earlier messages still wait for room'
-      throw failure('WouldBlock', `queue "${this.name}"`, happened, 'use putAsync to get in line')
+      throw failure('WouldBlock', `queue '${this.name}'`, happened, 'use putAsync to get in line')
     }
     const receipt = this.#attempt(value, options)
     if (receipt !== AGAIN) return receipt
-    throw failure('WouldBlock', `queue "${this.name}"`, this.#noRoomNow(), 'use putAsync, which waits for room')
+    throw failure('WouldBlock', `queue '${this.name}'`, this.#noRoomNow(), 'use putAsync, which waits for room')
   }
 
   /** Puts as soon as there is room, and waits for the disk as the queue says. */
   async putAsync (value, options) {
-    checkWait(options)
+    checkOptions(options)
     const begun = performance.now()
     const receipt = await this.#whenRoom(value, options)
     await this.#onDisk(begun, 1, options)
@@ -118,7 +119,7 @@ class Queue {
    * @param {import('../index.js').PutManyOptions & { dedupId?: string }} options
    */
   async putMany (all, options = {}) {
-    checkWait(options)
+    checkOptions(options)
     if (options.dedupId !== undefined) throw invalid('dedupId is for one message; put messages that have one by putAsync')
     if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
     const begun = performance.now()
@@ -160,7 +161,7 @@ class Queue {
     const happened = accepted === 1
       ? 'the message is accepted, do not put it again, but it is not known to be on the disk'
       : `all ${accepted} messages are accepted, do not put them again, but they are not known to be on the disk`
-    return new AxonicError('NotDurable', `queue "${this.name}": ${happened}: ${cause.message}`, { cause, accepted })
+    return new AxonicError('NotDurable', `queue '${this.name}': ${happened}: ${cause.message}`, { cause, accepted })
   }
 
   /** The next message, or null. */
@@ -175,7 +176,7 @@ class Queue {
 
   /** At least one message, at most `max`. */
   async getMany (max = ROWS, options = undefined) {
-    if (!(Number.isInteger(max) && max > 0)) throw invalid(`max is ${String(max)}; it must be a positive integer`)
+    check('max', max, POSITIVE)
     const lease = leaseOf(options)
     return this.#consuming.wait(() => {
       const jobs = this.#nextMany(max, lease)
@@ -196,11 +197,13 @@ class Queue {
 
   /** What can be delivered now, without taking it. */
   peek (max = ROWS) {
-    return checked('peek', () => this.#native.peek(max)).map((peeked) => this.#peeked(peeked))
+    check('max', max, COUNT)
+    return this.#native.peek(max).map((peeked) => this.#peeked(peeked))
   }
 
   deadLetters (max = ROWS) {
-    return checked('deadLetters', () => this.#native.deadLetters(max)).map((peeked) => this.#peeked(peeked))
+    check('max', max, COUNT)
+    return this.#native.deadLetters(max).map((peeked) => this.#peeked(peeked))
   }
 
   /**
@@ -208,13 +211,15 @@ class Queue {
    *
    * @param {{ dead?: boolean }} options
    */
-  purge ({ dead = false } = {}) {
-    return checked('purge', () => this.#native.purge(dead))
+  purge (options = {}) {
+    checkOptions(options)
+    return this.#native.purge(options.dead ?? false)
   }
 
   /** Lets dead letters be delivered again; answers how many. */
   redrive (max = Number.MAX_SAFE_INTEGER) {
-    return checked('redrive', () => this.#native.redrive(max))
+    check('max', max, COUNT)
+    return this.#native.redrive(max)
   }
 
   /** Waits until everything that was put and settled before is on the disk. */
@@ -236,16 +241,16 @@ class Queue {
   }
 
   #whenClosed () {
-    return failure('Closed', `queue "${this.name}"`, 'it is closed', 'open another to go on')
+    return failure('Closed', `queue '${this.name}'`, 'it is closed', 'open another to go on')
   }
 
   #late (happened) {
-    return failure('Timeout', `queue "${this.name}"`, happened, 'give a longer timeout')
+    return failure('Timeout', `queue '${this.name}'`, happened, 'give a longer timeout')
   }
 
   #noRoom (ms) {
     const happened = `${this.#noRoomNow()} for ${ms} ms`
-    return failure('Timeout', `queue "${this.name}"`, happened, 'give a longer timeout, or make it with a larger capacity or maxBytes')
+    return failure('Timeout', `queue '${this.name}'`, happened, 'give a longer timeout, or make it with a larger capacity or maxBytes')
   }
 
   #noRoomNow () {
@@ -356,6 +361,7 @@ class Queue {
     return new Job(this.#desk, number, seen, data, attributes)
   }
 
+  /** @param {import('./native.js').PeekedMessage} peeked */
   #peeked ({ data, content, priority, attempts, reason, reasonText }) {
     // What a tensor's bytes mean is not kept with it.
     const opaque = content === RAW || content === TENSOR
@@ -386,8 +392,8 @@ function arm (lines) {
  */
 function leaseOf ({ lease } = {}) {
   if (lease === undefined) return -1
-  if (typeof lease === 'number' && lease >= 0) return lease
-  throw invalid(`lease is ${String(lease)}; it must be milliseconds, not negative`)
+  check('lease', lease, TIME)
+  return lease
 }
 
 internal.disposable(Queue)

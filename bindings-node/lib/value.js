@@ -205,7 +205,7 @@ function decode (what, name, content, data, tensor) {
   } catch (error) {
     if (error instanceof AxonicError) throw error
     const why = error instanceof Error ? error.message : error
-    const text = `${what} "${name}": its ${CONTENTS[content]} cannot be decoded: ${why}; its bytes are in data`
+    const text = `${what} '${name}': its ${CONTENTS[content]} cannot be decoded: ${why}; its bytes are in data`
     throw new AxonicError('Decode', text, { cause: error })
   }
   if (content === TENSOR) return shaped(data.buffer, data.byteOffset, data.byteLength, tensor.dtype, tensor.shape)

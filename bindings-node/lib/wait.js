@@ -29,6 +29,11 @@ function settled (result) {
   })
 }
 
+/** Milliseconds as people say them: what is left of a time has many digits. */
+function rounded (milliseconds) {
+  return milliseconds < 1 ? Number(milliseconds.toPrecision(1)) : Math.round(milliseconds)
+}
+
 /**
  * The outcome of what goes on elsewhere, and cannot be stopped: whoever is out of time just leaves.
  *
@@ -37,7 +42,7 @@ function settled (result) {
 function within (promise, options = {}, timedOut) {
   const { timeout, signal } = options
   return new Promise((resolve, reject) => {
-    const onTimeout = () => reject(timedOut(timeout))
+    const onTimeout = () => reject(timedOut(rounded(timeout)))
     const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(onTimeout, timeout) : undefined
     const onAbort = () => reject(signal?.reason)
     if (signal?.aborted) onAbort()
@@ -96,7 +101,7 @@ class Waiters {
         const result = attempt()
         if (result !== AGAIN) return settled(result)
       }
-      if (timeout === 0) throw this.#handle.timedOut(timeout, line)
+      if (timeout === 0) throw this.#handle.timedOut(0, line)
       if (this.#poll === null) {
         this.#watch()
         // Making it pollable may have come after a message: look again before sleeping.
@@ -148,7 +153,7 @@ class Waiters {
     if (timeout <= MAX_TIMEOUT) {
       entry.timer = setTimeout(() => {
         this.#leave(entry)
-        entry.reject(this.#handle.timedOut(timeout, entry.line))
+        entry.reject(this.#handle.timedOut(rounded(timeout), entry.line))
       }, timeout)
     }
     if (signal) {

@@ -363,11 +363,55 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.throws(() => domain().queue('no such/name'), is('InvalidName'))
   })
 
+  it('says what was given, for what, and what it takes', async () => {
+    const ax = domain()
+    const q = queue({}, ax)
+    q.put(1)
+    const job = take(q)
+    const count = 'a whole number from 0 to 9007199254740991'
+    const time = 'milliseconds, a number that is not negative'
+    const wrong = [
+      [() => queue({ capacity: '5' }), `capacity is '5' (string); it must be ${count}`],
+      [() => queue({ maxBytes: 1e20 }), `maxBytes is 100000000000000000000 (number); it must be ${count}`],
+      [() => queue({ dedup: { within: null } }), `dedup.within is null; it must be ${time}`],
+      [() => queue({ dedup: 5 }), 'dedup is 5 (number); it must be an object'],
+      [() => queue({ durable: 'yes' }), "durable is 'yes' (string); it must be true or false"],
+      [() => queue({ fsync: true }), 'fsync is true (boolean); it must be a string'],
+      [() => queue({ fsync: 'often' }), "fsync is 'often'; it must be one of always, interval, never"],
+      [() => ax.queue(5), 'the name of a queue is 5 (number); it must be a string'],
+      [() => ax.semaphore('s', '3'), `permits is '3' (string); it must be ${count}`],
+      [() => open('d', { runtimeDir: 5 }), 'runtimeDir is 5 (number); it must be a string'],
+      [() => q.put(1, { priority: 1.5 }), `priority is 1.5 (number); it must be ${count}`],
+      [() => q.put(1, { ttl: 'soon' }), `ttl is 'soon' (string); it must be ${time}`],
+      [() => q.put(1, { dedupId: 5 }), 'dedupId is 5 (number); it must be a string'],
+      [() => q.put(1, { delay: Infinity }), `delay is inf; it must be ${time} and fits a clock`],
+      [() => q.putAsync(1, { durable: 1 }), 'durable is 1 (number); it must be true or false'],
+      [() => q.putMany([1], { result: 'yes' }), "result is 'yes' (string); it must be true or false"],
+      [() => q.get({ timeout: '1' }), `timeout is '1' (string); it must be ${time}`],
+      [() => q.get({ lease: NaN }), `lease is NaN (number); it must be ${time}`],
+      [() => q.getMany(0), 'max is 0 (number); it must be a whole number from 1 to 9007199254740991'],
+      [() => q.peek([1, 2]), `max is [ 1, 2 ] (object); it must be ${count}`],
+      [() => q.purge({ dead: 1 }), 'dead is 1 (number); it must be true or false'],
+      [() => job.nack({ delay: '5' }), `delay is '5' (string); it must be ${time}`],
+      [() => job.reject(5), 'reason is 5 (number); it must be a string'],
+      [() => job.extend(5n), `lease is 5n (bigint); it must be ${time}`],
+      [() => job.progress('half'), "done is 'half' (string); it must be a number"]
+    ]
+    for (const [call, message] of wrong) {
+      await assert.rejects(async () => call(), (error) => is('InvalidArgument')(error) && assert.equal(error.message, message) === undefined)
+    }
+    assert.equal(q.stats().put, 1)
+    assert.equal(job.settled, false)
+    const { ticket } = q.put(1, { result: true })
+    await assert.rejects(ticket.result({ timeout: 12.3456789 }), /^AxonicError: queue 'q': no result in 12 ms; /)
+    await assert.rejects(ticket.result({ timeout: 0.123456 }), /no result in 0\.1 ms/)
+  })
+
   it('says what cannot be decoded', () => {
     const q = queue()
     q.put(Buffer.from('{'), { content: 'json' })
     const job = take(q)
-    assert.throws(() => job.value, (error) => is('Decode')(error) && /^job of queue "q": its json/.test(error.message))
+    assert.throws(() => job.value, (error) => is('Decode')(error) && /^job of queue 'q': its json/.test(error.message))
     job.reject('not JSON')
   })
 
