@@ -73,7 +73,7 @@ class Job {
       this.#number = -1
       this.#desk.ack(number)
     } else {
-      const { data, parts } = encode(result)
+      const { data, parts } = encode(result, `job of queue '${this.queue}': cannot ack with`)
       this.#number = -1
       this.#desk.native.finish(number, data, parts)
     }

@@ -24,6 +24,8 @@ class Publisher {
   #bytes
   #table
   #waiters
+  /** How an error about a value begins. */
+  #cannot
   #closed = false
 
   /**
@@ -34,6 +36,7 @@ class Publisher {
   constructor (native, topic, busy) {
     const scratch = internal.getScratch()
     this.topic = topic
+    this.#cannot = `publisher '${topic}': cannot publish`
     this.#native = native
     this.#send = native.bindSend()
     this.#sendTensor = native.bindSendTensor()
@@ -86,7 +89,7 @@ class Publisher {
         return this.#waiters.wait(nothing)
       }
       // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
-      const { data, parts } = values.encodeWith(value, options)
+      const { data, parts } = values.encodeWith(value, this.#cannot, options)
       return this.#waiters.wait(() => (this.#native.sendParts(data, parts, true) ? undefined : AGAIN), options)
     } catch (error) {
       return Promise.reject(error)
@@ -109,7 +112,7 @@ class Publisher {
 
   /** Lends shared memory to `callback` and publishes it when that returns. */
   loan (spec, callback) {
-    const parsed = parseSpec(spec, callback)
+    const parsed = parseSpec(spec, callback, `publisher '${this.topic}': cannot lend`)
     this.#overtake()
     const lent = this.#lend(parsed, false)
     const commit = (result) => {
@@ -127,7 +130,7 @@ class Publisher {
    */
   async loanAsync (spec, callback, options = {}) {
     const { timeout, signal } = options
-    const parsed = parseSpec(spec, callback)
+    const parsed = parseSpec(spec, callback, `publisher '${this.topic}': cannot lend`)
     const end = performance.now() + (timeout ?? Infinity)
     const lent = await this.#waiters.wait(() => this.#lend(parsed, true) ?? AGAIN, { timeout, signal })
     const abort = this.#abort(lent)
@@ -178,17 +181,17 @@ class Publisher {
   /** Sends if there is room; false if there is none and flags say QUIET. */
   #publish (value, options, flags) {
     if (options?.attributes !== undefined || options?.content !== undefined) {
-      const { data, parts } = values.encodeWith(value, options)
+      const { data, parts } = values.encodeWith(value, this.#cannot, options)
       return this.#native.sendParts(data, parts, flags !== 0)
     }
     if (values.isBytes(value)) return this.#send(value, RAW | flags) !== false
-    const tensor = values.asTensor(value)
+    const tensor = values.asTensor(value, this.#cannot)
     if (tensor !== undefined) {
       values.putTensor(this.#table, 0, tensor)
       return this.#sendTensor(tensor.data, flags) !== false
     }
     if (values.isBinary(value)) return this.#send(values.bytesOf(value), RAW | flags) !== false
-    const text = values.jsonText(value)
+    const text = values.jsonText(value, this.#cannot)
     // A UTF-16 unit takes three bytes of UTF-8 at most.
     if (text.length * 3 <= this.#bytes.length) {
       return this.#sendScratch(this.#bytes.write(text), JSON_TEXT | flags) !== false
@@ -198,7 +201,7 @@ class Publisher {
 
   #publishMany (all, quiet) {
     if (this.#pack(all)) return this.#sendPacked(all.length, quiet ? 1 : 0) !== false
-    return this.#native.sendMany(all.map((value) => values.encode(value)), quiet)
+    return this.#native.sendMany(all.map((value) => values.encode(value, this.#cannot)), quiet)
   }
 
   /** Packs values into the scratch; false when they do not fit. */
@@ -218,7 +221,7 @@ class Publisher {
   #packOne (value, row, at) {
     const table = this.#table
     const room = this.#bytes.length - at
-    const tensor = values.asTensor(value)
+    const tensor = values.asTensor(value, this.#cannot)
     if (tensor !== undefined || values.isBinary(value)) {
       const data = values.bytesOf(tensor === undefined ? value : tensor.data)
       if (data.length > room) return -1
@@ -227,7 +230,7 @@ class Publisher {
       if (tensor !== undefined) values.putTensor(table, row, tensor)
       return data.length
     }
-    const text = values.jsonText(value)
+    const text = values.jsonText(value, this.#cannot)
     if (text.length * 3 > room) return -1
     table[row + CONTENT] = JSON_TEXT
     return this.#bytes.write(text, at)
@@ -270,7 +273,7 @@ class Publisher {
 const nothing = () => undefined
 
 /** `nbytes`, or `{ shape, dtype }`; either with `attributes`. */
-function parseSpec (spec, callback) {
+function parseSpec (spec, callback, cannot) {
   if (typeof callback !== 'function') throw invalid('loan takes a callback')
   if (typeof spec === 'number') return { bytes: spec, parts: { content: RAW } }
   if (typeof spec !== 'object' || spec === null) {
@@ -279,7 +282,7 @@ function parseSpec (spec, callback) {
   const parts = { content: RAW }
   if (spec.attributes !== undefined) parts.attributes = values.flatten(spec.attributes)
   if (spec.shape === undefined) return { bytes: spec.bytes, parts }
-  const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8')
+  const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8', cannot)
   return { bytes, parts: { ...parts, content: TENSOR, dtype, shape } }
 }
 

@@ -41,6 +41,8 @@ class Queue {
   #producing
   #asking
   #consuming
+  /** How an error about a value begins. */
+  #cannot
   /** Whether it holds values to a schema. */
   #isStrict
   #closed = false
@@ -54,6 +56,7 @@ class Queue {
     const scratch = internal.getScratch()
     this.name = name
     this.#native = native
+    this.#cannot = `queue '${name}': cannot put`
     this.#isStrict = isStrict
     this.#ends = ends
     ends.add(this)
@@ -123,7 +126,7 @@ class Queue {
     if (options.dedupId !== undefined) throw invalid('dedupId is for one message; put messages that have one by putAsync')
     if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
     const begun = performance.now()
-    const payloads = Array.from(all, (value) => values.encodeWith(value, options))
+    const payloads = Array.from(all, (value) => values.encodeWith(value, this.#cannot, options))
     if (this.#isStrict) for (const { data, parts } of payloads) this.#native.check(data, parts)
     const { priority, delay, ttl, result } = options
     const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
@@ -270,16 +273,18 @@ class Queue {
       if (receipt !== AGAIN) return settled(receipt)
     }
     // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
-    const payload = values.encodeWith(value, options)
+    const payload = values.encodeWith(value, this.#cannot, options)
     return waiters.wait(() => this.#putParts(payload, options), options, undefined, PUTTING)
   }
 
   /** Puts if there is room; the receipt, or AGAIN. */
   #attempt (value, options) {
-    if (options !== undefined) return this.#putParts(values.encodeWith(value, options), options)
+    if (options !== undefined) return this.#putParts(values.encodeWith(value, this.#cannot, options), options)
     if (values.isBytes(value)) return this.#done(this.#put(value, RAW | QUIET))
-    if (values.isBinary(value) || values.asTensor(value) !== undefined) return this.#putParts(values.encode(value), {})
-    const text = values.jsonText(value)
+    if (values.isBinary(value) || values.asTensor(value, this.#cannot) !== undefined) {
+      return this.#putParts(values.encode(value, this.#cannot), {})
+    }
+    const text = values.jsonText(value, this.#cannot)
     // A UTF-16 unit takes three bytes of UTF-8 at most.
     if (text.length * 3 <= this.#bytes.length) {
       return this.#done(this.#putScratch(this.#bytes.write(text), JSON_TEXT | QUIET))

@@ -60,7 +60,7 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.equal(q.stats().ready, 0)
   })
 
-  it('carries values of all kinds', () => {
+  it('carries values of all kinds', async () => {
     const q = queue()
     const big = Buffer.alloc(400_000, 7)
     const all = [{ a: [1, null, 'ü'] }, 'text', 5, null, Buffer.from('raw'), big, 'x'.repeat(300_000), new ArrayBuffer(3)]
@@ -81,7 +81,18 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.deepEqual(job.value.shape, [2, 2])
     assert.equal(job.attributes.type, 'x')
     assert.deepEqual(take(q).value, { packed: true })
-    for (const wrong of [undefined, 5n, () => {}]) assert.throws(() => q.put(wrong), is('InvalidArgument'))
+    const wrong = [
+      [undefined, "queue 'q': cannot put a value of type undefined; it has no JSON form"],
+      [() => {}, "queue 'q': cannot put a value of type function; it has no JSON form"],
+      [5n, "queue 'q': cannot put this value as JSON: Do not know how to serialize a BigInt"],
+      [{ data: Int8Array.of(1), shape: [2] }, "queue 'q': cannot put a tensor of int8 and shape [2]: it has 2 bytes, but the array has 1"]
+    ]
+    for (const [value, message] of wrong) {
+      for (const options of [undefined, { priority: 1 }]) assert.throws(() => q.put(value, options), { kind: 'InvalidArgument', message })
+      await assert.rejects(q.putMany([value]), { kind: 'InvalidArgument', message })
+    }
+    assert.throws(() => job.ack(5n), { message: /^job of queue 'q': cannot ack with this value as JSON: / })
+    assert.throws(() => q.put('text', { content: 'raw' }), { message: /^queue 'q': cannot put a value of type string as raw/ })
   })
 
   it('serves priorities, delays and expiry', async () => {
