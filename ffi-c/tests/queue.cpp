@@ -57,7 +57,13 @@ static void deliveries() {
     SETS(Closed, again->ack(ec));
     std::thread([&] { moved.ack(); }).join(); // any thread may settle
     CHECK(!moved && moved.data().empty());
-    THROWS(ClosedError, "delivery", moved.ack());
+    THROWS(ClosedError, "delivery of queue 'q': it was settled", moved.ack());
+    THROWS(ClosedError, "delivery of queue 'q'", moved.nack());
+    THROWS(ClosedError, "delivery of queue 'q'", moved.reject());
+    THROWS(ClosedError, "delivery of queue 'q'", moved.extend(1s));
+    THROWS(ClosedError, "delivery of queue 'q'", moved.progress(1));
+    THROWS(ClosedError, "the delivery is empty", axonic::Delivery().ack("x"));
+    SETS(Closed, moved.progress(1, ec));
 
     auto low = q.get();
     low->nack(20ms);
@@ -93,7 +99,15 @@ static void deliveries() {
     q.close();
     CHECK(!q);
     SETS(Closed, q.put("x", {}, axonic::forever, ec));
-    THROWS(ClosedError, "", q.get(1s));
+    THROWS(ClosedError, "queue 'q' is closed; open it again", q.get(1s));
+    THROWS(ClosedError, "queue 'q' is closed", q.put("x"));
+    THROWS(ClosedError, "queue 'q' is closed", q.stats());
+    THROWS(ClosedError, "queue 'q' is closed", q.sync());
+    THROWS(ClosedError, "the queue is empty", axonic::Queue().peek(1));
+    auto closed = axonic::open("closed");
+    auto orphan = closed.queue("orphan");
+    closed.close();
+    THROWS(ClosedError, "queue 'orphan': its domain is closed", orphan.put("x"));
     ax = axonic::Domain();
     CHECK(held->text() == "two");
     held->ack();
@@ -159,7 +173,9 @@ static void tickets() {
     moved.get()->ack();
     CHECK(kept.result(1s)->size() == 0);
     moved.close();
-    THROWS(ClosedError, "", kept.result(1s));
+    THROWS(ClosedError, "ticket of queue 'asked': its queue was closed", kept.result(1s));
+    THROWS(ClosedError, "the ticket is empty", axonic::Ticket().result(1s));
+    SETS(Closed, kept.result(0s, ec));
 }
 
 static void many() {

@@ -60,19 +60,31 @@ enum class Reason : std::int32_t {
     Expired = AXONIC_REASON_EXPIRED,
 };
 
+namespace detail {
+// The name of a queue, which what comes from it keeps: nullptr of what is empty or was moved from.
+using SharedName = std::shared_ptr<const std::string>;
+
+// Reports that something of a queue is not to be used any more.
+inline void gone(const Report& report, const std::string& noun, const SharedName& queue, const char* happened) {
+    report.fail(ErrorKind::Closed, queue != nullptr ? noun + " of queue '" + *queue + "': " + happened
+                                                    : "the " + noun + " is empty: made so, or moved from");
+}
+} // namespace detail
+
 // A message taken from a queue. Unless settled, it is given back by the destructor. Any thread may settle it.
 class Delivery final : public ContentView {
 public:
     Delivery() noexcept = default;
-    Delivery(detail::SharedDomain domain, const axonic_delivery& delivery) noexcept
-        : ContentView(delivery.message), domain_(std::move(domain)), delivery_(delivery) {}
+    Delivery(detail::SharedDomain domain, detail::SharedName queue, const axonic_delivery& delivery) noexcept
+        : ContentView(delivery.message), domain_(std::move(domain)), queue_(std::move(queue)), delivery_(delivery) {}
     Delivery(Delivery&& from) noexcept
         : ContentView(std::exchange(from.message_, axonic_message{})), domain_(std::move(from.domain_)),
-          delivery_(std::exchange(from.delivery_, axonic_delivery{})) {}
+          queue_(std::move(from.queue_)), delivery_(std::exchange(from.delivery_, axonic_delivery{})) {}
     Delivery& operator=(Delivery&& from) noexcept {
         release();
         message_ = std::exchange(from.message_, axonic_message{});
         domain_ = std::move(from.domain_);
+        queue_ = std::move(from.queue_);
         delivery_ = std::exchange(from.delivery_, axonic_delivery{});
         return *this;
     }
@@ -108,10 +120,16 @@ public:
     }
     // From now on it is this consumer's for that long.
     void extend(std::chrono::nanoseconds lease, Report report = {}) {
-        report(axonic_delivery_extend(&delivery_, lease.count()));
+        if (is_held(report)) {
+            report(axonic_delivery_extend(&delivery_, lease.count()));
+        }
     }
     // Tells the producer how far the work is, from 0 to 1.
-    void progress(double done, Report report = {}) { report(axonic_delivery_progress(&delivery_, done)); }
+    void progress(double done, Report report = {}) {
+        if (is_held(report)) {
+            report(axonic_delivery_progress(&delivery_, done));
+        }
+    }
     // Gives it back before the end of the scope.
     void release() noexcept {
         axonic_delivery_release(&delivery_);
@@ -119,7 +137,16 @@ public:
     }
 
 private:
+    bool is_held(const Report& report) const {
+        if (delivery_.held == nullptr) {
+            detail::gone(report, "delivery", queue_, "it was settled or released before; get the next one");
+        }
+        return delivery_.held != nullptr;
+    }
     template <class F> void settle(const Report& report, F call) {
+        if (!is_held(report)) {
+            return;
+        }
         const int answer = call();
         if (delivery_.held == nullptr) {
             forget();
@@ -133,6 +160,7 @@ private:
     }
 
     detail::SharedDomain domain_;
+    detail::SharedName queue_;
     axonic_delivery delivery_{};
 };
 
@@ -169,8 +197,9 @@ private:
 class Ticket {
 public:
     Ticket() noexcept = default;
-    Ticket(std::shared_ptr<detail::OwnedProducer> producer, axonic_ticket* handle)
-        : producer_(std::move(producer)), ticket_(std::make_shared<detail::OwnedTicket>(handle)) {}
+    Ticket(std::shared_ptr<detail::OwnedProducer> producer, detail::SharedName queue, axonic_ticket* handle)
+        : producer_(std::move(producer)), queue_(std::move(queue)),
+          ticket_(std::make_shared<detail::OwnedTicket>(handle)) {}
     Ticket(Ticket&&) noexcept = default;
     Ticket& operator=(Ticket&&) noexcept = default;
 
@@ -180,6 +209,10 @@ public:
     std::optional<Outcome> result(Timeout timeout = forever, Report report = {}) {
         axonic_message out{};
         auto* producer = producer_ != nullptr ? producer_->get() : nullptr;
+        if (producer == nullptr || get() == nullptr) {
+            detail::gone(report, "ticket", queue_, "its queue was closed; keep that open until the result is there");
+            return std::nullopt;
+        }
         const int answer = axonic_ticket_result(get(), producer, timeout.nanoseconds(), &out);
         return detail::in_time(answer, report) ? std::optional<Outcome>(Outcome(ticket_, out)) : std::nullopt;
     }
@@ -188,6 +221,7 @@ public:
 
 private:
     std::shared_ptr<detail::OwnedProducer> producer_;
+    detail::SharedName queue_;
     std::shared_ptr<detail::OwnedTicket> ticket_;
 };
 
@@ -197,12 +231,12 @@ class Queue {
 public:
     Queue() noexcept = default;
     Queue(detail::SharedDomain domain, std::string name, const QueueOptions& options)
-        : domain_(std::move(domain)), name_(std::move(name)), options_(options) {}
+        : domain_(std::move(domain)), name_(std::make_shared<const std::string>(std::move(name))), options_(options) {}
     Queue(Queue&&) noexcept = default;
     Queue& operator=(Queue&&) noexcept = default;
 
     explicit operator bool() const noexcept { return domain_ != nullptr; }
-    std::string_view name() const noexcept { return name_; }
+    std::string_view name() const noexcept { return name_ != nullptr ? *name_ : std::string_view(); }
     // Ends both sides now, also for tickets. Deliveries stay its own until they are settled.
     void close() noexcept {
         if (producer_ != nullptr) {
@@ -260,7 +294,7 @@ public:
                           Report report = {}) {
         axonic_receipt receipt{};
         send(payload, how, true, timeout, receipt, report);
-        return receipt.ticket != nullptr ? Ticket(producer_, receipt.ticket) : Ticket();
+        return receipt.ticket != nullptr ? Ticket(producer_, name_, receipt.ticket) : Ticket();
     }
 
     // Takes the next message, waiting for one: nothing when the timeout passed.
@@ -272,7 +306,7 @@ public:
         const axonic_get_options options = in_c(how);
         axonic_delivery out{};
         const int answer = axonic_queue_consumer_get(from, &options, timeout.nanoseconds(), &out);
-        return detail::in_time(answer, report) ? std::optional<Delivery>(Delivery(domain_, out)) : std::nullopt;
+        return detail::in_time(answer, report) ? std::optional<Delivery>(Delivery(domain_, name_, out)) : std::nullopt;
     }
     // Waits for a message and takes up to `most` that are there then: none when the timeout passed.
     std::vector<Delivery> get_many(std::size_t most, Timeout timeout = forever, const Get& how = {},
@@ -290,7 +324,7 @@ public:
             axonic_queue_consumer_get_many(from, &options, timeout.nanoseconds(), out.data(), most, &count);
         if (detail::in_time(answer, report)) {
             for (std::size_t index = 0; index < count; ++index) {
-                taken.emplace_back(domain_, out[index]);
+                taken.emplace_back(domain_, name_, out[index]);
             }
         }
         return taken;
@@ -423,6 +457,15 @@ private:
                    : 0;
     }
 
+    bool is_open(const Report& report) const {
+        const bool open = domain_ != nullptr && domain_->get() != nullptr;
+        if (!open) {
+            const char* happened = domain_ != nullptr ? "': its domain is closed" : "' is closed; open it again";
+            report.fail(ErrorKind::Closed, name_ != nullptr ? "queue '" + *name_ + happened
+                                                            : "the queue is empty: made so, or moved from");
+        }
+        return open;
+    }
     // A side of it, opened if it is not yet; nullptr when that fails.
     axonic_queue_producer* producer(const Report& report) {
         if (producer_ == nullptr || producer_->get() == nullptr) {
@@ -456,15 +499,14 @@ private:
         given.dedup_within = options_.dedup_within.count();
         given.schema = options_.schema.c_str();
         given.wait = static_cast<std::int32_t>(options_.wait);
-        if (!detail::nul_free(name_, report)) {
+        if (!is_open(report) || !detail::nul_free(*name_, report)) {
             return nullptr;
         }
-        const axonic_domain* domain = domain_ != nullptr ? domain_->get() : nullptr;
-        return detail::result<T*>(report, [&](auto* out) { return call(domain, name_.c_str(), &given, out); });
+        return detail::result<T*>(report, [&](auto* out) { return call(domain_->get(), name_->c_str(), &given, out); });
     }
 
     detail::SharedDomain domain_;
-    std::string name_;
+    detail::SharedName name_;
     QueueOptions options_;
     std::shared_ptr<detail::OwnedProducer> producer_;
     detail::Member<axonic_queue_consumer, axonic_queue_consumer_close> consumer_;
