@@ -191,7 +191,10 @@ static void many() {
     auto taken = q.get_many(3, 1s);
     CHECK(taken.size() == 3 && taken[2].priority() == 2 && q.stats().leased == 3);
     taken[0].ack();
-    CHECK(q.try_put("x") && q.get_fd() >= 0);
+    const auto put = q.try_put("x");
+    CHECK(put && !put->duplicate && q.get_fd() >= 0);
+    std::error_code full;
+    CHECK(!q.try_put("x", {}, full) && !full); // no room is no failure
     taken.clear();
     CHECK(q.stats().leased == 0 && q.get_many(9, 1s).size() == 4);
     CHECK(q.purge() == 4 && q.get_many(9, 0s).empty() && q.get_many(9, 1ms).empty());
@@ -216,11 +219,12 @@ static void durable_and_once() {
     auto q = ax.queue("d", {0, 0, 0, axonic::Wait::Adaptive, axonic::Fsync::Interval, 10ms, 2, 1h});
     axonic::Put once;
     once.dedup_id = "a";
-    CHECK(q.put("a", once) && !q.put("a", once) && q.try_put("a", once) && q.stats().put == 1);
-    CHECK(!q.put_for_result("a", once));
+    CHECK(!q.put("a", once).duplicate && q.put("a", once).duplicate && q.stats().put == 1);
+    const auto tried = q.try_put("a", once);
+    CHECK(tried && tried->duplicate && !q.put_for_result("a", once));
     axonic::Put waits;
     waits.durable = true;
-    CHECK(q.put("b", waits));
+    CHECK(!q.put("b", waits).duplicate);
     q.sync(5s);
     auto job = q.get(0s, {0ns, true});
     CHECK(job->text() == "a");
@@ -229,10 +233,10 @@ static void durable_and_once() {
     // Only as many ids are remembered as the queue was told to.
     for (const char* id : {"x", "y", "z"}) {
         once.dedup_id = id;
-        CHECK(q.put(id, once));
+        CHECK(!q.put(id, once).duplicate);
     }
     once.dedup_id = "a";
-    CHECK(q.put("a", once));
+    CHECK(!q.put("a", once).duplicate);
     SETS(InvalidArgument, ax.queue("e", {0, 0, 0, axonic::Wait::Adaptive, axonic::Fsync::Always, 1s}).put("x", {}, 0s, ec));
     q.purge();
     q.close();

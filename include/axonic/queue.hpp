@@ -60,6 +60,12 @@ enum class Reason : std::int32_t {
     Expired = AXONIC_REASON_EXPIRED,
 };
 
+// What a put answers that found room.
+struct Receipt {
+    // One with its dedup_id was put before, so that nothing was done now.
+    bool duplicate = false;
+};
+
 namespace detail {
 // The name of a queue, which what comes from it keeps: nullptr of what is empty or was moved from.
 using SharedName = std::shared_ptr<const std::string>;
@@ -246,31 +252,35 @@ public:
         domain_.reset();
     }
 
-    // Puts a message, waiting for room. False when one with its dedup_id was put before.
-    bool put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
+    // Puts a message, waiting for room.
+    Receipt put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
         if (!is_plain(how)) {
             return put(raw(data), how, timeout, report);
         }
-        axonic_queue_producer* to = producer(report);
-        return to != nullptr &&
-               report(axonic_queue_producer_put(to, data.data(), data.size(), timeout.nanoseconds()));
+        if (axonic_queue_producer* to = producer(report)) {
+            report(axonic_queue_producer_put(to, data.data(), data.size(), timeout.nanoseconds()));
+        }
+        return {};
     }
-    bool put(const Payload& payload, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
+    Receipt put(const Payload& payload, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
         axonic_receipt receipt{};
-        return send(payload, how, false, timeout, receipt, report) && receipt.duplicate == 0;
+        send(payload, how, false, timeout, receipt, report);
+        return {receipt.duplicate != 0};
     }
-    // False when there is no room; one that was put before needs none.
-    bool try_put(bytes_view data, const Put& how = {}, Report report = {}) {
+    // Puts a message if there is room for it: nothing when there is none. A duplicate needs none.
+    std::optional<Receipt> try_put(bytes_view data, const Put& how = {}, Report report = {}) {
         return try_put(raw(data), how, report);
     }
-    bool try_put(const Payload& payload, const Put& how = {}, Report report = {}) {
+    std::optional<Receipt> try_put(const Payload& payload, const Put& how = {}, Report report = {}) {
         axonic_queue_producer* to = producer(report);
         if (to == nullptr) {
-            return false;
+            return std::nullopt;
         }
-        const axonic_put_options options = in_c(how, false);
         const detail::PayloadInC given(payload);
-        return detail::in_time(axonic_queue_producer_send(to, &given.get(), &options, 0, nullptr), report);
+        const axonic_put_options options = in_c(how, false);
+        axonic_receipt receipt{};
+        const int answer = axonic_queue_producer_send(to, &given.get(), &options, 0, &receipt);
+        return detail::in_time(answer, report) ? std::optional<Receipt>({receipt.duplicate != 0}) : std::nullopt;
     }
     // Puts one after another and returns how many: fewer when a later one found no room or failed. With NotDurable as many
     // are in the queue as its message says, and as are returned where it is not thrown: do not put them again.
@@ -430,15 +440,13 @@ private:
         return how.priority == 0 && how.delay.count() == 0 && how.ttl.count() == 0 && how.dedup_id.empty() &&
                !how.durable;
     }
-    bool send(const Payload& payload, const Put& how, bool result, Timeout timeout, axonic_receipt& receipt,
+    void send(const Payload& payload, const Put& how, bool result, Timeout timeout, axonic_receipt& receipt,
               const Report& report) {
-        axonic_queue_producer* to = producer(report);
-        if (to == nullptr) {
-            return false;
+        if (axonic_queue_producer* to = producer(report)) {
+            const detail::PayloadInC given(payload);
+            const axonic_put_options options = in_c(how, result);
+            report(axonic_queue_producer_send(to, &given.get(), &options, timeout.nanoseconds(), &receipt));
         }
-        const detail::PayloadInC given(payload);
-        const axonic_put_options options = in_c(how, result);
-        return report(axonic_queue_producer_send(to, &given.get(), &options, timeout.nanoseconds(), &receipt));
     }
     std::vector<Peeked> look(int (*call)(axonic_queue_consumer*, std::size_t, const axonic_peeked**, std::size_t*),
                              std::size_t most, const Report& report) {
