@@ -1,6 +1,7 @@
 // Queues in C++: both sides of one object, deliveries that settle themselves, tickets.
 #include "check.hpp"
 
+#include <algorithm>
 #include <poll.h>
 #include <thread>
 
@@ -202,6 +203,15 @@ static void many() {
     q.put("y");
     CHECK(readable(q.get_fd(), 5s));
     SETS(InvalidArgument, q.get_many(0, 1s, {}, ec));
+
+    // Any number may be the most, whatever there is.
+    auto large = ax.queue("large", {2000});
+    CHECK(large.put_many(std::vector<axonic::Payload>(1000, axonic::Payload::json("1"))) == 1000);
+    for (const std::size_t most : {std::size_t(600), std::size_t(512), std::size_t(1000), std::size_t(SIZE_MAX)}) {
+        CHECK(large.get_many(most, 1s).size() == std::min<std::size_t>(most, 1000));
+    }
+    CHECK(large.peek(SIZE_MAX).size() == 1000 && large.dead_letters(SIZE_MAX).empty());
+    CHECK(large.purge() == 1000 && large.get_many(SIZE_MAX, 1ms).empty());
 
     auto wrong = ax.queue("a/b");
     THROWS(InvalidNameError, "a/b", wrong.put("x"));

@@ -5,6 +5,7 @@
 #include "handle.hpp"
 #include "message.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -327,17 +328,24 @@ public:
             return taken;
         }
         const axonic_get_options options = in_c(how);
-        std::vector<axonic_delivery> out(most);
-        std::size_t count = 0;
-        taken.reserve(most);
-        const int answer =
-            axonic_queue_consumer_get_many(from, &options, timeout.nanoseconds(), out.data(), most, &count);
-        if (detail::in_time(answer, report)) {
+        // There is room for some at a time only: `most` may be any number.
+        std::vector<axonic_delivery> out(std::min<std::size_t>(most, 256));
+        for (std::int64_t wait = timeout.nanoseconds();; wait = 0) {
+            const std::size_t room = std::min(most - taken.size(), out.size());
+            taken.reserve(2 * taken.size() + room);
+            std::size_t count = 0;
+            const int answer = axonic_queue_consumer_get_many(from, &options, wait, out.data(), room, &count);
+            // What was taken comes first; the next call tells what is wrong.
+            if (!taken.empty() ? answer != AXONIC_OK : !detail::in_time(answer, report)) {
+                return taken;
+            }
             for (std::size_t index = 0; index < count; ++index) {
                 taken.emplace_back(domain_, name_, out[index]);
             }
+            if (count < out.size() || taken.size() == most) {
+                return taken;
+            }
         }
-        return taken;
     }
 
     // Returns when everything that was put and settled before is on the disk.
