@@ -142,6 +142,7 @@ function getTensor (table, at) {
 /** A payload that stands on its own: `{ data, parts }`. */
 function encode (value, cannot, content) {
   if (content !== undefined) return encodeAs(value, cannot, content)
+  if (isBytes(value)) return { data: value, parts: { content: RAW } }
   const tensor = asTensor(value, cannot)
   if (tensor !== undefined) {
     const { data, dtype, shape } = tensor
