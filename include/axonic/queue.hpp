@@ -281,7 +281,7 @@ public:
         const axonic_put_options options = in_c(how, false);
         axonic_receipt receipt{};
         const int answer = axonic_queue_producer_send(to, &given.get(), &options, 0, &receipt);
-        return detail::in_time(answer, report) ? std::optional<Receipt>({receipt.duplicate != 0}) : std::nullopt;
+        return detail::in_time(answer, report) ? std::optional(Receipt{receipt.duplicate != 0}) : std::nullopt;
     }
     // Puts one after another and returns how many: fewer when a later one found no room or failed. With NotDurable as many
     // are in the queue as its message says, and as are returned where it is not thrown: do not put them again.
