@@ -35,6 +35,8 @@ export class AxonicError extends Error {
   readonly code: ErrorCode
   /** The same, as the other languages name it. */
   readonly kind: ErrorKind
+  /** Of `putMany`, and with AXONIC_NOT_DURABLE: how many messages of the call are in the queue all the same, the first ones. */
+  readonly accepted: number
 }
 
 /** The core's error table, in the order of its stable numbers. */
@@ -529,6 +531,15 @@ export interface PutOptions extends PublishOptions {
   result?: boolean
 }
 
+/** What always gives a ticket: with a `dedupId` it might be a duplicate. */
+interface Asked {
+  result: true
+  dedupId?: undefined
+}
+
+/** They are for each message; ids, which are for one, are for `put` and `putAsync`. */
+export type PutManyOptions = Omit<PutOptions, 'dedupId'> & DurableOptions
+
 /** Whether to wait for the disk, which a queue in memory refuses; default: as the queue's `fsync` says. */
 export interface DurableOptions extends WaitOptions {
   durable?: boolean
@@ -646,6 +657,7 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
    * Puts now, as `publish` sends values; a full queue throws AXONIC_WOULD_BLOCK. Never waits for the disk: what is put
    * into a durable queue gets there by itself.
    */
+  put(value: T | Uint8Array | AnyTypedArray | TensorValue, options: PutOptions & Asked): Receipt & { readonly ticket: Ticket }
   put(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions): Receipt
   /**
    * Puts as soon as there is room, in the order of the calls; of a durable queue, it is on the disk when the promise
@@ -653,7 +665,21 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
    * the disk is too, it is put all the same: do not put it again. So it is where it was aborted while it waited for the
    * disk; with a `dedupId` it can be put again without harm.
    */
+  putAsync(
+    value: T | Uint8Array | AnyTypedArray | TensorValue, options: PutOptions & DurableOptions & Asked
+  ): Promise<Receipt & { readonly ticket: Ticket }>
   putAsync(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions & DurableOptions): Promise<Receipt>
+  /**
+   * Puts one after another, as `putAsync` does, waiting for the disk once; what is wrong with a value is told before any is
+   * put. Resolves with their tickets if these are asked for. An AxonicError says in `accepted` how many were put, with
+   * AXONIC_NOT_DURABLE all of them; aborted, those that were put stay put too.
+   */
+  putMany(
+    values: Iterable<T | Uint8Array | AnyTypedArray | TensorValue>, options: PutManyOptions & { result: true }
+  ): Promise<Ticket[]>
+  putMany(
+    values: Iterable<T | Uint8Array | AnyTypedArray | TensorValue>, options?: PutManyOptions & { result?: false }
+  ): Promise<void>
   /** The next message, or null. */
   tryGet(options?: GetOptions): Job<T> | null
   get(options?: GetOptions & WaitOptions): Promise<Job<T>>

@@ -3,6 +3,7 @@
 // Whoever waits until what a durable queue holds is on the disk; a thread of the core's sees to that. Only threads of libuv's
 // wait.
 
+const { checkWait } = require('./check.js')
 const { AxonicError, failure } = require('./error.js')
 const { within } = require('./wait.js')
 
@@ -32,15 +33,16 @@ class Disk {
   check (durable) {
     if (durable !== true || this.#isAwaited !== null) return
     const remedy = 'leave that out, or make a queue with `durable`'
-    throw failure('InvalidArgument', `queue "${this.#name}"`, 'it is in memory only, so nothing of it can be durable', remedy)
+    throw failure('InvalidArgument', `queue '${this.#name}'`, 'it is in memory only, so nothing of it can be durable', remedy)
   }
 
   /** Waits until everything that was put and settled before is on the disk. */
   async wait (options) {
+    checkWait(options)
     const synced = this.#isAwaited === null ? Promise.resolve() : this.#sync()
     await within(synced, options, (ms) => {
       const happened = `not on the disk in ${ms} ms`
-      return failure('Timeout', `queue "${this.#name}"`, happened, 'it is accepted, and will be')
+      return failure('Timeout', `queue '${this.#name}'`, happened, 'it is accepted, and will be')
     })
   }
 

@@ -2,6 +2,7 @@
 
 const { basename } = require('node:path')
 const native = require('./native.js')
+const { COUNT, TEXT, check, checkOptions } = require('./check.js')
 const { AxonicError, checked, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { deliver } = require('./log.js')
@@ -68,7 +69,7 @@ class Domain {
   }
 
   queue (name, options = {}) {
-    return new Queue(this.#open('queue', name, options), name, this.#busy, this.#ends)
+    return new Queue(this.#open('queue', name, options), name, options.schema !== undefined, this.#busy, this.#ends)
   }
 
   mutex (name, options) {
@@ -80,6 +81,7 @@ class Domain {
   }
 
   semaphore (name, permits, options) {
+    check('permits', permits, COUNT)
     return this.#lock(Semaphore, 'semaphore', name, options, permits)
   }
 
@@ -88,16 +90,19 @@ class Domain {
   }
 
   barrier (name, parties, options) {
+    check('parties', parties, COUNT)
     return this.#lock(Barrier, 'barrier', name, options, parties)
   }
 
   unlink (noun, name) {
-    checked('unlink', () => this.#native.unlink(noun, name))
+    check('the noun', noun, TEXT)
+    check(`the name of a ${noun}`, name, TEXT)
+    this.#native.unlink(noun, name)
   }
 
   close () {
     if (this.closed) return
-    const error = new AxonicError('Closed', `domain "${this.name}" was closed while somebody waited in it`)
+    const error = new AxonicError('Closed', `domain '${this.name}' was closed while somebody waited in it`)
     for (const waiters of this.#busy) waiters.close(error)
     for (const end of this.#ends) end[ABANDON]()
     for (const named of Object.values(this.#locks)) {
@@ -109,7 +114,10 @@ class Domain {
   }
 
   #open (what, name, options, ...parameters) {
+    check(`the name of a ${what}`, name, TEXT)
     if (typeof options !== 'object' || options === null) throw invalid(`the options of a ${what} must be an object`)
+    checkOptions(options)
+    checkOptions(options.dedup, 'dedup.')
     return checked(what, () => this.#native[what](name, ...parameters, settings(options)))
   }
 
@@ -145,6 +153,8 @@ internal.inspectable(Domain, ({ name, path, participant, closed }) => ({ name, p
 /** Attaches to a domain: by name, by `AXONIC_DOMAIN`, or to `default`. */
 function openDomain (name, options) {
   if (typeof name === 'object' && name !== null && options === undefined) [name, options] = [undefined, name]
+  if (name !== undefined && name !== null) check('the name of a domain', name, TEXT)
+  checkOptions(options)
   const label = basename(process.argv[1] ?? process.title)
   return checked('open', () => new Domain({ label, ...options, name }))
 }

@@ -11,9 +11,11 @@ class AxonicError extends Error {
     super(message, options)
     this.kind = kind
     this.code = codes.get(kind)
+    if (options?.accepted !== undefined) this.accepted = options.accepted
   }
 }
 Object.defineProperty(AxonicError.prototype, 'name', { value: 'AxonicError', configurable: true, writable: true })
+Object.defineProperty(AxonicError.prototype, 'accepted', { value: 0, configurable: true, writable: true })
 
 /** Thrown by a worker: nobody is to get the job any more. */
 class Reject extends Error {}

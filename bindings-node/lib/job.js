@@ -1,6 +1,7 @@
 'use strict'
 
-const { AxonicError, checked, failure } = require('./error.js')
+const { NUMBER, TEXT, TIME, check, checkOptions } = require('./check.js')
+const { AxonicError, failure } = require('./error.js')
 const { ASYNC_DISPOSE, DISPOSE, inspectable } = require('./internal.js')
 const { CONTENTS, RAW, decode, encode } = require('./value.js')
 
@@ -72,7 +73,7 @@ class Job {
       this.#number = -1
       this.#desk.ack(number)
     } else {
-      const { data, parts } = encode(result)
+      const { data, parts } = encode(result, `job of queue '${this.queue}': cannot ack with`)
       this.#number = -1
       this.#desk.native.finish(number, data, parts)
     }
@@ -80,6 +81,7 @@ class Job {
 
   /** The same, and it is on the disk, as the queue says, before the promise resolves. */
   async ackAsync (result, options) {
+    checkOptions(options)
     this.#desk.disk.check(options?.durable)
     this.ack(result)
     if (this.#desk.disk.isAwaited(options?.durable)) await this.#desk.disk.wait(options)
@@ -90,34 +92,39 @@ class Job {
    *
    * @param {{ delay?: number }} options
    */
-  nack ({ delay = 0 } = {}) {
-    this.#settle('nack', (number) => this.#desk.native.giveBack(number, delay))
+  nack (options = {}) {
+    checkOptions(options)
+    const { delay = 0 } = options
+    this.#settle((number) => this.#desk.native.giveBack(number, delay))
   }
 
   /** Nobody is to get it any more: it goes to the dead letters. */
   reject (reason = '') {
-    this.#settle('reject', (number) => this.#desk.native.reject(number, reason))
+    check('reason', reason, TEXT)
+    this.#settle((number) => this.#desk.native.reject(number, reason))
   }
 
   /** From now on it is this consumer's for so many milliseconds. */
   extend (lease) {
-    checked('extend', () => this.#desk.native.extend(this.#held(), lease))
+    check('lease', lease, TIME)
+    this.#desk.native.extend(this.#held(), lease)
   }
 
   /** Tells the producer that waits for the result how far the work is, from 0 to 1. */
   progress (done) {
-    checked('progress', () => this.#desk.native.progress(this.#held(), done))
+    check('done', done, NUMBER)
+    this.#desk.native.progress(this.#held(), done)
   }
 
   #held () {
     if (this.#number >= 0) return this.#number
-    throw failure('Closed', `job of queue "${this.#desk.name}"`, 'it is settled already', 'get the next one')
+    throw failure('Closed', `job of queue '${this.#desk.name}'`, 'it is settled already', 'get the next one')
   }
 
-  #settle (what, how) {
+  #settle (how) {
     const number = this.#held()
     try {
-      checked(what, () => how(number))
+      how(number)
       this.#number = -1
     } catch (error) {
       // What was wrong with the call changed nothing.

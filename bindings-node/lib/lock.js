@@ -167,7 +167,7 @@ class Mutex extends Lock {
    * @param {import('./native.js').Mutex} native
    */
   constructor (native, name, place) {
-    const core = new Core(native, `mutex "${name}"`, place)
+    const core = new Core(native, `mutex '${name}'`, place)
     super(name, core)
     this.#native = native
     this.#line = lineOf(native.line(), core, native.bindRelease(), 'it was not unlocked')
@@ -197,7 +197,7 @@ class RwLock extends Lock {
    * @param {import('./native.js').RwLock} native
    */
   constructor (native, name, place) {
-    const core = new Core(native, `rwlock "${name}"`, place)
+    const core = new Core(native, `rwlock '${name}'`, place)
     super(name, core)
     const release = native.bindRelease()
     this.#readers = lineOf(native.readers(), core, release, 'its writers did not let readers in')
@@ -231,7 +231,7 @@ class Semaphore extends Lock {
    * @param {import('./native.js').Semaphore} native
    */
   constructor (native, name, place, permits) {
-    const core = new Core(native, `semaphore "${name}"`, place)
+    const core = new Core(native, `semaphore '${name}'`, place)
     super(name, core)
     this.permits = permits
     this.#native = native
@@ -262,7 +262,7 @@ class Event extends Lock {
    * @param {import('./native.js').Event} native
    */
   constructor (native, name, place, autoReset) {
-    const core = new Core(native, `event "${name}"`, place)
+    const core = new Core(native, `event '${name}'`, place)
     super(name, core)
     this.autoReset = autoReset
     this.#native = native
@@ -302,7 +302,7 @@ class Barrier extends Lock {
    * @param {import('./native.js').Barrier} native
    */
   constructor (native, name, place, parties) {
-    const core = new Core(native, `barrier "${name}"`, place)
+    const core = new Core(native, `barrier '${name}'`, place)
     super(name, core)
     this.parties = parties
     this.#native = native

@@ -360,6 +360,8 @@ export class Queue {
   bindPut(): (view: Uint8Array, flags: number) => false | undefined
   /** `(length, flags)`: puts the first bytes of the scratch. */
   bindPutScratch(): (length: number, flags: number) => false | undefined
+  /** Throws if a payload does not satisfy the schema. */
+  check(data: Uint8Array, parts: PayloadParts): void
   /** Puts one payload; whether it is a duplicate, or `null` when quiet and full. */
   putParts(data: Uint8Array, parts: PayloadParts, settings: PutSettings, quiet: boolean): boolean | null
   /** The ticket of the last put, if it has one. */

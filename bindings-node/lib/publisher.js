@@ -1,5 +1,6 @@
 'use strict'
 
+const { checkWait } = require('./check.js')
 const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE, ROW, ROWS, LENGTH, CONTENT, TICKET } = internal
@@ -23,6 +24,8 @@ class Publisher {
   #bytes
   #table
   #waiters
+  /** How an error about a value begins. */
+  #cannot
   #closed = false
 
   /**
@@ -33,6 +36,7 @@ class Publisher {
   constructor (native, topic, busy) {
     const scratch = internal.getScratch()
     this.topic = topic
+    this.#cannot = `publisher '${topic}': cannot publish`
     this.#native = native
     this.#send = native.bindSend()
     this.#sendTensor = native.bindSendTensor()
@@ -80,11 +84,12 @@ class Publisher {
 
   publishAsync (value, options) {
     try {
+      checkWait(options)
       if (!this.#waiters.isWaiting(SENDING) && !options?.signal?.aborted && this.#publish(value, options, QUIET)) {
         return this.#waiters.wait(nothing)
       }
       // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
-      const { data, parts } = values.encodeWith(value, options)
+      const { data, parts } = values.encodeWith(value, this.#cannot, options)
       return this.#waiters.wait(() => (this.#native.sendParts(data, parts, true) ? undefined : AGAIN), options)
     } catch (error) {
       return Promise.reject(error)
@@ -107,7 +112,7 @@ class Publisher {
 
   /** Lends shared memory to `callback` and publishes it when that returns. */
   loan (spec, callback) {
-    const parsed = parseSpec(spec, callback)
+    const parsed = parseSpec(spec, callback, `publisher '${this.topic}': cannot lend`)
     this.#overtake()
     const lent = this.#lend(parsed, false)
     const commit = (result) => {
@@ -125,7 +130,7 @@ class Publisher {
    */
   async loanAsync (spec, callback, options = {}) {
     const { timeout, signal } = options
-    const parsed = parseSpec(spec, callback)
+    const parsed = parseSpec(spec, callback, `publisher '${this.topic}': cannot lend`)
     const end = performance.now() + (timeout ?? Infinity)
     const lent = await this.#waiters.wait(() => this.#lend(parsed, true) ?? AGAIN, { timeout, signal })
     const abort = this.#abort(lent)
@@ -153,40 +158,40 @@ class Publisher {
 
   #noRoom (ms) {
     const happened = `a subscriber left no room for ${ms} ms (overflow "block")`
-    return failure('Timeout', `publisher "${this.topic}"`, happened, 'give a longer timeout or a larger capacity')
+    return failure('Timeout', `publisher '${this.topic}'`, happened, 'give a longer timeout or a larger capacity')
   }
 
   #tooFew (ms) {
     const happened = `only ${this.subscribers} subscribers came in ${ms} ms`
-    return failure('Timeout', `publisher "${this.topic}"`, happened, 'start them or give a longer timeout')
+    return failure('Timeout', `publisher '${this.topic}'`, happened, 'start them or give a longer timeout')
   }
 
   #whenClosed () {
-    return failure('Closed', `publisher "${this.topic}"`, 'it is closed', 'open another to go on')
+    return failure('Closed', `publisher '${this.topic}'`, 'it is closed', 'open another to go on')
   }
 
   /** Messages in line keep their order: nothing may pass them. */
   #overtake () {
     if (this.#waiters.isWaiting(SENDING)) {
       const happened = 'earlier messages still wait for room'
-      throw failure('WouldBlock', `publisher "${this.topic}"`, happened, 'use publishAsync to get in line')
+      throw failure('WouldBlock', `publisher '${this.topic}'`, happened, 'use publishAsync to get in line')
     }
   }
 
   /** Sends if there is room; false if there is none and flags say QUIET. */
   #publish (value, options, flags) {
     if (options?.attributes !== undefined || options?.content !== undefined) {
-      const { data, parts } = values.encodeWith(value, options)
+      const { data, parts } = values.encodeWith(value, this.#cannot, options)
       return this.#native.sendParts(data, parts, flags !== 0)
     }
     if (values.isBytes(value)) return this.#send(value, RAW | flags) !== false
-    const tensor = values.asTensor(value)
+    const tensor = values.asTensor(value, this.#cannot)
     if (tensor !== undefined) {
       values.putTensor(this.#table, 0, tensor)
       return this.#sendTensor(tensor.data, flags) !== false
     }
     if (values.isBinary(value)) return this.#send(values.bytesOf(value), RAW | flags) !== false
-    const text = values.jsonText(value)
+    const text = values.jsonText(value, this.#cannot)
     // A UTF-16 unit takes three bytes of UTF-8 at most.
     if (text.length * 3 <= this.#bytes.length) {
       return this.#sendScratch(this.#bytes.write(text), JSON_TEXT | flags) !== false
@@ -196,7 +201,7 @@ class Publisher {
 
   #publishMany (all, quiet) {
     if (this.#pack(all)) return this.#sendPacked(all.length, quiet ? 1 : 0) !== false
-    return this.#native.sendMany(all.map((value) => values.encode(value)), quiet)
+    return this.#native.sendMany(all.map((value) => values.encode(value, this.#cannot)), quiet)
   }
 
   /** Packs values into the scratch; false when they do not fit. */
@@ -216,7 +221,7 @@ class Publisher {
   #packOne (value, row, at) {
     const table = this.#table
     const room = this.#bytes.length - at
-    const tensor = values.asTensor(value)
+    const tensor = values.asTensor(value, this.#cannot)
     if (tensor !== undefined || values.isBinary(value)) {
       const data = values.bytesOf(tensor === undefined ? value : tensor.data)
       if (data.length > room) return -1
@@ -225,7 +230,7 @@ class Publisher {
       if (tensor !== undefined) values.putTensor(table, row, tensor)
       return data.length
     }
-    const text = values.jsonText(value)
+    const text = values.jsonText(value, this.#cannot)
     if (text.length * 3 > room) return -1
     table[row + CONTENT] = JSON_TEXT
     return this.#bytes.write(text, at)
@@ -268,7 +273,7 @@ class Publisher {
 const nothing = () => undefined
 
 /** `nbytes`, or `{ shape, dtype }`; either with `attributes`. */
-function parseSpec (spec, callback) {
+function parseSpec (spec, callback, cannot) {
   if (typeof callback !== 'function') throw invalid('loan takes a callback')
   if (typeof spec === 'number') return { bytes: spec, parts: { content: RAW } }
   if (typeof spec !== 'object' || spec === null) {
@@ -277,7 +282,7 @@ function parseSpec (spec, callback) {
   const parts = { content: RAW }
   if (spec.attributes !== undefined) parts.attributes = values.flatten(spec.attributes)
   if (spec.shape === undefined) return { bytes: spec.bytes, parts }
-  const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8')
+  const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8', cannot)
   return { bytes, parts: { ...parts, content: TENSOR, dtype, shape } }
 }
 

@@ -1,5 +1,6 @@
 'use strict'
 
+const { COUNT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
 const { Disk } = require('./disk.js')
 const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -40,6 +41,10 @@ class Queue {
   #producing
   #asking
   #consuming
+  /** How an error about a value begins. */
+  #cannot
+  /** Whether it holds values to a schema. */
+  #isStrict
   #closed = false
 
   /**
@@ -47,10 +52,12 @@ class Queue {
    *
    * @param {import('./native.js').Queue} native
    */
-  constructor (native, name, busy, ends) {
+  constructor (native, name, isStrict, busy, ends) {
     const scratch = internal.getScratch()
     this.name = name
     this.#native = native
+    this.#cannot = `queue '${name}': cannot put`
+    this.#isStrict = isStrict
     this.#ends = ends
     ends.add(this)
     this.#put = native.bindPut()
@@ -88,35 +95,79 @@ class Queue {
 
   /** Puts now; a full queue throws AXONIC_WOULD_BLOCK. */
   put (value, options) {
+    checkOptions(options)
     const waiters = this.#line(options)
     if (waiters.isWaiting(PUTTING)) {
       const happened = 'earlier messages still wait for room'
-      throw failure('WouldBlock', `queue "${this.name}"`, happened, 'use putAsync to get in line')
+      throw failure('WouldBlock', `queue '${this.name}'`, happened, 'use putAsync to get in line')
     }
     const receipt = this.#attempt(value, options)
     if (receipt !== AGAIN) return receipt
     const [happened, remedy] = this.#native.whyFull()
-    throw failure('WouldBlock', `queue "${this.name}"`, happened, `use putAsync, which waits for room, or ${remedy}`)
+    throw failure('WouldBlock', `queue '${this.name}'`, happened, `use putAsync, which waits for room, or ${remedy}`)
   }
 
   /** Puts as soon as there is room, and waits for the disk as the queue says. */
   async putAsync (value, options) {
+    checkOptions(options)
     const begun = performance.now()
     this.#disk.check(options?.durable)
     const receipt = await this.#whenRoom(value, options)
-    if (this.#disk.isAwaited(options?.durable)) {
-      const { timeout, signal } = options ?? {}
-      const left = timeout === undefined ? undefined : Math.max(timeout - (performance.now() - begun), 0)
-      await this.#disk.wait({ timeout: left, signal }).catch((error) => {
-        throw error instanceof AxonicError ? this.#notDurable(error) : error
-      })
-    }
+    await this.#onDisk(begun, 1, options)
     return receipt
   }
 
-  #notDurable (error) {
-    const happened = 'the message is accepted, do not put it again, but it is not known to be on the disk'
-    return new AxonicError('NotDurable', `queue "${this.name}": ${happened}: ${error.message}`, { cause: error })
+  /**
+   * Puts one after another as soon as there is room, and waits for the disk once. What is wrong with a value is told
+   * before any is put.
+   *
+   * @param {import('../index.js').PutManyOptions & { dedupId?: string }} options
+   */
+  async putMany (all, options = {}) {
+    checkOptions(options)
+    if (options.dedupId !== undefined) throw invalid('dedupId is for one message; put messages that have one by putAsync')
+    this.#disk.check(options.durable)
+    if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
+    const begun = performance.now()
+    const payloads = Array.from(all, (value) => values.encodeWith(value, this.#cannot, options))
+    if (this.#isStrict) for (const { data, parts } of payloads) this.#native.check(data, parts)
+    const { priority, delay, ttl, result } = options
+    const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
+    const tickets = []
+    const attempt = () => {
+      while (tickets.length < payloads.length) {
+        const payload = payloads[tickets.length]
+        const receipt = isPlain ? this.#putPlain(payload) : this.#putParts(payload, options)
+        if (receipt === AGAIN) return AGAIN
+        tickets.push(receipt.ticket)
+      }
+    }
+    await this.#line(options).wait(attempt, options, undefined, PUTTING).catch((error) => {
+      throw error instanceof AxonicError ? partly(error, tickets.length, payloads.length) : error
+    })
+    if (payloads.length > 0) await this.#onDisk(begun, payloads.length, options)
+    return result ? tickets : undefined
+  }
+
+  /**
+   * Waits, in what is left of the time, until what was put is on the disk, if that is to be.
+   *
+   * @param {import('../index.js').DurableOptions} options
+   */
+  async #onDisk (begun, count, options = {}) {
+    const { timeout, signal, durable } = options
+    if (!this.#disk.isAwaited(durable)) return
+    const left = timeout === undefined ? undefined : Math.max(timeout - (performance.now() - begun), 0)
+    await this.#disk.wait({ timeout: left, signal }).catch((error) => {
+      throw error instanceof AxonicError ? this.#notDurable(error, count) : error
+    })
+  }
+
+  #notDurable (cause, accepted) {
+    const happened = accepted === 1
+      ? 'the message is accepted, do not put it again, but it is not known to be on the disk'
+      : `all ${accepted} messages are accepted, do not put them again, but they are not known to be on the disk`
+    return new AxonicError('NotDurable', `queue '${this.name}': ${happened}: ${cause.message}`, { cause, accepted })
   }
 
   /** The next message, or null. */
@@ -131,7 +182,7 @@ class Queue {
 
   /** At least one message, at most `max`. */
   async getMany (max = ROWS, options = undefined) {
-    if (!(Number.isInteger(max) && max > 0)) throw invalid(`max is ${String(max)}; it must be a positive integer`)
+    check('max', max, POSITIVE)
     const lease = leaseOf(options)
     return this.#consuming.wait(() => {
       const jobs = this.#nextMany(max, lease)
@@ -152,11 +203,13 @@ class Queue {
 
   /** What can be delivered now, without taking it. */
   peek (max = ROWS) {
-    return checked('peek', () => this.#native.peek(max)).map((peeked) => this.#peeked(peeked))
+    check('max', max, COUNT)
+    return this.#native.peek(max).map((peeked) => this.#peeked(peeked))
   }
 
   deadLetters (max = ROWS) {
-    return checked('deadLetters', () => this.#native.deadLetters(max)).map((peeked) => this.#peeked(peeked))
+    check('max', max, COUNT)
+    return this.#native.deadLetters(max).map((peeked) => this.#peeked(peeked))
   }
 
   /**
@@ -164,13 +217,15 @@ class Queue {
    *
    * @param {{ dead?: boolean }} options
    */
-  purge ({ dead = false } = {}) {
-    return checked('purge', () => this.#native.purge(dead))
+  purge (options = {}) {
+    checkOptions(options)
+    return this.#native.purge(options.dead ?? false)
   }
 
   /** Lets dead letters be delivered again; answers how many. */
   redrive (max = Number.MAX_SAFE_INTEGER) {
-    return checked('redrive', () => this.#native.redrive(max))
+    check('max', max, COUNT)
+    return this.#native.redrive(max)
   }
 
   /** Waits until everything that was put and settled before is on the disk. */
@@ -192,16 +247,16 @@ class Queue {
   }
 
   #whenClosed () {
-    return failure('Closed', `queue "${this.name}"`, 'it is closed', 'open another to go on')
+    return failure('Closed', `queue '${this.name}'`, 'it is closed', 'open another to go on')
   }
 
   #late (happened) {
-    return failure('Timeout', `queue "${this.name}"`, happened, 'give a longer timeout')
+    return failure('Timeout', `queue '${this.name}'`, happened, 'give a longer timeout')
   }
 
   #noRoom (ms) {
     const [happened, remedy] = this.#native.whyFull()
-    return failure('Timeout', `queue "${this.name}"`, `no room for ${ms} ms: ${happened}`, `give a longer timeout, or ${remedy}`)
+    return failure('Timeout', `queue '${this.name}'`, `no room for ${ms} ms: ${happened}`, `give a longer timeout, or ${remedy}`)
   }
 
   /** Puts with a ticket are made by a handle of their own. */
@@ -216,16 +271,18 @@ class Queue {
       if (receipt !== AGAIN) return settled(receipt)
     }
     // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
-    const payload = values.encodeWith(value, options)
+    const payload = values.encodeWith(value, this.#cannot, options)
     return waiters.wait(() => this.#putParts(payload, options), options, undefined, PUTTING)
   }
 
   /** Puts if there is room; the receipt, or AGAIN. */
   #attempt (value, options) {
-    if (options !== undefined) return this.#putParts(values.encodeWith(value, options), options)
+    if (options !== undefined) return this.#putParts(values.encodeWith(value, this.#cannot, options), options)
     if (values.isBytes(value)) return this.#done(this.#put(value, RAW | QUIET))
-    if (values.isBinary(value) || values.asTensor(value) !== undefined) return this.#putParts(values.encode(value), {})
-    const text = values.jsonText(value)
+    if (values.isBinary(value) || values.asTensor(value, this.#cannot) !== undefined) {
+      return this.#putParts(values.encode(value, this.#cannot), {})
+    }
+    const text = values.jsonText(value, this.#cannot)
     // A UTF-16 unit takes three bytes of UTF-8 at most.
     if (text.length * 3 <= this.#bytes.length) {
       return this.#done(this.#putScratch(this.#bytes.write(text), JSON_TEXT | QUIET))
@@ -235,6 +292,13 @@ class Queue {
 
   #done (answer) {
     return answer === false ? AGAIN : PUT
+  }
+
+  /** Puts what may have no more to it than bytes, which is quick. */
+  #putPlain (payload) {
+    const { data, parts } = payload
+    if (parts.content === TENSOR || parts.attributes !== undefined) return this.#putParts(payload)
+    return this.#done(this.#put(data, parts.content | QUIET))
   }
 
   /**
@@ -300,12 +364,21 @@ class Queue {
     return new Job(this.#desk, number, seen, data, attributes)
   }
 
+  /** @param {import('./native.js').PeekedMessage} peeked */
   #peeked ({ data, content, priority, attempts, reason, reasonText }) {
     // What a tensor's bytes mean is not kept with it.
     const opaque = content === RAW || content === TENSOR
     const value = opaque ? data : values.decode('message in queue', this.name, content, data, null)
     return { value, data, content: CONTENTS[content], priority, attempts, reason: reason ?? null, reasonText }
   }
+}
+
+/** The error of a call that had put some of its values. */
+function partly (cause, put, total) {
+  // With this one it was put.
+  const accepted = cause.kind === 'NotDurable' ? put + 1 : put
+  const text = `${cause.message}; ${accepted} of ${total} values were put, the first ones`
+  return new AxonicError(cause.kind, text, { cause, accepted })
 }
 
 /** Whoever waits for room arms the descriptor by trying; for tickets, one does it for all. */
@@ -322,8 +395,8 @@ function arm (lines) {
  */
 function leaseOf ({ lease } = {}) {
   if (lease === undefined) return -1
-  if (typeof lease === 'number' && lease >= 0) return lease
-  throw invalid(`lease is ${String(lease)}; it must be milliseconds, not negative`)
+  check('lease', lease, TIME)
+  return lease
 }
 
 internal.disposable(Queue)

@@ -1,7 +1,8 @@
 'use strict'
 
 const native = require('./native.js')
-const { checked, invalid } = require('./error.js')
+const { COUNT, NUMBER, check } = require('./check.js')
+const { invalid } = require('./error.js')
 const internal = require('./internal.js')
 
 class Region {
@@ -40,19 +41,21 @@ class Region {
 
   /** A copy of `length` bytes at `offset`. */
   read (offset = 0, length = this.size - offset) {
+    check('offset', offset, COUNT)
     if (!(length >= 0 && length <= this.size)) {
-      throw invalid(`region "${this.name}" has ${this.size} bytes; it has no ${length} at ${offset}`)
+      throw invalid(`region '${this.name}' has ${this.size} bytes; it has no ${length} at ${offset}`)
     }
     const target = Buffer.allocUnsafe(length)
-    checked('read', () => this.#native.read(offset, target))
+    this.#native.read(offset, target)
     return target
   }
 
   /** Copies `data` to `offset`. */
   write (offset, data) {
+    check('offset', offset, COUNT)
     if (!ArrayBuffer.isView(data)) throw invalid('data must be a Buffer or typed array')
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    checked('write', () => this.#native.write(offset, bytes))
+    this.#native.write(offset, bytes)
   }
 
   close () {
@@ -68,7 +71,8 @@ function sealedRegion (data) {
 }
 
 function regionFromFd (fd) {
-  return new Region(checked('regionFromFd', () => native.Region.fromFd(fd)))
+  check('the descriptor', fd, NUMBER)
+  return new Region(native.Region.fromFd(fd))
 }
 
 internal.disposable(Region)

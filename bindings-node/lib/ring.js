@@ -4,7 +4,7 @@ const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { AGAIN, Iteration, Waiters } = require('./wait.js')
 
-const closedRing = (end, name) => failure('Closed', `ring ${end} "${name}"`, 'it is closed', 'open another to go on')
+const closedRing = (end, name) => failure('Closed', `ring ${end} '${name}'`, 'it is closed', 'open another to go on')
 
 class RingProducer {
   #native
@@ -28,7 +28,7 @@ class RingProducer {
       fd: () => native.fd(),
       timedOut: (ms) => failure(
         'Timeout',
-        `ring "${name}"`,
+        `ring '${name}'`,
         `the consumer left no room for ${ms} ms`,
         'give a longer timeout or a larger capacity'
       )
@@ -56,7 +56,7 @@ class RingProducer {
     if (!ArrayBuffer.isView(data)) throw invalid('a ring carries bytes: push a Buffer or typed array')
     if (this.#waiters.isWaiting(0)) {
       const happened = 'earlier messages still wait for room'
-      throw failure('WouldBlock', `ring "${this.name}"`, happened, 'use pushAsync to get in line')
+      throw failure('WouldBlock', `ring '${this.name}'`, happened, 'use pushAsync to get in line')
     }
     this.#push(data, 0)
   }
@@ -134,7 +134,7 @@ class RingConsumer {
     this.#table = scratch.table
     this.#waiters = new Waiters({
       fd: () => native.fd(),
-      timedOut: (ms) => failure('Timeout', `ring "${name}"`, `nothing arrived in ${ms} ms`, 'give a longer timeout')
+      timedOut: (ms) => failure('Timeout', `ring '${name}'`, `nothing arrived in ${ms} ms`, 'give a longer timeout')
     }, busy)
   }
 
@@ -174,7 +174,7 @@ class RingConsumer {
     const length = this.#popInto(buffer)
     if (length > buffer.byteLength) {
       const happened = `the next message has ${length} bytes and the buffer ${buffer.byteLength}`
-      throw failure('TooLarge', `ring "${this.name}"`, happened, 'it is kept, take it with a larger buffer')
+      throw failure('TooLarge', `ring '${this.name}'`, happened, 'it is kept, take it with a larger buffer')
     }
     return length
   }

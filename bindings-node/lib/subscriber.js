@@ -47,7 +47,7 @@ class Subscriber {
       fd: () => native.fd(),
       timedOut: (ms) => failure(
         'Timeout',
-        `subscriber "${pattern}"`,
+        `subscriber '${pattern}'`,
         `nothing arrived in ${ms} ms`,
         'give a longer timeout'
       )
@@ -164,7 +164,7 @@ class Subscriber {
   #reason () {
     return this.#signal?.aborted
       ? this.#signal.reason
-      : failure('Closed', `subscriber "${this.pattern}"`, 'it is closed', 'open another to go on')
+      : failure('Closed', `subscriber '${this.pattern}'`, 'it is closed', 'open another to go on')
   }
 
   /** The subscriber lives as long as `signal` does not abort. */

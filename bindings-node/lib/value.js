@@ -71,35 +71,38 @@ const isBinary = (value) => ArrayBuffer.isView(value) || types.isAnyArrayBuffer(
  */
 const isBytes = (value) => value?.shape === undefined && types.isUint8Array(value)
 
-function jsonText (value) {
+/** JSON; `cannot` is how an error begins: who cannot do what with the value. */
+function jsonText (value, cannot) {
   let text
   try {
     text = JSON.stringify(value)
   } catch (error) {
     // A BigInt or a circle; what a `toJSON` of the caller's throws is the caller's.
     if (!(error instanceof TypeError)) throw error
-    throw invalid(`this value cannot be published as JSON: ${error.message}`, { cause: error })
+    throw invalid(`${cannot} this value as JSON: ${error.message}`, { cause: error })
   }
   if (text === undefined) {
-    throw invalid(`a value of type ${typeof value} cannot be published; it has no JSON form`)
+    throw invalid(`${cannot} a value of type ${typeof value}; it has no JSON form`)
   }
   return text
 }
 
 /** Checks a tensor; nothing is copied. */
-function tensorOf (data, shape, dtype) {
+function tensorOf (data, shape, dtype, cannot) {
   const Array = ARRAYS[dtype]
-  if (Array === undefined) throw invalid(`no tensor has elements of type ${JSON.stringify(dtype)}`)
-  if (shape.length > MAX_DIMENSIONS) throw invalid(`a tensor of ${shape.length} dimensions; ${MAX_DIMENSIONS} are the most`)
+  if (Array === undefined) throw invalid(`${cannot} a tensor with elements of type ${JSON.stringify(dtype)}; there is no such type`)
+  if (shape.length > MAX_DIMENSIONS) {
+    throw invalid(`${cannot} a tensor of ${shape.length} dimensions; ${MAX_DIMENSIONS} are the most`)
+  }
   let bytes = Array.BYTES_PER_ELEMENT * (dtype === 'complex64' || dtype === 'complex128' ? 2 : 1)
   for (const dimension of shape) {
     if (!(Number.isSafeInteger(dimension) && dimension >= 0)) {
-      throw invalid(`shape is [${shape}]; its dimensions must be whole numbers, not negative`)
+      throw invalid(`${cannot} a tensor of shape [${shape}]; its dimensions must be whole numbers, not negative`)
     }
     bytes *= dimension
   }
   if (data !== undefined && bytes !== data.byteLength) {
-    throw invalid(`a ${dtype} tensor of shape [${shape}] has ${bytes} bytes, but the array has ${data.byteLength}`)
+    throw invalid(`${cannot} a tensor of ${dtype} and shape [${shape}]: it has ${bytes} bytes, but the array has ${data.byteLength}`)
   }
   return { data, dtype, shape, bytes }
 }
@@ -108,17 +111,18 @@ function tensorOf (data, shape, dtype) {
  * What a value is as a tensor, or undefined when it is none.
  *
  * @param {any} value
+ * @param {string} cannot
  */
-function asTensor (value) {
+function asTensor (value, cannot) {
   if (typeof value !== 'object' || value === null) return undefined
   const { data, shape, dtype } = value
   if (types.isTypedArray(value)) {
     const tag = value[Symbol.toStringTag]
-    if (Array.isArray(shape)) return tensorOf(value, shape, dtype ?? DTYPES[tag])
-    return tag === 'Uint8Array' ? undefined : tensorOf(value, [value.length], DTYPES[tag])
+    if (Array.isArray(shape)) return tensorOf(value, shape, dtype ?? DTYPES[tag], cannot)
+    return tag === 'Uint8Array' ? undefined : tensorOf(value, [value.length], DTYPES[tag], cannot)
   }
   if (!Array.isArray(shape) || !types.isTypedArray(data)) return undefined
-  return tensorOf(data, shape, dtype ?? DTYPES[data[Symbol.toStringTag]])
+  return tensorOf(data, shape, dtype ?? DTYPES[data[Symbol.toStringTag]], cannot)
 }
 
 /** Writes a tensor description into the row of the table that begins at `at`. */
@@ -136,26 +140,27 @@ function getTensor (table, at) {
 }
 
 /** A payload that stands on its own: `{ data, parts }`. */
-function encode (value, content) {
-  if (content !== undefined) return encodeAs(value, content)
-  const tensor = asTensor(value)
+function encode (value, cannot, content) {
+  if (content !== undefined) return encodeAs(value, cannot, content)
+  if (isBytes(value)) return { data: value, parts: { content: RAW } }
+  const tensor = asTensor(value, cannot)
   if (tensor !== undefined) {
     const { data, dtype, shape } = tensor
     return { data: bytesOf(data), parts: { content: TENSOR, dtype, shape } }
   }
   if (isBinary(value)) return { data: bytesOf(value), parts: { content: RAW } }
-  return { data: Buffer.from(jsonText(value)), parts: { content: JSON_TEXT } }
+  return { data: Buffer.from(jsonText(value, cannot)), parts: { content: JSON_TEXT } }
 }
 
 /** With `content` given, bytes are taken as already encoded; anything else is encoded so. */
-function encodeAs (value, content) {
+function encodeAs (value, cannot, content) {
   const number = CONTENTS.indexOf(content)
   if (number < 0 || number === TENSOR) {
     throw invalid(`content is ${JSON.stringify(content)}; it must be one of raw, json, msgpack`)
   }
   if (isBinary(value)) return { data: bytesOf(value), parts: { content: number } }
-  if (number === RAW) throw invalid('content is "raw", so the value must be bytes')
-  const json = Buffer.from(jsonText(value))
+  if (number === RAW) throw invalid(`${cannot} a value of type ${typeof value} as raw content; that is bytes`)
+  const json = Buffer.from(jsonText(value, cannot))
   return { data: number === JSON_TEXT ? json : native.jsonToMsgpack(json), parts: { content: number } }
 }
 
@@ -164,9 +169,9 @@ function encodeAs (value, content) {
  *
  * @param {import('../index.js').PublishOptions} options
  */
-function encodeWith (value, options = {}) {
+function encodeWith (value, cannot, options = {}) {
   const { content, attributes } = options
-  const payload = encode(value, content)
+  const payload = encode(value, cannot, content)
   if (attributes !== undefined) payload.parts.attributes = flatten(attributes)
   return payload
 }
@@ -205,7 +210,7 @@ function decode (what, name, content, data, tensor) {
   } catch (error) {
     if (error instanceof AxonicError) throw error
     const why = error instanceof Error ? error.message : error
-    const text = `${what} "${name}": its ${CONTENTS[content]} cannot be decoded: ${why}; its bytes are in data`
+    const text = `${what} '${name}': its ${CONTENTS[content]} cannot be decoded: ${why}; its bytes are in data`
     throw new AxonicError('Decode', text, { cause: error })
   }
   if (content === TENSOR) return shaped(data.buffer, data.byteOffset, data.byteLength, tensor.dtype, tensor.shape)

@@ -6,7 +6,7 @@
 // waiting one is held: the process stays, and so does the handle.
 
 const native = require('./native.js')
-const { invalid } = require('./error.js')
+const { checkWait } = require('./check.js')
 
 /** What an attempt answers when it would have to wait. */
 const AGAIN = Symbol('axonic.again')
@@ -29,10 +29,9 @@ function settled (result) {
   })
 }
 
-function checkTimeout (timeout) {
-  if (timeout !== undefined && !(typeof timeout === 'number' && timeout >= 0)) {
-    throw invalid(`timeout is ${String(timeout)}; it must be milliseconds, not negative`)
-  }
+/** Milliseconds as people say them: what is left of a time has many digits. */
+function rounded (milliseconds) {
+  return milliseconds < 1 ? Number(milliseconds.toPrecision(1)) : Math.round(milliseconds)
 }
 
 /**
@@ -42,9 +41,8 @@ function checkTimeout (timeout) {
  */
 function within (promise, options = {}, timedOut) {
   const { timeout, signal } = options
-  checkTimeout(timeout)
   return new Promise((resolve, reject) => {
-    const onTimeout = () => reject(timedOut(timeout))
+    const onTimeout = () => reject(timedOut(rounded(timeout)))
     const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(onTimeout, timeout) : undefined
     const onAbort = () => reject(signal?.reason)
     if (signal?.aborted) onAbort()
@@ -94,15 +92,16 @@ class Waiters {
    * @param {import('../index.js').WaitOptions} options
    * @param {(error: Error) => any} [onClosed]
    */
-  wait (attempt, { timeout, signal } = {}, onClosed, line = 0) {
+  wait (attempt, options = {}, onClosed, line = 0) {
+    const { timeout, signal } = options
     try {
-      checkTimeout(timeout)
+      checkWait(options)
       if (signal?.aborted) return Promise.reject(signal.reason)
       if (this.#queue.size === 0 || !this.isWaiting(line)) {
         const result = attempt()
         if (result !== AGAIN) return settled(result)
       }
-      if (timeout === 0) throw this.#handle.timedOut(timeout, line)
+      if (timeout === 0) throw this.#handle.timedOut(0, line)
       if (this.#poll === null) {
         this.#watch()
         // Making it pollable may have come after a message: look again before sleeping.
@@ -154,7 +153,7 @@ class Waiters {
     if (timeout <= MAX_TIMEOUT) {
       entry.timer = setTimeout(() => {
         this.#leave(entry)
-        entry.reject(this.#handle.timedOut(timeout, entry.line))
+        entry.reject(this.#handle.timedOut(rounded(timeout), entry.line))
       }, timeout)
     }
     if (signal) {

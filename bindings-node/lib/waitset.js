@@ -1,7 +1,8 @@
 'use strict'
 
 const native = require('./native.js')
-const { AxonicError, checked, invalid } = require('./error.js')
+const { NUMBER, TIME, check } = require('./check.js')
+const { AxonicError, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE } = internal
 const { Publisher } = require('./publisher.js')
@@ -47,11 +48,13 @@ class WaitSet {
 
   /** Reports `token` while a descriptor is readable. */
   addFd (fd, token = fd) {
+    check('the descriptor', fd, NUMBER)
     return this.#join(token, null, (number) => this.#native.addFd(fd, number))
   }
 
   /** Reports `token` every `period` milliseconds. */
   addTimer (period, token) {
+    check('the period of a timer', period, TIME)
     return this.#join(token, null, (number) => this.#native.addTimer(period, number))
   }
 
@@ -96,7 +99,7 @@ class WaitSet {
 
   #join (token, handle, add) {
     const number = this.#next++
-    checked('a wait set', () => add(number))
+    add(number)
     this.#members.set(number, { token, handle })
     return this
   }

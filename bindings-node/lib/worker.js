@@ -1,6 +1,7 @@
 'use strict'
 
 const { setMaxListeners } = require('node:events')
+const { POSITIVE, check } = require('./check.js')
 const { AxonicError, Reject, invalid } = require('./error.js')
 const { ASYNC_DISPOSE, DISPOSE } = require('./internal.js')
 const { tell } = require('./log.js')
@@ -23,9 +24,7 @@ class QueueWorker {
   constructor (queue, options = {}, work) {
     const { concurrency = 1, lease } = options
     if (typeof work !== 'function') throw invalid('worker takes a function')
-    if (!(Number.isInteger(concurrency) && concurrency > 0)) {
-      throw invalid(`concurrency is ${String(concurrency)}; it must be a positive integer`)
-    }
+    check('concurrency', concurrency, POSITIVE)
     this.#queue = queue
     this.#work = work
     this.#lease = lease

@@ -100,7 +100,7 @@ impl<T> OrThrow<T> for axonic::Result<T> {
 
 /// The answer of every call on a closed handle.
 pub fn closed(noun: &str, name: &str) -> axonic::Error {
-    axonic::Error::new(ErrorKind::Closed, format!("{noun} {name:?} is closed; open it again to use it"))
+    axonic::Error::new(ErrorKind::Closed, format!("{noun} '{name}' is closed; open it again to use it"))
 }
 
 /// An argument that the facade or its caller got wrong.

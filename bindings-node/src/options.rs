@@ -12,26 +12,29 @@ pub fn size(what: &str, value: f64) -> axonic::Result<usize> {
     if (0.0..=MAX_SAFE).contains(&value) && value.fract() == 0.0 {
         Ok(value as usize)
     } else {
-        Err(invalid(format!("{what} is {value}; it must be a whole number that is not negative")))
+        Err(invalid(format!("{what} is {value}; it must be a whole number from 0 to {MAX_SAFE}")))
     }
 }
 
 /// A whole number of 32 bits.
 pub fn number(what: &str, value: f64) -> axonic::Result<u32> {
     let whole = size(what, value)?;
-    u32::try_from(whole).map_err(|_| invalid(format!("{what} is {whole}; it is at most {}", u32::MAX)))
+    u32::try_from(whole)
+        .map_err(|_| invalid(format!("{what} is {whole}; it must be a whole number from 0 to {}", u32::MAX)))
 }
 
 /// Milliseconds.
 pub fn duration(what: &str, milliseconds: f64) -> axonic::Result<Duration> {
-    Duration::try_from_secs_f64(milliseconds / 1000.0)
-        .map_err(|_| invalid(format!("{what} is {milliseconds}; it must be milliseconds, not negative")))
+    Duration::try_from_secs_f64(milliseconds / 1000.0).map_err(|_| {
+        let must = "milliseconds, a number that is not negative and fits a clock";
+        invalid(format!("{what} is {milliseconds}; it must be {must}"))
+    })
 }
 
 fn one_of<T: Copy>(what: &str, value: &str, choices: &[(&str, T)]) -> axonic::Result<T> {
     choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice).ok_or_else(|| {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        invalid(format!("{what} is {value:?}; it must be one of {}", names.join(", ")))
+        invalid(format!("{what} is '{value}'; it must be one of {}", names.join(", ")))
     })
 }
 

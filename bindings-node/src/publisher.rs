@@ -129,7 +129,7 @@ impl State {
     fn take_loan(&self, ticket: u32) -> axonic::Result<OpenLoan> {
         let mut loans = self.loans.borrow_mut();
         loans.get_mut(ticket as usize).and_then(Option::take).ok_or_else(|| {
-            invalid(format!("publisher {:?}: no open loan has the ticket {ticket}", self.topic))
+            invalid(format!("publisher '{}': no open loan has the ticket {ticket}", self.topic))
         })
     }
 }
@@ -406,7 +406,7 @@ fn no_room(publisher: &axonic::Publisher, error: axonic::Error) -> axonic::Error
     axonic::Error::new(
         ErrorKind::WouldBlock,
         format!(
-            "publisher {topic:?} has no room now and overflow is \"block\"; use publishAsync, which waits \
+            "publisher '{topic}' has no room now and overflow is \"block\"; use publishAsync, which waits \
              for room"
         ),
     )
@@ -417,7 +417,7 @@ fn no_room(publisher: &axonic::Publisher, error: axonic::Error) -> axonic::Error
 fn keep<T>(loan: Loan, topic: &str) -> axonic::Result<T> {
     std::mem::forget(loan);
     Err(invalid(format!(
-        "publisher {topic:?}: the array of a loan was transferred away inside its callback; the message is \
+        "publisher '{topic}': the array of a loan was transferred away inside its callback; the message is \
          not sent and its memory stays reserved"
     )))
 }

@@ -98,7 +98,7 @@ impl Region {
             None => Err(axonic::Error::new(
                 ErrorKind::Unsupported,
                 format!(
-                    "region {:?} is named: open it by its name; only sealed regions are passed by descriptor",
+                    "region '{}' is named: open it by its name; only sealed regions are passed by descriptor",
                     self.name
                 ),
             ))
@@ -111,7 +111,7 @@ impl Region {
     pub fn memory<'env>(&self, env: &'env Env) -> Result<Unknown<'env>> {
         let region = self.get().or_throw(env)?;
         let refuse = |why: &str| {
-            let text = format!("region {:?}: {why}; use read() and write()", self.name);
+            let text = format!("region '{}': {why}; use read() and write()", self.name);
             axonic::Error::new(ErrorKind::Unsupported, text)
         };
         if !region.writable() {

@@ -79,7 +79,7 @@ impl Producer {
         body: impl FnOnce(&mut axonic::RingProducer) -> axonic::Result<T>,
     ) -> axonic::Result<T> {
         if self.reserved.get().is_some() {
-            let text = format!("ring {:?}: a reserve callback is still running; push after it", self.name);
+            let text = format!("ring '{}': a reserve callback is still running; push after it", self.name);
             return Err(axonic::Error::new(ErrorKind::InUse, text));
         }
         match self.producer.borrow_mut().as_mut() {
@@ -131,7 +131,7 @@ impl RingProducer {
                     return error;
                 }
                 let text =
-                    format!("ring {:?} has no room now; use pushAsync, which waits for room", state.name);
+                    format!("ring '{}' has no room now; use pushAsync, which waits for room", state.name);
                 axonic::Error::new(ErrorKind::WouldBlock, text)
             })?;
             Ok(target.as_mut_ptr())
@@ -167,7 +167,7 @@ impl RingProducer {
             // Out of reach and writable for ever: the mapping must stay and the ring ends here.
             std::mem::forget(self.state.producer.borrow_mut().take());
             let text = format!(
-                "ring {:?}: the array of a reservation was transferred away inside its callback; the \
+                "ring '{}': the array of a reservation was transferred away inside its callback; the \
                  producer is closed",
                 self.state.name
             );
@@ -199,7 +199,7 @@ impl RingProducer {
     pub fn close(&self, env: &Env) -> Result<()> {
         if self.state.reserved.get().is_some() {
             let text =
-                format!("ring {:?}: a reserve callback is still running; close after it", self.state.name);
+                format!("ring '{}': a reserve callback is still running; close after it", self.state.name);
             return Err(axonic::Error::new(ErrorKind::InUse, text)).or_throw(env);
         }
         drop(self.state.producer.borrow_mut().take());
@@ -223,7 +223,7 @@ impl Consumer {
         body: impl FnOnce(&mut axonic::RingConsumer) -> axonic::Result<T>,
     ) -> axonic::Result<T> {
         if self.viewed.get() {
-            let text = format!("ring {:?}: a borrow callback is still running; go on after it", self.name);
+            let text = format!("ring '{}': a borrow callback is still running; go on after it", self.name);
             return Err(axonic::Error::new(ErrorKind::InUse, text));
         }
         match self.consumer.borrow_mut().as_mut() {
@@ -322,7 +322,7 @@ impl RingConsumer {
             std::mem::forget(self.state.consumer.borrow_mut().take());
             self.state.held.set(None);
             let text = format!(
-                "ring {:?}: the array of a message was transferred away inside its callback; the consumer \
+                "ring '{}': the array of a message was transferred away inside its callback; the consumer \
                  is closed",
                 self.state.name
             );
@@ -354,7 +354,7 @@ impl RingConsumer {
     pub fn close(&self, env: &Env) -> Result<()> {
         if self.state.viewed.get() {
             let text =
-                format!("ring {:?}: a borrow callback is still running; close after it", self.state.name);
+                format!("ring '{}': a borrow callback is still running; close after it", self.state.name);
             return Err(axonic::Error::new(ErrorKind::InUse, text)).or_throw(env);
         }
         self.state.held.set(None);

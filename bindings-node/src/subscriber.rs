@@ -269,7 +269,7 @@ impl State {
             return Ok(Answer::Int(length as i64));
         }
         let text = format!(
-            "subscriber {:?}: the next message on {:?} has {length} bytes and the buffer {room}; the message \
+            "subscriber '{}': the next message on '{}' has {length} bytes and the buffer {room}; the message \
              is kept, receive it with a larger buffer",
             self.pattern,
             message.from().1

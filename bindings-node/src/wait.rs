@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use axonic::ErrorKind;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::error::{OrThrow, closed};
+use crate::error::OrThrow;
 use crate::options;
 use crate::publisher::Publisher;
 use crate::subscriber::Subscriber;
@@ -28,7 +29,9 @@ impl WaitSet {
     fn with<T>(&self, body: impl FnOnce(&mut axonic::WaitSet) -> axonic::Result<T>) -> axonic::Result<T> {
         match self.set.borrow_mut().as_mut() {
             Some(set) => body(set),
-            None => Err(closed("wait set", "")),
+            None => {
+                Err(axonic::Error::new(ErrorKind::Closed, "the wait set is closed; make another to go on"))
+            }
         }
     }
 

@@ -243,7 +243,7 @@ describe('lock', { timeout: 120_000 }, () => {
       await kill(victim)
       const held = wait ? await waiting : mutex.tryAcquire()
       assert.equal(held.ownerDied, true)
-      assert.match(inspect(held), /Held { lock: 'mutex "m"', ownerDied: true, released: false }/)
+      assert.match(inspect(held), /Held { lock: "mutex 'm'", ownerDied: true, released: false }/)
       held.release()
       const next = await mutex.acquire()
       assert.equal(next.ownerDied, false)

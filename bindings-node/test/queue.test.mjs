@@ -60,7 +60,7 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.equal(q.stats().ready, 0)
   })
 
-  it('carries values of all kinds', () => {
+  it('carries values of all kinds', async () => {
     const q = queue()
     const big = Buffer.alloc(400_000, 7)
     const all = [{ a: [1, null, 'ü'] }, 'text', 5, null, Buffer.from('raw'), big, 'x'.repeat(300_000), new ArrayBuffer(3)]
@@ -81,7 +81,18 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.deepEqual(job.value.shape, [2, 2])
     assert.equal(job.attributes.type, 'x')
     assert.deepEqual(take(q).value, { packed: true })
-    for (const wrong of [undefined, 5n, () => {}]) assert.throws(() => q.put(wrong), is('InvalidArgument'))
+    const wrong = [
+      [undefined, "queue 'q': cannot put a value of type undefined; it has no JSON form"],
+      [() => {}, "queue 'q': cannot put a value of type function; it has no JSON form"],
+      [5n, "queue 'q': cannot put this value as JSON: Do not know how to serialize a BigInt"],
+      [{ data: Int8Array.of(1), shape: [2] }, "queue 'q': cannot put a tensor of int8 and shape [2]: it has 2 bytes, but the array has 1"]
+    ]
+    for (const [value, message] of wrong) {
+      for (const options of [undefined, { priority: 1 }]) assert.throws(() => q.put(value, options), { kind: 'InvalidArgument', message })
+      await assert.rejects(q.putMany([value]), { kind: 'InvalidArgument', message })
+    }
+    assert.throws(() => job.ack(5n), { message: /^job of queue 'q': cannot ack with this value as JSON: / })
+    assert.throws(() => q.put('text', { content: 'raw' }), { message: /^queue 'q': cannot put a value of type string as raw/ })
   })
 
   it('serves priorities, delays and expiry', async () => {
@@ -212,12 +223,59 @@ describe('queue', { timeout: 60_000 }, () => {
   it('refuses to wait for a disk it has none of', async () => {
     const q = queue()
     await assert.rejects(q.putAsync('x', { durable: true }), is('InvalidArgument'))
+    await assert.rejects(q.putMany(['x'], { durable: true }), is('InvalidArgument'))
     q.put('x')
     const job = q.tryGet()
     await assert.rejects(job.ackAsync(undefined, { durable: true }), is('InvalidArgument'))
     assert.equal(job.settled, false)
     job.ack()
     assert.equal(q.stats().put, 1)
+  })
+
+  it('puts many, in order, as there is room', async () => {
+    const q = queue({ capacity: 8 })
+    const values = Array.from({ length: 100 }, (_, i) => (i % 3 === 0 ? Buffer.from([i]) : { i }))
+    const putting = q.putMany(new Set(values), { priority: 2, attributes: { type: 'x' } })
+    assert.throws(() => q.put('overtaking'), is('WouldBlock'))
+    for (const value of values) {
+      const job = await q.get({ timeout: 5000 })
+      assert.deepEqual([job.value, job.priority, job.attributes.type], [value, 2, 'x'])
+      job.ack()
+    }
+    assert.equal(await putting, undefined)
+    await q.putMany([])
+    await q.putMany([{ plain: true }, Buffer.from('x'), Float32Array.of(1.5)])
+    await q.putMany([{ packed: true }], { content: 'msgpack' })
+    const plain = (await q.getMany()).map((job) => { job.ack(); return [job.content, job.priority, job.value] })
+    const expected = [['json', 0, { plain: true }], ['raw', 0, Buffer.from('x')], ['tensor', 0, plain[2][2]]]
+    assert.deepEqual(plain, [...expected, ['msgpack', 0, { packed: true }]])
+    assert.deepEqual([...plain[2][2]], [1.5])
+    const tickets = await q.putMany([1, 2, 3], { result: true })
+    for (const job of await q.getMany(3)) job.ack(job.value * 2)
+    assert.deepEqual(await Promise.all(tickets.map((ticket) => ticket.result({ timeout: 5000 }))), [2, 4, 6])
+  })
+
+  it('says how many it put', async () => {
+    const q = queue({ capacity: 8, maxBytes: 1024 })
+    const partly = (kind, accepted) => (error) => is(kind)(error) && error.accepted === accepted &&
+      error.message.endsWith(`; ${accepted} of ${accepted + 1} values were put, the first ones`)
+    await assert.rejects(q.putMany([1, Buffer.alloc(5000)]), partly('TooLarge', 1))
+    await assert.rejects(q.putMany([2, 3, 4, 5, 6, 7, 8, 9], { timeout: 10 }), partly('Timeout', 7))
+    await assert.rejects(q.putMany([9], { timeout: 0 }), partly('Timeout', 0))
+    assert.deepEqual(q.peek().map((peeked) => peeked.value), [1, 2, 3, 4, 5, 6, 7, 8])
+    const aborting = q.putMany([9, 10], { signal: AbortSignal.timeout(10) })
+    take(q).ack()
+    await assert.rejects(aborting, { name: 'TimeoutError' })
+    q.purge()
+    const strict = queue({ schema: { type: 'number' } })
+    for (const wrong of [[1, 'two'], [1, 2n]]) {
+      await assert.rejects(strict.putMany(wrong), (error) => is('InvalidArgument')(error) && error.accepted === 0)
+    }
+    assert.equal(strict.stats().put, 0, 'what is wrong with a value is told before any is put')
+    await assert.rejects(q.putMany(5), is('InvalidArgument'))
+    await assert.rejects(q.putMany([1], { dedupId: 'a' }), is('InvalidArgument'))
+    q.close()
+    await assert.rejects(q.putMany([1]), partly('Closed', 0))
   })
 
   it('tells producers what became of their messages', async () => {
@@ -330,11 +388,55 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.throws(() => domain().queue('no such/name'), is('InvalidName'))
   })
 
+  it('says what was given, for what, and what it takes', async () => {
+    const ax = domain()
+    const q = queue({}, ax)
+    q.put(1)
+    const job = take(q)
+    const count = 'a whole number from 0 to 9007199254740991'
+    const time = 'milliseconds, a number that is not negative'
+    const wrong = [
+      [() => queue({ capacity: '5' }), `capacity is '5' (string); it must be ${count}`],
+      [() => queue({ maxBytes: 1e20 }), `maxBytes is 100000000000000000000 (number); it must be ${count}`],
+      [() => queue({ dedup: { within: null } }), `dedup.within is null; it must be ${time}`],
+      [() => queue({ dedup: 5 }), 'dedup is 5 (number); it must be an object'],
+      [() => queue({ durable: 'yes' }), "durable is 'yes' (string); it must be true or false"],
+      [() => queue({ fsync: true }), 'fsync is true (boolean); it must be a string'],
+      [() => queue({ fsync: 'often' }), "fsync is 'often'; it must be one of always, interval, never"],
+      [() => ax.queue(5), 'the name of a queue is 5 (number); it must be a string'],
+      [() => ax.semaphore('s', '3'), `permits is '3' (string); it must be ${count}`],
+      [() => open('d', { runtimeDir: 5 }), 'runtimeDir is 5 (number); it must be a string'],
+      [() => q.put(1, { priority: 1.5 }), `priority is 1.5 (number); it must be ${count}`],
+      [() => q.put(1, { ttl: 'soon' }), `ttl is 'soon' (string); it must be ${time}`],
+      [() => q.put(1, { dedupId: 5 }), 'dedupId is 5 (number); it must be a string'],
+      [() => q.put(1, { delay: Infinity }), `delay is inf; it must be ${time} and fits a clock`],
+      [() => q.putAsync(1, { durable: 1 }), 'durable is 1 (number); it must be true or false'],
+      [() => q.putMany([1], { result: 'yes' }), "result is 'yes' (string); it must be true or false"],
+      [() => q.get({ timeout: '1' }), `timeout is '1' (string); it must be ${time}`],
+      [() => q.get({ lease: NaN }), `lease is NaN (number); it must be ${time}`],
+      [() => q.getMany(0), 'max is 0 (number); it must be a whole number from 1 to 9007199254740991'],
+      [() => q.peek([1, 2]), `max is [ 1, 2 ] (object); it must be ${count}`],
+      [() => q.purge({ dead: 1 }), 'dead is 1 (number); it must be true or false'],
+      [() => job.nack({ delay: '5' }), `delay is '5' (string); it must be ${time}`],
+      [() => job.reject(5), 'reason is 5 (number); it must be a string'],
+      [() => job.extend(5n), `lease is 5n (bigint); it must be ${time}`],
+      [() => job.progress('half'), "done is 'half' (string); it must be a number"]
+    ]
+    for (const [call, message] of wrong) {
+      await assert.rejects(async () => call(), (error) => is('InvalidArgument')(error) && assert.equal(error.message, message) === undefined)
+    }
+    assert.equal(q.stats().put, 1)
+    assert.equal(job.settled, false)
+    const { ticket } = q.put(1, { result: true })
+    await assert.rejects(ticket.result({ timeout: 12.3456789 }), /^AxonicError: queue 'q': no result in 12 ms; /)
+    await assert.rejects(ticket.result({ timeout: 0.123456 }), /no result in 0\.1 ms/)
+  })
+
   it('says what cannot be decoded', () => {
     const q = queue()
     q.put(Buffer.from('{'), { content: 'json' })
     const job = take(q)
-    assert.throws(() => job.value, (error) => is('Decode')(error) && /^job of queue "q": its json/.test(error.message))
+    assert.throws(() => job.value, (error) => is('Decode')(error) && /^job of queue 'q': its json/.test(error.message))
     job.reject('not JSON')
   })
 
@@ -479,6 +581,8 @@ describe('a durable queue', { timeout: 60_000 }, () => {
     assert.equal(await receipts[7].ticket.result(), 7)
     clearInterval(turning)
     assert.equal(q.stats().ready, 0)
+    await q.putMany(Array.from({ length: 300 }, (_, i) => i), { timeout: 30_000 })
+    assert.equal(q.purge(), 300)
     await q.putAsync('accepted', { durable: false })
     await assert.rejects(q.putAsync('aborted', { signal: AbortSignal.abort(new RangeError('enough')) }), RangeError)
     assert.equal(take(q).value, 'accepted')
@@ -508,10 +612,16 @@ describe('a durable queue', { timeout: 60_000 }, () => {
     const aborted = q.putAsync('aborted', { signal: aborting.signal })
     aborting.abort(new RangeError('enough'))
     await Promise.all([
-      assert.rejects(timedOut, (error) => is('NotDurable')(error) && /accepted/.test(error.message)),
+      assert.rejects(timedOut, (error) => is('NotDurable')(error) && error.accepted === 1 && /accepted/.test(error.message)),
       assert.rejects(aborted, RangeError)
     ])
-    const [late, second] = await q.getMany(2)
+    await assert.rejects(q.putMany(['third', 'fourth'], { timeout: 0 }), (error) => {
+      return is('NotDurable')(error) && error.accepted === 2 && /all 2 messages are accepted/.test(error.message)
+    })
+    await q.putMany(['fifth'], { timeout: 0, durable: false })
+    const [late, second, ...others] = await q.getMany(5)
+    assert.deepEqual(others.map((job) => job.value), ['third', 'fourth', 'fifth'])
+    for (const job of others) job.ack()
     assert.deepEqual([late.value, second.value], ['late', 'aborted'])
     await assert.rejects(late.ackAsync(undefined, { timeout: 0 }), is('Timeout'))
     assert.ok(late.settled)

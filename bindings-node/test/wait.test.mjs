@@ -69,6 +69,42 @@ describe('waiting', () => {
     await assert.rejects(long, is('Closed'))
   })
 
+  it('refuses what is no signal before it does anything', async () => {
+    const { ax, pub, sub } = pair()
+    const queue = ax.queue('signals')
+    const { ticket } = queue.put('job', { result: true })
+    const job = queue.tryGet()
+    const calls = {
+      receive: (options) => sub.receive(options),
+      publishAsync: (options) => pub.publishAsync(1, options),
+      loanAsync: (options) => pub.loanAsync(1, () => assert.fail('lent'), options),
+      putAsync: (options) => queue.putAsync(1, options),
+      putMany: (options) => queue.putMany([1], options),
+      get: (options) => queue.get(options),
+      ackAsync: (options) => job.ackAsync(undefined, options),
+      result: (options) => ticket.result(options),
+      sync: (options) => queue.sync(options),
+      acquire: (options) => ax.mutex('m').acquire(options),
+      barrier: (options) => ax.barrier('b', 2).wait(options),
+      subscriber: async (options) => ax.subscriber('t', options)
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      for (const [signal, shown] of [[5, '5 (number)'], [{}, '{} (object)'], [null, 'null'], [new AbortController(), null]]) {
+        await assert.rejects(call({ timeout: 1, signal }), (error) => {
+          const text = /^signal is (.*); it must be an AbortSignal$/s.exec(error.message)?.[1]
+          return is('InvalidArgument')(error) && (shown === null ? /AbortController/.test(text) : text === shown)
+        }, `${name} with ${shown}`)
+      }
+    }
+    await sleep(10)
+    assert.equal(sub.tryReceive(), null)
+    assert.equal(job.settled, false)
+    const { put, ready } = queue.stats()
+    assert.deepEqual([put, ready], [1, 0], 'nothing was done')
+    queue.close()
+    ax.unlink('queue', 'signals')
+  })
+
   it('hands out messages in the order of the calls', async () => {
     const { pub, sub } = pair()
     const first = sub.receive()

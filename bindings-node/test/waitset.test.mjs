@@ -67,7 +67,7 @@ describe('wait set', () => {
     set.remove(fd)
     closeSync(fd)
     set.close()
-    assert.throws(() => set.addTimer(-1, 't'), is('Closed'))
+    assert.throws(() => set.addTimer(1, 't'), is('Closed'))
     const other = new WaitSet()
     assert.throws(() => other.addTimer(-1, 't'), is('InvalidArgument'))
     assert.throws(() => other.addFd('x'), is('InvalidArgument'))

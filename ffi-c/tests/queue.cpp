@@ -1,6 +1,7 @@
 // Queues in C++: both sides of one object, deliveries that settle themselves, tickets.
 #include "check.hpp"
 
+#include <algorithm>
 #include <poll.h>
 #include <thread>
 
@@ -57,7 +58,13 @@ static void deliveries() {
     SETS(Closed, again->ack(ec));
     std::thread([&] { moved.ack(); }).join(); // any thread may settle
     CHECK(!moved && moved.data().empty());
-    THROWS(ClosedError, "delivery", moved.ack());
+    THROWS(ClosedError, "delivery of queue 'q': it was settled", moved.ack());
+    THROWS(ClosedError, "delivery of queue 'q'", moved.nack());
+    THROWS(ClosedError, "delivery of queue 'q'", moved.reject());
+    THROWS(ClosedError, "delivery of queue 'q'", moved.extend(1s));
+    THROWS(ClosedError, "delivery of queue 'q'", moved.progress(1));
+    THROWS(ClosedError, "the delivery is empty", axonic::Delivery().ack("x"));
+    SETS(Closed, moved.progress(1, ec));
 
     auto low = q.get();
     low->nack(20ms);
@@ -93,7 +100,15 @@ static void deliveries() {
     q.close();
     CHECK(!q);
     SETS(Closed, q.put("x", {}, axonic::forever, ec));
-    THROWS(ClosedError, "", q.get(1s));
+    THROWS(ClosedError, "queue 'q' is closed; open it again", q.get(1s));
+    THROWS(ClosedError, "queue 'q' is closed", q.put("x"));
+    THROWS(ClosedError, "queue 'q' is closed", q.stats());
+    THROWS(ClosedError, "queue 'q' is closed", q.sync());
+    THROWS(ClosedError, "the queue is empty", axonic::Queue().peek(1));
+    auto closed = axonic::open("closed");
+    auto orphan = closed.queue("orphan");
+    closed.close();
+    THROWS(ClosedError, "queue 'orphan': its domain is closed", orphan.put("x"));
     ax = axonic::Domain();
     CHECK(held->text() == "two");
     held->ack();
@@ -159,7 +174,9 @@ static void tickets() {
     moved.get()->ack();
     CHECK(kept.result(1s)->size() == 0);
     moved.close();
-    THROWS(ClosedError, "", kept.result(1s));
+    THROWS(ClosedError, "ticket of queue 'asked': its queue was closed", kept.result(1s));
+    THROWS(ClosedError, "the ticket is empty", axonic::Ticket().result(1s));
+    SETS(Closed, kept.result(0s, ec));
 }
 
 static void many() {
@@ -175,7 +192,10 @@ static void many() {
     auto taken = q.get_many(3, 1s);
     CHECK(taken.size() == 3 && taken[2].priority() == 2 && q.stats().leased == 3);
     taken[0].ack();
-    CHECK(q.try_put("x") && q.get_fd() >= 0);
+    const auto put = q.try_put("x");
+    CHECK(put && !put->duplicate && q.get_fd() >= 0);
+    std::error_code full;
+    CHECK(!q.try_put("x", {}, full) && !full); // no room is no failure
     taken.clear();
     CHECK(q.stats().leased == 0 && q.get_many(9, 1s).size() == 4);
     CHECK(q.purge() == 4 && q.get_many(9, 0s).empty() && q.get_many(9, 1ms).empty());
@@ -183,6 +203,15 @@ static void many() {
     q.put("y");
     CHECK(readable(q.get_fd(), 5s));
     SETS(InvalidArgument, q.get_many(0, 1s, {}, ec));
+
+    // Any number may be the most, whatever there is.
+    auto large = ax.queue("large", {2000});
+    CHECK(large.put_many(std::vector<axonic::Payload>(1000, axonic::Payload::json("1"))) == 1000);
+    for (const std::size_t most : {std::size_t(600), std::size_t(512), std::size_t(1000), std::size_t(SIZE_MAX)}) {
+        CHECK(large.get_many(most, 1s).size() == std::min<std::size_t>(most, 1000));
+    }
+    CHECK(large.peek(SIZE_MAX).size() == 1000 && large.dead_letters(SIZE_MAX).empty());
+    CHECK(large.purge() == 1000 && large.get_many(SIZE_MAX, 1ms).empty());
 
     auto wrong = ax.queue("a/b");
     THROWS(InvalidNameError, "a/b", wrong.put("x"));
@@ -200,11 +229,12 @@ static void durable_and_once() {
     auto q = ax.queue("d", {0, 0, 0, axonic::Wait::Adaptive, axonic::Fsync::Interval, 10ms, 2, 1h});
     axonic::Put once;
     once.dedup_id = "a";
-    CHECK(q.put("a", once) && !q.put("a", once) && q.try_put("a", once) && q.stats().put == 1);
-    CHECK(!q.put_for_result("a", once));
+    CHECK(!q.put("a", once).duplicate && q.put("a", once).duplicate && q.stats().put == 1);
+    const auto tried = q.try_put("a", once);
+    CHECK(tried && tried->duplicate && !q.put_for_result("a", once));
     axonic::Put waits;
     waits.durable = true;
-    CHECK(q.put("b", waits));
+    CHECK(!q.put("b", waits).duplicate);
     q.sync(5s);
     auto job = q.get(0s, {0ns, true});
     CHECK(job->text() == "a");
@@ -213,10 +243,10 @@ static void durable_and_once() {
     // Only as many ids are remembered as the queue was told to.
     for (const char* id : {"x", "y", "z"}) {
         once.dedup_id = id;
-        CHECK(q.put(id, once));
+        CHECK(!q.put(id, once).duplicate);
     }
     once.dedup_id = "a";
-    CHECK(q.put("a", once));
+    CHECK(!q.put("a", once).duplicate);
     SETS(InvalidArgument, ax.queue("e", {0, 0, 0, axonic::Wait::Adaptive, axonic::Fsync::Always, 1s}).put("x", {}, 0s, ec));
     q.purge();
     q.close();

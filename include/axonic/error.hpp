@@ -185,7 +185,7 @@ public:
         return answer == AXONIC_OK;
     }
     // Reports a failure found on this side.
-    void fail(ErrorKind kind, const char* message) const {
+    void fail(ErrorKind kind, const std::string& message) const {
         if (code_ == nullptr) {
             detail::raise(static_cast<int>(kind), message);
         }

@@ -229,7 +229,7 @@ public:
     bool wait_for(std::unique_lock<Mutex>& lock, Timeout timeout, Report report = {}) {
         if (!lock.owns_lock()) {
             const std::string what = "condvar '" + std::string(name()) + "': its mutex is not locked by this lock";
-            report.fail(ErrorKind::InvalidArgument, what.c_str());
+            report.fail(ErrorKind::InvalidArgument, what);
             return false;
         }
         Mutex& mutex = *lock.mutex();

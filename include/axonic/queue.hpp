@@ -5,6 +5,7 @@
 #include "handle.hpp"
 #include "message.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -60,19 +61,37 @@ enum class Reason : std::int32_t {
     Expired = AXONIC_REASON_EXPIRED,
 };
 
+// What a put answers that found room.
+struct Receipt {
+    // One with its dedup_id was put before, so that nothing was done now.
+    bool duplicate = false;
+};
+
+namespace detail {
+// The name of a queue, which what comes from it keeps: nullptr of what is empty or was moved from.
+using SharedName = std::shared_ptr<const std::string>;
+
+// Reports that something of a queue is not to be used any more.
+inline void gone(const Report& report, const std::string& noun, const SharedName& queue, const char* happened) {
+    report.fail(ErrorKind::Closed, queue != nullptr ? noun + " of queue '" + *queue + "': " + happened
+                                                    : "the " + noun + " is empty: made so, or moved from");
+}
+} // namespace detail
+
 // A message taken from a queue. Unless settled, it is given back by the destructor. Any thread may settle it.
 class Delivery final : public ContentView {
 public:
     Delivery() noexcept = default;
-    Delivery(detail::SharedDomain domain, const axonic_delivery& delivery) noexcept
-        : ContentView(delivery.message), domain_(std::move(domain)), delivery_(delivery) {}
+    Delivery(detail::SharedDomain domain, detail::SharedName queue, const axonic_delivery& delivery) noexcept
+        : ContentView(delivery.message), domain_(std::move(domain)), queue_(std::move(queue)), delivery_(delivery) {}
     Delivery(Delivery&& from) noexcept
         : ContentView(std::exchange(from.message_, axonic_message{})), domain_(std::move(from.domain_)),
-          delivery_(std::exchange(from.delivery_, axonic_delivery{})) {}
+          queue_(std::move(from.queue_)), delivery_(std::exchange(from.delivery_, axonic_delivery{})) {}
     Delivery& operator=(Delivery&& from) noexcept {
         release();
         message_ = std::exchange(from.message_, axonic_message{});
         domain_ = std::move(from.domain_);
+        queue_ = std::move(from.queue_);
         delivery_ = std::exchange(from.delivery_, axonic_delivery{});
         return *this;
     }
@@ -108,10 +127,16 @@ public:
     }
     // From now on it is this consumer's for that long.
     void extend(std::chrono::nanoseconds lease, Report report = {}) {
-        report(axonic_delivery_extend(&delivery_, lease.count()));
+        if (is_held(report)) {
+            report(axonic_delivery_extend(&delivery_, lease.count()));
+        }
     }
     // Tells the producer how far the work is, from 0 to 1.
-    void progress(double done, Report report = {}) { report(axonic_delivery_progress(&delivery_, done)); }
+    void progress(double done, Report report = {}) {
+        if (is_held(report)) {
+            report(axonic_delivery_progress(&delivery_, done));
+        }
+    }
     // Gives it back before the end of the scope.
     void release() noexcept {
         axonic_delivery_release(&delivery_);
@@ -119,7 +144,16 @@ public:
     }
 
 private:
+    bool is_held(const Report& report) const {
+        if (delivery_.held == nullptr) {
+            detail::gone(report, "delivery", queue_, "it was settled or released before; get the next one");
+        }
+        return delivery_.held != nullptr;
+    }
     template <class F> void settle(const Report& report, F call) {
+        if (!is_held(report)) {
+            return;
+        }
         const int answer = call();
         if (delivery_.held == nullptr) {
             forget();
@@ -133,6 +167,7 @@ private:
     }
 
     detail::SharedDomain domain_;
+    detail::SharedName queue_;
     axonic_delivery delivery_{};
 };
 
@@ -169,8 +204,9 @@ private:
 class Ticket {
 public:
     Ticket() noexcept = default;
-    Ticket(std::shared_ptr<detail::OwnedProducer> producer, axonic_ticket* handle)
-        : producer_(std::move(producer)), ticket_(std::make_shared<detail::OwnedTicket>(handle)) {}
+    Ticket(std::shared_ptr<detail::OwnedProducer> producer, detail::SharedName queue, axonic_ticket* handle)
+        : producer_(std::move(producer)), queue_(std::move(queue)),
+          ticket_(std::make_shared<detail::OwnedTicket>(handle)) {}
     Ticket(Ticket&&) noexcept = default;
     Ticket& operator=(Ticket&&) noexcept = default;
 
@@ -181,6 +217,10 @@ public:
     std::optional<Outcome> result(Timeout timeout = forever, Report report = {}) {
         axonic_message out{};
         auto* producer = producer_ != nullptr ? producer_->get() : nullptr;
+        if (producer == nullptr || get() == nullptr) {
+            detail::gone(report, "ticket", queue_, "its queue was closed; keep that open until the result is there");
+            return std::nullopt;
+        }
         const int answer = axonic_ticket_result(get(), producer, timeout.nanoseconds(), &out);
         return detail::in_time(answer, report) ? std::optional<Outcome>(Outcome(ticket_, out)) : std::nullopt;
     }
@@ -189,6 +229,7 @@ public:
 
 private:
     std::shared_ptr<detail::OwnedProducer> producer_;
+    detail::SharedName queue_;
     std::shared_ptr<detail::OwnedTicket> ticket_;
 };
 
@@ -198,12 +239,12 @@ class Queue {
 public:
     Queue() noexcept = default;
     Queue(detail::SharedDomain domain, std::string name, const QueueOptions& options)
-        : domain_(std::move(domain)), name_(std::move(name)), options_(options) {}
+        : domain_(std::move(domain)), name_(std::make_shared<const std::string>(std::move(name))), options_(options) {}
     Queue(Queue&&) noexcept = default;
     Queue& operator=(Queue&&) noexcept = default;
 
     explicit operator bool() const noexcept { return domain_ != nullptr; }
-    std::string_view name() const noexcept { return name_; }
+    std::string_view name() const noexcept { return name_ != nullptr ? *name_ : std::string_view(); }
     // Ends both sides now, also for tickets. Deliveries stay its own until they are settled.
     void close() noexcept {
         if (producer_ != nullptr) {
@@ -213,31 +254,35 @@ public:
         domain_.reset();
     }
 
-    // Puts a message, waiting for room. False when one with its dedup_id was put before.
-    bool put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
+    // Puts a message, waiting for room.
+    Receipt put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
         if (!is_plain(how)) {
             return put(raw(data), how, timeout, report);
         }
-        axonic_queue_producer* to = producer(report);
-        return to != nullptr &&
-               report(axonic_queue_producer_put(to, data.data(), data.size(), timeout.nanoseconds()));
+        if (axonic_queue_producer* to = producer(report)) {
+            report(axonic_queue_producer_put(to, data.data(), data.size(), timeout.nanoseconds()));
+        }
+        return {};
     }
-    bool put(const Payload& payload, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
+    Receipt put(const Payload& payload, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
         axonic_receipt receipt{};
-        return send(payload, how, false, timeout, receipt, report) && receipt.duplicate == 0;
+        send(payload, how, false, timeout, receipt, report);
+        return {receipt.duplicate != 0};
     }
-    // False when there is no room; one that was put before needs none.
-    bool try_put(bytes_view data, const Put& how = {}, Report report = {}) {
+    // Puts a message if there is room for it: nothing when there is none. A duplicate needs none.
+    std::optional<Receipt> try_put(bytes_view data, const Put& how = {}, Report report = {}) {
         return try_put(raw(data), how, report);
     }
-    bool try_put(const Payload& payload, const Put& how = {}, Report report = {}) {
+    std::optional<Receipt> try_put(const Payload& payload, const Put& how = {}, Report report = {}) {
         axonic_queue_producer* to = producer(report);
         if (to == nullptr) {
-            return false;
+            return std::nullopt;
         }
-        const axonic_put_options options = in_c(how, false);
         const detail::PayloadInC given(payload);
-        return detail::in_time(axonic_queue_producer_send(to, &given.get(), &options, 0, nullptr), report);
+        const axonic_put_options options = in_c(how, false);
+        axonic_receipt receipt{};
+        const int answer = axonic_queue_producer_send(to, &given.get(), &options, 0, &receipt);
+        return detail::in_time(answer, report) ? std::optional(Receipt{receipt.duplicate != 0}) : std::nullopt;
     }
     // Puts one after another and returns how many: fewer when a later one found no room or failed. With NotDurable as many
     // are in the queue as its message says, and as are returned where it is not thrown: do not put them again.
@@ -261,7 +306,7 @@ public:
                           Report report = {}) {
         axonic_receipt receipt{};
         send(payload, how, true, timeout, receipt, report);
-        return receipt.ticket != nullptr ? Ticket(producer_, receipt.ticket) : Ticket();
+        return receipt.ticket != nullptr ? Ticket(producer_, name_, receipt.ticket) : Ticket();
     }
 
     // Takes the next message, waiting for one: nothing when the timeout passed.
@@ -273,7 +318,7 @@ public:
         const axonic_get_options options = in_c(how);
         axonic_delivery out{};
         const int answer = axonic_queue_consumer_get(from, &options, timeout.nanoseconds(), &out);
-        return detail::in_time(answer, report) ? std::optional<Delivery>(Delivery(domain_, out)) : std::nullopt;
+        return detail::in_time(answer, report) ? std::optional<Delivery>(Delivery(domain_, name_, out)) : std::nullopt;
     }
     // Waits for a message and takes up to `most` that are there then: none when the timeout passed.
     std::vector<Delivery> get_many(std::size_t most, Timeout timeout = forever, const Get& how = {},
@@ -284,17 +329,24 @@ public:
             return taken;
         }
         const axonic_get_options options = in_c(how);
-        std::vector<axonic_delivery> out(most);
-        std::size_t count = 0;
-        taken.reserve(most);
-        const int answer =
-            axonic_queue_consumer_get_many(from, &options, timeout.nanoseconds(), out.data(), most, &count);
-        if (detail::in_time(answer, report)) {
+        // There is room for some at a time only: `most` may be any number.
+        std::vector<axonic_delivery> out(std::min<std::size_t>(most, 256));
+        for (std::int64_t wait = timeout.nanoseconds();; wait = 0) {
+            const std::size_t room = std::min(most - taken.size(), out.size());
+            taken.reserve(2 * taken.size() + room);
+            std::size_t count = 0;
+            const int answer = axonic_queue_consumer_get_many(from, &options, wait, out.data(), room, &count);
+            // What was taken comes first; the next call tells what is wrong.
+            if (!taken.empty() ? answer != AXONIC_OK : !detail::in_time(answer, report)) {
+                return taken;
+            }
             for (std::size_t index = 0; index < count; ++index) {
-                taken.emplace_back(domain_, out[index]);
+                taken.emplace_back(domain_, name_, out[index]);
+            }
+            if (count < out.size() || taken.size() == most) {
+                return taken;
             }
         }
-        return taken;
     }
 
     // Returns when everything that was put and settled before is on the disk.
@@ -397,15 +449,13 @@ private:
         return how.priority == 0 && how.delay.count() == 0 && how.ttl.count() == 0 && how.dedup_id.empty() &&
                !how.durable;
     }
-    bool send(const Payload& payload, const Put& how, bool result, Timeout timeout, axonic_receipt& receipt,
+    void send(const Payload& payload, const Put& how, bool result, Timeout timeout, axonic_receipt& receipt,
               const Report& report) {
-        axonic_queue_producer* to = producer(report);
-        if (to == nullptr) {
-            return false;
+        if (axonic_queue_producer* to = producer(report)) {
+            const detail::PayloadInC given(payload);
+            const axonic_put_options options = in_c(how, result);
+            report(axonic_queue_producer_send(to, &given.get(), &options, timeout.nanoseconds(), &receipt));
         }
-        const detail::PayloadInC given(payload);
-        const axonic_put_options options = in_c(how, result);
-        return report(axonic_queue_producer_send(to, &given.get(), &options, timeout.nanoseconds(), &receipt));
     }
     std::vector<Peeked> look(int (*call)(axonic_queue_consumer*, std::size_t, const axonic_peeked**, std::size_t*),
                              std::size_t most, const Report& report) {
@@ -424,6 +474,15 @@ private:
                    : 0;
     }
 
+    bool is_open(const Report& report) const {
+        const bool open = domain_ != nullptr && domain_->get() != nullptr;
+        if (!open) {
+            const char* happened = domain_ != nullptr ? "': its domain is closed" : "' is closed; open it again";
+            report.fail(ErrorKind::Closed, name_ != nullptr ? "queue '" + *name_ + happened
+                                                            : "the queue is empty: made so, or moved from");
+        }
+        return open;
+    }
     // A side of it, opened if it is not yet; nullptr when that fails.
     axonic_queue_producer* producer(const Report& report) {
         if (producer_ == nullptr || producer_->get() == nullptr) {
@@ -457,15 +516,14 @@ private:
         given.dedup_within = options_.dedup_within.count();
         given.schema = options_.schema.c_str();
         given.wait = static_cast<std::int32_t>(options_.wait);
-        if (!detail::nul_free(name_, report)) {
+        if (!is_open(report) || !detail::nul_free(*name_, report)) {
             return nullptr;
         }
-        const axonic_domain* domain = domain_ != nullptr ? domain_->get() : nullptr;
-        return detail::result<T*>(report, [&](auto* out) { return call(domain, name_.c_str(), &given, out); });
+        return detail::result<T*>(report, [&](auto* out) { return call(domain_->get(), name_->c_str(), &given, out); });
     }
 
     detail::SharedDomain domain_;
-    std::string name_;
+    detail::SharedName name_;
     QueueOptions options_;
     std::shared_ptr<detail::OwnedProducer> producer_;
     detail::Member<axonic_queue_consumer, axonic_queue_consumer_close> consumer_;

@@ -27,7 +27,7 @@ impl Barrier {
     ) -> axonic::Result<Barrier> {
         let (domain, named) = (domain.clone(), name.to_owned());
         let open = move || domain.barrier(&named, parties, &options);
-        Ok(Barrier { name: name.into(), pool: Pool::new(format!("barrier {name:?}"), open)? })
+        Ok(Barrier { name: name.into(), pool: Pool::new(format!("barrier '{name}'"), open)? })
     }
 
     /// One more party, which has not arrived yet.

@@ -37,7 +37,7 @@ impl Event {
     ) -> axonic::Result<Event> {
         let reset = if auto_reset { Reset::Auto } else { Reset::Manual };
         let (domain, named) = (domain.clone(), name.to_owned());
-        let pool = Pool::new(format!("event {name:?}"), move || domain.event(&named, reset, &options))?;
+        let pool = Pool::new(format!("event '{name}'"), move || domain.event(&named, reset, &options))?;
         Ok(Event { pool })
     }
 

@@ -26,7 +26,7 @@ pub struct Mutex {
 impl Mutex {
     pub(crate) fn open(domain: &axonic::Domain, name: &str, options: LockOptions) -> axonic::Result<Mutex> {
         let (domain, named) = (domain.clone(), name.to_owned());
-        let pool = Pool::new(format!("mutex {name:?}"), move || domain.mutex(&named, &options))?;
+        let pool = Pool::new(format!("mutex '{name}'"), move || domain.mutex(&named, &options))?;
         Ok(Mutex { pool })
     }
 

@@ -33,7 +33,7 @@ pub struct RwLock {
 impl RwLock {
     pub(crate) fn open(domain: &axonic::Domain, name: &str, options: LockOptions) -> axonic::Result<RwLock> {
         let (domain, named) = (domain.clone(), name.to_owned());
-        let pool = Pool::new(format!("rwlock {name:?}"), move || domain.rwlock(&named, &options))?;
+        let pool = Pool::new(format!("rwlock '{name}'"), move || domain.rwlock(&named, &options))?;
         Ok(RwLock { pool })
     }
 

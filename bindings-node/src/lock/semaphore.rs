@@ -33,7 +33,7 @@ impl Semaphore {
     ) -> axonic::Result<Semaphore> {
         let (domain, named) = (domain.clone(), name.to_owned());
         let open = move || domain.semaphore(&named, permits, &options);
-        Ok(Semaphore { pool: Pool::new(format!("semaphore {name:?}"), open)? })
+        Ok(Semaphore { pool: Pool::new(format!("semaphore '{name}'"), open)? })
     }
 
     /// Those who want a permit.

@@ -108,12 +108,26 @@ export async function surface (): Promise<void> {
   ax.queue('jobs', { fsync: true })
   const receipt: Receipt = queue.put({ id: 1 }, { priority: 7, delay: 1, ttl: 1, dedupId: 'a', result: true, attributes: { type: 'x' } })
   same<typeof receipt.ticket, Ticket | null>(true)
-  const answer: number = await (receipt.ticket as Ticket<number>).result({ timeout: 1 })
+  // @ts-expect-error a duplicate has no ticket
+  queue.put({ id: 1 }, { dedupId: 'a', result: true }).ticket.progress
+  // @ts-expect-error nobody asked for a ticket
+  queue.put({ id: 1 }, { priority: 7 }).ticket.progress
+  const { ticket } = queue.put({ id: 1 }, { result: true, priority: 7 })
+  const answer: number = await ticket.result({ timeout: 1 })
+  same<typeof ticket, Ticket>(true)
+  const { ticket: promised } = await queue.putAsync({ id: 1 }, { result: true, timeout: 1 })
+  same<typeof promised, Ticket>(true)
   // @ts-expect-error an order has an id
   queue.put({ note: 'x' })
   // @ts-expect-error put does not wait
   queue.put({ id: 1 }, { timeout: 5 })
   await queue.putAsync({ id: 1 }, { timeout: 1, signal: AbortSignal.timeout(1), durable: false })
+  const placed: void = await queue.putMany([{ id: 1 }, Buffer.from('raw')], { timeout: 1, durable: false, priority: 1 })
+  const claims: Ticket[] = await queue.putMany(new Set([{ id: 1 }]), { result: true })
+  // @ts-expect-error an order has an id
+  queue.putMany([{ note: 'x' }])
+  // @ts-expect-error an id is for one message
+  queue.putMany([{ id: 1 }], { dedupId: 'a' })
   const job: Job<Order> = await queue.get({ timeout: 1, lease: 1 })
   same<typeof job.token, bigint>(true)
   job.nack({ delay: 5 })
@@ -130,7 +144,7 @@ export async function surface (): Promise<void> {
   const { ready, maxBytes: most }: QueueStats = queue.stats()
   await queue.sync({ timeout: 5 })
   ax.unlink('queue', 'jobs')
-  void [answer, dead, ready, most, queue.purge({ dead: true }) satisfies number]
+  void [answer, placed, claims, dead, ready, most, queue.purge({ dead: true }) satisfies number]
 
   const mutex: Mutex = ax.mutex('gpu', { wait: 'block' })
   const held: Held = await mutex.acquire({ timeout: 1, signal: AbortSignal.timeout(1) })
@@ -167,6 +181,7 @@ export async function surface (): Promise<void> {
       if (error.code === 'AXONIC_BUSY') same<typeof error.kind extends string ? true : false, true>(true)
       // @ts-expect-error there is no such code
       if (error.code === 'AXONIC_NONSENSE') return
+      same<typeof error.accepted, number>(true)
       void code
     }
   }

@@ -1,0 +1,91 @@
+'use strict'
+
+// Whether what a caller gives is what an option or argument takes.
+
+const { inspect } = require('node:util')
+const { invalid } = require('./error.js')
+
+const MOST = Number.MAX_SAFE_INTEGER
+const COUNT = { fits: (value) => Number.isSafeInteger(value) && value >= 0, must: `a whole number from 0 to ${MOST}` }
+const POSITIVE = { fits: (value) => Number.isSafeInteger(value) && value > 0, must: `a whole number from 1 to ${MOST}` }
+const NUMBER = { fits: (value) => typeof value === 'number', must: 'a number' }
+const TIME = { fits: (value) => typeof value === 'number' && value >= 0, must: 'milliseconds, a number that is not negative' }
+const FLAG = { fits: (value) => typeof value === 'boolean', must: 'true or false' }
+const TEXT = { fits: (value) => typeof value === 'string', must: 'a string' }
+const OBJECT = { fits: (value) => typeof value === 'object' && value !== null, must: 'an object' }
+const SCHEMA = { fits: (value) => OBJECT.fits(value) || TEXT.fits(value), must: 'an object or a string' }
+const SIGNAL = {
+  fits: (value) => typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function',
+  must: 'an AbortSignal'
+}
+
+/** Options have the same kind wherever they are taken. */
+const OPTIONS = new Map(Object.entries({
+  autoReset: FLAG,
+  capacity: COUNT,
+  create: TEXT,
+  dataDir: TEXT,
+  dead: FLAG,
+  dedup: OBJECT,
+  'dedup.count': COUNT,
+  'dedup.within': TIME,
+  dedupId: TEXT,
+  delay: TIME,
+  durable: FLAG,
+  fsync: TEXT,
+  fsyncInterval: TIME,
+  group: COUNT,
+  label: TEXT,
+  lease: TIME,
+  maxAttempts: COUNT,
+  maxBorrowed: COUNT,
+  maxBytes: COUNT,
+  maxParticipants: COUNT,
+  mode: COUNT,
+  overflow: TEXT,
+  participantQuota: COUNT,
+  priority: COUNT,
+  quota: COUNT,
+  result: FLAG,
+  retain: FLAG,
+  runtimeDir: TEXT,
+  schema: SCHEMA,
+  signal: SIGNAL,
+  size: COUNT,
+  start: TEXT,
+  timeout: TIME,
+  ttl: TIME,
+  wait: TEXT
+}))
+
+/** What was given, and of what type it is. */
+function shown (value) {
+  const text = inspect(value, { depth: 0, breakLength: Infinity, maxStringLength: 40 })
+  return value === null || value === undefined ? text : `${text} (${typeof value})`
+}
+
+/** Throws unless `value` is of this kind; `name` is what the error calls it. */
+function check (name, value, { fits, must }) {
+  if (!fits(value)) throw invalid(`${name} is ${shown(value)}; it must be ${must}`)
+}
+
+/** Throws unless options are of the kinds that they must be; `prefix` is what they are options of. */
+function checkOptions (options, prefix = '') {
+  for (const name in options) {
+    const value = options[name]
+    const kind = OPTIONS.get(prefix + name)
+    if (kind !== undefined && value !== undefined) check(prefix + name, value, kind)
+  }
+}
+
+/**
+ * Throws unless a wait can be made so.
+ *
+ * @param {import('../index.js').WaitOptions} options
+ */
+function checkWait ({ timeout, signal } = {}) {
+  if (timeout !== undefined) check('timeout', timeout, TIME)
+  if (signal !== undefined) check('signal', signal, SIGNAL)
+}
+
+module.exports = { COUNT, NUMBER, POSITIVE, TEXT, TIME, check, checkOptions, checkWait }
