@@ -164,6 +164,34 @@ def test_ctrl_c_ends_it_when_the_job_is_done(script: Script) -> None:
     assert finish(process) == "ended 1\n"
 
 
+@pytest.mark.parametrize("end", ["pass", "raise SystemExit(0)", "work.stop()"])
+def test_the_program_ends_when_the_jobs_are_done(script: Script, end: str) -> None:
+    process = script(f"""
+        import threading, axonic
+        q = axonic.open("test").queue("jobs")
+        begun, may_end = threading.Event(), threading.Event()
+
+        @q.worker(concurrency=2)
+        def work(job):
+            begun.set()
+            may_end.wait()
+            if end != "work.stop()":
+                threading.main_thread().join()
+            print("done", flush=True)
+
+        end = {end!r}
+        q.put_many(range(2))
+        work.start()
+        begun.wait()
+        print("bye", flush=True)
+        may_end.set()
+        {end}
+        """)
+    lines = finish(process).splitlines()
+    assert lines[0] == "bye"
+    assert lines[1:] in (["done"], ["done"] * 2)
+
+
 def test_what_cannot_work(q: axonic.Queue[Any]) -> None:
     with pytest.raises(axonic.InvalidArgumentError, match="concurrency"):
         q.worker(concurrency=0)
@@ -174,6 +202,26 @@ def test_what_cannot_work(q: axonic.Queue[Any]) -> None:
 
     with pytest.raises(axonic.InvalidArgumentError, match="coroutine"):
         q.worker()(later)
+
+
+def test_it_says_that_it_stops(q: axonic.Queue[Any]) -> None:
+    may_end = threading.Event()
+
+    @q.worker(concurrency=2)
+    def work(job: axonic.Job[Any]) -> None:
+        if job.value == "leave":
+            raise SystemExit(3)
+        may_end.wait(20)
+
+    q.put_many(["stay", "leave"])
+    work.start()
+    while not work._stopping.is_set():
+        time.sleep(0.01)
+    assert repr(work).endswith("stopping>")
+    may_end.set()
+    with pytest.raises(SystemExit):
+        work.stop()
+    assert repr(work).endswith("stopped>")
 
 
 def test_what_ends_a_thread_is_raised(q: axonic.Queue[Any]) -> None:
@@ -187,6 +235,7 @@ def test_what_ends_a_thread_is_raised(q: axonic.Queue[Any]) -> None:
     leave.start()
     while threading.active_count() > 1:
         time.sleep(0.01)
+    assert repr(leave).endswith("stopped>")
     with pytest.raises(SystemExit):
         leave.start()
     with q.get(timeout=1) as job:

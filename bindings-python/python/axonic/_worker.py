@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Threads that wait for a job look this often whether they are to stop, in seconds.
+# Threads that wait for a job look this often whether they are to stop or the program ends, in seconds.
 _LOOK = 0.1
 
 
@@ -31,6 +31,8 @@ class Worker(Generic[T, R]):
     producer answers. An exception gives the job back at once, to another attempt; after as many as the
     queue allows it is a dead letter. Its traceback goes to the logger of the function's module. `raise
     Reject("why")` sends the job to the dead letters instead, silently.
+
+    At the end of the program its threads finish the jobs they have and take no more, as after `stop()`.
     """
 
     def __init__(
@@ -104,12 +106,17 @@ class Worker(Generic[T, R]):
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", repr(self._function))
-        state = "running" if any(thread.is_alive() for thread in self._threads) else "stopped"
-        return f"<axonic.Worker {name} of {self._queue.name!r}, {self._concurrency} threads, {state}>"
+        return f"<axonic.Worker {name} of {self._queue.name!r}, {self._concurrency} threads, {self._state()}>"
+
+    def _state(self) -> str:
+        if not any(thread.is_alive() for thread in self._threads):
+            return "stopped"
+        return "stopping" if self._stopping.is_set() else "running"
 
     def _work(self) -> None:
         try:
-            while not self._stopping.is_set():
+            # The interpreter ends when its threads have, and says so by the end of the main one.
+            while not self._stopping.is_set() and threading.main_thread().is_alive():
                 try:
                     job = self._queue.get(timeout=_LOOK, lease=self._lease)
                 except (TimeoutError, DecodeError):
