@@ -610,7 +610,7 @@ def test_what_a_full_disk_does_not_take_is_put_all_the_same(
         with pytest.raises(axonic.NotDurableError, match="all values are put, do not put that again"):
             q.put_many([bytes(1 << 20)] * 20)
         assert q.stats().ready == 20
-        with pytest.raises(axonic.NotDurableError, match="the message is put, do not put that again"):
+        with pytest.raises(axonic.NotDurableError, match="the message is accepted, do not put that again"):
             q.put("one more", durable=True)
         assert q.stats().ready == 21
     finally:
