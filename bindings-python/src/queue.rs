@@ -60,6 +60,19 @@ impl PyQueue {
         if long { detached(py, check) } else { check() }.or_raise(py)
     }
 
+    /// Reads values that are to be put: all of them may be, or an error comes before any is.
+    fn encode_all<'py>(
+        &self,
+        values: &Bound<'py, PyAny>,
+        attributes: Option<&Bound<'py, PyMapping>>,
+        content: Option<&str>,
+    ) -> PyResult<Vec<Outgoing<'py>>> {
+        let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
+        let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
+        outgoing.iter().try_for_each(|value| self.check(values.py(), &value.payload()))?;
+        Ok(outgoing)
+    }
+
     /// Puts one message by a call that `by` makes, and waits for the disk if that is to be. The ticket, or whether it is no
     /// duplicate.
     fn put_by(
@@ -366,10 +379,8 @@ impl PyQueue {
     ) -> PyResult<Option<Vec<PyTicket>>> {
         let patience = Patience::new(py, timeout)?;
         let put = Put { durable, result, ..put_argument(py, priority, delay, ttl)? };
-        let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
-        let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
-        let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
-        payloads.iter().try_for_each(|payload| self.check(py, payload))?;
+        let outgoing = self.encode_all(values, attributes, content)?;
+        let payloads = outgoing.iter().map(Outgoing::payload).collect();
         let mut batch = Batch { payloads, done: 0, unwritten: None, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put.
@@ -527,6 +538,16 @@ impl PyQueue {
         caller
             .handle
             .enter(py, patience, Some("not all is on the disk"), |core, slice| core.sync(Some(slice)))
+    }
+
+    /// Raises what keeps one of several values from being put. axonic.aio puts them one by one.
+    fn _check(
+        &self,
+        values: &Bound<'_, PyAny>,
+        attributes: Option<&Bound<'_, PyMapping>>,
+        content: Option<&str>,
+    ) -> PyResult<()> {
+        self.encode_all(values, attributes, content).map(drop)
     }
 
     /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
