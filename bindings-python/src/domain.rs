@@ -284,12 +284,13 @@ impl PyDomain {
         Ok(PyRingConsumer::new(core, name, options, &self.home))
     }
 
-    /// Opens a work queue, for putting and for getting. What whoever makes it decides: `capacity`, the messages
-    /// it can hold, `max_bytes`, the bytes of those over 128 bytes together, `max_attempts`, the deliveries of a
-    /// message before it is a dead letter (0: no limit), which ids of put() it remembers, `dedup={"count": 4096,
-    /// "within": 300}`: so many, for so many seconds, and whether it is `durable`: what is in it then survives
-    /// a reboot. `fsync` says when that is known to be on the disk: "always" before put() and ack() return,
-    /// "interval" every `fsync_interval` seconds, or "never" but when the system writes it.
+    /// Opens a work queue, for putting and for getting: either side is opened, and a queue that is not there is made, at
+    /// the first use. What whoever makes it decides: `capacity`, the messages it can hold, `max_bytes`, the bytes of
+    /// those over 128 bytes together, `max_attempts`, the deliveries of a message before it is a dead letter (0: no
+    /// limit), which ids of put() it remembers, `dedup={"count": 4096, "within": 300}`: so many, for so many seconds,
+    /// and whether it is `durable`: what is in it then survives a reboot. `fsync` says when that is known to be on the
+    /// disk: "always" before put() and ack() return, "interval" every `fsync_interval` seconds, or "never" but when the
+    /// system writes it.
     ///
     /// `type` shapes structured values. `schema` is a JSON Schema (a mapping, or JSON text) that every value
     /// must satisfy: another raises InvalidArgumentError in put(), and goes to the dead letters where it is
@@ -325,6 +326,7 @@ impl PyDomain {
             schema: schema_argument(py, schema)?,
             wait: wait_argument(py, wait)?,
         };
+        options.check_limits(name).or_raise(py)?;
         Ok(PyQueue::new(name, options, r#type, &self.home))
     }
 

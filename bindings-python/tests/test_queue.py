@@ -595,6 +595,18 @@ def test_a_durable_queue_survives_a_reboot(data: Path, runtime: Path, fsync: Any
     assert list((data / "test" / "queues" / "jobs").iterdir())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"capacity": 0}, {"max_bytes": 1 << 60}, {"max_attempts": 1 << 20}, {"dedup": {"count": 0}}],
+    ids=str,
+)
+def test_options_that_no_queue_can_have(ax: axonic.Domain, runtime: Path, options: Any) -> None:
+    with pytest.raises(axonic.InvalidArgumentError, match=r"queue 'zz': .*\b1 to "):
+        ax.queue("zz", **options)
+    ax.queue("zz")
+    assert not list(runtime.glob("test/queues/zz")), "it is made at its first use"
+
+
 @pytest.mark.parametrize("fsync", ["always", "never"])
 def test_what_a_full_disk_does_not_take_is_put_all_the_same(
     data: Path, ax: axonic.Domain, fsync: Any
