@@ -28,6 +28,7 @@ mod ticket;
 mod value;
 mod views;
 mod wait;
+mod whole;
 mod window;
 
 use pyo3::prelude::*;

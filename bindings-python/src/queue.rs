@@ -21,6 +21,7 @@ use crate::look::{PyPeeked, PyQueueStats};
 use crate::sides::{Sides, Way};
 use crate::ticket::PyTicket;
 use crate::value::{self, Manner, Outgoing};
+use crate::whole;
 
 const NOTHING: &str = "no message";
 
@@ -189,7 +190,7 @@ pub fn dedup_argument(py: Python<'_>, given: Option<&Bound<'_, PyMapping>>) -> P
     for item in given.items()? {
         let (key, value): (String, Bound<'_, PyAny>) = item.extract()?;
         match key.as_str() {
-            "count" => dedup.count = value.extract()?,
+            "count" => dedup.count = whole::dedup_count(&value)?,
             "within" => dedup.within = seconds(py, "dedup within", value.extract()?)?,
             _ => {
                 let text = format!("dedup: {key:?} is not known; give \"count\", \"within\" or both");
@@ -312,7 +313,7 @@ impl PyQueue {
         &self,
         py: Python<'py>,
         value: &Bound<'py, PyAny>,
-        priority: u8,
+        #[pyo3(from_py_with = whole::priority)] priority: u8,
         delay: f64,
         ttl: Option<f64>,
         dedup_id: Option<String>,
@@ -340,7 +341,7 @@ impl PyQueue {
         &self,
         py: Python<'py>,
         value: &Bound<'py, PyAny>,
-        priority: u8,
+        #[pyo3(from_py_with = whole::priority)] priority: u8,
         delay: f64,
         ttl: Option<f64>,
         dedup_id: Option<String>,
@@ -368,7 +369,7 @@ impl PyQueue {
         &self,
         py: Python<'py>,
         values: &Bound<'py, PyAny>,
-        priority: u8,
+        #[pyo3(from_py_with = whole::priority)] priority: u8,
         delay: f64,
         ttl: Option<f64>,
         result: bool,
@@ -444,7 +445,7 @@ impl PyQueue {
     fn get_many<'py>(
         &self,
         py: Python<'py>,
-        max: usize,
+        #[pyo3(from_py_with = whole::max)] max: usize,
         timeout: Option<f64>,
         lease: Option<f64>,
         durable: Option<bool>,
@@ -486,7 +487,7 @@ impl PyQueue {
     #[pyo3(signature = (*, concurrency = 1, lease = None))]
     fn worker<'py>(
         slf: &Bound<'py, Self>,
-        concurrency: usize,
+        #[pyo3(from_py_with = whole::concurrency)] concurrency: usize,
         lease: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
@@ -499,13 +500,21 @@ impl PyQueue {
 
     /// Up to `max` messages that can be delivered now, in that order, without taking them.
     #[pyo3(signature = (max = 1024))]
-    fn peek<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
+    fn peek<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = whole::max)] max: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
         self.peeked(py, self.ask(py, |core| core.peek(max))?)
     }
 
     /// Up to `max` dead letters.
     #[pyo3(signature = (max = 1024))]
-    fn dead_letters<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
+    fn dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = whole::max)] max: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
         self.peeked(py, self.ask(py, |core| core.dead_letters(max))?)
     }
 
@@ -518,7 +527,11 @@ impl PyQueue {
 
     /// Lets up to `max` dead letters (None: all) be delivered again, as if they never had been. Returns how many.
     #[pyo3(signature = (max = None))]
-    fn redrive(&self, py: Python<'_>, max: Option<usize>) -> PyResult<u64> {
+    fn redrive(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::max)] max: Option<usize>,
+    ) -> PyResult<u64> {
         self.ask(py, |core| core.redrive(max.unwrap_or(usize::MAX)))
     }
 

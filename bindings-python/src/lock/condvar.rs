@@ -12,6 +12,7 @@ use super::{Lock, waiting};
 use crate::domain::{Home, leave};
 use crate::error::raise;
 use crate::gate::limit;
+use crate::whole;
 
 /// A condition to wait for between processes and threads, with the mutex that protects what it is about. Made by
 /// `Domain.condvar`.
@@ -127,7 +128,7 @@ impl PyCondvar {
 
     /// Wakes up to `n` of those who wait, who have waited longest, and returns how many.
     #[pyo3(signature = (n = 1))]
-    fn notify(&self, py: Python<'_>, n: usize) -> PyResult<usize> {
+    fn notify(&self, py: Python<'_>, #[pyo3(from_py_with = whole::n)] n: usize) -> PyResult<usize> {
         self.lock.with_idle(py, |condvar| {
             let mut woken = 0;
             while woken < n && condvar.notify_one()? {
