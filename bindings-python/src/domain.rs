@@ -382,7 +382,8 @@ impl PyDomain {
         PyBarrier::open(py, name, parties, lock_options(py, wait)?, &self.home)
     }
 
-    /// Opens a condition to wait for, making it if there is none. `mutex`, of the same domain, protects what it is about.
+    /// Opens a condition to wait for, making it if there is none. `mutex`, of the same domain, protects what it is about: all
+    /// who open this condvar must give the same, which is not checked.
     #[pyo3(signature = (name, mutex, *, wait = "adaptive"))]
     fn condvar(&self, py: Python<'_>, name: &str, mutex: Py<PyMutex>, wait: &str) -> PyResult<PyCondvar> {
         PyCondvar::open(py, name, mutex, lock_options(py, wait)?, &self.home)

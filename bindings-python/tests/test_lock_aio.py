@@ -115,6 +115,13 @@ def test_tasks_and_threads_and_objects_exclude_each_other() -> None:
 def test_a_lock_that_many_read_or_one_writes(script: Script) -> None:
     async def main(ax: Domain) -> None:
         lock, other = ax.rwlock("rw"), ax.rwlock("rw")
+        # The call alone takes nothing.
+        writes = lock.write()
+        assert not lock.locked()
+        assert repr(writes) == "<axonic.aio.Held of 'rw', to write, not held>"
+        async with writes:
+            assert repr(writes) == "<axonic.aio.Held of 'rw', to write, held>"
+        assert repr(lock.read()) == "<axonic.aio.Held of 'rw', to read, not held>"
         async with lock.read(), other.read(timeout=1) as held, lock.read():
             assert not held.owner_died
             assert lock.locked()

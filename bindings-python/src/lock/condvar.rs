@@ -18,7 +18,8 @@ use crate::whole;
 /// `Domain.condvar`.
 ///
 /// As `threading.Condition`, but that wait() and wait_for() raise TimeoutError: `with condvar:` has the mutex for the
-/// length of the block, wait() gives it back and takes it again. Threads may share the object.
+/// length of the block, wait() gives it back and takes it again. Threads may share the object. All who use a condvar must
+/// give it the same mutex: that is not checked, and with another nothing keeps a notification from being missed.
 #[pyclass(frozen, weakref, name = "Condvar", module = "axonic")]
 pub struct PyCondvar {
     lock: Arc<Lock<Condvar>>,
