@@ -55,7 +55,13 @@ impl PyPublisher {
         attributes: Option<&'a Bound<'py, PyMapping>>,
     ) -> PyResult<Manner<'a, 'py>> {
         let kind = self.kind.as_ref().map(|kind| kind.bind(py));
-        Ok(Manner { kind, content: value::content_argument(py, content)?, attributes })
+        Ok(Manner {
+            what: self.handle.what(),
+            verb: "publish",
+            kind,
+            content: value::content_argument(py, content)?,
+            attributes,
+        })
     }
 
     fn send(&self, py: Python<'_>, payload: &Payload<'_>, patience: Patience) -> PyResult<()> {

@@ -50,7 +50,13 @@ impl PyQueue {
     ) -> PyResult<Outgoing<'py>> {
         let py = value.py();
         let kind = self.kind.as_ref().map(|kind| kind.bind(py));
-        let manner = Manner { kind, content: value::content_argument(py, content)?, attributes };
+        let manner = Manner {
+            what: &self.sides.what,
+            verb: "put",
+            kind,
+            content: value::content_argument(py, content)?,
+            attributes,
+        };
         value::encode(value, manner)
     }
 

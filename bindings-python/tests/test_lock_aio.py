@@ -36,11 +36,11 @@ def test_a_mutex(script: Script) -> None:
             assert held is other
             assert other.locked()
             assert not any((other.owner_died, mutex.locked(), mutex.try_acquire()))
-            with pytest.raises(axonic.TimeoutError, match=r"gpu.*not unlocked within 0.03 s"):
+            with pytest.raises(axonic.TimeoutError, match=r"gpu.*not unlocked within 30ms"):
                 async with mutex:
                     pytest.fail("two have it")
-            for timeout in (0, 0.05):
-                with pytest.raises(axonic.TimeoutError, match=f"within {timeout} s"):
+            for timeout, written in ((0, "0ns"), (0.05, "50ms")):
+                with pytest.raises(axonic.TimeoutError, match=f"within {written}$"):
                     await mutex.acquire(timeout=timeout)
             with pytest.raises(axonic.InvalidArgumentError, match="timeout=-1"):
                 await mutex.acquire(timeout=-1)

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from . import _native
-from ._native import AxonicError, TimeoutError
-from ._readiness import BURST, Open, Readiness, check_timeout
+from ._native import AxonicError
+from ._readiness import BURST, Open, Readiness, check_timeout, too_late
 
 
 class Lock(Open):
@@ -50,7 +50,7 @@ class Lock(Open):
                 return await self._try(attempts)
         except builtins.TimeoutError as error:
             if (late := attempts.end()) is None:
-                raise TimeoutError(f"{awaited} within {timeout} s") from error
+                raise too_late(awaited, timeout) from error
             return late
         finally:
             attempts.end()

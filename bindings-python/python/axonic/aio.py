@@ -43,7 +43,7 @@ from ._native import (
     TimeoutError,
     WouldBlockError,
 )
-from ._readiness import Handle, Open, Readiness, check_timeout, elsewhere
+from ._readiness import Handle, Open, Readiness, check_timeout, elsewhere, too_late
 
 if TYPE_CHECKING:
     import os
@@ -113,7 +113,7 @@ class _Results(Readiness):
                 async with asyncio.timeout(timeout):
                     await self._ask(ticket)
             except builtins.TimeoutError as error:
-                raise TimeoutError(f"{ticket!r}: no result within {timeout} s") from error
+                raise too_late(f"{ticket!r}: no result", timeout) from error
         return ticket.result(timeout=0)
 
     async def _ask(self, ticket: _native.Ticket) -> None:
@@ -637,7 +637,7 @@ class Queue(Handle, Generic[T]):
             async with asyncio.timeout(timeout):
                 await asyncio.to_thread(self.sync.sync, timeout)
         except builtins.TimeoutError as error:
-            raise TimeoutError(f"queue {self.name!r}: not all is on the disk within {timeout} s") from error
+            raise too_late(f"queue {self.name!r}: not all is on the disk", timeout) from error
 
     def stats(self) -> QueueStats:
         """What is in it now, and counters."""

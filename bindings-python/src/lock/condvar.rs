@@ -104,7 +104,8 @@ impl PyCondvar {
         predicate: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let end = limit(py, timeout)?.and_then(|limit| Instant::now().checked_add(limit));
+        let limit = limit(py, timeout)?;
+        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         loop {
             let answer = predicate.call0()?;
             if answer.is_truthy()? {
@@ -113,9 +114,9 @@ impl PyCondvar {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 let text = format!(
-                    "condvar '{}': what was waited for did not come true within {} s; its mutex is locked again",
+                    "condvar '{}': what was waited for did not come true within {:?}; its mutex is locked again",
                     self.lock.name,
-                    timeout.unwrap_or_default()
+                    limit.unwrap_or_default()
                 );
                 return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
             }
