@@ -229,7 +229,7 @@ impl PyJob {
         self.settle(py, false, |delivery| delivery.nack(delay))
     }
 
-    /// Nobody is to get it any more: it goes to the dead letters, with the reason.
+    /// Nobody is to get it any more: it goes to the dead letters, with the reason. Of that, 4,096 bytes are kept.
     #[pyo3(signature = (reason = ""))]
     fn reject(&self, py: Python<'_>, reason: &str) -> PyResult<()> {
         self.settle(py, false, |delivery| delivery.reject(reason))
