@@ -488,8 +488,9 @@ impl PyQueue {
     }
 
     /// Makes the decorated function the queue's worker: `concurrency` threads call it with each job, and what it
-    /// returns is the result its producer's ticket answers. An exception gives the job back (Reject rejects it)
-    /// and is logged with the logger of the function's module. See `axonic.Worker` for how to run it.
+    /// returns is the result its producer's ticket answers. An exception gives the job back for later, at the last attempt
+    /// rejects it (as Reject does at once), and is logged with the logger of the function's module. See `axonic.Worker`
+    /// for how to run it.
     #[pyo3(signature = (*, concurrency = 1, lease = None))]
     fn worker<'py>(
         slf: &Bound<'py, Self>,
@@ -572,6 +573,12 @@ impl PyQueue {
     /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
     fn _use_in_loop(&self) {
         self.sides.use_in_loop();
+    }
+
+    /// Deliveries of one message before it is a dead letter; 0: no limit. For workers.
+    #[getter]
+    fn _max_attempts(&self, py: Python<'_>) -> PyResult<u32> {
+        self.sides.consumer(py)?.with(py, |core| core.max_attempts())
     }
 
     /// What is in it now, and counters.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
 import threading
@@ -71,15 +72,53 @@ def test_exceptions_give_the_job_back(q: axonic.Queue[Any], caplog: pytest.LogCa
         bad, worse, odd = q.put_many(["bad", "worse", "no result"], result=True)
         with pytest.raises(axonic.RejectedError, match="no good"):
             bad.result(timeout=20)
-        for ticket in (worse, odd):
-            with pytest.raises(axonic.RejectedError, match="attempts"):
-                ticket.result(timeout=20)
+        with pytest.raises(axonic.RejectedError, match="ZeroDivisionError: division by zero"):
+            worse.result(timeout=20)
+        with pytest.raises(axonic.RejectedError, match="has no JSON form"):
+            odd.result(timeout=20)
     assert attempts[0] == 1
     assert sorted(attempts[1:]) == [1, 1, 2, 2, 3, 3]
     # What was rejected needs no traceback.
     assert [record.name for record in caplog.records] == [__name__] * 6
     assert "queue 'jobs': attempt 1 at a job failed" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+    letters = {letter.value: (letter.reason, letter.reason_text) for letter in q.dead_letters()}
+    assert letters["bad"] == ("rejected", "no good")
+    assert letters["worse"] == ("rejected", "ZeroDivisionError: division by zero")
+
+
+def test_the_last_attempt_is_the_last_by_the_queue(ax: axonic.Domain) -> None:
+    # Whoever makes the queue decides.
+    made = ax.queue("jobs", max_attempts=1)
+    made.put(b"")
+
+    @ax.queue("jobs").worker()
+    def fail(job: axonic.Job[Any]) -> None:
+        raise OSError(f"no file \udc80 {'x' * 5000}")
+
+    with fail:
+        while not (letters := made.dead_letters()):
+            time.sleep(0.01)
+    assert (letters[0].attempts, letters[0].reason) == (1, "rejected")
+    assert letters[0].reason_text == r"OSError: no file \udc80 ".ljust(4096, "x")
+
+
+def test_each_attempt_comes_later(ax: axonic.Domain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("axonic._worker._LONGEST_PAUSE", 0.3)
+    q, begun = ax.queue("jobs", max_attempts=0), []
+
+    @q.worker()
+    def fail(job: axonic.Job[Any]) -> str:
+        begun.append(time.monotonic())
+        if job.attempt == 5:
+            return "at last"
+        raise ValueError
+
+    with fail:
+        assert q.put(b"", result=True).result(timeout=20) == "at last"
+    pauses = [later - earlier for earlier, later in itertools.pairwise(begun)]
+    # Never sooner than asked for; how much later says nothing.
+    assert [pause >= least for pause, least in zip(pauses, (0.1, 0.2, 0.3, 0.3), strict=True)] == [True] * 4
 
 
 def test_a_function_may_settle_its_job(q: axonic.Queue[Any]) -> None:
