@@ -604,7 +604,7 @@ export interface Job<T = unknown> {
   ackAsync(result?: unknown, options?: DurableOptions): Promise<void>
   /** Gives it back, to be delivered again after `delay` milliseconds (default: at once). */
   nack(options?: { delay?: number }): void
-  /** Nobody is to get it any more: it goes to the dead letters. */
+  /** Nobody is to get it any more: it goes to the dead letters, with the reason. Of that, 4,096 bytes are kept. */
   reject(reason?: string): void
   /** From now on it is this consumer's for so many milliseconds. */
   extend(lease: number): void

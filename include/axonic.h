@@ -1061,11 +1061,9 @@ int axonic_delivery_ack(struct axonic_delivery *delivery,
 /// Gives it back, to be delivered again after `delay` nanoseconds. Spent as by axonic_delivery_ack().
 int axonic_delivery_nack(struct axonic_delivery *delivery, int64_t delay);
 
-/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none), of which
-/// 4096 bytes are kept.
-/// Spent as by axonic_delivery_ack().
-int axonic_delivery_reject(struct axonic_delivery *delivery,
-                           const char *reason);
+/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none),
+/// of which 4,096 bytes are kept. Spent as by axonic_delivery_ack().
+int axonic_delivery_reject(struct axonic_delivery *delivery, const char *reason);
 
 /// From now on it is this consumer's for `lease` nanoseconds, whatever was left of it. Its `token` changes.
 int axonic_delivery_extend(struct axonic_delivery *delivery, int64_t lease);

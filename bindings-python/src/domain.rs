@@ -22,6 +22,7 @@ use crate::ring::{PyRingConsumer, PyRingProducer};
 use crate::subscriber::PySubscriber;
 use crate::value::{choice, schema_argument};
 use crate::views::Views;
+use crate::whole;
 
 /// A handle that has to be let go of when its domain closes.
 pub trait Held: Send + Sync {
@@ -132,11 +133,11 @@ impl PyDomain {
         py: Python<'_>,
         name: Option<String>,
         runtime_dir: Option<PathBuf>,
-        mode: Option<u32>,
-        group: Option<u32>,
-        max_participants: Option<u32>,
-        quota: Option<u64>,
-        participant_quota: Option<u64>,
+        #[pyo3(from_py_with = whole::mode)] mode: Option<u32>,
+        #[pyo3(from_py_with = whole::group)] group: Option<u32>,
+        #[pyo3(from_py_with = whole::max_participants)] max_participants: Option<u32>,
+        #[pyo3(from_py_with = whole::quota)] quota: Option<u64>,
+        #[pyo3(from_py_with = whole::participant_quota)] participant_quota: Option<u64>,
         data_dir: Option<PathBuf>,
         label: Option<String>,
     ) -> PyResult<PyDomain> {
@@ -195,8 +196,8 @@ impl PyDomain {
         r#type: Option<Py<PyAny>>,
         schema: Option<&Bound<'_, PyAny>>,
         overflow: &str,
-        capacity: Option<usize>,
-        max_bytes: Option<usize>,
+        #[pyo3(from_py_with = whole::capacity)] capacity: Option<usize>,
+        #[pyo3(from_py_with = whole::max_bytes)] max_bytes: Option<usize>,
         retain: bool,
         wait: &str,
     ) -> PyResult<PyPublisher> {
@@ -228,7 +229,7 @@ impl PyDomain {
         r#type: Option<Py<PyAny>>,
         schema: Option<&Bound<'_, PyAny>>,
         start: &str,
-        max_borrowed: Option<usize>,
+        #[pyo3(from_py_with = whole::max_borrowed)] max_borrowed: Option<usize>,
         wait: &str,
     ) -> PyResult<PySubscriber> {
         let known = [Start::Latest, Start::Oldest];
@@ -245,7 +246,13 @@ impl PyDomain {
     /// Opens a region of raw shared memory. `size` in bytes is needed to create it and checked against
     /// one that exists; `create` is "open_or_create", "create_new" or "open".
     #[pyo3(signature = (name, size = None, *, create = "open_or_create"))]
-    fn region(&self, py: Python<'_>, name: &str, size: Option<usize>, create: &str) -> PyResult<PyRegion> {
+    fn region(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        #[pyo3(from_py_with = whole::size)] size: Option<usize>,
+        create: &str,
+    ) -> PyResult<PyRegion> {
         let known = [
             ("open_or_create", Create::OpenOrCreate),
             ("create_new", Create::CreateNew),
@@ -262,7 +269,7 @@ impl PyDomain {
         &self,
         py: Python<'_>,
         name: &str,
-        capacity: Option<usize>,
+        #[pyo3(from_py_with = whole::capacity)] capacity: Option<usize>,
         wait: &str,
     ) -> PyResult<PyRingProducer> {
         let options = ring_options(py, capacity, wait)?;
@@ -276,7 +283,7 @@ impl PyDomain {
         &self,
         py: Python<'_>,
         name: &str,
-        capacity: Option<usize>,
+        #[pyo3(from_py_with = whole::capacity)] capacity: Option<usize>,
         wait: &str,
     ) -> PyResult<PyRingConsumer> {
         let options = ring_options(py, capacity, wait)?;
@@ -284,8 +291,8 @@ impl PyDomain {
         Ok(PyRingConsumer::new(core, name, options, &self.home))
     }
 
-    /// Opens a work queue, for putting and for getting. What whoever makes it decides: `capacity`, the messages
-    /// it can hold, dead letters and results that nobody fetched included, `max_bytes`, the bytes of those over
+    /// Opens a work queue, for putting and for getting: either side is opened, and a queue that is not there is made, at
+    /// the first use. What whoever makes it decides: `capacity`, the messages it can hold, dead letters and results that nobody fetched included, `max_bytes`, the bytes of those over
     /// 128 bytes together (one message or result has at most 64 MiB), `max_attempts`, the deliveries of a message
     /// before it is a dead letter (0: no limit), which ids of put() it remembers, `dedup={"count": 4096,
     /// "within": 300}`: so many, for so many seconds, and whether it is `durable`: what is in it then survives a
@@ -305,9 +312,9 @@ impl PyDomain {
         name: &str,
         r#type: Option<Py<PyAny>>,
         schema: Option<&Bound<'_, PyAny>>,
-        capacity: Option<usize>,
-        max_bytes: Option<usize>,
-        max_attempts: Option<u32>,
+        #[pyo3(from_py_with = whole::queue_capacity)] capacity: Option<usize>,
+        #[pyo3(from_py_with = whole::max_bytes)] max_bytes: Option<usize>,
+        #[pyo3(from_py_with = whole::max_attempts)] max_attempts: Option<u32>,
         dedup: Option<&Bound<'_, PyMapping>>,
         durable: bool,
         fsync: &str,
@@ -328,6 +335,7 @@ impl PyDomain {
             schema: schema_argument(py, schema)?,
             wait: wait_argument(py, wait)?,
         };
+        options.check_limits(name).or_raise(py)?;
         Ok(PyQueue::new(name, options, r#type, &self.home))
     }
 
@@ -351,7 +359,7 @@ impl PyDomain {
         &self,
         py: Python<'_>,
         name: &str,
-        permits: u32,
+        #[pyo3(from_py_with = whole::permits)] permits: u32,
         timeout: Option<f64>,
         wait: &str,
     ) -> PyResult<PySemaphore> {
@@ -366,11 +374,18 @@ impl PyDomain {
 
     /// Opens a barrier, making it for so many `parties`, 2 to 64, if there is none.
     #[pyo3(signature = (name, parties, *, wait = "adaptive"))]
-    fn barrier(&self, py: Python<'_>, name: &str, parties: u32, wait: &str) -> PyResult<PyBarrier> {
+    fn barrier(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        #[pyo3(from_py_with = whole::parties)] parties: u32,
+        wait: &str,
+    ) -> PyResult<PyBarrier> {
         PyBarrier::open(py, name, parties, lock_options(py, wait)?, &self.home)
     }
 
-    /// Opens a condition to wait for, making it if there is none. `mutex`, of the same domain, protects what it is about.
+    /// Opens a condition to wait for, making it if there is none. `mutex`, of the same domain, protects what it is about: all
+    /// who open this condvar must give the same, which is not checked.
     #[pyo3(signature = (name, mutex, *, wait = "adaptive"))]
     fn condvar(&self, py: Python<'_>, name: &str, mutex: Py<PyMutex>, wait: &str) -> PyResult<PyCondvar> {
         PyCondvar::open(py, name, mutex, lock_options(py, wait)?, &self.home)

@@ -56,14 +56,16 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
     instance(py, &error).unwrap_or_else(|failure| failure)
 }
 
+/// The class of a kind, once they are registered.
+fn class_of<'py>(py: Python<'py>, kind: ErrorKind) -> Option<&'py Bound<'py, PyType>> {
+    let index = ErrorKind::ALL.iter().position(|known| *known == kind)?;
+    Some(CLASSES.get(py)?.get(index)?.bind(py))
+}
+
 fn instance(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let kind = error.kind();
-    let index = ErrorKind::ALL.iter().position(|known| *known == kind);
-    let classes = CLASSES.get(py);
-    let Some(class) = index.and_then(|index| classes?.get(index)) else {
-        return Ok(PyException::new_err(error.to_string()));
-    };
-    let exception = class.bind(py).call1((error.to_string(),))?;
+    let Some(class) = class_of(py, kind) else { return Ok(PyException::new_err(error.to_string())) };
+    let exception = class.call1((error.to_string(),))?;
     if let Some(errno) = kind.errno()
         && exception.is_instance_of::<PyOSError>()
     {
@@ -75,6 +77,16 @@ fn instance(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 /// An error of this skin's own making.
 pub fn invalid(py: Python<'_>, text: impl Into<String>) -> PyErr {
     raise(py, Error::new(ErrorKind::InvalidArgument, text))
+}
+
+/// The same error; an InvalidArgumentError begins with `what` it keeps from being done.
+pub fn begin_with(py: Python<'_>, error: PyErr, what: impl FnOnce() -> String) -> PyErr {
+    if !class_of(py, ErrorKind::InvalidArgument).is_some_and(|class| error.is_instance(py, class)) {
+        return error;
+    }
+    let told = invalid(py, format!("{}: {}", what(), error.value(py)));
+    told.set_cause(py, error.cause(py));
+    told
 }
 
 /// `result?` for core results in functions that answer to Python.

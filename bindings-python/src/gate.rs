@@ -80,6 +80,12 @@ pub fn limit(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Duration>>
     Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
 }
 
+/// A time in seconds as the core's errors write it, such as "200ms"; for those that Python makes.
+#[pyfunction]
+pub fn _span(seconds: f64) -> String {
+    format!("{:?}", Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
 /// How long a call may take: a number of seconds, or without end.
 #[derive(Clone, Copy)]
 pub struct Patience {
@@ -346,7 +352,7 @@ impl<T: Send> Handle<T> {
     }
 
     fn late(&self, patience: Patience, awaited: &str) -> Error {
-        let text = format!("{}: {awaited} within {} s", self.what, patience.total.as_secs_f64());
+        let text = format!("{}: {awaited} within {:?}", self.what, patience.total);
         Error::new(ErrorKind::Timeout, text)
     }
 

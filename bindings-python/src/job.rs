@@ -207,7 +207,16 @@ impl PyJob {
     #[pyo3(signature = (result = None))]
     fn ack(&self, py: Python<'_>, result: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let Some(result) = result else { return self.settle(py, false, Delivery::ack) };
-        let outgoing = value::encode(result, Manner { kind: None, content: None, attributes: None })?;
+        let outgoing = value::encode(
+            result,
+            Manner {
+                what: &self.what,
+                verb: "answer with this result",
+                kind: None,
+                content: None,
+                attributes: None,
+            },
+        )?;
         let payload = outgoing.payload();
         self.settle(py, payload.data.len() > QUICK, |delivery| delivery.ack_with(&payload))
     }
@@ -220,7 +229,7 @@ impl PyJob {
         self.settle(py, false, |delivery| delivery.nack(delay))
     }
 
-    /// Nobody is to get it any more: it goes to the dead letters, with the reason.
+    /// Nobody is to get it any more: it goes to the dead letters, with the reason. Of that, 4,096 bytes are kept.
     #[pyo3(signature = (reason = ""))]
     fn reject(&self, py: Python<'_>, reason: &str) -> PyResult<()> {
         self.settle(py, false, |delivery| delivery.reject(reason))

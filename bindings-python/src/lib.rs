@@ -28,6 +28,7 @@ mod ticket;
 mod value;
 mod views;
 mod wait;
+mod whole;
 mod window;
 
 use pyo3::prelude::*;
@@ -76,6 +77,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lock::PyCondvar>()?;
     module.add_class::<wait::PyWaitSet>()?;
     module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
+    module.add_function(wrap_pyfunction!(gate::_span, module)?)?;
     // The package decides what is public.
     module.delattr("__all__")?;
     let hooks = PyDict::new(py);

@@ -13,6 +13,7 @@ use crate::gate::Patience;
 use crate::publisher::PyPublisher;
 use crate::value;
 use crate::views::Views;
+use crate::whole;
 use crate::window::{Shut, Window};
 
 /// Shared memory lent to write one message in place. Made by `Publisher.loan`.
@@ -86,7 +87,12 @@ impl PyLoan {
     /// tried again. Raises InUseError, publishing nothing, while a view of the memory is alive. Does
     /// nothing when it was published or discarded.
     #[pyo3(signature = (nbytes = None, timeout = None))]
-    fn commit(&self, py: Python<'_>, nbytes: Option<usize>, timeout: Option<f64>) -> PyResult<()> {
+    fn commit(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::nbytes)] nbytes: Option<usize>,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         self.finish(py, nbytes, timeout)
     }
 

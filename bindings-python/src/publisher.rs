@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axonic::{ErrorKind, LoanMeta, Payload, PublisherOptions, Schema, Tensor};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyMapping, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyInt, PyMapping, PyTuple};
 
 use crate::buffer::dtype_argument;
 use crate::domain::{Home, leave, wait_name};
@@ -13,6 +13,7 @@ use crate::gate::{Handle, Patience, QUICK};
 use crate::loan::PyLoan;
 use crate::value::{self, Manner};
 use crate::views::Views;
+use crate::whole;
 
 /// The sending end of one topic. Made by `Domain.publisher`.
 ///
@@ -54,7 +55,13 @@ impl PyPublisher {
         attributes: Option<&'a Bound<'py, PyMapping>>,
     ) -> PyResult<Manner<'a, 'py>> {
         let kind = self.kind.as_ref().map(|kind| kind.bind(py));
-        Ok(Manner { kind, content: value::content_argument(py, content)?, attributes })
+        Ok(Manner {
+            what: self.handle.what(),
+            verb: "publish",
+            kind,
+            content: value::content_argument(py, content)?,
+            attributes,
+        })
     }
 
     fn send(&self, py: Python<'_>, payload: &Payload<'_>, patience: Patience) -> PyResult<()> {
@@ -181,7 +188,12 @@ impl PyPublisher {
 
     /// Waits until at least `count` subscribers are connected.
     #[pyo3(signature = (count = 1, timeout = None))]
-    fn wait_for_subscribers(&self, py: Python<'_>, count: usize, timeout: Option<f64>) -> PyResult<()> {
+    fn wait_for_subscribers(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::count)] count: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         let patience = Patience::new(py, timeout)?;
         self.handle.enter(py, patience, None, |core, slice| core.wait_for_subscribers(count, Some(slice)))
     }
@@ -264,11 +276,14 @@ impl PyPublisher {
 
 /// Reads `loan`'s shape and dtype: `None` for a plain number of bytes.
 fn loan_tensor(shape: &Bound<'_, PyAny>, dtype: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Tensor>> {
-    let count = shape.extract::<usize>().ok();
+    let count =
+        if shape.is_instance_of::<PyInt>() { Some(whole::shape(shape)?) } else { shape.extract().ok() };
     match (count, dtype) {
         (Some(_), None) => Ok(None),
         (Some(count), Some(dtype)) => Ok(Some(Tensor { dtype: dtype_argument(dtype)?, shape: vec![count] })),
-        (None, Some(dtype)) => Ok(Some(Tensor { dtype: dtype_argument(dtype)?, shape: shape.extract()? })),
+        (None, Some(dtype)) => {
+            Ok(Some(Tensor { dtype: dtype_argument(dtype)?, shape: whole::shape(shape)? }))
+        }
         (None, None) => {
             let text =
                 "loan() needs a number of bytes, or a shape and a dtype, such as (480, 640, 3), \"uint8\"";

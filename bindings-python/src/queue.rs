@@ -21,6 +21,7 @@ use crate::look::{PyPeeked, PyQueueStats};
 use crate::sides::{Sides, Way};
 use crate::ticket::PyTicket;
 use crate::value::{self, Manner, Outgoing};
+use crate::whole;
 
 const NOTHING: &str = "no message";
 
@@ -49,7 +50,13 @@ impl PyQueue {
     ) -> PyResult<Outgoing<'py>> {
         let py = value.py();
         let kind = self.kind.as_ref().map(|kind| kind.bind(py));
-        let manner = Manner { kind, content: value::content_argument(py, content)?, attributes };
+        let manner = Manner {
+            what: &self.sides.what,
+            verb: "put",
+            kind,
+            content: value::content_argument(py, content)?,
+            attributes,
+        };
         value::encode(value, manner)
     }
 
@@ -58,6 +65,19 @@ impl PyQueue {
         let check = || self.sides.options.check(&self.sides.name, payload);
         let long = self.sides.options.schema.is_some() && payload.data.len() > QUICK;
         if long { detached(py, check) } else { check() }.or_raise(py)
+    }
+
+    /// Reads values that are to be put: all of them may be, or an error comes before any is.
+    fn encode_all<'py>(
+        &self,
+        values: &Bound<'py, PyAny>,
+        attributes: Option<&Bound<'py, PyMapping>>,
+        content: Option<&str>,
+    ) -> PyResult<Vec<Outgoing<'py>>> {
+        let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
+        let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
+        outgoing.iter().try_for_each(|value| self.check(values.py(), &value.payload()))?;
+        Ok(outgoing)
     }
 
     /// Puts one message by a call that `by` makes, and waits for the disk if that is to be. The ticket, or whether it is no
@@ -176,7 +196,7 @@ pub fn dedup_argument(py: Python<'_>, given: Option<&Bound<'_, PyMapping>>) -> P
     for item in given.items()? {
         let (key, value): (String, Bound<'_, PyAny>) = item.extract()?;
         match key.as_str() {
-            "count" => dedup.count = value.extract()?,
+            "count" => dedup.count = whole::dedup_count(&value)?,
             "within" => dedup.within = seconds(py, "dedup within", value.extract()?)?,
             _ => {
                 let text = format!("dedup: {key:?} is not known; give \"count\", \"within\" or both");
@@ -299,7 +319,7 @@ impl PyQueue {
         &self,
         py: Python<'py>,
         value: &Bound<'py, PyAny>,
-        priority: u8,
+        #[pyo3(from_py_with = whole::priority)] priority: u8,
         delay: f64,
         ttl: Option<f64>,
         dedup_id: Option<String>,
@@ -327,7 +347,7 @@ impl PyQueue {
         &self,
         py: Python<'py>,
         value: &Bound<'py, PyAny>,
-        priority: u8,
+        #[pyo3(from_py_with = whole::priority)] priority: u8,
         delay: f64,
         ttl: Option<f64>,
         dedup_id: Option<String>,
@@ -355,7 +375,7 @@ impl PyQueue {
         &self,
         py: Python<'py>,
         values: &Bound<'py, PyAny>,
-        priority: u8,
+        #[pyo3(from_py_with = whole::priority)] priority: u8,
         delay: f64,
         ttl: Option<f64>,
         result: bool,
@@ -366,10 +386,8 @@ impl PyQueue {
     ) -> PyResult<Option<Vec<PyTicket>>> {
         let patience = Patience::new(py, timeout)?;
         let put = Put { durable, result, ..put_argument(py, priority, delay, ttl)? };
-        let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
-        let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
-        let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
-        payloads.iter().try_for_each(|payload| self.check(py, payload))?;
+        let outgoing = self.encode_all(values, attributes, content)?;
+        let payloads = outgoing.iter().map(Outgoing::payload).collect();
         let mut batch = Batch { payloads, done: 0, unwritten: None, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put. A queue in memory refuses the first.
@@ -434,7 +452,7 @@ impl PyQueue {
     fn get_many<'py>(
         &self,
         py: Python<'py>,
-        max: usize,
+        #[pyo3(from_py_with = whole::max)] max: usize,
         timeout: Option<f64>,
         lease: Option<f64>,
         durable: Option<bool>,
@@ -471,12 +489,13 @@ impl PyQueue {
     }
 
     /// Makes the decorated function the queue's worker: `concurrency` threads call it with each job, and what it
-    /// returns is the result its producer's ticket answers. An exception gives the job back (Reject rejects it)
-    /// and is logged with the logger of the function's module. See `axonic.Worker` for how to run it.
+    /// returns is the result its producer's ticket answers. An exception gives the job back for later, at the last attempt
+    /// rejects it (as Reject does at once), and is logged with the logger of the function's module. See `axonic.Worker`
+    /// for how to run it.
     #[pyo3(signature = (*, concurrency = 1, lease = None))]
     fn worker<'py>(
         slf: &Bound<'py, Self>,
-        concurrency: usize,
+        #[pyo3(from_py_with = whole::concurrency)] concurrency: usize,
         lease: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
@@ -489,13 +508,21 @@ impl PyQueue {
 
     /// Up to `max` messages that can be delivered now, in that order, without taking them.
     #[pyo3(signature = (max = 1024))]
-    fn peek<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
+    fn peek<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = whole::max)] max: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
         self.peeked(py, self.ask(py, |core| core.peek(max))?)
     }
 
     /// Up to `max` dead letters.
     #[pyo3(signature = (max = 1024))]
-    fn dead_letters<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Bound<'py, PyList>> {
+    fn dead_letters<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = whole::max)] max: usize,
+    ) -> PyResult<Bound<'py, PyList>> {
         self.peeked(py, self.ask(py, |core| core.dead_letters(max))?)
     }
 
@@ -508,7 +535,11 @@ impl PyQueue {
 
     /// Lets up to `max` dead letters (None: all) be delivered again, as if they never had been. Returns how many.
     #[pyo3(signature = (max = None))]
-    fn redrive(&self, py: Python<'_>, max: Option<usize>) -> PyResult<u64> {
+    fn redrive(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::max)] max: Option<usize>,
+    ) -> PyResult<u64> {
         self.ask(py, |core| core.redrive(max.unwrap_or(usize::MAX)))
     }
 
@@ -530,9 +561,25 @@ impl PyQueue {
             .enter(py, patience, Some("not all is on the disk"), |core, slice| core.sync(Some(slice)))
     }
 
+    /// Raises what keeps one of several values from being put. axonic.aio puts them one by one.
+    fn _check(
+        &self,
+        values: &Bound<'_, PyAny>,
+        attributes: Option<&Bound<'_, PyMapping>>,
+        content: Option<&str>,
+    ) -> PyResult<()> {
+        self.encode_all(values, attributes, content).map(drop)
+    }
+
     /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
     fn _use_in_loop(&self) {
         self.sides.use_in_loop();
+    }
+
+    /// Deliveries of one message before it is a dead letter; 0: no limit. For workers.
+    #[getter]
+    fn _max_attempts(&self, py: Python<'_>) -> PyResult<u32> {
+        self.sides.consumer(py)?.with(py, |core| core.max_attempts())
     }
 
     /// What is in it now, and counters.

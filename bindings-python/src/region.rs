@@ -16,6 +16,7 @@ use crate::log::detached;
 use crate::message::lock;
 use crate::value;
 use crate::views::{Views, in_use};
+use crate::whole;
 
 /// What can still be used, and by how many views.
 struct State {
@@ -87,7 +88,7 @@ impl PyRegion {
     /// duplicated; closing yours is up to you.
     #[staticmethod]
     #[pyo3(signature = (fd, /))]
-    fn from_fd(py: Python<'_>, fd: i32) -> PyResult<PyRegion> {
+    fn from_fd(py: Python<'_>, #[pyo3(from_py_with = whole::fd)] fd: i32) -> PyResult<PyRegion> {
         let own: i32 = py.import("os")?.getattr("dup")?.call1((fd,))?.extract()?;
         // SAFETY: the descriptor was just made for this call and belongs to nobody else.
         let own = unsafe { OwnedFd::from_raw_fd(own) };
@@ -124,8 +125,8 @@ impl PyRegion {
     fn read<'py>(
         &self,
         py: Python<'py>,
-        offset: usize,
-        size: Option<usize>,
+        #[pyo3(from_py_with = whole::offset)] offset: usize,
+        #[pyo3(from_py_with = whole::size)] size: Option<usize>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let core = self.core(py)?;
         let size = size.unwrap_or(self.len.saturating_sub(offset));
@@ -139,7 +140,12 @@ impl PyRegion {
 
     /// Writes bytes at `offset`.
     #[pyo3(signature = (offset, data, /))]
-    fn write(&self, py: Python<'_>, offset: usize, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn write(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::offset)] offset: usize,
+        data: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
         let core = self.core(py)?;
         let source = buffer::read_bytes(data)?;
         let bytes = source.data();

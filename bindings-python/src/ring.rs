@@ -17,6 +17,7 @@ use crate::domain::{Held, Home, leave, wait_name};
 use crate::error::{OrRaise, raise};
 use crate::gate::{Handle, Patience, QUICK};
 use crate::views::Views;
+use crate::whole;
 use crate::window::{Shut, Window};
 
 const NOTHING: &str = "no message arrived";
@@ -155,7 +156,11 @@ impl PyRingProducer {
     /// Reserves room to write a message in place: `with ring.reserve(nbytes) as view`. Leaving the
     /// block sends it, an exception discards it.
     #[pyo3(signature = (nbytes, timeout = None))]
-    fn reserve(slf: &Bound<'_, Self>, nbytes: usize, timeout: Option<f64>) -> PyResult<PyReservation> {
+    fn reserve(
+        slf: &Bound<'_, Self>,
+        #[pyo3(from_py_with = whole::nbytes)] nbytes: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<PyReservation> {
         let py = slf.py();
         let end = &slf.get().end;
         let patience = Patience::new(py, timeout)?;
@@ -388,7 +393,11 @@ impl PyReservation {
 impl PyReservation {
     /// Sends what was written, only the first `nbytes` of it if given.
     #[pyo3(signature = (nbytes = None))]
-    fn commit(&self, py: Python<'_>, nbytes: Option<usize>) -> PyResult<()> {
+    fn commit(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::nbytes)] nbytes: Option<usize>,
+    ) -> PyResult<()> {
         self.finish(py, nbytes)
     }
 

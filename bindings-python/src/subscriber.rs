@@ -15,6 +15,7 @@ use crate::gate::{Handle, Patience, soon};
 use crate::meaning::Meaning;
 use crate::message::{Facts, PyMessage, PySample, lock};
 use crate::views::Views;
+use crate::whole;
 
 const NOTHING: &str = "no message arrived";
 
@@ -290,7 +291,7 @@ impl PySubscriber {
     fn receive_many<'py>(
         &self,
         py: Python<'py>,
-        max: usize,
+        #[pyo3(from_py_with = whole::max)] max: usize,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyList>> {
         if max == 0 {

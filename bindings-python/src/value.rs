@@ -13,7 +13,7 @@ use pyo3::types::{
 
 use crate::buffer::{self, Source};
 use crate::dlpack;
-use crate::error::{OrRaise, invalid, raise};
+use crate::error::{OrRaise, begin_with, invalid, raise};
 
 /// A value ready to be sent.
 pub struct Outgoing<'py> {
@@ -41,6 +41,9 @@ impl Outgoing<'_> {
 /// How values of one publisher, or one call, are to be sent.
 #[derive(Clone, Copy)]
 pub struct Manner<'a, 'py> {
+    /// Noun and name of where they go, and what is done with them there, for messages.
+    pub what: &'a str,
+    pub verb: &'static str,
     /// The publisher's `type=`.
     pub kind: Option<&'a Bound<'py, PyAny>>,
     /// The call's `content=`; chosen by the value when absent.
@@ -51,6 +54,11 @@ pub struct Manner<'a, 'py> {
 
 /// Encodes one value.
 pub fn encode<'py>(value: &Bound<'py, PyAny>, manner: Manner<'_, 'py>) -> PyResult<Outgoing<'py>> {
+    let what = || format!("{}: cannot {}", manner.what, manner.verb);
+    by_manner(value, manner).map_err(|error| begin_with(value.py(), error, what))
+}
+
+fn by_manner<'py>(value: &Bound<'py, PyAny>, manner: Manner<'_, 'py>) -> PyResult<Outgoing<'py>> {
     let mut outgoing = match manner.content {
         None => by_value(value, manner.kind)?,
         Some(content) => as_asked(value, content, manner.kind)?,
@@ -139,7 +147,7 @@ fn json<'py>(value: &Bound<'py, PyAny>, kind: Option<&Bound<'py, PyAny>>) -> PyR
     let text = codec(py, &ENCODE, "encode")?.call1((value, kind))?.cast_into::<PyString>()?;
     if let Err(error) = text.to_str() {
         // Half of a surrogate pair: Python holds it, UTF-8 cannot.
-        return Err(invalid(py, format!("cannot publish this text as JSON: {error}")));
+        return Err(invalid(py, format!("this text has no JSON form: {error}")));
     }
     Ok(Outgoing::plain(Source::Text(text), Content::Json))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axonic::WaitSet;
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyInt, PyList};
 
 use crate::domain::leave;
 use crate::error::{OrRaise, invalid, raise};
@@ -15,6 +15,7 @@ use crate::gate::{Handle, Patience};
 use crate::message::lock;
 use crate::publisher::PyPublisher;
 use crate::subscriber::PySubscriber;
+use crate::whole;
 
 /// One thing waited for.
 struct Entry {
@@ -111,6 +112,7 @@ impl PyWaitSet {
         } else {
             let fd: i32 = match source.extract() {
                 Ok(fd) => fd,
+                Err(_) if source.is_instance_of::<PyInt>() => whole::fd(source)?,
                 Err(_) => source.call_method0("fileno")?.extract()?,
             };
             self.handle.call(py, |set| set.add_fd(fd, token))?;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -67,8 +68,58 @@ def test_a_raised_error_tells_everything(ax: axonic.Domain) -> None:
     assert "nothing" in str(missing.value)
 
 
+WHOLE_NUMBERS: dict[str, Callable[[axonic.Domain, int], object]] = {
+    "capacity": lambda ax, n: ax.queue("q", capacity=n),
+    "max_bytes": lambda ax, n: ax.queue("q", max_bytes=n),
+    "max_attempts": lambda ax, n: ax.queue("q", max_attempts=n),
+    "dedup count": lambda ax, n: ax.queue("q", dedup={"count": n}),
+    "priority": lambda ax, n: ax.queue("q").put(b"", priority=n),
+    "priority ": lambda ax, n: ax.queue("q").try_put(b"", priority=n),
+    "priority  ": lambda ax, n: ax.queue("q").put_many([b""], priority=n),
+    "max": lambda ax, n: ax.queue("q").get_many(n),
+    "max ": lambda ax, n: ax.queue("q").peek(n),
+    "max  ": lambda ax, n: ax.queue("q").dead_letters(n),
+    "max   ": lambda ax, n: ax.queue("q").redrive(n),
+    "max    ": lambda ax, n: ax.subscriber("t").receive_many(n),
+    "concurrency": lambda ax, n: ax.queue("q").worker(concurrency=n),
+    "permits": lambda ax, n: ax.semaphore("s", n),
+    "parties": lambda ax, n: ax.barrier("b", n),
+    "n": lambda ax, n: ax.condvar("c", ax.mutex("m")).notify(n),
+    "capacity ": lambda ax, n: ax.publisher("t", capacity=n),
+    "capacity  ": lambda ax, n: ax.ring_producer("r", capacity=n),
+    "max_borrowed": lambda ax, n: ax.subscriber("t", max_borrowed=n),
+    "count": lambda ax, n: ax.publisher("t").wait_for_subscribers(n),
+    "shape": lambda ax, n: ax.publisher("t").loan(n),
+    "shape ": lambda ax, n: ax.publisher("t").loan((2, n), "uint8"),
+    "nbytes": lambda ax, n: ax.ring_producer("r").reserve(n),
+    "size": lambda ax, n: ax.region("r", n),
+    "offset": lambda ax, n: axonic.Region.sealed(b"x").read(n),
+    "offset ": lambda ax, n: axonic.Region.sealed(b"x").write(n, b""),
+    "fd": lambda ax, n: axonic.WaitSet().add(n * 2**40),
+    "fd ": lambda ax, n: axonic.Region.from_fd(n * 2**40),
+    "mode": lambda ax, n: axonic.open("other", mode=n),
+    "group": lambda ax, n: axonic.open("other", group=n),
+    "max_participants": lambda ax, n: axonic.open("other", max_participants=n),
+    "quota": lambda ax, n: axonic.open("other", quota=n),
+    "participant_quota": lambda ax, n: axonic.open("other", participant_quota=n),
+}
+
+
+@pytest.mark.parametrize("number", [-1, 1 << 64])
+@pytest.mark.parametrize("argument", WHOLE_NUMBERS)
+def test_a_number_that_fits_nothing_is_named(ax: axonic.Domain, argument: str, number: int) -> None:
+    with pytest.raises(axonic.InvalidArgumentError, match=rf"^{argument.strip()}=.*: give .+") as raised:
+        WHOLE_NUMBERS[argument](ax, number)
+    assert str(number) in str(raised.value) or argument.startswith("fd")
+
+
+def test_what_is_no_number_is_a_type_error(ax: axonic.Domain) -> None:
+    with pytest.raises(TypeError, match="str"):
+        ax.queue("q", capacity="5")  # type: ignore[call-overload]
+
+
 def test_long_waits_name_the_whole_time(ax: axonic.Domain) -> None:
-    with pytest.raises(axonic.TimeoutError, match=r"0\.25 ?s"):
+    with pytest.raises(axonic.TimeoutError, match=r"within 250ms$"):
         ax.subscriber("t").receive(timeout=0.25)
 
 

@@ -174,6 +174,15 @@ def test_who_takes_a_mutex_from_the_dead_is_told(ax: axonic.Domain, script: Scri
 def test_many_read_or_one_writes(ax: axonic.Domain) -> None:
     lock, other = ax.rwlock("rw"), ax.rwlock("rw")
     assert (lock.name, lock.closed, repr(lock)) == ("rw", False, '<axonic.RwLock "rw" in "test">')
+    # The call alone takes nothing.
+    reads = lock.read()
+    assert not lock.locked()
+    assert repr(reads) == '<axonic.Held "rw" in "test", to read, not held>'
+    with reads, reads:
+        with reads:
+            pass
+        assert repr(reads) == '<axonic.Held "rw" in "test", to read, held>'
+    assert repr(lock.write()) == '<axonic.Held "rw" in "test", to write, not held>'
     # A block of one object, of another, and of the same again.
     with lock.read(), other.read(timeout=1) as held, lock.read():
         assert not held.owner_died

@@ -225,7 +225,7 @@ def test_leases(q: axonic.Queue[Any]) -> None:
     q.put("extended")
     job = q.get(timeout=1, lease=0.05)
     job.extend(60)
-    with pytest.raises(axonic.TimeoutError, match=r"jobs.*no message within 0\.2 s"):
+    with pytest.raises(axonic.TimeoutError, match=r"jobs.*no message within 200ms"):
         q.get(timeout=0.2)
     job.ack()
 
@@ -235,7 +235,7 @@ def test_tickets(q: axonic.Queue[Any]) -> None:
     tickets = q.put_many(range(len(results)), result=True)
     first = tickets[0]
     assert (first.done(), first.progress, "open" in repr(first)) == (False, 0.0, True)
-    with pytest.raises(axonic.TimeoutError, match=r"jobs.*no result within 0\.05 s"):
+    with pytest.raises(axonic.TimeoutError, match=r"jobs.*no result within 50ms"):
         first.result(timeout=0.05)
     for result in results:
         with q.get(timeout=1) as job:
@@ -616,6 +616,18 @@ def test_a_durable_queue_survives_a_reboot(data: Path, runtime: Path, fsync: Any
     assert list((data / "test" / "queues" / "jobs").iterdir())
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"capacity": 0}, {"max_bytes": 1 << 60}, {"max_attempts": 1 << 20}, {"dedup": {"count": 0}}],
+    ids=str,
+)
+def test_options_that_no_queue_can_have(ax: axonic.Domain, runtime: Path, options: Any) -> None:
+    with pytest.raises(axonic.InvalidArgumentError, match=r"queue 'zz': .*\b1 to "):
+        ax.queue("zz", **options)
+    ax.queue("zz")
+    assert not list(runtime.glob("test/queues/zz")), "it is made at its first use"
+
+
 @pytest.mark.parametrize("fsync", ["always", "never"])
 def test_what_a_full_disk_does_not_take_is_put_all_the_same(
     data: Path, ax: axonic.Domain, fsync: Any
@@ -681,7 +693,8 @@ def test_who_waits_for_a_stopped_writer_can_be_interrupted(
         "print('ready', flush=True)\n"
         "while True:\n    q.put('x')\n    q.get().ack()"
     )
-    assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "ready\n"
 
     def handle(*_: object) -> None:
         raise Alarm
@@ -694,8 +707,7 @@ def test_who_waits_for_a_stopped_writer_can_be_interrupted(
                 writer.send_signal(signal.SIGSTOP)
                 try:
                     q.put("mine", timeout=0.2)
-                except axonic.NotDurableError as error:
-                    assert "do not put that again" in str(error)
+                except axonic.NotDurableError:
                     break
                 writer.send_signal(signal.SIGCONT)
                 time.sleep(0.002)

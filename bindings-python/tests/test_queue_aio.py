@@ -112,6 +112,65 @@ def test_putting_waits_for_room() -> None:
     run(main)
 
 
+def test_an_error_in_a_value_puts_none() -> None:
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", schema={"type": "integer"})
+        for bad in (object(), "no integer"):
+            with pytest.raises(axonic.InvalidArgumentError):
+                await q.put_many([1, bad, 2])
+        assert q.stats().put == 0
+        with pytest.raises(TypeError, match="dedup_id"):
+            await q.put_many([1], dedup_id="all")  # type: ignore[call-overload]
+        assert await q.put_many((n for n in (1, 2)), priority=3) is None
+        assert [(peeked.value, peeked.priority) for peeked in q.peek()] == [(1, 3), (2, 3)]
+
+    run(main)
+
+
+def test_trying_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+
+    async def main(ax: Domain) -> None:
+        q = ax.queue("jobs", capacity=2)
+        assert q.try_get() is None
+        assert q.try_put("a", dedup_id="a") is True
+        assert q.try_put("a", dedup_id="a") is False
+        assert q.try_put("a", dedup_id="a", result=True) is None
+        ticket = q.try_put("b", priority=7, result=True)
+        waiting = asyncio.create_task(q.put("c"))
+        await asyncio.sleep(0.02)
+        with pytest.raises(axonic.WouldBlockError):
+            q.try_put("d")
+        assert not waiting.done()
+        job = q.try_get(lease=60)
+        assert job is not None
+        with pytest.raises(axonic.WouldBlockError):
+            q.try_put("d", result=True)
+        job.ack(job.value)
+        assert (await ticket, await waiting) == ("b", True)
+
+        async with await q.get(timeout=5):
+            pass
+        # Nobody gets round to waiting for the disk: all threads are taken.
+        kept = ax.queue("kept", durable=True)
+        loop, go_on = asyncio.get_running_loop(), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        taken = asyncio.create_task(asyncio.to_thread(go_on.wait, 20))
+        await asyncio.sleep(0)
+        assert kept.try_put("x") is True
+        kept_job = kept.try_get()
+        assert kept_job is not None
+        kept_job.ack()
+        with pytest.raises(TypeError, match="durable"):
+            kept.try_put("x", durable=True)  # type: ignore[call-overload]
+        go_on.set()
+        await taken
+        await kept.flush(timeout=20)
+        await loop.shutdown_default_executor()
+
+    run(main)
+
+
 def test_tickets() -> None:
     async def main(ax: Domain) -> None:
         q = ax.queue("jobs")
@@ -230,7 +289,7 @@ def test_whoever_stops_waiting_for_the_disk_has_put(tmp_path: Path, monkeypatch:
         taken = asyncio.create_task(asyncio.to_thread(go_on.wait, 20))
         await asyncio.sleep(0)
         for put in (q.put("late", timeout=0.05), q.put_many(["later"], timeout=0.05)):
-            with pytest.raises(axonic.NotDurableError, match="accepted.* disk within"):
+            with pytest.raises(axonic.NotDurableError, match=r"accepted.*disk within"):
                 await put
         cancelled = asyncio.create_task(q.put("cancelled"))
         await asyncio.sleep(0.02)

@@ -59,6 +59,33 @@ BASKET = Basket(
 )
 
 
+def test_what_cannot_be_sent_is_said_with_where_to(ax: axonic.Domain) -> None:
+    pub, typed, q = ax.publisher("t"), ax.publisher("lines", Line), ax.queue("jobs")
+    no_word = "this dict has no JSON form: JSON has no word for object; give bytes"
+    for call, said in [
+        (lambda: pub.publish({"a": object()}), f'^publisher "t": cannot publish: {no_word}'),
+        (
+            lambda: typed.publish({"name": 1}),
+            '^publisher "lines": cannot publish: the value.name: expected str',
+        ),  # type: ignore[arg-type]
+        (lambda: q.put({"a": object()}), f'^queue "jobs": cannot put: {no_word}'),
+        (lambda: q.try_put("\ud800"), '^queue "jobs": cannot put: this text has no JSON form'),
+        (lambda: q.put_many([1], content="raw"), '^queue "jobs": cannot put: content="raw" sends bytes'),
+    ]:
+        with pytest.raises(axonic.InvalidArgumentError, match=said):
+            call()
+    with pytest.raises(axonic.InvalidArgumentError) as raised:
+        q.put(object())
+    assert isinstance(raised.value.__cause__, TypeError)
+    q.put(1)
+    with q.get(timeout=1) as job:
+        with pytest.raises(
+            axonic.InvalidArgumentError, match=r'^queue "jobs": cannot answer with this result'
+        ):
+            job.ack(object())
+        assert not job.settled
+
+
 @pytest.mark.parametrize("content", [None, "json", "msgpack"])
 @pytest.mark.parametrize(
     "value", [None, True, 0, -5, 2**63, 1.5, "text é 🦀", [1, [2]], {"a": {"b": [None]}}, "", [], {}]

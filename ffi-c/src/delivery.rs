@@ -134,9 +134,8 @@ pub unsafe extern "C" fn axonic_delivery_nack(delivery: *mut axonic_delivery, de
     })
 }
 
-/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none), of which
-/// 4096 bytes are kept.
-/// Spent as by axonic_delivery_ack().
+/// Nobody is to get it any more: it goes to the dead letters, with the reason in words (NULL or "": none),
+/// of which 4,096 bytes are kept. Spent as by axonic_delivery_ack().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_delivery_reject(
     delivery: *mut axonic_delivery,

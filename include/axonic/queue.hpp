@@ -121,7 +121,7 @@ public:
     void nack(std::chrono::nanoseconds delay, Report report = {}) {
         settle(report, [&] { return axonic_delivery_nack(&delivery_, delay.count()); });
     }
-    // Nobody is to get it any more: it goes to the dead letters.
+    // Nobody is to get it any more: it goes to the dead letters, with the reason. Of that, 4,096 bytes are kept.
     void reject(const std::string& reason = "", Report report = {}) {
         settle(report, [&] { return axonic_delivery_reject(&delivery_, reason.c_str()); });
     }

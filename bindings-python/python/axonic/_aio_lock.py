@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import functools
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from . import _native
-from ._native import AxonicError, TimeoutError
-from ._readiness import BURST, Open, Readiness, check_timeout
+from ._native import AxonicError
+from ._readiness import BURST, Open, Readiness, check_timeout, too_late
 
 
 class Lock(Open):
@@ -51,7 +50,7 @@ class Lock(Open):
                 return await self._try(attempts)
         except builtins.TimeoutError as error:
             if (late := attempts.end()) is None:
-                raise TimeoutError(f"{awaited} within {timeout} s") from error
+                raise too_late(awaited, timeout) from error
             return late
         finally:
             attempts.end()
@@ -128,11 +127,13 @@ class Mutex(Acquired):
 
 
 class Held:
-    """What an `async with` block has of a lock that many read or one writes."""
+    """What an `async with` block has of a lock that many read or one writes; nothing until it begins."""
 
-    def __init__(self, take: Callable[[], Coroutine[Any, Any, bool]], release: Callable[[], None]) -> None:
-        self._take = take
-        self._release = release
+    def __init__(self, lock: RwLock, write: bool, timeout: float | None) -> None:
+        self._lock = lock
+        self._write = write
+        self._timeout = timeout
+        self._blocks = 0
         self._owner_died = False
 
     @property
@@ -141,18 +142,25 @@ class Held:
         return self._owner_died
 
     async def __aenter__(self) -> Self:
-        self._owner_died = await self._take()
+        self._owner_died = await self._lock._take(self._write, self._timeout)
+        self._blocks += 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._blocks -= 1
         try:
-            self._release()
+            self._lock.release()
         except AxonicError:
             # It must not hide what passes through.
             if error is None:
                 raise
+
+    def __repr__(self) -> str:
+        how = "to write" if self._write else "to read"
+        held = "held" if self._blocks else "not held"
+        return f"<axonic.aio.Held of {self._lock.name!r}, {how}, {held}>"
 
 
 class RwLock(Lock):
@@ -169,12 +177,15 @@ class RwLock(Lock):
         return self.sync.owner_died
 
     def read(self, timeout: float | None = None) -> Held:
-        """For `async with lock.read() as held:`, which waits up to `timeout` seconds."""
-        return Held(functools.partial(self._take, False, timeout), self.sync.release)
+        """For `async with lock.read() as held:`, which waits up to `timeout` seconds.
+
+        The call alone takes nothing; `acquire_read()` does without a block.
+        """
+        return Held(self, False, timeout)
 
     def write(self, timeout: float | None = None) -> Held:
         """The same for writing."""
-        return Held(functools.partial(self._take, True, timeout), self.sync.release)
+        return Held(self, True, timeout)
 
     async def acquire_read(self, timeout: float | None = None) -> Literal[True]:
         """Take it for reading, until release()."""

@@ -48,7 +48,7 @@ def _plain(value: Any) -> Any:
         return list(value)
     if hasattr(value, "tolist"):  # numpy scalars and arrays inside a structure
         return value.tolist()
-    raise TypeError(f"a {type(value).__name__} has no JSON form")
+    raise TypeError(f"JSON has no word for {type(value).__name__}")
 
 
 _to_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode
@@ -67,7 +67,7 @@ def encode(value: Any, kind: Any) -> str:
         return _to_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgumentError(
-            f"cannot publish this {type(value).__name__} as JSON: {error}; publish bytes, an array, or a "
+            f"this {type(value).__name__} has no JSON form: {error}; give bytes, an array, or a "
             "structure of dicts, lists, strings, numbers, dataclasses and pydantic models"
         ) from error
 

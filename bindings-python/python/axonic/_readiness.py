@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ._native import InvalidArgumentError, TimeoutError
+from ._native import InvalidArgumentError, TimeoutError, _span
 
 R = TypeVar("R")
 
@@ -78,7 +78,7 @@ class Readiness:
             async with asyncio.timeout(timeout):
                 return await self.retry(attempt)
         except builtins.TimeoutError as error:
-            raise TimeoutError(f"{awaited} within {timeout} s") from error
+            raise too_late(awaited, timeout) from error
 
     async def retry(self, attempt: Callable[[], R | None]) -> R:
         """The same without a look before the descriptor is there, and without end."""
@@ -105,6 +105,11 @@ def elsewhere(thing: object) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"{thing!r}: the event loop of another thread has it; wait there, or open one for this event loop too"
     )
+
+
+def too_late(awaited: str, timeout: float | None) -> TimeoutError:
+    """The error of a wait that is over, in the words of the core's."""
+    return TimeoutError(f"{awaited} within {_span(timeout or 0)}")
 
 
 def check_timeout(timeout: float | None) -> None:

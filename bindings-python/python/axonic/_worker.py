@@ -7,6 +7,7 @@ import functools
 import inspect
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Threads that wait for a job look this often whether they are to stop, in seconds.
+# The pauses before the next attempt at a job, in seconds: each is twice as long as the one before.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+
+# Threads that wait for a job look this often whether they are to stop or the program ends, in seconds.
 _LOOK = 0.1
 
 
@@ -28,9 +32,12 @@ class Worker(Generic[T, R]):
     """A function and the threads that call it with each job of a queue. Made by `Queue.worker`.
 
     The function can be called as before. What it returns is the result that the ticket of the job's
-    producer answers. An exception gives the job back at once, to another attempt; after as many as the
-    queue allows it is a dead letter. Its traceback goes to the logger of the function's module. `raise
-    Reject("why")` sends the job to the dead letters instead, silently.
+    producer answers. An exception gives the job back, to another attempt after 0.1 s, twice as long each
+    time, up to 10 s. At the last attempt that the queue allows it rejects the job: the dead letter's
+    reason is the exception. Its traceback goes to the logger of the function's module. `raise
+    Reject("why")` sends the job to the dead letters at once, and silently.
+
+    At the end of the program its threads finish the jobs they have and take no more, as after `stop()`.
     """
 
     def __init__(
@@ -104,12 +111,17 @@ class Worker(Generic[T, R]):
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", repr(self._function))
-        state = "running" if any(thread.is_alive() for thread in self._threads) else "stopped"
-        return f"<axonic.Worker {name} of {self._queue.name!r}, {self._concurrency} threads, {state}>"
+        return f"<axonic.Worker {name} of {self._queue.name!r}, {self._concurrency} threads, {self._state()}>"
+
+    def _state(self) -> str:
+        if not any(thread.is_alive() for thread in self._threads):
+            return "stopped"
+        return "stopping" if self._stopping.is_set() else "running"
 
     def _work(self) -> None:
         try:
-            while not self._stopping.is_set():
+            # The interpreter ends when its threads have, and says so by the end of the main one.
+            while not self._stopping.is_set() and threading.main_thread().is_alive():
                 try:
                     job = self._queue.get(timeout=_LOOK, lease=self._lease)
                 except (TimeoutError, DecodeError):
@@ -126,14 +138,28 @@ class Worker(Generic[T, R]):
     def _do(self, job: Job[T]) -> None:
         try:
             with job:
-                result = self._function(job)
-                if not job.settled:
-                    job.ack(result)
+                try:
+                    result = self._function(job)
+                    if not job.settled:
+                        job.ack(result)
+                except Exception as error:
+                    self._give_back(job, error)
+                    raise
         except Reject:
             pass
         except Exception:
             logger = logging.getLogger(self._function.__module__)
             logger.exception("queue %r: attempt %d at a job failed", self._queue.name, job.attempt)
+
+    def _give_back(self, job: Job[T], error: Exception) -> None:
+        if job.settled or isinstance(error, Reject):
+            return
+        if job.attempt == self._queue._max_attempts:
+            why = "".join(traceback.format_exception_only(error)).strip()
+            # Python's text may hold what UTF-8 cannot.
+            job.reject(why.encode(errors="backslashreplace").decode())
+        else:
+            job.nack(delay=min(_FIRST_PAUSE * 2 ** min(job.attempt - 1, 16), _LONGEST_PAUSE))
 
 
 def decorator(

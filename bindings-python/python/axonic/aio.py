@@ -43,7 +43,7 @@ from ._native import (
     TimeoutError,
     WouldBlockError,
 )
-from ._readiness import Handle, Open, Readiness, check_timeout, elsewhere
+from ._readiness import Handle, Open, Readiness, check_timeout, elsewhere, too_late
 
 if TYPE_CHECKING:
     import os
@@ -113,7 +113,7 @@ class _Results(Readiness):
                 async with asyncio.timeout(timeout):
                     await self._ask(ticket)
             except builtins.TimeoutError as error:
-                raise TimeoutError(f"{ticket!r}: no result within {timeout} s") from error
+                raise too_late(f"{ticket!r}: no result", timeout) from error
         return ticket.result(timeout=0)
 
     async def _ask(self, ticket: _native.Ticket) -> None:
@@ -446,16 +446,66 @@ class Queue(Handle, Generic[T]):
         left = _countdown(timeout)
         options.update(result=result, durable=self._now(durable))
 
-        def put() -> tuple[Any] | None:
+        def put() -> tuple[bool | Ticket | None] | None:
             try:
                 # In a tuple, so that no answer counts as none.
-                return (self.sync.try_put(value, **options),)
+                return (self._put_now(value, **options),)
             except WouldBlockError:
-                self._results.look()
                 return None
 
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
         await self._on_disk(durable, left())
+        return answer
+
+    @overload
+    def try_put(
+        self,
+        value: T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str | None = None,
+        result: Literal[False] = False,
+        attributes: Mapping[str, str] | None = None,
+        content: _Content | None = None,
+    ) -> bool: ...
+    @overload
+    def try_put(
+        self,
+        value: T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: None = None,
+        result: Literal[True],
+        attributes: Mapping[str, str] | None = None,
+        content: _Content | None = None,
+    ) -> Ticket: ...
+    @overload
+    def try_put(
+        self,
+        value: T | _Readable,
+        *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        dedup_id: str,
+        result: Literal[True],
+        attributes: Mapping[str, str] | None = None,
+        content: _Content | None = None,
+    ) -> Ticket | None: ...
+    def try_put(self, value: T | _Readable, **options: Any) -> bool | Ticket | None:
+        """Put one value without waiting, not for room (WouldBlockError) nor for the disk (see `flush()`)."""
+        return self._put_now(value, durable=False, **options)
+
+    def _put_now(self, value: T | _Readable, **options: Any) -> bool | Ticket | None:
+        try:
+            answer: Any = self.sync.try_put(value, **options)
+        except WouldBlockError:
+            self._results.look()
+            raise
         return Ticket(answer, self._results) if isinstance(answer, _native.Ticket) else answer
 
     def _now(self, durable: bool | None) -> bool | None:
@@ -504,35 +554,56 @@ class Queue(Handle, Generic[T]):
     ) -> list[Ticket]: ...
     async def put_many(
         self,
-        values: Iterable[Any],
+        values: Iterable[T | _Readable],
         *,
+        priority: int = 0,
+        delay: float = 0.0,
+        ttl: float | None = None,
+        result: bool = False,
         durable: bool | None = None,
+        attributes: Mapping[str, str] | None = None,
         timeout: float | None = None,
-        **options: Any,
+        content: _Content | None = None,
     ) -> list[Ticket] | None:
-        """Put several values in their order; a TimeoutError tells how many were put, the first ones."""
+        """Put several values in their order; a TimeoutError tells how many were put, the first ones.
+
+        An error in a value comes before any is put.
+        """
         left = _countdown(timeout)
         batch, tickets = list(values), []
+        self.sync._check(batch, attributes, content)
+        put: Any = functools.partial(
+            self.put,
+            priority=priority,
+            delay=delay,
+            ttl=ttl,
+            result=result,
+            durable=self._now(durable),
+            attributes=attributes,
+            content=content,
+        )
         unwritten: NotDurableError | None = None
         for done, value in enumerate(batch):
             try:
-                tickets.append(await self.put(value, timeout=left(), durable=self._now(durable), **options))
+                tickets.append(await put(value, timeout=left()))
             except NotDurableError as error:
                 tickets.append(None)
                 unwritten = error
             except TimeoutError as error:
-                put = f"{done} of {len(batch)} values were put, in their order"
-                raise TimeoutError(f"queue {self.name!r}: no room in time; {put}") from error
+                text = f"no room in time; {done} of {len(batch)} values were put, in their order"
+                raise TimeoutError(f"queue {self.name!r}: {text}") from error
         await self._on_disk(durable, left())
         if unwritten is not None and not self._awaits_disk(durable):
             raise NotDurableError(f"queue {self.name!r}: all values are put: {unwritten}") from unwritten
-        return tickets if options.get("result") else None
+        return tickets if result else None
+
+    def try_get(self, lease: float | None = None) -> Job[T] | None:
+        """The next message if one is there, else None."""
+        return self.sync.try_get(lease, durable=False)
 
     async def get(self, timeout: float | None = None, lease: float | None = None) -> Job[T]:
         """The next message; see `axonic.Queue.get`."""
-        return await self._ready.until(
-            lambda: self.sync.try_get(lease, durable=False), timeout, self._awaited()
-        )
+        return await self._ready.until(lambda: self.try_get(lease), timeout, self._awaited())
 
     async def get_many(
         self, max: int = 1024, timeout: float | None = None, lease: float | None = None
@@ -573,7 +644,7 @@ class Queue(Handle, Generic[T]):
             async with asyncio.timeout(timeout):
                 await asyncio.to_thread(self.sync.sync, timeout)
         except builtins.TimeoutError as error:
-            raise TimeoutError(f"queue {self.name!r}: not all is on the disk within {timeout} s") from error
+            raise too_late(f"queue {self.name!r}: not all is on the disk", timeout) from error
 
     def stats(self) -> QueueStats:
         """What is in it now, and counters."""

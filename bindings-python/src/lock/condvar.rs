@@ -12,12 +12,14 @@ use super::{Lock, waiting};
 use crate::domain::{Home, leave};
 use crate::error::raise;
 use crate::gate::limit;
+use crate::whole;
 
 /// A condition to wait for between processes and threads, with the mutex that protects what it is about. Made by
 /// `Domain.condvar`.
 ///
 /// As `threading.Condition`, but that wait() and wait_for() raise TimeoutError: `with condvar:` has the mutex for the
-/// length of the block, wait() gives it back and takes it again. Threads may share the object.
+/// length of the block, wait() gives it back and takes it again. Threads may share the object. All who use a condvar must
+/// give it the same mutex: that is not checked, and with another nothing keeps a notification from being missed.
 #[pyclass(frozen, weakref, name = "Condvar", module = "axonic")]
 pub struct PyCondvar {
     lock: Arc<Lock<Condvar>>,
@@ -102,7 +104,8 @@ impl PyCondvar {
         predicate: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let end = limit(py, timeout)?.and_then(|limit| Instant::now().checked_add(limit));
+        let limit = limit(py, timeout)?;
+        let end = limit.and_then(|limit| Instant::now().checked_add(limit));
         loop {
             let answer = predicate.call0()?;
             if answer.is_truthy()? {
@@ -111,9 +114,9 @@ impl PyCondvar {
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 let text = format!(
-                    "condvar '{}': what was waited for did not come true within {} s; its mutex is locked again",
+                    "condvar '{}': what was waited for did not come true within {:?}; its mutex is locked again",
                     self.lock.name,
-                    timeout.unwrap_or_default()
+                    limit.unwrap_or_default()
                 );
                 return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
             }
@@ -127,7 +130,7 @@ impl PyCondvar {
 
     /// Wakes up to `n` of those who wait, who have waited longest, and returns how many.
     #[pyo3(signature = (n = 1))]
-    fn notify(&self, py: Python<'_>, n: usize) -> PyResult<usize> {
+    fn notify(&self, py: Python<'_>, #[pyo3(from_py_with = whole::n)] n: usize) -> PyResult<usize> {
         self.lock.with_idle(py, |condvar| {
             let mut woken = 0;
             while woken < n && condvar.notify_one()? {

@@ -1,7 +1,7 @@
 //! Readers' and writers' locks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axonic::{LockOptions, RwLock, SharedLock};
@@ -47,10 +47,20 @@ impl PyRwLock {
         Ok(PyRwLock { lock: Lock::open(py, "rwlock", name, options, home, axonic::Domain::rwlock)? })
     }
 
-    fn block(&self, py: Python<'_>, way: &'static Way<RwLock>, timeout: Option<f64>) -> PyResult<PyHeld> {
-        let timeout = limit(py, timeout)?;
-        Ok(PyHeld { lock: self.lock.clone(), way, timeout, owner_died: AtomicBool::new(false) })
+    fn block(&self, py: Python<'_>, write: bool, timeout: Option<f64>) -> PyResult<PyHeld> {
+        Ok(PyHeld {
+            lock: self.lock.clone(),
+            write,
+            timeout: limit(py, timeout)?,
+            blocks: AtomicU32::new(0),
+            owner_died: AtomicBool::new(false),
+        })
     }
+}
+
+/// How to get it.
+fn way(write: bool) -> &'static Way<RwLock> {
+    if write { &WRITE } else { &READ }
 }
 
 #[pymethods]
@@ -74,16 +84,16 @@ impl PyRwLock {
     }
 
     /// For `with lock.read() as held:`: reads for the length of the block. Its beginning waits up to `timeout` seconds
-    /// (None: without end), then raises TimeoutError.
+    /// (None: without end), then raises TimeoutError. The call alone takes nothing; acquire_read() does without a block.
     #[pyo3(signature = (timeout = None))]
     fn read(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyHeld> {
-        self.block(py, &READ, timeout)
+        self.block(py, false, timeout)
     }
 
     /// The same for writing.
     #[pyo3(signature = (timeout = None))]
     fn write(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyHeld> {
-        self.block(py, &WRITE, timeout)
+        self.block(py, true, timeout)
     }
 
     /// Takes it for reading, until release(), waiting up to `timeout` seconds, then raises TimeoutError. Returns True.
@@ -119,7 +129,7 @@ impl PyRwLock {
     }
 
     fn _attempts(&self, write: bool) -> PyAttempts {
-        PyAttempts::new(&self.lock, if write { &WRITE } else { &READ })
+        PyAttempts::new(&self.lock, way(write))
     }
 
     /// Releases what is held, and ends the waits of other threads. Closing again does nothing.
@@ -136,12 +146,15 @@ impl PyRwLock {
     }
 }
 
-/// What a `with` block has of a lock that many read or one writes. Made by `RwLock.read` and `RwLock.write`.
+/// What a `with` block has of a lock that many read or one writes. Made by `RwLock.read` and `RwLock.write`; nothing is
+/// taken until the block begins.
 #[pyclass(frozen, name = "Held", module = "axonic")]
 pub struct PyHeld {
     lock: Arc<Lock<RwLock>>,
-    way: &'static Way<RwLock>,
+    write: bool,
     timeout: Option<Duration>,
+    /// How many blocks have it.
+    blocks: AtomicU32,
     owner_died: AtomicBool,
 }
 
@@ -155,7 +168,8 @@ impl PyHeld {
 
     fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
         let held = slf.get();
-        let owner_died = held.lock.take(slf.py(), held.way, held.timeout)?;
+        let owner_died = held.lock.take(slf.py(), way(held.write), held.timeout)?;
+        held.blocks.fetch_add(1, Ordering::Relaxed);
         held.owner_died.store(owner_died, Ordering::Relaxed);
         Ok(slf)
     }
@@ -169,6 +183,13 @@ impl PyHeld {
         traceback: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let _ = (exc_value, traceback);
+        self.blocks.fetch_sub(1, Ordering::Relaxed);
         leave(exc_type, self.lock.give(py, RwLock::unlock))
+    }
+
+    fn __repr__(&self) -> String {
+        let how = if self.write { "to write" } else { "to read" };
+        let taken = if self.blocks.load(Ordering::Relaxed) > 0 { "held" } else { "not held" };
+        self.lock.repr("Held", &format!(", {how}, {taken}"))
     }
 }

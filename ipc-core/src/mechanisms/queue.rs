@@ -88,6 +88,26 @@ impl QueueOptions {
             Error::new(ErrorKind::InvalidArgument, text)
         })
     }
+
+    /// Refuses what no queue can be; opening the queue `name` asks it, too.
+    pub fn check_limits(&self, name: &str) -> Result<()> {
+        let (attempts, ids) = (self.max_attempts, self.dedup.count);
+        let text = if !(1..=MAX_DEDUP).contains(&ids) {
+            format!("it cannot remember {ids} ids; give dedup a count of 1 to {MAX_DEDUP}")
+        } else if attempts > MAX_ATTEMPTS {
+            format!("max_attempts of {attempts} is not possible; use 1 to {MAX_ATTEMPTS}, or 0 for no limit")
+        } else if !(1..=MAX_CAPACITY).contains(&self.capacity) || self.max_bytes / PART > MAX_CAPACITY {
+            format!(
+                "a capacity of {} and max_bytes of {} are not possible; a queue holds 1 to {MAX_CAPACITY} messages and up to {} bytes",
+                self.capacity,
+                self.max_bytes,
+                MAX_CAPACITY * PART
+            )
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::InvalidArgument, format!("queue '{name}': {text}")))
+    }
 }
 
 /// How to put a message.
@@ -151,29 +171,9 @@ impl Domain {
     }
 }
 
-/// Refuses what no queue can hold.
-fn check_limits(name: &str, options: &QueueOptions) -> Result<()> {
-    let (attempts, ids) = (options.max_attempts, options.dedup.count);
-    let text = if !(1..=MAX_DEDUP).contains(&ids) {
-        format!("it cannot remember {ids} ids; give dedup a count of 1 to {MAX_DEDUP}")
-    } else if attempts > MAX_ATTEMPTS {
-        format!("max_attempts of {attempts} is not possible; use 1 to {MAX_ATTEMPTS}, or 0 for no limit")
-    } else if !(1..=MAX_CAPACITY).contains(&options.capacity) || options.max_bytes / PART > MAX_CAPACITY {
-        format!(
-            "a capacity of {} and max_bytes of {} are not possible; a queue holds 1 to {MAX_CAPACITY} messages and up to {} bytes",
-            options.capacity,
-            options.max_bytes,
-            MAX_CAPACITY * PART
-        )
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::InvalidArgument, format!("queue '{name}': {text}")))
-}
-
 fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Result<(Seat, Handle)> {
     check_name("queue", name)?;
-    check_limits(name, options)?;
+    options.check_limits(name)?;
     let domain = domain.current()?;
     lifetime::arrive(&domain);
     let parts = options.max_bytes / PART;

@@ -302,6 +302,12 @@ impl QueueConsumer {
         self.handle().sync(timeout)
     }
 
+    /// Deliveries of one message before it is a dead letter, as whoever made the queue decided; 0: no limit.
+    pub fn max_attempts(&self) -> u32 {
+        // More than that no message reaches.
+        self.handle().store.head().max_attempts.load(Ordering::Relaxed).try_into().unwrap_or(0)
+    }
+
     /// When what it holds is known to be on the disk, as whoever made the queue decided; `None`: it is in memory only.
     pub fn fsync(&self) -> Option<Fsync> {
         self.handle().log.as_ref().map(|log| log.fsync)

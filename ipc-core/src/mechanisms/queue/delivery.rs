@@ -123,7 +123,7 @@ impl Delivery {
         self.handle.give_back(self.number, self.word, delay, self.word.row())
     }
 
-    /// Nobody is to get it any more: it goes to the dead letters, with the reason, of which 4096 bytes are kept.
+    /// Nobody is to get it any more: it goes to the dead letters, with the reason. Of that, 4,096 bytes are kept.
     pub fn reject(mut self, reason: &str) -> Result<()> {
         self.handle.check_own()?;
         self.settled = true;
