@@ -508,7 +508,7 @@ describe('a durable queue', { timeout: 60_000 }, () => {
     const aborted = q.putAsync('aborted', { signal: aborting.signal })
     aborting.abort(new RangeError('enough'))
     await Promise.all([
-      assert.rejects(timedOut, (error) => is('Timeout')(error) && /accepted/.test(error.message)),
+      assert.rejects(timedOut, (error) => is('NotDurable')(error) && /accepted/.test(error.message)),
       assert.rejects(aborted, RangeError)
     ])
     const [late, second] = await q.getMany(2)

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use axonic::{Error, ErrorKind, Wait};
 use pyo3::prelude::*;
 
+use crate::asked::waiting;
 use crate::error::raise;
 use crate::log::{deliver, detached};
 
@@ -358,7 +359,8 @@ impl<T: Send> Handle<T> {
     ) -> PyResult<Option<R>> {
         loop {
             let slice = patience.slice();
-            match detached(py, || self.attempt(|value| value.as_mut().map(|value| step(value, slice)))) {
+            let attempt = || self.attempt(|value| value.as_mut().map(|value| step(value, slice)));
+            match waiting(py, None, attempt)? {
                 None => self.contended(py, slice)?,
                 Some(None) => return Err(raise(py, self.closed())),
                 Some(Some(Ok(Some(result)))) => return Ok(Some(result)),

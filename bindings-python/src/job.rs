@@ -7,12 +7,13 @@ use pyo3::exceptions::{PyException, PyStopIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
+use crate::asked::waiting;
 use crate::buffer;
 use crate::desk::{Desk, Place};
 use crate::domain::leave;
 use crate::error::{OrRaise, raise};
 use crate::gate::{Process, QUICK, seconds};
-use crate::log::{deliver, detached, drop_detached};
+use crate::log::{deliver, drop_detached};
 use crate::meaning::{Copied, Meaning};
 use crate::message::{lock, untrack};
 use crate::value::{self, Manner};
@@ -94,7 +95,7 @@ impl PyJob {
             return Err(raise(py, self.no_longer_held()));
         };
         if long || self.does_file_work {
-            return detached(py, || how(delivery)).or_raise(py);
+            return waiting(py, None, || how(delivery))?.or_raise(py);
         }
         let settled = how(delivery);
         deliver(py);

@@ -3,6 +3,7 @@
 //! The package `axonic` re-exports these classes; what is written in Python there is only what Python
 //! says better (asyncio, dataclasses, JSON).
 
+mod asked;
 mod buffer;
 mod cli;
 mod desk;
@@ -44,7 +45,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     error::register(module)?;
     log::register(py)?;
-    lock::register();
+    asked::register();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<domain::PyDomain>()?;
     module.add_class::<publisher::PyPublisher>()?;

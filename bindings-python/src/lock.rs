@@ -5,7 +5,7 @@
 //! with what it got. So threads and tasks that share an object wait for each other, and none has to wait for a turn.
 //!
 //! What can be answered at once is, attached; everything else runs detached, with the whole timeout: between two slices
-//! a lock's waiters would lose their places. The core asks [`goes_on`] meanwhile, for signals.
+//! a lock's waiters would lose their places. The core asks meanwhile, for signals ([`waiting`]).
 
 mod asyncio;
 mod barrier;
@@ -15,7 +15,6 @@ mod mutex;
 mod rwlock;
 mod semaphore;
 
-use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -32,53 +31,10 @@ pub use mutex::PyMutex;
 pub use rwlock::{PyHeld, PyRwLock};
 pub use semaphore::PySemaphore;
 
+use crate::asked::waiting;
 use crate::domain::{Held, Home, wait_name};
 use crate::error::{OrRaise, raise};
 use crate::log::{deliver, detached};
-
-/// What this thread waits for.
-struct Wait {
-    /// The lock was closed here.
-    closed: Arc<AtomicBool>,
-    /// What a signal's handler raised.
-    raised: Option<PyErr>,
-}
-
-thread_local! {
-    /// The last is the innermost: a signal's handler may wait too.
-    static WAITS: RefCell<Vec<Wait>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Makes the core ask.
-pub fn register() {
-    axonic::ask_while_waiting(goes_on);
-}
-
-/// Whether this thread's wait goes on; runs the handlers of signals.
-fn goes_on() -> bool {
-    let closed = |wait: &Wait| wait.closed.load(Ordering::Relaxed);
-    if WAITS.with_borrow(|waits| waits.last().is_some_and(closed)) {
-        return false;
-    }
-    // Nobody to attach to: the interpreter ends.
-    let Some(checked) = Python::try_attach(|py| py.check_signals()) else { return false };
-    let Err(error) = checked else { return true };
-    WAITS.with_borrow_mut(|waits| waits.iter_mut().last().map(|wait| wait.raised = Some(error)));
-    false
-}
-
-/// Runs a call that may wait for a lock, detached. Raises what a signal's handler raised, which has ended the wait.
-fn waiting<R: Send>(
-    py: Python<'_>,
-    closed: &Arc<AtomicBool>,
-    call: impl FnOnce() -> axonic::Result<R> + Send,
-) -> PyResult<axonic::Result<R>> {
-    WAITS.with_borrow_mut(|waits| waits.push(Wait { closed: closed.clone(), raised: None }));
-    let waited = py.detach(call);
-    let raised = WAITS.with_borrow_mut(Vec::pop).and_then(|wait| wait.raised);
-    deliver(py);
-    raised.map_or(Ok(waited), Err)
-}
 
 /// Gets something if it is there.
 type Attempt<T> = fn(&mut T) -> axonic::Result<Option<bool>>;
@@ -171,7 +127,7 @@ impl<T: LockHandle + 'static> Lock<T> {
 
     /// The same without the look at what is there already.
     fn wait(&self, py: Python<'_>, way: &Way<T>, timeout: Option<Duration>) -> PyResult<bool> {
-        let waited = waiting(py, &self.closed, || {
+        let waited = waiting(py, Some(&self.closed), || {
             let mut handle = self.shared.idle()?;
             let got = (way.wait)(&mut handle, timeout).map(Some);
             self.put(handle, way, got)

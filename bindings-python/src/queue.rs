@@ -60,15 +60,25 @@ impl PyQueue {
         if long { detached(py, check) } else { check() }.or_raise(py)
     }
 
-    /// Puts one message by a call that `by` makes. The ticket, or whether it is no duplicate.
+    /// Puts one message by a call that `by` makes, and waits for the disk if that is to be. The ticket, or whether it is no
+    /// duplicate.
     fn put_by(
         &self,
         py: Python<'_>,
         put: &Put,
-        by: impl FnOnce(&Handle<QueueProducer>) -> PyResult<Receipt>,
+        patience: Patience,
+        by: impl FnOnce(&Handle<QueueProducer>, &Put) -> PyResult<Receipt>,
     ) -> PyResult<Py<PyAny>> {
         let way = self.sides.way(py, put)?;
-        let receipt = by(way.handle())?;
+        let receipt = if self.sides.waits_for_disk(put.durable) {
+            let accepted = by(way.handle(), &Put { durable: Some(false), ..put.clone() })?;
+            if !accepted.is_duplicate() {
+                on_disk(py, way.handle(), patience, "the message is")?;
+            }
+            accepted
+        } else {
+            by(way.handle(), put)?
+        };
         if !put.result {
             return Ok(PyBool::new(py, !receipt.is_duplicate()).to_owned().into_any().unbind());
         }
@@ -86,7 +96,7 @@ impl PyQueue {
         patience: Patience,
     ) -> PyResult<Py<PyAny>> {
         self.check(py, payload)?;
-        self.put_by(py, put, |producer| {
+        self.put_by(py, put, patience, |producer, put| {
             if payload.data.len() <= QUICK && !producer.does_file_work() {
                 match producer.quick(py, |core| core.try_put(payload, put)) {
                     Some(Ok(receipt)) => return Ok(receipt),
@@ -192,22 +202,29 @@ fn take_some(
         .unwrap_or_else(|| Ok(Vec::new()))
 }
 
-/// Waits until all values of a batch, which are put, are on the disk.
-fn all_on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience) -> PyResult<()> {
-    producer.enter(py, patience, Some("all values are put, but not all are on the disk"), |core, slice| {
-        core.sync(Some(slice)).map_err(|error| match error.kind() {
-            ErrorKind::Timeout | ErrorKind::Interrupted => error,
-            _ => all_put(&error),
-        })
-    })
+/// Waits until `what` was put is on the disk.
+fn on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience, what: &str) -> PyResult<()> {
+    let mut late = None;
+    let synced = producer.enter_or_none(py, patience, |core, slice| match core.sync(Some(slice)) {
+        Ok(()) => Ok(Some(())),
+        Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {
+            late = Some(error);
+            Ok(None)
+        }
+        Err(error) => Err(not_durable(what, &error)),
+    })?;
+    match (synced, late) {
+        (None, Some(error)) => Err(raise(py, not_durable(what, &error))),
+        _ => Ok(()),
+    }
 }
 
-fn all_put(error: &Error) -> Error {
-    let text = format!(
-        "all values are put, do not put them again, but they are not known to be on the disk: {error}"
-    );
+fn not_durable(what: &str, error: &Error) -> Error {
+    let text = format!("{what} put, do not put that again, but not known to be on the disk: {error}");
     Error::new(ErrorKind::NotDurable, text)
 }
+
+const ALL: &str = "all values are";
 
 fn some_wanted(py: Python<'_>, max: usize) -> PyResult<()> {
     if max == 0 { Err(invalid(py, "get_many(max=0): ask for at least one message")) } else { Ok(()) }
@@ -264,7 +281,8 @@ impl PyQueue {
         self.sides.is_closed()
     }
 
-    /// Puts one value, waiting up to `timeout` seconds for room, then raises TimeoutError.
+    /// Puts one value, waiting up to `timeout` seconds for room, then raises TimeoutError; NotDurableError, if it has room by
+    /// then and is only not on the disk.
     ///
     /// Values are sent as publish() sends them: bytes as they are, arrays as tensors, everything else as JSON.
     /// `priority` is 0 to 7, the highest is served first. It is delivered after `delay` seconds, not before;
@@ -301,7 +319,8 @@ impl PyQueue {
         self.put_payload(py, &outgoing.payload(), &put, patience)
     }
 
-    /// Like put(), but does not wait for room: raises WouldBlockError when there is none.
+    /// Like put(), but does not wait for room: raises WouldBlockError when there is none. Where it is to be `durable`, it waits
+    /// for the disk all the same.
     #[pyo3(signature = (value, *, priority = 0, delay = 0.0, ttl = None, dedup_id = None, result = false, durable = None, attributes = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn try_put<'py>(
@@ -321,7 +340,10 @@ impl PyQueue {
         let outgoing = self.encode(value, attributes, content)?;
         let payload = outgoing.payload();
         self.check(py, &payload)?;
-        self.put_by(py, &put, |producer| producer.briefly(py, |core| core.try_put(&payload, &put)))
+        let patience = Patience::new(py, None)?;
+        self.put_by(py, &put, patience, |producer, put| {
+            producer.briefly(py, |core| core.try_put(&payload, put))
+        })
     }
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
@@ -360,9 +382,9 @@ impl PyQueue {
             return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
         }
         if waits {
-            all_on_disk(py, way.handle(), patience)?;
+            on_disk(py, way.handle(), patience, ALL)?;
         } else if let Some(error) = batch.unwritten {
-            return Err(raise(py, all_put(&error)));
+            return Err(raise(py, not_durable(ALL, &error)));
         }
         match way {
             Way::Own(caller) if result => {

@@ -628,10 +628,10 @@ def test_what_a_full_disk_does_not_take_is_put_all_the_same(
     # A segment of the journal is larger than this.
     resource.setrlimit(resource.RLIMIT_FSIZE, (7 << 20, before[1]))
     try:
-        with pytest.raises(axonic.NotDurableError, match="all values are put, do not put them again"):
+        with pytest.raises(axonic.NotDurableError, match="all values are put, do not put that again"):
             q.put_many([bytes(1 << 20)] * 20)
         assert q.stats().ready == 20
-        with pytest.raises(axonic.NotDurableError, match="the message is accepted, do not put that again"):
+        with pytest.raises(axonic.NotDurableError, match="the message is put, do not put that again"):
             q.put("one more", durable=True)
         assert q.stats().ready == 21
     finally:
@@ -665,6 +665,52 @@ def test_threads_that_wait_for_the_disk_share_a_sync(data: Path, ax: axonic.Doma
         for thread in threads:
             thread.join(20)
         assert sorted(values(q, 8)) == list(range(8))
+
+
+class Alarm(Exception):
+    """Raised by the handler of a signal."""
+
+
+def test_who_waits_for_a_stopped_writer_can_be_interrupted(
+    data: Path, ax: axonic.Domain, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(data))
+    writer = script(
+        "import axonic\n"
+        "q = axonic.open('test').queue('jobs', durable=True)\n"
+        "print('ready', flush=True)\n"
+        "while True:\n    q.put('x')\n    q.get().ack()"
+    )
+    assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
+
+    def handle(*_: object) -> None:
+        raise Alarm
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        with ax.queue("jobs", durable=True) as q:
+            job = q.get(timeout=5)
+            for _ in range(100):
+                writer.send_signal(signal.SIGSTOP)
+                try:
+                    q.put("mine", timeout=0.2)
+                except axonic.NotDurableError as error:
+                    assert "do not put that again" in str(error)
+                    break
+                writer.send_signal(signal.SIGCONT)
+                time.sleep(0.002)
+            else:
+                pytest.fail("it was never stopped while it wrote")
+            for call in (lambda: q.put("mine"), job.ack, q.purge, lambda: q.try_put("mine")):
+                signal.setitimer(signal.ITIMER_REAL, 0.1)
+                with pytest.raises(Alarm):
+                    call()
+            writer.send_signal(signal.SIGCONT)
+            q.sync(timeout=5)
+            writer.kill()
+    finally:
+        writer.send_signal(signal.SIGCONT)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_other_threads_run_while_one_does_file_work(data: Path, ax: axonic.Domain) -> None:

@@ -4,11 +4,13 @@ mod get;
 mod put;
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
-use axonic::{Fsync, Peeked, QueueConsumer, QueueInfo, QueueOptions, preview};
+use axonic::{ErrorKind, Fsync, Peeked, QueueConsumer, QueueInfo, QueueOptions, preview};
 use clap::Subcommand;
 
 use crate::human::{plural, printable, since};
+use crate::interrupt::Interrupt;
 use crate::ls;
 use crate::message;
 use crate::output::Output;
@@ -123,6 +125,28 @@ fn tell(line: &str) -> Outcome {
 /// How `put` and `get` open a queue.
 fn options(durable: bool) -> QueueOptions {
     QueueOptions { durable: durable.then_some(Fsync::Always), ..QueueOptions::default() }
+}
+
+/// Waits for the disk where the queue's changes do, until `end` (`None`: for ever) or a signal: whoever writes may be stopped.
+fn on_disk(
+    fsync: Option<Fsync>,
+    end: Option<Instant>,
+    interrupt: &Interrupt,
+    mut sync: impl FnMut(Option<Duration>) -> axonic::Result<()>,
+) -> Result<(), Stop> {
+    const SLICE: Duration = Duration::from_millis(100);
+    if fsync != Some(Fsync::Always) {
+        return Ok(());
+    }
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        match sync(Some(left.map_or(SLICE, |left| left.min(SLICE)))) {
+            Err(e) if e.kind() == ErrorKind::Timeout && left.is_none_or(|left| left > SLICE) => {
+                interrupt.check()?
+            }
+            synced => return Ok(synced?),
+        }
+    }
 }
 
 /// The queue of this name as it is seen from outside.

@@ -91,6 +91,8 @@ pub mod mechanisms {
 pub mod sys;
 
 #[cfg(not(loom))]
+pub use domain::asked::ask_while_waiting;
+#[cfg(not(loom))]
 pub use domain::layout::LAYOUT_VERSION;
 #[cfg(not(loom))]
 pub use domain::{Domain, DomainOptions, Noun, ParticipantId, Wait};
@@ -106,7 +108,6 @@ pub use inspect::{
 #[cfg(not(loom))]
 pub use mechanisms::lock::{
     Acquired, Barrier, Condvar, Event, LockHandle, LockOptions, Mutex, Reset, RwLock, Semaphore, SharedLock,
-    ask_while_waiting,
 };
 #[cfg(not(loom))]
 pub use mechanisms::queue::{

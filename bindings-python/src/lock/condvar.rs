@@ -40,7 +40,7 @@ impl PyCondvar {
     fn sleep(&self, py: Python<'_>, timeout: Option<Duration>) -> PyResult<()> {
         let mutexes = &self.mutex.get().lock;
         let mut unlocked = None;
-        let mut waited = waiting(py, &self.lock.closed, || {
+        let mut waited = waiting(py, Some(&self.lock.closed), || {
             let mut condvar = self.lock.shared.idle()?;
             let holding = mutexes.shared.holding();
             let held = holding.is_some();
@@ -60,7 +60,7 @@ impl PyCondvar {
         if let Some(mut mutex) = unlocked {
             // Its block would unlock what another thread has. So whatever handlers of signals raise meanwhile waits too.
             let locked = loop {
-                match waiting(py, &mutexes.closed, || mutex.lock(None)) {
+                match waiting(py, Some(&mutexes.closed), || mutex.lock(None)) {
                     Ok(locked) => break locked,
                     Err(raised) => waited = Err(raised),
                 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use axonic::{Delivery, QueueConsumer};
+use axonic::{Delivery, Get, QueueConsumer};
 use nix::poll::{PollFd, PollFlags};
 
 use crate::human::plural;
@@ -59,6 +59,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         };
         print(&mut out, args, &delivery)?;
         delivery.ack()?;
+        super::on_disk(consumer.fsync(), None, &interrupt, |slice| consumer.sync(slice))?;
     }
     Ok(0)
 }
@@ -82,9 +83,11 @@ fn next(
     out: &Output<'_>,
 ) -> Result<Option<Delivery>, Stop> {
     let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    // It waits for the disk so that it can be interrupted.
+    let get = Get { durable: Some(false), ..Get::default() };
     loop {
         interrupt.check()?;
-        if let Some(delivery) = consumer.try_get()? {
+        if let Some(delivery) = consumer.try_get_with(&get)? {
             return Ok(Some(delivery));
         }
         if end.is_some_and(|end| Instant::now() >= end) {

@@ -70,6 +70,8 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         priority: args.priority,
         delay: args.delay.unwrap_or_default(),
         ttl: args.ttl,
+        // Then it waits so that it can be interrupted.
+        durable: Some(false),
         ..Put::default()
     };
     let mut putter = Putter { producer, args, put, attributes, interrupt: &interrupt };
@@ -97,7 +99,12 @@ impl Putter<'_> {
         loop {
             let full = match self.producer.try_put(&payload, &self.put) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => error,
-                other => return Ok(other.map(drop)?),
+                other => {
+                    other?;
+                    let fsync = self.producer.fsync();
+                    let producer = &mut self.producer;
+                    return super::on_disk(fsync, end, self.interrupt, |slice| producer.sync(slice));
+                }
             };
             let room = self.producer.fd()?;
             // SAFETY: the producer owns the descriptor and outlives this borrow of it.

@@ -3,6 +3,7 @@
 //! It is a directory on a tmpfs with a participant table and one directory per kind of object.
 //! Opening it takes a slot in the table; nothing else happens: no thread, no signal handler.
 
+pub mod asked;
 pub mod catalogue;
 pub mod layout;
 #[allow(dead_code)]

@@ -6,7 +6,6 @@
 //!
 //! The owner is the handle: it goes, or its domain is closed, and what it held goes back.
 
-mod asked;
 mod barrier;
 mod condvar;
 mod event;
@@ -28,7 +27,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::file;
 use crate::sys::mapping::Shared;
-pub use asked::ask_while_waiting;
 pub use barrier::Barrier;
 pub use condvar::Condvar;
 pub use event::{Event, Reset};

@@ -1,8 +1,8 @@
 //! What the handles of all types of locks do alike: open, wait, wake, and refuse.
 
-use super::asked::asking;
 use super::stake::{BELL, Nature, Stake, WAITED, WAITS_SINCE, bury, ring_all};
 use super::{LOCK, LockHead, LockOptions, head_of, mismatch, semaphore};
+use crate::domain::asked::asking;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::{Caller, NOUN_HEAD, Object, Row, Seat};
 use crate::domain::waiter::{Arming, Sleeper, Waiter, disarm, wait_for};

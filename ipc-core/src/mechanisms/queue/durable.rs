@@ -19,6 +19,8 @@ mod beside;
 mod damage;
 #[cfg(test)]
 mod full;
+#[cfg(test)]
+mod held;
 mod load;
 mod lock;
 mod naming;
@@ -29,6 +31,7 @@ mod record;
 use super::handle::Handle;
 use super::steps::{Cell, Look, State, Word};
 use super::store::Life;
+use crate::domain::asked::Asker;
 use crate::domain::object::Seat;
 use crate::domain::{Domain, Wait};
 use crate::error::{Error, ErrorKind, Result};
@@ -192,7 +195,7 @@ impl Handle {
     fn journal_change(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
         let position = self.name_for_journal(number, filled)?;
         if wait {
-            return self.wait_durable(position, None);
+            return self.wait_durable(position, &Deadline::after(None));
         }
         if let Some(beside) = self.beside() {
             beside.ask(self);
@@ -205,6 +208,15 @@ impl Handle {
         } else {
             Ok(())
         }
+    }
+
+    /// The same, waiting for the disk until `deadline`.
+    pub fn journal_until(&self, number: u32, filled: u64, deadline: &Deadline) -> Result<()> {
+        if !self.store.is_durable() {
+            return Ok(());
+        }
+        let position = self.name_for_journal(number, filled)?;
+        self.wait_durable(position, deadline)
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
@@ -270,9 +282,9 @@ impl Handle {
     }
 
     /// Waits until the log lane is on the disk up to `position`, and sees to it, if nobody else does.
-    pub fn wait_durable(&self, position: u64, timeout: Option<Duration>) -> Result<()> {
+    fn wait_durable(&self, position: u64, deadline: &Deadline) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
-        let (journal, deadline) = (self.store.journal(), Deadline::after(timeout));
+        let (journal, mut asker) = (self.store.journal(), Asker::new());
         loop {
             let turn = journal.turns.load(Ordering::Acquire);
             if journal.durable.load(Ordering::Acquire) >= position {
@@ -300,6 +312,7 @@ impl Handle {
             if self.turned(log, turn) {
                 continue;
             }
+            asker.ask()?;
             journal.waiters.fetch_add(1, Ordering::AcqRel);
             futex::wait(&journal.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
             journal.waiters.fetch_sub(1, Ordering::AcqRel);
@@ -346,10 +359,14 @@ impl Handle {
         let deadline = Deadline::after(timeout);
         loop {
             self.name_owed();
-            let owes = self.owes();
-            self.wait_durable(self.last_named(), deadline.remaining())?;
+            let (owes, written) = (self.owes(), self.written());
+            self.wait_durable(self.last_named(), &deadline)?;
             if !owes {
                 return Ok(());
+            }
+            // The lane has room now, unless it never had as much in it as it says.
+            if self.written() == written && !self.has_log_room(written) {
+                return Err(self.damaged("it has more to write down than was named"));
             }
         }
     }

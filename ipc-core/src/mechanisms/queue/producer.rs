@@ -23,7 +23,10 @@ use std::collections::BinaryHeap;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How soon who waited in vain comes again if it waits in slices.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// Puts messages into a queue. One thread uses it at a time.
 pub struct QueueProducer {
@@ -37,6 +40,8 @@ pub struct QueueProducer {
     expiries: BinaryHeap<Reverse<u64>>,
     /// The handle that kept the last attempt from entering an id.
     held_up: Option<ObjectId>,
+    /// Since when the last put waited for room in vain, and until when.
+    gave_up: Option<(u64, Instant)>,
 }
 
 /// A message ready to be put.
@@ -46,8 +51,8 @@ struct Ready<'a> {
     shape: Shape,
     expires: u64,
     delay: Duration,
-    /// The put waits for the disk.
-    wait: bool,
+    /// The put waits for the disk so long.
+    wait: Option<Deadline>,
     /// It is put only if no other with this id was.
     key: Option<dedup::Key>,
 }
@@ -64,6 +69,7 @@ impl QueueProducer {
             known: Known::default(),
             expiries: BinaryHeap::new(),
             held_up: None,
+            gave_up: None,
         }
     }
 
@@ -85,7 +91,8 @@ impl QueueProducer {
         self.put_with(&Payload::raw(data), &Put::default(), timeout).map(drop)
     }
 
-    /// Puts a message as `put` says, waiting for room up to `timeout` (`None`: for ever).
+    /// Puts a message as `put` says, waiting for room, and for the disk if at all, up to `timeout` (`None`: for ever). If the
+    /// time is over by then, the error is `NotDurable`.
     pub fn put_with(
         &mut self,
         payload: &Payload<'_>,
@@ -102,7 +109,7 @@ impl QueueProducer {
         put: &Put,
         timeout: Option<Duration>,
     ) -> Result<Receipt> {
-        let ready = self.prepare(payload, put)?;
+        let ready = self.prepare(payload, put, timeout)?;
         match self.attempt(&ready, false)? {
             Some(receipt) => Ok(receipt),
             None => self.wait_for_room(&ready, timeout),
@@ -151,10 +158,11 @@ impl QueueProducer {
         written.map(|()| done).map_err(|e| not_durable(done, &what, &e))
     }
 
-    /// Puts a message if there is room, or fails with `WouldBlock`.
+    /// Puts a message if there is room, or fails with `WouldBlock`. For the disk it waits all the same, if `put` or the
+    /// queue says so.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
         self.options.check(self.handle.name(), payload)?;
-        let ready = self.prepare(payload, put)?;
+        let ready = self.prepare(payload, put, None)?;
         if let Some(receipt) = self.attempt(&ready, true)? {
             return Ok(receipt);
         }
@@ -182,7 +190,12 @@ impl QueueProducer {
         Ok(true)
     }
 
-    fn prepare<'a>(&mut self, payload: &Payload<'a>, put: &Put) -> Result<Ready<'a>> {
+    fn prepare<'a>(
+        &mut self,
+        payload: &Payload<'a>,
+        put: &Put,
+        timeout: Option<Duration>,
+    ) -> Result<Ready<'a>> {
         self.enter()?;
         self.held_up = None;
         if usize::from(put.priority) >= PRIORITIES {
@@ -215,7 +228,7 @@ impl QueueProducer {
         if put.result && expires != 0 {
             self.wake_by(expires)?;
         }
-        let wait = put.durable.unwrap_or(self.handle.waits_for_disk());
+        let wait = put.durable.unwrap_or(self.handle.waits_for_disk()).then(|| Deadline::after(timeout));
         let key = put.dedup_id.as_deref().map(dedup::key);
         Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
     }
@@ -264,9 +277,11 @@ impl QueueProducer {
             self.commit_later(number, word, priority, ready.delay)?;
         }
         drop(dedupping);
-        self.handle
-            .journal(number, word.generation(), ready.wait)
-            .map_err(|e| not_durable(1, "the message is", &e))?;
+        let written = match &ready.wait {
+            Some(deadline) => self.handle.journal_until(number, word.generation(), deadline),
+            None => self.handle.journal(number, word.generation(), false),
+        };
+        written.map_err(|e| not_durable(1, "the message is", &e))?;
         Ok(Some(Receipt { ticket, duplicate: false }))
     }
 
@@ -326,7 +341,7 @@ impl QueueProducer {
     }
 
     fn wait_for_room(&mut self, ready: &Ready<'_>, timeout: Option<Duration>) -> Result<Receipt> {
-        self.handle.count(Count::Blocked, 1);
+        let since = self.blocked_since();
         let (wait, deadline) = (self.options.wait, Deadline::after(timeout));
         let mut spins = 0;
         let attempt = &mut |producer: &mut QueueProducer| {
@@ -342,11 +357,27 @@ impl QueueProducer {
             Ok(done)
         };
         let handle = self.handle.clone();
-        let since = &handle.own_row().words[BLOCKED_SINCE];
-        since.store(unix_millis(), Ordering::Relaxed);
+        let word = &handle.own_row().words[BLOCKED_SINCE];
+        word.store(since, Ordering::Relaxed);
         let done = wait_for(self, wait, &deadline, attempt);
-        since.store(0, Ordering::Relaxed);
-        done?.ok_or_else(|| self.full(ErrorKind::Timeout))
+        word.store(0, Ordering::Relaxed);
+        done?.ok_or_else(|| {
+            self.gave_up = Some((since, Instant::now()));
+            self.full(ErrorKind::Timeout)
+        })
+    }
+
+    /// Since when it has waited for room, in milliseconds since 1970. Who comes again as soon as the time was over waits on:
+    /// some wait in slices.
+    fn blocked_since(&mut self) -> u64 {
+        let goes_on = self.gave_up.take().filter(|(_, at)| at.elapsed() < AT_ONCE);
+        goes_on.map_or_else(
+            || {
+                self.handle.count(Count::Blocked, 1);
+                unix_millis()
+            },
+            |(since, _)| since,
+        )
     }
 
     fn waits_by_descriptor(&mut self) -> Result<bool> {

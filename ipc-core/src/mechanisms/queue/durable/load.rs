@@ -57,7 +57,7 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     if is_loaded() {
         return Ok(());
     }
-    let Some(mut held) = Held::take(handle, true) else { return Ok(()) };
+    let Some(mut held) = Held::take(handle, true)? else { return Ok(()) };
     if is_loaded() {
         return Ok(());
     }

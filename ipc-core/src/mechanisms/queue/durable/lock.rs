@@ -1,6 +1,7 @@
 //! Who writes to the journal.
 
 use super::{Log, PATIENCE};
+use crate::domain::asked::Asker;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::mechanisms::journal::{Batch, Journal, STATE_WORDS, State};
@@ -48,7 +49,7 @@ impl<'a> Writer<'a> {
                 Err(std::sync::TryLockError::WouldBlock) => return Ok(None),
             }
         };
-        let Some(held) = Held::take(handle, wait) else { return Ok(None) };
+        let Some(held) = Held::take(handle, wait)? else { return Ok(None) };
         let head = handle.store.journal();
         let words = &head.states[head.current.load(Ordering::Acquire) as usize & 1];
         let word = |at: usize| words[at].load(Ordering::Relaxed);
@@ -197,21 +198,22 @@ pub struct Held<'a> {
 
 impl<'a> Held<'a> {
     /// Takes it, from a dead one too. `None`: somebody alive has it, and the caller did not want to `wait`.
-    pub fn take(handle: &'a Handle, wait: bool) -> Option<Held<'a>> {
-        let head = handle.store.journal();
+    pub fn take(handle: &'a Handle, wait: bool) -> Result<Option<Held<'a>>> {
+        let (head, mut asker) = (handle.store.journal(), Asker::new());
         let mine = handle.id.0;
         loop {
             let turn = head.turns.load(Ordering::Acquire);
             let Err(owner) = head.lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
-                return Some(Held { handle, after_death: false });
+                return Ok(Some(Held { handle, after_death: false }));
             };
             let dead = owner == UNVERIFIED || handle.suspects(&head.lock, owner) && handle.is_dead(owner);
             if dead && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Some(Held { handle, after_death: true });
+                return Ok(Some(Held { handle, after_death: true }));
             }
             if !wait {
-                return None;
+                return Ok(None);
             }
+            asker.ask()?;
             head.waiters.fetch_add(1, Ordering::AcqRel);
             futex::wait(&head.turns, turn, PATIENCE);
             head.waiters.fetch_sub(1, Ordering::AcqRel);

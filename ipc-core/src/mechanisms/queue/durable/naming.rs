@@ -24,7 +24,7 @@ impl Handle {
     }
 
     /// Whether one more can be named, if the log lane is in the journal up to `written`.
-    fn has_log_room(&self, written: u64) -> bool {
+    pub fn has_log_room(&self, written: u64) -> bool {
         let room = self.store.plan.log_cells as u64 - LOG_MARGIN;
         self.store.journal().log.tail.load(Ordering::Relaxed) <= written.saturating_add(room)
     }

@@ -3,15 +3,16 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 static GOES_ON: OnceLock<fn() -> bool> = OnceLock::new();
 
 /// It is asked so often.
 const OFTEN: Duration = Duration::from_millis(100);
 
-/// From now on whoever waits for a lock in this process asks `goes_on`, ten times a second and after each signal, on its own
-/// thread. If the answer is no, its wait ends with `Interrupted` and it has nothing. The first one that is given stays.
+/// From now on whoever waits for a lock, or for the disk, in this process asks `goes_on`, ten times a second and after each
+/// signal, on its own thread. If the answer is no, its wait ends with `Interrupted`: it does not have the lock, and what was
+/// to be on the disk is accepted all the same. The first one that is given stays.
 ///
 /// For runtimes that run the handlers of signals themselves, when they are asked to (Python). Whoever waited in slices
 /// instead would lose its place between them: a writer that stops those who come to read, one that has arrived at a
@@ -36,7 +37,29 @@ pub fn asking<T>(
             return waited;
         }
         if !goes_on() {
-            return Err(Error::new(ErrorKind::Interrupted, "the program ended the wait; wait again"));
+            return Err(ended());
         }
+    }
+}
+
+fn ended() -> Error {
+    Error::new(ErrorKind::Interrupted, "the program ended the wait; wait again")
+}
+
+/// The same for a wait that looks up by itself now and then.
+pub struct Asker(Instant);
+
+impl Asker {
+    pub fn new() -> Asker {
+        Asker(Instant::now())
+    }
+
+    /// Asks if it is time.
+    pub fn ask(&mut self) -> Result<()> {
+        if self.0.elapsed() < OFTEN {
+            return Ok(());
+        }
+        self.0 = Instant::now();
+        if GOES_ON.get().is_none_or(|goes_on| goes_on()) { Ok(()) } else { Err(ended()) }
     }
 }

@@ -1,0 +1,56 @@
+//! Long waits of the core, in which the handlers of signals run all the same.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::prelude::*;
+
+use crate::log::deliver;
+
+/// What this thread waits for.
+struct Wait {
+    /// What it waits for was closed here.
+    closed: Option<Arc<AtomicBool>>,
+    /// What a signal's handler raised.
+    raised: Option<PyErr>,
+}
+
+thread_local! {
+    /// The last is the innermost: a signal's handler may wait too.
+    static WAITS: RefCell<Vec<Wait>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Makes the core ask.
+pub fn register() {
+    axonic::ask_while_waiting(goes_on);
+}
+
+/// Whether this thread's wait goes on; runs the handlers of signals.
+fn goes_on() -> bool {
+    let is_closed = |wait: &Wait| wait.closed.as_ref().is_some_and(|closed| closed.load(Ordering::Relaxed));
+    match WAITS.with_borrow(|waits| waits.last().map(is_closed)) {
+        Some(true) => return false,
+        Some(false) => {}
+        // Nobody would raise what a handler raises.
+        None => return true,
+    }
+    // Nobody to attach to: the interpreter ends.
+    let Some(checked) = Python::try_attach(|py| py.check_signals()) else { return false };
+    let Err(error) = checked else { return true };
+    WAITS.with_borrow_mut(|waits| waits.iter_mut().last().map(|wait| wait.raised = Some(error)));
+    false
+}
+
+/// Runs a call that may wait, detached. Raises what a signal's handler raised, which has ended the wait.
+pub fn waiting<R: Send>(
+    py: Python<'_>,
+    closed: Option<&Arc<AtomicBool>>,
+    call: impl FnOnce() -> R + Send,
+) -> PyResult<R> {
+    WAITS.with_borrow_mut(|waits| waits.push(Wait { closed: closed.cloned(), raised: None }));
+    let waited = py.detach(call);
+    let raised = WAITS.with_borrow_mut(Vec::pop).and_then(|wait| wait.raised);
+    deliver(py);
+    raised.map_or(Ok(waited), Err)
+}

@@ -1,0 +1,34 @@
+//! Somebody who does not come on has the journal's lock: stopped, or with a disk that hangs.
+
+use super::lock::Held;
+use super::power::domain;
+use crate::domain::Noun;
+use crate::error::ErrorKind;
+use crate::mechanisms::queue::{Fsync, Put, QueueOptions};
+use crate::value::Payload;
+use std::time::{Duration, Instant};
+
+const SHORT: Option<Duration> = Some(Duration::from_millis(50));
+
+#[test]
+fn a_put_waits_for_the_disk_no_longer_than_its_timeout() {
+    let (_place, domain) = domain();
+    let options = QueueOptions { durable: Some(Fsync::Always), ..Default::default() };
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    let other = domain.queue_producer("jobs", &options).unwrap();
+    let held = Held::take(other.handle(), false).unwrap().unwrap();
+    let begun = Instant::now();
+    let late = producer.put(b"1", SHORT).unwrap_err();
+    assert_eq!((late.kind(), late.accepted()), (ErrorKind::NotDurable, 1), "{late}");
+    let all = [Payload::raw(b"2"), Payload::raw(b"3")];
+    let late = producer.put_many(&all, &Put::default(), SHORT).unwrap_err();
+    assert_eq!((late.kind(), late.accepted()), (ErrorKind::NotDurable, 2), "{late}");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(consumer.stats().ready, 3);
+    drop(held);
+    producer.sync(Some(Duration::from_secs(5))).unwrap();
+    consumer.get(SHORT).unwrap().ack().unwrap();
+    drop((producer, consumer, other));
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
