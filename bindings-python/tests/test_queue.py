@@ -707,12 +707,14 @@ def test_who_waits_for_a_stopped_writer_can_be_interrupted(
                 writer.send_signal(signal.SIGSTOP)
                 try:
                     q.put("mine", timeout=0.2)
-                except axonic.NotDurableError:
+                except axonic.NotDurableError as error:
+                    said = str(error)
                     break
                 writer.send_signal(signal.SIGCONT)
                 time.sleep(0.002)
             else:
                 pytest.fail("it was never stopped while it wrote")
+            assert "do not put that again" in said
             for call in (lambda: q.put("mine"), job.ack, q.purge, lambda: q.try_put("mine")):
                 signal.setitimer(signal.ITIMER_REAL, 0.1)
                 with pytest.raises(Alarm):
