@@ -216,7 +216,7 @@ def test_the_program_ends_when_the_jobs_are_done(script: Script, end: str) -> No
             may_end.wait()
             if end != "work.stop()":
                 threading.main_thread().join()
-            print("done", flush=True)
+            print("done\\n", end="", flush=True)  # in one piece, beside the other thread's
 
         end = {end!r}
         q.put_many(range(2))
