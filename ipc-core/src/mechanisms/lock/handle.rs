@@ -20,11 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::debug;
 
-/// Pauses between two of the first looks at what is not free yet, at most (about 0.2 us): each look takes its cache line
-/// away from who has it and may give it back next.
-const PAUSES: u32 = 8;
-/// So many looks are the first. Who has had it for longer than that (some microseconds) and wants it again at once leaves
-/// it free for an instant, which is not to be missed.
+/// Pauses between two of the first looks at what is not free yet: twice as many each time, but not more than this (about
+/// 0.8 us). Each look takes its cache line away from who has it and may give it back next.
+const PAUSES: u32 = 32;
+/// So many looks are the first. Who has had it for longer than that (some 20 us) and wants it again at once leaves it free
+/// for an instant, which is not to be missed.
 const PATIENT: u32 = 32;
 
 /// So many who have it are named where the time for it is over.
@@ -266,7 +266,7 @@ impl Handle {
                 let got = attempt(handle)?;
                 if got.is_none() {
                     looks += 1;
-                    let pauses = if looks < PATIENT { looks.min(PAUSES) } else { 1 };
+                    let pauses = if looks < PATIENT { PAUSES.min(1 << looks) } else { 1 };
                     (0..pauses).for_each(|_| std::hint::spin_loop());
                 }
                 Ok(got)
