@@ -40,8 +40,8 @@ use crate::mechanisms::journal::{Batch, Journal, Kind, Name};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, DataDirectory, Disk};
+use crate::sys::file;
 use crate::sys::fork::LockFd;
-use crate::sys::{file, futex};
 use beside::Beside;
 pub use beside::QueueWriter;
 use lock::{Append, Spare, Writer};
@@ -104,6 +104,9 @@ const FEW: u64 = 16;
 const BATCH_BYTES: u64 = 1 << 20;
 /// How long one stays awake at most for a sync of somebody else.
 const AWAKE: Duration = Duration::from_micros(500);
+/// How long whoever does not want to wait for the disk waits all the same for somebody else who writes, where very many
+/// changes are not written yet.
+pub const HELD_UP: Duration = Duration::from_secs(1);
 /// How long one sleeps at most before it looks whether the one it waits for is alive.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -198,21 +201,17 @@ impl Handle {
 
     #[cold]
     fn journal_change(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
-        let position = self.name_for_journal(number, filled)?;
         if wait {
-            return self.wait_durable(position, &Deadline::after(None));
+            return self.journal_until(number, filled, &Deadline::after(None));
         }
+        let position = self.name_for_journal(number, filled, &Deadline::after(Some(HELD_UP)))?;
         if let Some(beside) = self.beside() {
             beside.ask(self);
             return Ok(());
         }
         // One write for several; who goes to sleep or ends writes what is left.
         let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
-        if position >= self.written().saturating_add(FEW) || is_due() {
-            self.write_out(false)
-        } else {
-            Ok(())
-        }
+        if position >= self.written().saturating_add(FEW) || is_due() { self.write_out(None) } else { Ok(()) }
     }
 
     /// The same, waiting for the disk until `deadline`.
@@ -220,7 +219,7 @@ impl Handle {
         if !self.store.is_durable() {
             return Ok(());
         }
-        let position = self.name_for_journal(number, filled)?;
+        let position = self.name_for_journal(number, filled, deadline)?;
         self.wait_durable(position, deadline)
     }
 
@@ -243,7 +242,7 @@ impl Handle {
             return Ok(None);
         }
         if is_left || due.is_some_and(|due| due <= monotonic_nanos()) {
-            self.write_out(false)?;
+            self.write_out(None)?;
         }
         Ok(self.sync_due())
     }
@@ -262,12 +261,12 @@ impl Handle {
         unsynced.then(|| synced.saturating_add(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// Writes what was named, unless somebody else is about to, whom `wait` makes it wait for. Syncs if it is time.
-    pub fn write_out(&self, wait: bool) -> Result<()> {
+    /// Writes what was named, unless somebody else is about to, for whom it waits `until` then. Syncs if it is time.
+    pub fn write_out(&self, until: Option<&Deadline>) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
         loop {
             self.name_owed();
-            let Some(mut writer) = Writer::begin(self, log, wait)? else { return Ok(()) };
+            let Some(mut writer) = Writer::begin(self, log, until)? else { return Ok(()) };
             let written = self.write_named(&mut writer).and_then(|()| self.sync_if_due(&mut writer));
             writer.end();
             written?;
@@ -295,14 +294,14 @@ impl Handle {
             if journal.durable.load(Ordering::Acquire) >= position {
                 return Ok(());
             }
-            if let Some(mut writer) = Writer::begin(self, log, false)? {
+            if let Some(mut writer) = Writer::begin(self, log, None)? {
                 self.linger();
                 let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
                 writer.end();
                 synced?;
                 // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us.
                 if self.owes() || log.fsync != Fsync::Always && self.is_behind()? {
-                    self.write_out(false)?;
+                    self.write_out(None)?;
                 }
                 if journal.durable.load(Ordering::Acquire) < position {
                     return Err(self.damaged("what was named is not there to be written down"));
@@ -318,9 +317,7 @@ impl Handle {
                 continue;
             }
             asker.ask()?;
-            journal.waiters.fetch_add(1, Ordering::AcqRel);
-            futex::wait(&journal.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
-            journal.waiters.fetch_sub(1, Ordering::AcqRel);
+            self.await_turn(turn, deadline);
         }
     }
 

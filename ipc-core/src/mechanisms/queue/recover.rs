@@ -1,6 +1,7 @@
 //! Setting right what the dead left: their rows name what they had.
 
 use super::body;
+use super::durable::HELD_UP;
 use super::handle::Handle;
 use super::shape::Shape;
 use super::steps::{Look, State, Word};
@@ -8,6 +9,7 @@ use super::store::{Life, PRIORITIES};
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
+use crate::sys::clock::Deadline;
 use std::collections::HashMap;
 use std::time::Duration;
 use tracing::info;
@@ -27,7 +29,7 @@ impl Handle {
     fn recover_row(&self, row: u32, id: ObjectId) -> Result<()> {
         info!("queue '{}': a handle of participant {} died; what it had goes on", self.name(), id.owner());
         if self.store.is_durable() && self.store.journal().lock.load(Ordering::Acquire) == id.0 {
-            self.write_out(true)?;
+            self.write_out(Some(&Deadline::after(Some(HELD_UP))))?;
         }
         let slots = self.store.slots();
         let mut unlisted = Vec::new();

@@ -17,7 +17,7 @@ fn a_put_waits_for_the_disk_no_longer_than_its_timeout() {
     let mut producer = domain.queue_producer("jobs", &options).unwrap();
     let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
     let other = domain.queue_producer("jobs", &options).unwrap();
-    let held = Held::take(other.handle(), false).unwrap().unwrap();
+    let held = Held::take(other.handle()).unwrap();
     let begun = Instant::now();
     let late = producer.put(b"1", SHORT).unwrap_err();
     assert_eq!((late.kind(), late.accepted()), (ErrorKind::NotDurable, 1), "{late}");
@@ -29,6 +29,32 @@ fn a_put_waits_for_the_disk_no_longer_than_its_timeout() {
     drop(held);
     producer.sync(Some(Duration::from_secs(5))).unwrap();
     consumer.get(SHORT).unwrap().ack().unwrap();
+    drop((producer, consumer, other));
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
+fn whoever_is_far_ahead_of_one_that_writes_waits_no_longer_than_told() {
+    let (_place, domain) = domain();
+    let options =
+        QueueOptions { capacity: 64, max_attempts: 0, durable: Some(Fsync::Never), ..Default::default() };
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    let other = domain.queue_producer("jobs", &options).unwrap();
+    producer.put(b"1", SHORT).unwrap();
+    let held = Held::take(other.handle()).unwrap();
+    // More changes than the log lane has room for.
+    while producer.handle().has_log_room(producer.handle().written()) {
+        consumer.get(SHORT).unwrap().nack(Duration::ZERO).unwrap();
+    }
+    let begun = Instant::now();
+    let put = Put { durable: Some(true), ..Put::default() };
+    let late = producer.put_with(&Payload::raw(b"2"), &put, SHORT).unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::NotDurable, "{late}");
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    drop(held);
+    producer.sync(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(consumer.stats().ready, 2);
     drop((producer, consumer, other));
     domain.unlink(Noun::Queue, "jobs").unwrap();
 }

@@ -11,7 +11,7 @@ use crate::mechanisms::queue::pool::Stock;
 use crate::mechanisms::queue::steps::{State, Word};
 use crate::mechanisms::queue::store::{Life, PRIORITIES, Store};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::coarse_millis;
+use crate::sys::clock::{Deadline, coarse_millis};
 use crate::sys::disk::{self, Claim};
 use crate::sys::fork::LockFd;
 use std::collections::BTreeMap;
@@ -57,7 +57,9 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     if is_loaded() {
         return Ok(());
     }
-    let Some(mut held) = Held::take(handle, true)? else { return Ok(()) };
+    let forever = Deadline::after(None);
+    let taken = handle.in_turn(Some(&forever), || Ok(Held::take(handle)))?;
+    let Some(mut held) = taken else { return Ok(()) };
     if is_loaded() {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::mechanisms::journal::{Batch, Journal, State};
 use crate::mechanisms::queue::handle::Handle;
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::coarse_millis;
+use crate::sys::clock::{Deadline, coarse_millis};
 use crate::sys::futex;
 use std::sync::MutexGuard;
 
@@ -38,18 +38,18 @@ pub trait Append {
 }
 
 impl<'a> Writer<'a> {
-    /// Becomes the one who writes. `None`: somebody else is, and the caller did not want to `wait`.
-    pub fn begin(handle: &'a Handle, log: &'a Log, wait: bool) -> Result<Option<Writer<'a>>> {
-        let journal = if wait {
-            log.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-        } else {
-            match log.journal.try_lock() {
-                Ok(journal) => journal,
-                Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(std::sync::TryLockError::WouldBlock) => return Ok(None),
-            }
+    /// Becomes the one who writes. `None`: somebody else is, `until` then; without that it does not wait.
+    pub fn begin(handle: &'a Handle, log: &'a Log, until: Option<&Deadline>) -> Result<Option<Writer<'a>>> {
+        handle.in_turn(until, || Writer::begin_now(handle, log))
+    }
+
+    fn begin_now(handle: &'a Handle, log: &'a Log) -> Result<Option<Writer<'a>>> {
+        let journal = match log.journal.try_lock() {
+            Ok(journal) => journal,
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(std::sync::TryLockError::WouldBlock) => return Ok(None),
         };
-        let Some(held) = Held::take(handle, wait)? else { return Ok(None) };
+        let Some(held) = Held::take(handle) else { return Ok(None) };
         let (state, written) = handle.journal_state()?;
         let mut writer = Writer { handle, log, journal, held, state, written, changed: false };
         if writer.journal.is_none() {
@@ -187,27 +187,15 @@ pub struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// Takes it, from a dead one too. `None`: somebody alive has it, and the caller did not want to `wait`.
-    pub fn take(handle: &'a Handle, wait: bool) -> Result<Option<Held<'a>>> {
-        let (head, mut asker) = (handle.store.journal(), Asker::new());
-        let mine = handle.id.0;
-        loop {
-            let turn = head.turns.load(Ordering::Acquire);
-            let Err(owner) = head.lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
-                return Ok(Some(Held { handle, after_death: false }));
-            };
-            let dead = owner == UNVERIFIED || handle.suspects(&head.lock, owner) && handle.is_dead(owner);
-            if dead && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Ok(Some(Held { handle, after_death: true }));
-            }
-            if !wait {
-                return Ok(None);
-            }
-            asker.ask()?;
-            head.waiters.fetch_add(1, Ordering::AcqRel);
-            futex::wait(&head.turns, turn, PATIENCE);
-            head.waiters.fetch_sub(1, Ordering::AcqRel);
-        }
+    /// Takes it, from a dead one too. `None`: somebody alive has it.
+    pub fn take(handle: &'a Handle) -> Option<Held<'a>> {
+        let (head, mine) = (handle.store.journal(), handle.id.0);
+        let Err(owner) = head.lock.compare_exchange(0, mine, Ordering::AcqRel, Ordering::Acquire) else {
+            return Some(Held { handle, after_death: false });
+        };
+        let dead = owner == UNVERIFIED || handle.suspects(&head.lock, owner) && handle.is_dead(owner);
+        (dead && head.lock.compare_exchange(owner, mine, Ordering::AcqRel, Ordering::Relaxed).is_ok())
+            .then(|| Held { handle, after_death: true })
     }
 }
 
@@ -224,6 +212,33 @@ impl Drop for Held<'_> {
 }
 
 impl Handle {
+    /// Tries whenever somebody has given the lock back, `until` then; once, without that. Nothing is held in between, so
+    /// that whoever is asked whether to go on may use the queue.
+    pub fn in_turn<T>(
+        &self,
+        until: Option<&Deadline>,
+        mut attempt: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let (head, mut asker) = (self.store.journal(), Asker::new());
+        loop {
+            let turn = head.turns.load(Ordering::Acquire);
+            let done = attempt()?;
+            let Some(deadline) = until.filter(|deadline| done.is_none() && !deadline.passed()) else {
+                return Ok(done);
+            };
+            asker.ask()?;
+            self.await_turn(turn, deadline);
+        }
+    }
+
+    /// Sleeps until somebody gives the lock back, the deadline, or until it is time to look whether who has it is alive.
+    pub fn await_turn(&self, turn: u64, deadline: &Deadline) {
+        let head = self.store.journal();
+        head.waiters.fetch_add(1, Ordering::AcqRel);
+        futex::wait(&head.turns, turn, deadline.remaining().unwrap_or(PATIENCE).min(PATIENCE));
+        head.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+
     /// Whether the lock's owner has had it so long that it may be dead.
     fn suspects(&self, lock: &AtomicU64, owner: u64) -> bool {
         let (now, turn) = (coarse_millis(), self.store.journal().turns.load(Ordering::Relaxed));

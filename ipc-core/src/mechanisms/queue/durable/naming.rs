@@ -1,26 +1,41 @@
 //! The log lane: the slots whose messages have changed, until that is in the journal.
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::queue::handle::Handle;
 use crate::mechanisms::queue::steps::{Look, State, Word};
 use crate::mechanisms::queue::store::{LOG_MARGIN, Life};
 use crate::sys::atomic::Ordering;
+use crate::sys::clock::Deadline;
 
 impl Handle {
     /// Names a slot whose message, filled in `filled`, has changed. The position in the log lane after it. After an error
     /// the change is owed.
-    pub fn name_for_journal(&self, number: u32, filled: u64) -> Result<u64> {
+    pub fn name_for_journal(&self, number: u32, filled: u64, until: &Deadline) -> Result<u64> {
         let mut written = self.written();
         while !self.has_log_room(written) {
             let owed = &self.store.journal().owed;
-            self.write_out(true).inspect_err(|_| {
+            let wrote = self.write_out(Some(until));
+            let moved = std::mem::replace(&mut written, self.written()) != written;
+            if !moved {
                 owed.fetch_add(1, Ordering::AcqRel);
-            })?;
-            if std::mem::replace(&mut written, self.written()) == written {
-                return Err(self.damaged("it has more to write down than was named"));
+                wrote?;
+                return Err(if until.passed() {
+                    self.held_up_on_disk()
+                } else {
+                    self.damaged("it has more to write down than was named")
+                });
             }
         }
         Ok(self.name_slot(number, filled))
+    }
+
+    #[cold]
+    fn held_up_on_disk(&self) -> Error {
+        let text = format!(
+            "queue '{}': very many changes wait for the disk, and whoever writes them does not come on; `axonic doctor` tells who that is",
+            self.name()
+        );
+        Error::new(ErrorKind::Timeout, text)
     }
 
     /// Whether one more can be named, if the log lane is in the journal up to `written`.
