@@ -174,10 +174,13 @@ fn check_durable(place: &Place, verb: &str, name: &str, durable: bool) -> Result
     }
 }
 
-fn only_on_disk(place: &Place, QueueOnDisk { name, path, .. }: &QueueOnDisk) -> Stop {
-    let domain = place.domain.as_ref().map_or_else(String::new, |domain| format!(" --domain {domain}"));
+fn only_on_disk(place: &Place, QueueOnDisk { domain, name, path }: &QueueOnDisk) -> Stop {
+    let runtime = place
+        .runtime_dir
+        .as_ref()
+        .map_or_else(String::new, |dir| format!(" --runtime-dir '{}'", dir.display()));
     Stop::failed(format!(
-        "queue '{name}' is on the disk only, in {}: it was not opened since the machine was started, or since it was left empty; start the program it belongs to, or read it back with `axonic queue get {name} --durable --count 0{domain}`",
+        "queue '{name}' is on the disk only, in {}: it was not opened since the machine was started, or since it was left empty; start the program it belongs to, or read it back with `axonic queue get {name} --durable --count 0 --domain {domain}{runtime}`",
         path.display()
     ))
 }

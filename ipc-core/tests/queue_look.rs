@@ -177,7 +177,7 @@ fn what_takes_the_places_of_a_full_queue_and_what_frees_them() {
     consumer.get(SECOND).unwrap().reject("no").unwrap();
     drop(consumer);
     let command =
-        format!("`axonic queue purge --dead jobs --domain test --runtime-dir {}`", place.path().display());
+        format!("`axonic queue purge --dead jobs --domain test --runtime-dir '{}'`", place.path().display());
     let inside = "0 ready, 0 for later, 0 held, 1 results, 1 dead letters";
     one(&place, "queue_full", Severity::Warning, &["2 of 2 messages", inside, &command]);
     let all = doctor(&place.options(), false).unwrap();

@@ -72,7 +72,8 @@ pub fn doctor(options: &DomainOptions, clean: bool) -> Result<Vec<Finding>> {
 fn with_place(remedy: &str, options: &DomainOptions, place: &Place) -> String {
     let mut place = format!(" --domain {}", place.name);
     if let Some(directory) = &options.runtime_dir {
-        place += &format!(" --runtime-dir {}", directory.display());
+        // As a shell reads it, whatever is in it.
+        place += &format!(" --runtime-dir '{}'", directory.display().to_string().replace('\'', r"'\''"));
     }
     let in_place = |(number, part): (usize, &str)| match part {
         // Every other part stands between backticks.

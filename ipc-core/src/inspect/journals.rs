@@ -14,8 +14,10 @@ pub fn queues_on_disk(options: &DomainOptions) -> Result<Vec<QueueOnDisk>> {
     let place = find(options)?;
     let Ok(data) = data_dir(options) else { return Ok(Vec::new()) };
     let (journals, queues) = (durable::of_domain(&data, &place.name), place.directory(Directory::Queues));
-    let only_there =
-        |name: &String| !file::exists(&queues.join(name)) && !disk::is_claimed(&journals.join(name));
+    let only_there = |name: &String| {
+        let path = journals.join(name);
+        durable::is_there(&path) && !file::exists(&queues.join(name)) && !disk::is_claimed(&path)
+    };
     let names = directories(&journals, "queue").into_iter().filter(only_there);
     let found = names.map(|name| {
         let path = journals.join(&name);

@@ -120,11 +120,16 @@ pub fn of_domain(data: &Path, domain: &str) -> PathBuf {
     data.join(domain).join("queues")
 }
 
+/// Whether there is a journal in a directory.
+pub fn is_there(path: &Path) -> bool {
+    file::names(path).is_ok_and(|names| names.iter().any(|name| Name::parse(name).is_some()))
+}
+
 /// Refuses to make a queue in memory only where there is a durable one on the disk.
 pub fn check_none(domain: &Domain, name: &str) -> Result<()> {
     // Where nothing can be found, there is none.
     let Ok(path) = directory(domain, name) else { return Ok(()) };
-    if !file::names(&path).is_ok_and(|names| names.iter().any(|name| Name::parse(name).is_some())) {
+    if !is_there(&path) {
         return Ok(());
     }
     let text = format!(
