@@ -160,7 +160,12 @@ fn who_finds_no_room_is_told_what_takes_it() {
     let filled =
         ["8 of 8", "1 ready", "1 for later", "2 held", "3 dead letters", "1 results", "settle what is held"];
     expect(producer.put(b"x", SOON), ErrorKind::Timeout, &filled);
-    let refused = producer.try_put(&Payload::raw(b"x"), &Put::default()).unwrap_err();
+    expect(
+        producer.try_put(&Payload::raw(b"x"), &Put::default()),
+        ErrorKind::WouldBlock,
+        &["holds 8 messages", "counters"],
+    );
+    let refused = producer.put(b"x", SOON).unwrap_err();
     let (purge, fetch) = ("axonic queue purge --dead jobs", "fetch its results");
     let at = |word| refused.message().find(word).unwrap_or_else(|| panic!("{word}: {refused}"));
     assert!(at(purge) < at(fetch) && at(fetch) < at("larger capacity"), "{refused}");

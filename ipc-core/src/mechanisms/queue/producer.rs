@@ -439,10 +439,21 @@ impl QueueProducer {
         Ok(())
     }
 
+    /// The error of having found no room. Who does not wait tries often, and is not made to look at every message.
     #[cold]
     fn full(&self, kind: ErrorKind) -> Error {
         if let Some(owner) = self.held_up {
             return self.handle.held_up(kind, owner);
+        }
+        if kind == ErrorKind::WouldBlock {
+            let plan = &self.handle.store.plan;
+            let text = format!(
+                "queue '{}': no room, it holds {} messages and {} bytes of large ones at most; try again later, see in its counters what takes the room, or make it with a larger capacity or max_bytes",
+                self.name(),
+                plan.capacity,
+                plan.parts * PART
+            );
+            return Error::new(kind, text);
         }
         let (happened, remedy) = self.handle.messages().why_full(self.name());
         Error::new(kind, format!("queue '{}': {happened}; {remedy}", self.name()))
