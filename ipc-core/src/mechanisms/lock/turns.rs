@@ -2,9 +2,12 @@
 
 use crate::sys::fork;
 use std::cell::UnsafeCell;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// A mutex for what takes no time. std's stays locked for ever in a forked child where another thread had it at the fork.
 pub struct Turns<T> {
@@ -24,14 +27,20 @@ impl<T> Turns<T> {
     /// Waits for its turn; `None`: a thread that this process does not have was in the middle of something at the fork.
     #[inline]
     pub fn take(&self) -> Option<Turn<'_, T>> {
-        let me = fork::renew();
+        let (me, mut tries) = (fork::renew(), 0);
         while let Err(other) = self.process.compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed) {
             if other != me {
                 return None;
             }
-            std::thread::yield_now();
+            // A thread of a higher priority would keep who has it from going on.
+            if tries < 64 {
+                std::thread::yield_now()
+            } else {
+                std::thread::sleep(Duration::from_micros(50))
+            }
+            tries += 1;
         }
-        Some(Turn(self))
+        Some(Turn(self, PhantomData))
     }
 }
 
@@ -45,8 +54,8 @@ impl<T> Drop for Turns<T> {
     }
 }
 
-/// A turn, which ends when this is dropped.
-pub struct Turn<'a, T>(&'a Turns<T>);
+/// A turn, which ends when this is dropped. Other threads may have it as far as they may have a mutex's guard.
+pub struct Turn<'a, T>(&'a Turns<T>, PhantomData<MutexGuard<'a, T>>);
 
 impl<T> Deref for Turn<'_, T> {
     type Target = T;
