@@ -140,6 +140,9 @@ pub fn soon(wait: Wait, mut attempt: impl FnMut() -> axonic::Result<bool>) -> ax
     Ok(false)
 }
 
+/// What is awaited of a handle that another thread has.
+pub const IN_USE: &str = "it is in use";
+
 /// Nobody is inside.
 const FREE: u8 = 0;
 /// A thread is inside.
@@ -347,11 +350,12 @@ impl<T: Send> Handle<T> {
         })?;
         waited.ok_or_else(|| {
             let said = last.filter(|error| awaited.is_none() && error.kind() == ErrorKind::Timeout);
-            raise(py, said.unwrap_or_else(|| self.late(patience, awaited.unwrap_or("it is in use"))))
+            raise(py, said.unwrap_or_else(|| self.late(patience, awaited.unwrap_or(IN_USE))))
         })
     }
 
-    fn late(&self, patience: Patience, awaited: &str) -> Error {
+    /// The error at the end of the caller's patience.
+    pub fn late(&self, patience: Patience, awaited: &str) -> Error {
         let text = format!("{}: {awaited} within {:?}", self.what, patience.total);
         Error::new(ErrorKind::Timeout, text)
     }

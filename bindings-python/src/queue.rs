@@ -14,7 +14,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
 
 use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
-use crate::gate::{Handle, Patience, QUICK, seconds, soon};
+use crate::gate::{Handle, IN_USE, Patience, QUICK, seconds, soon};
 use crate::job::PyJob;
 use crate::log::detached;
 use crate::look::{PyPeeked, PyQueueStats};
@@ -233,10 +233,12 @@ fn on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience,
         }
         Err(error) => Err(not_durable(what, &error)),
     })?;
-    match (synced, late) {
-        (None, Some(error)) => Err(raise(py, not_durable(what, &error))),
-        _ => Ok(()),
+    if synced.is_some() {
+        return Ok(());
     }
+    // Where the core said nothing, another thread had the producer all the time.
+    let error = late.unwrap_or_else(|| producer.late(patience, IN_USE));
+    Err(raise(py, not_durable(what, &error)))
 }
 
 fn not_durable(what: &str, error: &Error) -> Error {
