@@ -8,7 +8,9 @@
 //! 2. Everything that may wait, or do file work ([`Handle::of_files`]), runs detached: the lock is taken inside the detached section and given
 //!    back before attaching again, so the lock and the GIL are never waited for in a circle.
 //! 3. A wait is cut into slices of at most [`SLICE`]. Signals are checked between two slices (Ctrl-C
-//!    raises `KeyboardInterrupt`) and another thread that wants the handle gets its turn there.
+//!    raises `KeyboardInterrupt`) and another thread that wants the handle gets its turn there. Where the
+//!    core waits within a slice, for who is stopped or for the disk, it asks, and signals are checked under the
+//!    lock: a handler that wants the same handle is refused, for its own thread has the turn ([`is_inside`]).
 //!
 //! Code that runs under the lock while attached creates no garbage-collected Python object: a
 //! collection could run arbitrary code, which could ask for this very handle again.
@@ -21,7 +23,7 @@ use std::time::{Duration, Instant};
 use axonic::{Error, ErrorKind, Wait};
 use pyo3::prelude::*;
 
-use crate::asked::waiting;
+use crate::asked::{is_inside, waiting_in};
 use crate::error::raise;
 use crate::log::{deliver, detached};
 
@@ -261,6 +263,11 @@ impl<T: Send> Handle<T> {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Tells this handle from others.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Another thread has the handle: wait for it, looking at signals in between.
     fn contended(&self, py: Python<'_>, slice: Duration) -> PyResult<()> {
         if self.holder.load(Ordering::Relaxed) != GENERATION.load(Ordering::Relaxed) {
@@ -270,6 +277,14 @@ impl<T: Send> Handle<T> {
                 self.what
             );
             return Err(raise(py, Error::new(ErrorKind::Forked, text)));
+        }
+        if is_inside(self.address()) {
+            let text = format!(
+                "{}: a call of this thread is using it, which a signal's handler interrupted; use it after the \
+                 handler",
+                self.what
+            );
+            return Err(raise(py, Error::new(ErrorKind::InUse, text)));
         }
         py.detach(|| self.wait_for_turn(slice));
         py.check_signals()
@@ -370,7 +385,7 @@ impl<T: Send> Handle<T> {
         loop {
             let slice = patience.slice();
             let attempt = || self.attempt(|value| value.as_mut().map(|value| step(value, slice)));
-            match waiting(py, None, attempt)? {
+            match waiting_in(py, self.address(), attempt)? {
                 None => self.contended(py, slice)?,
                 Some(None) => return Err(raise(py, self.closed())),
                 Some(Some(Ok(Some(result)))) => return Ok(Some(result)),

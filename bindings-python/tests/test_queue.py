@@ -686,6 +686,7 @@ class Alarm(Exception):
 def test_who_waits_for_a_stopped_writer_can_be_interrupted(
     data: Path, ax: axonic.Domain, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Not even by a handler that uses what it interrupts."""
     monkeypatch.setenv("AXONIC_DATA_DIR", str(data))
     writer = script(
         "import axonic\n"
@@ -719,7 +720,21 @@ def test_who_waits_for_a_stopped_writer_can_be_interrupted(
                 signal.setitimer(signal.ITIMER_REAL, 0.1)
                 with pytest.raises(Alarm):
                     call()
+
+            def use(*_: object) -> None:
+                # Its own thread would wait for itself.
+                for call in (q.purge, q.try_get, q.close):
+                    with pytest.raises(axonic.InUseError, match="handler interrupted; use it after"):
+                        call()
+                raise Alarm
+
+            signal.signal(signal.SIGALRM, use)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Alarm):
+                q.purge()
             writer.send_signal(signal.SIGCONT)
+            q.close()
+        with ax.queue("jobs", durable=True) as q:
             q.sync(timeout=5)
             writer.kill()
     finally:
