@@ -151,14 +151,16 @@ impl PyQueue {
         }
     }
 
-    fn job(&self, py: Python<'_>, delivery: Delivery) -> PyResult<Py<PyJob>> {
+    /// `durable`: as it was got.
+    fn job(&self, py: Python<'_>, delivery: Delivery, durable: Option<bool>) -> PyResult<Py<PyJob>> {
         PyJob::hand_out(
             py,
             delivery,
             &self.sides.jobs,
             &self.sides.what,
             self.kind.as_ref(),
-            self.sides.does_file_work(),
+            // Where an event loop leaves file work to a thread, settling may wait for that.
+            self.sides.does_file_work() || self.sides.waits_for_disk(durable),
         )
     }
 
@@ -432,7 +434,7 @@ impl PyQueue {
     ) -> PyResult<Py<PyJob>> {
         let patience = Patience::new(py, timeout)?;
         let delivery = self.take(py, &get_argument(py, lease, durable)?, patience)?;
-        self.job(py, delivery)
+        self.job(py, delivery, durable)
     }
 
     /// The next message if one is there, else None; never waits.
@@ -445,7 +447,7 @@ impl PyQueue {
     ) -> PyResult<Option<Py<PyJob>>> {
         let get = get_argument(py, lease, durable)?;
         let taken = self.sides.consumer(py)?.briefly(py, |core| core.try_get_with(&get))?;
-        taken.map(|delivery| self.job(py, delivery)).transpose()
+        taken.map(|delivery| self.job(py, delivery, durable)).transpose()
     }
 
     /// Waits for a message and returns it with all that are there too, at most `max`, as a list. One that cannot be read is
@@ -472,7 +474,7 @@ impl PyQueue {
         let (mut jobs, mut refused) = (Vec::new(), None);
         while !taken.is_empty() {
             for delivery in taken {
-                match self.job(py, delivery) {
+                match self.job(py, delivery, durable) {
                     Ok(job) => jobs.push(job),
                     Err(error) => refused = refused.or(Some(error)),
                 }
