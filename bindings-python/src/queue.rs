@@ -92,9 +92,8 @@ impl PyQueue {
         let way = self.sides.way(py, put)?;
         let receipt = if self.sides.waits_for_disk(put.durable) {
             let accepted = by(way.handle(), &Put { durable: Some(false), ..put.clone() })?;
-            if !accepted.is_duplicate() {
-                on_disk(py, way.handle(), patience, "the message is")?;
-            }
+            // The first of a duplicate may be on its way there.
+            on_disk(py, way.handle(), patience, "the message is")?;
             accepted
         } else {
             by(way.handle(), put)?
