@@ -404,7 +404,9 @@ impl PyQueue {
         }
         if waits {
             on_disk(py, way.handle(), patience, ALL)?;
-        } else if let Some(error) = batch.unwritten {
+        }
+        // By now it may be there, but a ticket was lost.
+        if let Some(error) = batch.unwritten.filter(|_| result || !waits) {
             return Err(raise(py, not_durable(ALL, &error)));
         }
         match way {

@@ -643,13 +643,16 @@ def test_what_a_full_disk_does_not_take_is_put_all_the_same(
         with pytest.raises(axonic.NotDurableError, match="all values are accepted, do not put that again"):
             q.put_many([bytes(1 << 20)] * 20)
         assert q.stats().ready == 20
-        with pytest.raises(axonic.NotDurableError, match="the message is accepted, do not put that again"):
-            q.put("one more", durable=True)
+        for _ in ("first", "duplicate"):
+            with pytest.raises(axonic.NotDurableError, match="message is accepted, do not put that again"):
+                q.put("one more", durable=True, dedup_id="one")
         assert q.stats().ready == 21
+        with pytest.raises(axonic.NotDurableError, match="all values are accepted"):
+            q.put_many(["with a ticket"], durable=False, result=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    q.sync(timeout=20)
-    assert q.purge() == 21
+    assert not q.put("one more", durable=True, timeout=20, dedup_id="one")
+    assert q.purge() == 22
 
 
 def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:

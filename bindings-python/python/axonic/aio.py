@@ -593,7 +593,8 @@ class Queue(Handle, Generic[T]):
                 text = f"no room in time; {done} of {len(batch)} values were put, in their order"
                 raise TimeoutError(f"queue {self.name!r}: {text}") from error
         await self._on_disk(durable, left())
-        if unwritten is not None and not self._awaits_disk(durable):
+        # By now it may be there, but a ticket was lost.
+        if unwritten is not None and (result or not self._awaits_disk(durable)):
             raise NotDurableError(f"queue {self.name!r}: all values are put: {unwritten}") from unwritten
         return tickets if result else None
 
