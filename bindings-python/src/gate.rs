@@ -327,9 +327,16 @@ impl<T: Send> Handle<T> {
         self.with(py, f)?.map_err(|error| raise(py, error))
     }
 
-    /// As [`Handle::quick`], detached if it may do file work.
-    pub fn try_briefly<R: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut T) -> R + Send) -> Option<R> {
-        if self.does_file_work { detached(py, || self.quick_within(f)) } else { self.quick(py, f) }
+    /// As [`Handle::quick`], detached if it may do file work, and then to be interrupted.
+    pub fn try_briefly<R: Send>(
+        &self,
+        py: Python<'_>,
+        f: impl FnOnce(&mut T) -> R + Send,
+    ) -> PyResult<Option<R>> {
+        if !self.does_file_work {
+            return Ok(self.quick(py, f));
+        }
+        waiting_in(py, self.address(), || self.quick_within(f))
     }
 
     /// As [`Handle::call`], detached if it may do file work.

@@ -217,10 +217,9 @@ fn take_some(
     consumer: &Handle<QueueConsumer>,
     get: &Get,
     most: usize,
-) -> axonic::Result<Vec<Delivery>> {
-    consumer
-        .try_briefly(py, |core| core.try_get_many(most.min(AT_ONCE), get))
-        .unwrap_or_else(|| Ok(Vec::new()))
+) -> PyResult<axonic::Result<Vec<Delivery>>> {
+    let taken = consumer.try_briefly(py, |core| core.try_get_many(most.min(AT_ONCE), get))?;
+    Ok(taken.unwrap_or_else(|| Ok(Vec::new())))
 }
 
 /// Waits until `what` was put is on the disk.
@@ -466,7 +465,7 @@ impl PyQueue {
         let patience = Patience::new(py, timeout)?;
         let get = get_argument(py, lease, durable)?;
         let consumer = self.sides.consumer(py)?;
-        let mut taken = take_some(py, consumer, &get, max).or_raise(py)?;
+        let mut taken = take_some(py, consumer, &get, max)?.or_raise(py)?;
         if taken.is_empty() {
             let most = max.min(AT_ONCE);
             taken = consumer
@@ -484,8 +483,12 @@ impl PyQueue {
             // One that was refused was given back, and would be the next; the dead letters tell of one that is no longer
             // to be had.
             let is_enough = left == 0 || refused.is_some();
-            taken =
-                if is_enough { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
+            taken = if is_enough {
+                Vec::new()
+            } else {
+                // What a signal's handler raises gives back what was taken.
+                take_some(py, consumer, &get, left)?.unwrap_or_default()
+            };
         }
         match refused {
             Some(error) if jobs.is_empty() => Err(error),
