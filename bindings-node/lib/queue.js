@@ -134,10 +134,20 @@ class Queue {
     const { priority, delay, ttl, result } = options
     const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
     const tickets = []
+    let unwritten
+    const putNext = () => {
+      const payload = payloads[tickets.length]
+      try {
+        return isPlain ? this.#putPlain(payload) : this.#putParts(payload, options)
+      } catch (error) {
+        if (!(error instanceof AxonicError && error.kind === 'NotDurable')) throw error
+        unwritten = error
+        return PUT
+      }
+    }
     const attempt = () => {
       while (tickets.length < payloads.length) {
-        const payload = payloads[tickets.length]
-        const receipt = isPlain ? this.#putPlain(payload) : this.#putParts(payload, options)
+        const receipt = putNext()
         if (receipt === AGAIN) return AGAIN
         tickets.push(receipt.ticket)
       }
@@ -146,6 +156,10 @@ class Queue {
       throw error instanceof AxonicError ? partly(error, tickets.length, payloads.length) : error
     })
     if (payloads.length > 0) await this.#onDisk(begun, payloads.length, options)
+    // By now it may be there, but a ticket was lost.
+    if (unwritten !== undefined && (result || !this.#disk.isAwaited(options.durable))) {
+      throw this.#notDurable(unwritten, payloads.length)
+    }
     return result ? tickets : undefined
   }
 
@@ -374,9 +388,7 @@ class Queue {
 }
 
 /** The error of a call that had put some of its values. */
-function partly (cause, put, total) {
-  // With this one it was put.
-  const accepted = cause.kind === 'NotDurable' ? put + 1 : put
+function partly (cause, accepted, total) {
   const text = `${cause.message}; ${accepted} of ${total} values were put, the first ones`
   return new AxonicError(cause.kind, text, { cause, accepted })
 }
