@@ -1,6 +1,6 @@
 'use strict'
 
-const { COUNT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
+const { COUNT, OBJECT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
 const { Disk } = require('./disk.js')
 const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -405,7 +405,10 @@ function arm (lines) {
  *
  * @param {{ lease?: number }} options
  */
-function leaseOf ({ lease } = {}) {
+function leaseOf (options) {
+  if (options === undefined) return -1
+  check('options', options, OBJECT)
+  const { lease } = options
   if (lease === undefined) return -1
   check('lease', lease, TIME)
   return lease

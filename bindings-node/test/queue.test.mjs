@@ -255,6 +255,19 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.deepEqual(await Promise.all(tickets.map((ticket) => ticket.result({ timeout: 5000 }))), [2, 4, 6])
   })
 
+  it('refuses options that are none', async () => {
+    const q = queue()
+    const refused = (given) => (error) => is('InvalidArgument')(error) && error.message === `options is ${given}; it must be an object`
+    assert.throws(() => q.put(1, 5), refused('5 (number)'))
+    for (const none of [null, 5]) {
+      const told = refused(none === null ? 'null' : '5 (number)')
+      for (const call of [() => q.tryGet(none), () => q.worker(none, () => {}), () => q.purge(none)]) assert.throws(call, told)
+      const calls = [() => q.putAsync(1, none), () => q.putMany([1], none), () => q.get(none), () => q.getMany(1, none), () => q.sync(none)]
+      for (const call of calls) await assert.rejects(call, told)
+    }
+    assert.equal(q.stats().put, 0)
+  })
+
   it('says how many it put', async () => {
     const q = queue({ capacity: 8, maxBytes: 1024 })
     const partly = (kind, accepted) => (error) => is(kind)(error) && error.accepted === accepted &&
