@@ -374,6 +374,8 @@ export class Queue {
   purge(dead: boolean): number
   /** Lets up to `max` dead letters be delivered again. How many. */
   redrive(max: number): number
+  /** Deliveries of one message before it is a dead letter, as whoever made the queue decided; 0: no limit. */
+  maxAttempts(): number
   /** What is in it, and counters. */
   stats(): QueueStats
   /** What fills it, and what makes room in it. */

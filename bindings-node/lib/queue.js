@@ -212,7 +212,7 @@ class Queue {
   worker (options, work) {
     if (typeof options === 'function') [options, work] = [undefined, options]
     leaseOf(options)
-    return new QueueWorker(this, options, work)
+    return new QueueWorker(this, this.#native.maxAttempts(), options, work)
   }
 
   /** What can be delivered now, without taking it. */

@@ -541,6 +541,21 @@ describe('a worker of a queue', { timeout: 60_000 }, () => {
     assert.match(told[0], /^queue 'q': attempt 1 at a job failed: RangeError: not yet/)
   })
 
+  it('waits longer before each attempt, and says why the last one failed', async () => {
+    const ax = domain()
+    // What whoever made the queue decided counts.
+    queue({ maxAttempts: 3 }, ax)
+    const q = queue({}, ax)
+    const begun = []
+    const worker = q.worker(() => { begun.push(performance.now()); throw new RangeError('never') })
+    const { ticket } = q.put('unlucky', { result: true })
+    await assert.rejects(ticket.result({ timeout: 5000 }), (error) => is('Rejected')(error) && /RangeError: never/.test(error.message))
+    await worker.stop()
+    assert.equal(begun.length, 3)
+    assert.ok(begun[1] - begun[0] > 90 && begun[2] - begun[1] > 190, `${begun}`)
+    assert.deepEqual(q.deadLetters().map((dead) => dead.reasonText), ['RangeError: never'])
+  })
+
   it('ends with its queue, and refuses what it cannot do', async () => {
     const q = queue()
     const worker = q.worker(() => {})
