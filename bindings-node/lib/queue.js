@@ -178,10 +178,9 @@ class Queue {
   }
 
   #notDurable (cause, accepted) {
-    const happened = accepted === 1
-      ? 'the message is accepted, do not put it again, but it is not known to be on the disk'
-      : `all ${accepted} messages are accepted, do not put them again, but they are not known to be on the disk`
-    return new AxonicError('NotDurable', `queue '${this.name}': ${happened}: ${cause.message}`, { cause, accepted })
+    const what = accepted === 1 ? 'the message is' : `all ${accepted} messages are`
+    const happened = `${what} accepted, do not put that again, but not known to be on the disk`
+    return new AxonicError('NotDurable', `${happened}: ${cause.message}`, { cause, accepted })
   }
 
   /** The next message, or null. */

@@ -43,9 +43,7 @@ pub fn error_table() -> Vec<ErrorRow> {
 #[napi]
 pub fn set_error_class(
     env: &Env,
-    #[napi(
-        ts_arg_type = "new (kind: string, message: string, options: { accepted: number }) => Error"
-    )]
+    #[napi(ts_arg_type = "new (kind: string, message: string, options: { accepted: number }) => Error")]
     constructor: Function<'_, (), ()>,
 ) -> Result<()> {
     let mut reference = null_mut();
