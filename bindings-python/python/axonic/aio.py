@@ -8,6 +8,7 @@ Each handle wraps the blocking one (`handle.sync`) and sleeps in the event loop 
 descriptor. A cancelled or timed out call has taken nothing: a message is either returned or still
 there, and is published or not at all. Only a put that waits for the disk has put its message when it
 is cancelled or out of time; `put(..., durable=False)` and then `flush()` tell one wait from the other.
+A cancelled `put_many()` has put the first ones, as one that is out of time has.
 What is put into a durable queue and settled is written and synced, as its `fsync` says,
 by a thread; the event loop does no file work but opening and closing it.
 """
