@@ -758,6 +758,16 @@ def test_other_threads_run_while_one_does_file_work(data: Path, ax: axonic.Domai
     q = ax.queue("jobs", durable=True)
     q.put("x")
     calls: list[Callable[[], Any]] = [lambda: q.try_put("x"), q.try_get]
+    # In an event loop it has a thread for that, for which others wait.
+    dropped = [ax.queue(f"dropped{n}", durable=True) for n in range(20)]
+    for looped in dropped:
+        looped._use_in_loop()
+        looped.put("x")
+    del looped
+    jobs = ax.queue("looped", durable=True)
+    jobs._use_in_loop()
+    jobs.put_many(["x"] * 100)
+    calls += [lambda: jobs.get(timeout=0).ack(), lambda: dropped.pop() and None]
     interval = sys.getswitchinterval()
     other = threading.Thread(target=turn)
     other.start()

@@ -24,7 +24,7 @@ R = TypeVar("R")
 # The pauses before the next attempt at a job, in seconds: each is twice as long as the one before.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 
-# Threads that wait for a job look this often whether they are to stop or the main thread has ended, in seconds.
+# Threads that wait for a job look this often whether they are to end, in seconds.
 _LOOK = 0.1
 
 
