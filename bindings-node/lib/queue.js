@@ -402,7 +402,7 @@ function arm (lines) {
 /**
  * Milliseconds; -1 without an end.
  *
- * @param {{ lease?: number }} options
+ * @param {{ lease?: number }} [options]
  */
 function leaseOf (options) {
   if (options === undefined) return -1
