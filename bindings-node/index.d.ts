@@ -686,8 +686,9 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
   /** At least one message, at most `max` (default 256). */
   getMany(max?: number, options?: GetOptions & WaitOptions): Promise<Job<T>[]>
   /**
-   * Calls `work` with each job. What it returns is the ticket's result; when it throws, the job is given back and the
-   * logger is told (`warn`), and `Reject` rejects it.
+   * Calls `work` with each job. What it returns is the ticket's result; when it throws, the job is given back, to another
+   * attempt after 0.1 s, twice as long each time, up to 10 s, and the logger is told (`warn`). At the last attempt that the
+   * queue allows it is rejected: the dead letter's reason is the error. `Reject` rejects it at once, and silently.
    */
   worker(work: (job: Job<T>) => unknown): QueueWorker
   worker(options: WorkerOptions, work: (job: Job<T>) => unknown): QueueWorker

@@ -69,8 +69,10 @@ function check (name, value, { fits, must }) {
   if (!fits(value)) throw invalid(`${name} is ${shown(value)}; it must be ${must}`)
 }
 
-/** Throws unless options are of the kinds that they must be; `prefix` is what they are options of. */
+/** Throws unless options, where there are some, are of the kinds that they must be; `prefix` is what they are options of. */
 function checkOptions (options, prefix = '') {
+  if (options === undefined) return
+  check('options', options, OBJECT)
   for (const name in options) {
     const value = options[name]
     const kind = OPTIONS.get(prefix + name)
@@ -83,9 +85,12 @@ function checkOptions (options, prefix = '') {
  *
  * @param {import('../index.js').WaitOptions} options
  */
-function checkWait ({ timeout, signal } = {}) {
+function checkWait (options) {
+  if (options === undefined) return
+  check('options', options, OBJECT)
+  const { timeout, signal } = options
   if (timeout !== undefined) check('timeout', timeout, TIME)
   if (signal !== undefined) check('signal', signal, SIGNAL)
 }
 
-module.exports = { COUNT, NUMBER, POSITIVE, TEXT, TIME, check, checkOptions, checkWait }
+module.exports = { COUNT, NUMBER, OBJECT, POSITIVE, TEXT, TIME, check, checkOptions, checkWait }

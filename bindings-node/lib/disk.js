@@ -39,8 +39,9 @@ class Disk {
   /** Waits until everything that was put and settled before is on the disk. */
   async wait (options) {
     checkWait(options)
-    const synced = this.#isAwaited === null ? Promise.resolve() : this.#sync()
-    await within(synced, options, (ms) => {
+    if (options?.signal?.aborted) throw options.signal.reason
+    if (this.#isAwaited === null) return
+    await within(this.#sync(), options, (ms) => {
       const happened = `not on the disk in ${ms} ms`
       return failure('Timeout', `queue '${this.#name}'`, happened, 'it is accepted, and will be')
     })

@@ -374,6 +374,8 @@ export class Queue {
   purge(dead: boolean): number
   /** Lets up to `max` dead letters be delivered again. How many. */
   redrive(max: number): number
+  /** Deliveries of one message before it is a dead letter, as whoever made the queue decided; 0: no limit. */
+  maxAttempts(): number
   /** What is in it, and counters. */
   stats(): QueueStats
   /** What fills it, and what makes room in it. */
@@ -706,8 +708,8 @@ export function jsonToMsgpack(json: Uint8Array): Buffer
 /** JSON text from MessagePack. */
 export function msgpackToJson(msgpack: Uint8Array): Buffer
 
-/** The class to throw: `new Class(kindName, message)`. */
-export function setErrorClass(constructor: new (kind: string, message: string) => Error): void
+/** The class to throw: `new Class(kindName, message, { accepted })`. */
+export function setErrorClass(constructor: new (kind: string, message: string, options: { accepted: number }) => Error): void
 
 /**
  * From now on records of this thread are kept for `take_log`, and the event loop calls `deliver` when there are some.

@@ -129,6 +129,7 @@ class Publisher {
    * @param {import('../index.js').WaitOptions} options
    */
   async loanAsync (spec, callback, options = {}) {
+    checkWait(options)
     const { timeout, signal } = options
     const parsed = parseSpec(spec, callback, `publisher '${this.topic}': cannot lend`)
     const end = performance.now() + (timeout ?? Infinity)

@@ -1,6 +1,6 @@
 'use strict'
 
-const { COUNT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
+const { COUNT, OBJECT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
 const { Disk } = require('./disk.js')
 const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -134,10 +134,20 @@ class Queue {
     const { priority, delay, ttl, result } = options
     const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
     const tickets = []
+    let unwritten
+    const putNext = () => {
+      const payload = payloads[tickets.length]
+      try {
+        return isPlain ? this.#putPlain(payload) : this.#putParts(payload, options)
+      } catch (error) {
+        if (!(error instanceof AxonicError && error.kind === 'NotDurable')) throw error
+        unwritten = error
+        return PUT
+      }
+    }
     const attempt = () => {
       while (tickets.length < payloads.length) {
-        const payload = payloads[tickets.length]
-        const receipt = isPlain ? this.#putPlain(payload) : this.#putParts(payload, options)
+        const receipt = putNext()
         if (receipt === AGAIN) return AGAIN
         tickets.push(receipt.ticket)
       }
@@ -146,6 +156,10 @@ class Queue {
       throw error instanceof AxonicError ? partly(error, tickets.length, payloads.length) : error
     })
     if (payloads.length > 0) await this.#onDisk(begun, payloads.length, options)
+    // By now it may be there, but a ticket was lost.
+    if (unwritten !== undefined && (result || !this.#disk.isAwaited(options.durable))) {
+      throw this.#notDurable(unwritten, payloads.length)
+    }
     return result ? tickets : undefined
   }
 
@@ -164,10 +178,9 @@ class Queue {
   }
 
   #notDurable (cause, accepted) {
-    const happened = accepted === 1
-      ? 'the message is accepted, do not put it again, but it is not known to be on the disk'
-      : `all ${accepted} messages are accepted, do not put them again, but they are not known to be on the disk`
-    return new AxonicError('NotDurable', `queue '${this.name}': ${happened}: ${cause.message}`, { cause, accepted })
+    const what = accepted === 1 ? 'the message is' : `all ${accepted} messages are`
+    const happened = `${what} accepted, do not put that again, but not known to be on the disk`
+    return new AxonicError('NotDurable', `${happened}: ${cause.message}`, { cause, accepted })
   }
 
   /** The next message, or null. */
@@ -198,7 +211,7 @@ class Queue {
   worker (options, work) {
     if (typeof options === 'function') [options, work] = [undefined, options]
     leaseOf(options)
-    return new QueueWorker(this, options, work)
+    return new QueueWorker(this, this.#native.maxAttempts(), options, work)
   }
 
   /** What can be delivered now, without taking it. */
@@ -374,9 +387,7 @@ class Queue {
 }
 
 /** The error of a call that had put some of its values. */
-function partly (cause, put, total) {
-  // With this one it was put.
-  const accepted = cause.kind === 'NotDurable' ? put + 1 : put
+function partly (cause, accepted, total) {
   const text = `${cause.message}; ${accepted} of ${total} values were put, the first ones`
   return new AxonicError(cause.kind, text, { cause, accepted })
 }
@@ -391,9 +402,12 @@ function arm (lines) {
 /**
  * Milliseconds; -1 without an end.
  *
- * @param {{ lease?: number }} options
+ * @param {{ lease?: number }} [options]
  */
-function leaseOf ({ lease } = {}) {
+function leaseOf (options) {
+  if (options === undefined) return -1
+  check('options', options, OBJECT)
+  const { lease } = options
   if (lease === undefined) return -1
   check('lease', lease, TIME)
   return lease

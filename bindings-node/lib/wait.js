@@ -93,7 +93,8 @@ class Waiters {
    * @param {(error: Error) => any} [onClosed]
    */
   wait (attempt, options = {}, onClosed, line = 0) {
-    const { timeout, signal } = options
+    // Null is refused below.
+    const { timeout, signal } = options ?? {}
     try {
       checkWait(options)
       if (signal?.aborted) return Promise.reject(signal.reason)

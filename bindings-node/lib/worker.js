@@ -8,9 +8,15 @@ const { tell } = require('./log.js')
 
 const codeOf = (error) => error instanceof AxonicError ? error.code : undefined
 
+// The pauses before the next attempt at a job, in milliseconds: each is twice as long as the one before.
+const FIRST_PAUSE = 100
+const LONGEST_PAUSE = 10_000
+
 /** Calls a function with each job of a queue, several at a time. */
 class QueueWorker {
   #queue
+  /** Attempts at a job that the queue allows; 0: any number. */
+  #maxAttempts
   #work
   #lease
   #stopping = new AbortController()
@@ -21,11 +27,12 @@ class QueueWorker {
    *
    * @param {import('../index.js').WorkerOptions} options
    */
-  constructor (queue, options = {}, work) {
+  constructor (queue, maxAttempts, options = {}, work) {
     const { concurrency = 1, lease } = options
     if (typeof work !== 'function') throw invalid('worker takes a function')
     check('concurrency', concurrency, POSITIVE)
     this.#queue = queue
+    this.#maxAttempts = maxAttempts
     this.#work = work
     this.#lease = lease
     setMaxListeners(0, this.#stopping.signal)
@@ -65,16 +72,23 @@ class QueueWorker {
         if (!(error instanceof Reject)) this.#failed(job, error)
         else if (!job.settled) job.reject(error.message)
       } catch (late) {
-        this.#failed(job, late)
+        this.#tell(job, late)
+        job[DISPOSE]()
       }
     }
   }
 
-  /** Gives the job back. */
+  /** Gives the job back for later; after the last attempt it is a dead letter that says why. */
   #failed (job, error) {
+    this.#tell(job, error)
+    if (job.settled) return
+    if (job.attempt === this.#maxAttempts) job.reject(String(error))
+    else job.nack({ delay: Math.min(FIRST_PAUSE * 2 ** (job.attempt - 1), LONGEST_PAUSE) })
+  }
+
+  #tell (job, error) {
     const why = error instanceof Error ? error.stack : String(error)
     tell('warn', `queue '${this.#queue.name}': attempt ${job.attempt} at a job failed: ${why}`)
-    job[DISPOSE]()
   }
 }
 

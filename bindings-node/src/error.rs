@@ -39,11 +39,12 @@ pub fn error_table() -> Vec<ErrorRow> {
     ErrorKind::ALL.iter().map(row).collect()
 }
 
-/// The class to throw: `new Class(kindName, message)`.
+/// The class to throw: `new Class(kindName, message, { accepted })`.
 #[napi]
 pub fn set_error_class(
     env: &Env,
-    #[napi(ts_arg_type = "new (kind: string, message: string) => Error")] constructor: Function<'_, (), ()>,
+    #[napi(ts_arg_type = "new (kind: string, message: string, options: { accepted: number }) => Error")]
+    constructor: Function<'_, (), ()>,
 ) -> Result<()> {
     let mut reference = null_mut();
     // SAFETY: both belong to the environment of this call.
@@ -61,14 +62,18 @@ pub fn throw(env: sys::napi_env, error: &axonic::Error) {
     // fails the environment is ending and nobody could receive the exception.
     unsafe {
         let (mut function, mut instance) = (null_mut(), null_mut());
-        let mut arguments = [null_mut(), null_mut()];
+        let mut arguments = [null_mut(), null_mut(), null_mut()];
+        let mut accepted = null_mut();
         if class.is_null() {
             return plain(env, error);
         }
         sys::napi_get_reference_value(env, class, &mut function);
         sys::napi_create_string_utf8(env, name.as_ptr().cast(), name.len() as isize, &mut arguments[0]);
         sys::napi_create_string_utf8(env, text.as_ptr().cast(), text.len() as isize, &mut arguments[1]);
-        if sys::napi_new_instance(env, function, 2, arguments.as_ptr(), &mut instance) == sys::Status::napi_ok
+        sys::napi_create_double(env, error.accepted() as f64, &mut accepted);
+        sys::napi_create_object(env, &mut arguments[2]);
+        sys::napi_set_named_property(env, arguments[2], c"accepted".as_ptr(), accepted);
+        if sys::napi_new_instance(env, function, 3, arguments.as_ptr(), &mut instance) == sys::Status::napi_ok
         {
             sys::napi_throw(env, instance);
         }

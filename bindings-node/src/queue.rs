@@ -447,6 +447,12 @@ impl Queue {
         Ok(self.state.with_consumer(|consumer| consumer.redrive(max)).or_throw(env)? as f64)
     }
 
+    /// Deliveries of one message before it is a dead letter, as whoever made the queue decided; 0: no limit.
+    #[napi]
+    pub fn max_attempts(&self, env: &Env) -> Result<u32> {
+        self.state.with_consumer(|consumer| Ok(consumer.max_attempts())).or_throw(env)
+    }
+
     /// What is in it, and counters.
     #[napi]
     pub fn stats(&self, env: &Env) -> Result<QueueStats> {

@@ -255,6 +255,19 @@ describe('queue', { timeout: 60_000 }, () => {
     assert.deepEqual(await Promise.all(tickets.map((ticket) => ticket.result({ timeout: 5000 }))), [2, 4, 6])
   })
 
+  it('refuses options that are none', async () => {
+    const q = queue()
+    const refused = (given) => (error) => is('InvalidArgument')(error) && error.message === `options is ${given}; it must be an object`
+    assert.throws(() => q.put(1, 5), refused('5 (number)'))
+    for (const none of [null, 5]) {
+      const told = refused(none === null ? 'null' : '5 (number)')
+      for (const call of [() => q.tryGet(none), () => q.worker(none, () => {}), () => q.purge(none)]) assert.throws(call, told)
+      const calls = [() => q.putAsync(1, none), () => q.putMany([1], none), () => q.get(none), () => q.getMany(1, none), () => q.sync(none)]
+      for (const call of calls) await assert.rejects(call, told)
+    }
+    assert.equal(q.stats().put, 0)
+  })
+
   it('says how many it put', async () => {
     const q = queue({ capacity: 8, maxBytes: 1024 })
     const partly = (kind, accepted) => (error) => is(kind)(error) && error.accepted === accepted &&
@@ -528,6 +541,21 @@ describe('a worker of a queue', { timeout: 60_000 }, () => {
     assert.match(told[0], /^queue 'q': attempt 1 at a job failed: RangeError: not yet/)
   })
 
+  it('waits longer before each attempt, and says why the last one failed', async () => {
+    const ax = domain()
+    // What whoever made the queue decided counts.
+    queue({ maxAttempts: 3 }, ax)
+    const q = queue({}, ax)
+    const begun = []
+    const worker = q.worker(() => { begun.push(performance.now()); throw new RangeError('never') })
+    const { ticket } = q.put('unlucky', { result: true })
+    await assert.rejects(ticket.result({ timeout: 5000 }), (error) => is('Rejected')(error) && /RangeError: never/.test(error.message))
+    await worker.stop()
+    assert.equal(begun.length, 3)
+    assert.ok(begun[1] - begun[0] > 90 && begun[2] - begun[1] > 190, `${begun}`)
+    assert.deepEqual(q.deadLetters().map((dead) => dead.reasonText), ['RangeError: never'])
+  })
+
   it('ends with its queue, and refuses what it cannot do', async () => {
     const q = queue()
     const worker = q.worker(() => {})
@@ -653,6 +681,6 @@ describe('a durable queue', { timeout: 60_000 }, () => {
     await syncing.catch(is('Closed'))
     await assert.rejects(q.sync(), is('Closed'))
     await assert.rejects(queue().sync({ timeout: -1 }), is('InvalidArgument'))
-    await queue().sync()
+    await queue().sync({ timeout: 0 })
   })
 })

@@ -10,6 +10,8 @@ use crate::log::deliver;
 
 /// What this thread waits for.
 struct Wait {
+    /// The address of the handle that this thread is in; 0: none.
+    handle: usize,
     /// What it waits for was closed here.
     closed: Option<Arc<AtomicBool>>,
     /// What a signal's handler raised.
@@ -48,7 +50,21 @@ pub fn waiting<R: Send>(
     closed: Option<&Arc<AtomicBool>>,
     call: impl FnOnce() -> R + Send,
 ) -> PyResult<R> {
-    WAITS.with_borrow_mut(|waits| waits.push(Wait { closed: closed.cloned(), raised: None }));
+    wait(py, Wait { handle: 0, closed: closed.cloned(), raised: None }, call)
+}
+
+/// The same for a call on the handle at this address.
+pub fn waiting_in<R: Send>(py: Python<'_>, handle: usize, call: impl FnOnce() -> R + Send) -> PyResult<R> {
+    wait(py, Wait { handle, closed: None, raised: None }, call)
+}
+
+/// Whether this thread is in the handle at this address: a signal's handler has interrupted its call.
+pub fn is_inside(handle: usize) -> bool {
+    WAITS.with_borrow(|waits| waits.iter().any(|wait| wait.handle == handle))
+}
+
+fn wait<R: Send>(py: Python<'_>, wait: Wait, call: impl FnOnce() -> R + Send) -> PyResult<R> {
+    WAITS.with_borrow_mut(|waits| waits.push(wait));
     let waited = py.detach(call);
     let raised = WAITS.with_borrow_mut(Vec::pop).and_then(|wait| wait.raised);
     deliver(py);

@@ -8,7 +8,9 @@
 //! 2. Everything that may wait, or do file work ([`Handle::of_files`]), runs detached: the lock is taken inside the detached section and given
 //!    back before attaching again, so the lock and the GIL are never waited for in a circle.
 //! 3. A wait is cut into slices of at most [`SLICE`]. Signals are checked between two slices (Ctrl-C
-//!    raises `KeyboardInterrupt`) and another thread that wants the handle gets its turn there.
+//!    raises `KeyboardInterrupt`) and another thread that wants the handle gets its turn there. Where the
+//!    core waits within a slice, for who is stopped or for the disk, it asks, and signals are checked under the
+//!    lock: a handler that wants the same handle is refused, for its own thread has the turn ([`is_inside`]).
 //!
 //! Code that runs under the lock while attached creates no garbage-collected Python object: a
 //! collection could run arbitrary code, which could ask for this very handle again.
@@ -21,7 +23,7 @@ use std::time::{Duration, Instant};
 use axonic::{Error, ErrorKind, Wait};
 use pyo3::prelude::*;
 
-use crate::asked::waiting;
+use crate::asked::{is_inside, waiting_in};
 use crate::error::raise;
 use crate::log::{deliver, detached};
 
@@ -139,6 +141,9 @@ pub fn soon(wait: Wait, mut attempt: impl FnMut() -> axonic::Result<bool>) -> ax
     }
     Ok(false)
 }
+
+/// What is awaited of a handle that another thread has.
+pub const IN_USE: &str = "it is in use";
 
 /// Nobody is inside.
 const FREE: u8 = 0;
@@ -258,6 +263,11 @@ impl<T: Send> Handle<T> {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Tells this handle from others.
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Another thread has the handle: wait for it, looking at signals in between.
     fn contended(&self, py: Python<'_>, slice: Duration) -> PyResult<()> {
         if self.holder.load(Ordering::Relaxed) != GENERATION.load(Ordering::Relaxed) {
@@ -267,6 +277,14 @@ impl<T: Send> Handle<T> {
                 self.what
             );
             return Err(raise(py, Error::new(ErrorKind::Forked, text)));
+        }
+        if is_inside(self.address()) {
+            let text = format!(
+                "{}: a call of this thread is using it, which a signal's handler interrupted; use it after the \
+                 handler",
+                self.what
+            );
+            return Err(raise(py, Error::new(ErrorKind::InUse, text)));
         }
         py.detach(|| self.wait_for_turn(slice));
         py.check_signals()
@@ -309,9 +327,16 @@ impl<T: Send> Handle<T> {
         self.with(py, f)?.map_err(|error| raise(py, error))
     }
 
-    /// As [`Handle::quick`], detached if it may do file work.
-    pub fn try_briefly<R: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut T) -> R + Send) -> Option<R> {
-        if self.does_file_work { detached(py, || self.quick_within(f)) } else { self.quick(py, f) }
+    /// As [`Handle::quick`], detached if it may do file work, and then to be interrupted.
+    pub fn try_briefly<R: Send>(
+        &self,
+        py: Python<'_>,
+        f: impl FnOnce(&mut T) -> R + Send,
+    ) -> PyResult<Option<R>> {
+        if !self.does_file_work {
+            return Ok(self.quick(py, f));
+        }
+        waiting_in(py, self.address(), || self.quick_within(f))
     }
 
     /// As [`Handle::call`], detached if it may do file work.
@@ -347,11 +372,12 @@ impl<T: Send> Handle<T> {
         })?;
         waited.ok_or_else(|| {
             let said = last.filter(|error| awaited.is_none() && error.kind() == ErrorKind::Timeout);
-            raise(py, said.unwrap_or_else(|| self.late(patience, awaited.unwrap_or("it is in use"))))
+            raise(py, said.unwrap_or_else(|| self.late(patience, awaited.unwrap_or(IN_USE))))
         })
     }
 
-    fn late(&self, patience: Patience, awaited: &str) -> Error {
+    /// The error at the end of the caller's patience.
+    pub fn late(&self, patience: Patience, awaited: &str) -> Error {
         let text = format!("{}: {awaited} within {:?}", self.what, patience.total);
         Error::new(ErrorKind::Timeout, text)
     }
@@ -366,7 +392,7 @@ impl<T: Send> Handle<T> {
         loop {
             let slice = patience.slice();
             let attempt = || self.attempt(|value| value.as_mut().map(|value| step(value, slice)));
-            match waiting(py, None, attempt)? {
+            match waiting_in(py, self.address(), attempt)? {
                 None => self.contended(py, slice)?,
                 Some(None) => return Err(raise(py, self.closed())),
                 Some(Some(Ok(Some(result)))) => return Ok(Some(result)),

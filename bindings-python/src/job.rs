@@ -39,7 +39,7 @@ pub struct PyJob {
     process: Process,
     /// Its queue, for messages.
     what: Arc<str>,
-    /// Settling it may do file work.
+    /// Settling it may do file work, or wait for the disk.
     does_file_work: bool,
     copied: Copied,
     attempt: u16,

@@ -14,7 +14,7 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
 
 use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
-use crate::gate::{Handle, Patience, QUICK, seconds, soon};
+use crate::gate::{Handle, IN_USE, Patience, QUICK, seconds, soon};
 use crate::job::PyJob;
 use crate::log::detached;
 use crate::look::{PyPeeked, PyQueueStats};
@@ -92,9 +92,8 @@ impl PyQueue {
         let way = self.sides.way(py, put)?;
         let receipt = if self.sides.waits_for_disk(put.durable) {
             let accepted = by(way.handle(), &Put { durable: Some(false), ..put.clone() })?;
-            if !accepted.is_duplicate() {
-                on_disk(py, way.handle(), patience, "the message is")?;
-            }
+            // The first of a duplicate may be on its way there.
+            on_disk(py, way.handle(), patience, "the message is")?;
             accepted
         } else {
             by(way.handle(), put)?
@@ -151,14 +150,16 @@ impl PyQueue {
         }
     }
 
-    fn job(&self, py: Python<'_>, delivery: Delivery) -> PyResult<Py<PyJob>> {
+    /// `durable`: as it was got.
+    fn job(&self, py: Python<'_>, delivery: Delivery, durable: Option<bool>) -> PyResult<Py<PyJob>> {
         PyJob::hand_out(
             py,
             delivery,
             &self.sides.jobs,
             &self.sides.what,
             self.kind.as_ref(),
-            self.sides.does_file_work(),
+            // Where an event loop leaves file work to a thread, settling may wait for that.
+            self.sides.does_file_work() || self.sides.waits_for_disk(durable),
         )
     }
 
@@ -216,10 +217,9 @@ fn take_some(
     consumer: &Handle<QueueConsumer>,
     get: &Get,
     most: usize,
-) -> axonic::Result<Vec<Delivery>> {
-    consumer
-        .try_briefly(py, |core| core.try_get_many(most.min(AT_ONCE), get))
-        .unwrap_or_else(|| Ok(Vec::new()))
+) -> PyResult<axonic::Result<Vec<Delivery>>> {
+    let taken = consumer.try_briefly(py, |core| core.try_get_many(most.min(AT_ONCE), get))?;
+    Ok(taken.unwrap_or_else(|| Ok(Vec::new())))
 }
 
 /// Waits until `what` was put is on the disk.
@@ -233,10 +233,12 @@ fn on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience,
         }
         Err(error) => Err(not_durable(what, &error)),
     })?;
-    match (synced, late) {
-        (None, Some(error)) => Err(raise(py, not_durable(what, &error))),
-        _ => Ok(()),
+    if synced.is_some() {
+        return Ok(());
     }
+    // Where the core said nothing, another thread had the producer all the time.
+    let error = late.unwrap_or_else(|| producer.late(patience, IN_USE));
+    Err(raise(py, not_durable(what, &error)))
 }
 
 fn not_durable(what: &str, error: &Error) -> Error {
@@ -401,7 +403,9 @@ impl PyQueue {
         }
         if waits {
             on_disk(py, way.handle(), patience, ALL)?;
-        } else if let Some(error) = batch.unwritten {
+        }
+        // By now it may be there, but a ticket was lost.
+        if let Some(error) = batch.unwritten.filter(|_| result || !waits) {
             return Err(raise(py, not_durable(ALL, &error)));
         }
         match way {
@@ -430,7 +434,7 @@ impl PyQueue {
     ) -> PyResult<Py<PyJob>> {
         let patience = Patience::new(py, timeout)?;
         let delivery = self.take(py, &get_argument(py, lease, durable)?, patience)?;
-        self.job(py, delivery)
+        self.job(py, delivery, durable)
     }
 
     /// The next message if one is there, else None; never waits.
@@ -443,7 +447,7 @@ impl PyQueue {
     ) -> PyResult<Option<Py<PyJob>>> {
         let get = get_argument(py, lease, durable)?;
         let taken = self.sides.consumer(py)?.briefly(py, |core| core.try_get_with(&get))?;
-        taken.map(|delivery| self.job(py, delivery)).transpose()
+        taken.map(|delivery| self.job(py, delivery, durable)).transpose()
     }
 
     /// Waits for a message and returns it with all that are there too, at most `max`, as a list. One that cannot be read is
@@ -461,7 +465,7 @@ impl PyQueue {
         let patience = Patience::new(py, timeout)?;
         let get = get_argument(py, lease, durable)?;
         let consumer = self.sides.consumer(py)?;
-        let mut taken = take_some(py, consumer, &get, max).or_raise(py)?;
+        let mut taken = take_some(py, consumer, &get, max)?.or_raise(py)?;
         if taken.is_empty() {
             let most = max.min(AT_ONCE);
             taken = consumer
@@ -470,7 +474,7 @@ impl PyQueue {
         let (mut jobs, mut refused) = (Vec::new(), None);
         while !taken.is_empty() {
             for delivery in taken {
-                match self.job(py, delivery) {
+                match self.job(py, delivery, durable) {
                     Ok(job) => jobs.push(job),
                     Err(error) => refused = refused.or(Some(error)),
                 }
@@ -479,8 +483,12 @@ impl PyQueue {
             // One that was refused was given back, and would be the next; the dead letters tell of one that is no longer
             // to be had.
             let is_enough = left == 0 || refused.is_some();
-            taken =
-                if is_enough { Vec::new() } else { take_some(py, consumer, &get, left).unwrap_or_default() };
+            taken = if is_enough {
+                Vec::new()
+            } else {
+                // What a signal's handler raises gives back what was taken.
+                take_some(py, consumer, &get, left)?.unwrap_or_default()
+            };
         }
         match refused {
             Some(error) if jobs.is_empty() => Err(error),

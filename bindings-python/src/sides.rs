@@ -15,7 +15,7 @@ use crate::desk::Desk;
 use crate::domain::{Held, Home};
 use crate::error::{OrRaise, raise};
 use crate::gate::Handle;
-use crate::log::detached;
+use crate::log::{detached, drop_detached};
 use crate::message::lock;
 use crate::ticket::{Caller, Callers};
 
@@ -217,6 +217,17 @@ impl Sides {
         self.consumer.get().map_or(Ok(()), |consumer| consumer.close(py))?;
         detached(py, || drop(lock(&self.writer).take()));
         Ok(())
+    }
+}
+
+impl Drop for Sides {
+    /// Of a durable queue that nobody closed, the ends may write, and wait for the writer. Jobs and tickets outlive this.
+    fn drop(&mut self) {
+        let is_durable = self.fsync.get().is_some_and(Option::is_some);
+        let writer = std::mem::take(&mut *lock(&self.writer));
+        let callers = std::mem::take(&mut self.callers);
+        // In this order: the writer ends last.
+        drop_detached(is_durable, (self.producer.take(), callers, self.consumer.take(), writer));
     }
 }
 

@@ -643,13 +643,16 @@ def test_what_a_full_disk_does_not_take_is_put_all_the_same(
         with pytest.raises(axonic.NotDurableError, match="all values are accepted, do not put that again"):
             q.put_many([bytes(1 << 20)] * 20)
         assert q.stats().ready == 20
-        with pytest.raises(axonic.NotDurableError, match="the message is accepted, do not put that again"):
-            q.put("one more", durable=True)
+        for _ in ("first", "duplicate"):
+            with pytest.raises(axonic.NotDurableError, match="message is accepted, do not put that again"):
+                q.put("one more", durable=True, dedup_id="one")
         assert q.stats().ready == 21
+        with pytest.raises(axonic.NotDurableError, match="all values are accepted"):
+            q.put_many(["with a ticket"], durable=False, result=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    q.sync(timeout=20)
-    assert q.purge() == 21
+    assert not q.put("one more", durable=True, timeout=20, dedup_id="one")
+    assert q.purge() == 22
 
 
 def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:
@@ -686,6 +689,7 @@ class Alarm(Exception):
 def test_who_waits_for_a_stopped_writer_can_be_interrupted(
     data: Path, ax: axonic.Domain, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Not even by a handler that uses what it interrupts."""
     monkeypatch.setenv("AXONIC_DATA_DIR", str(data))
     writer = script(
         "import axonic\n"
@@ -719,7 +723,21 @@ def test_who_waits_for_a_stopped_writer_can_be_interrupted(
                 signal.setitimer(signal.ITIMER_REAL, 0.1)
                 with pytest.raises(Alarm):
                     call()
+
+            def use(*_: object) -> None:
+                # Its own thread would wait for itself.
+                for call in (q.purge, q.try_get, q.close):
+                    with pytest.raises(axonic.InUseError, match="handler interrupted; use it after"):
+                        call()
+                raise Alarm
+
+            signal.signal(signal.SIGALRM, use)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Alarm):
+                q.purge()
             writer.send_signal(signal.SIGCONT)
+            q.close()
+        with ax.queue("jobs", durable=True) as q:
             q.sync(timeout=5)
             writer.kill()
     finally:
@@ -740,6 +758,16 @@ def test_other_threads_run_while_one_does_file_work(data: Path, ax: axonic.Domai
     q = ax.queue("jobs", durable=True)
     q.put("x")
     calls: list[Callable[[], Any]] = [lambda: q.try_put("x"), q.try_get]
+    # In an event loop it has a thread for that, for which others wait.
+    dropped = [ax.queue(f"dropped{n}", durable=True) for n in range(20)]
+    for looped in dropped:
+        looped._use_in_loop()
+        looped.put("x")
+    del looped
+    jobs = ax.queue("looped", durable=True)
+    jobs._use_in_loop()
+    jobs.put_many(["x"] * 100)
+    calls += [lambda: jobs.get(timeout=0).ack(), lambda: dropped.pop() and None]
     interval = sys.getswitchinterval()
     other = threading.Thread(target=turn)
     other.start()

@@ -288,8 +288,12 @@ def test_whoever_stops_waiting_for_the_disk_has_put(tmp_path: Path, monkeypatch:
         loop.set_default_executor(ThreadPoolExecutor(1))
         taken = asyncio.create_task(asyncio.to_thread(go_on.wait, 20))
         await asyncio.sleep(0)
-        for put in (q.put("late", timeout=0.05), q.put_many(["later"], timeout=0.05)):
-            with pytest.raises(axonic.NotDurableError, match=r"accepted.*disk within"):
+        puts = {
+            "the message is": q.put("late", timeout=0.05),
+            "all values are": q.put_many(["later"], timeout=0.05),
+        }
+        for what, put in puts.items():
+            with pytest.raises(axonic.NotDurableError, match=f"^{what} accepted, .* disk within 50ms$"):
                 await put
         cancelled = asyncio.create_task(q.put("cancelled"))
         await asyncio.sleep(0.02)

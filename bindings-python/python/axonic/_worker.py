@@ -24,7 +24,7 @@ R = TypeVar("R")
 # The pauses before the next attempt at a job, in seconds: each is twice as long as the one before.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 
-# Threads that wait for a job look this often whether they are to stop or the program ends, in seconds.
+# Threads that wait for a job look this often whether they are to end, in seconds.
 _LOOK = 0.1
 
 
@@ -37,7 +37,7 @@ class Worker(Generic[T, R]):
     reason is the exception. Its traceback goes to the logger of the function's module. `raise
     Reject("why")` sends the job to the dead letters at once, and silently.
 
-    At the end of the program its threads finish the jobs they have and take no more, as after `stop()`.
+    When the main thread has ended, its threads finish the jobs they have and take no more, as after `stop()`.
     """
 
     def __init__(

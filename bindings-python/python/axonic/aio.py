@@ -8,6 +8,7 @@ Each handle wraps the blocking one (`handle.sync`) and sleeps in the event loop 
 descriptor. A cancelled or timed out call has taken nothing: a message is either returned or still
 there, and is published or not at all. Only a put that waits for the disk has put its message when it
 is cancelled or out of time; `put(..., durable=False)` and then `flush()` tell one wait from the other.
+A cancelled `put_many()` has put the first ones, as one that is out of time has.
 What is put into a durable queue and settled is written and synced, as its `fsync` says,
 by a thread; the event loop does no file work but opening and closing it.
 """
@@ -157,6 +158,16 @@ def _countdown(timeout: float | None) -> Callable[[], float | None]:
     clock = asyncio.get_running_loop().time
     end = None if timeout is None else clock() + timeout
     return lambda: None if end is None else max(0, end - clock())
+
+
+_ALL = "all values are"
+
+
+def _not_durable(what: str, error: AxonicError) -> NotDurableError:
+    """The error of what is in the queue all the same, in the words of the core's."""
+    return NotDurableError(
+        f"{what} accepted, do not put that again, but not known to be on the disk: {error}"
+    )
 
 
 class Publisher(Handle, Generic[T]):
@@ -454,7 +465,7 @@ class Queue(Handle, Generic[T]):
                 return None
 
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
-        await self._on_disk(durable, left())
+        await self._on_disk("the message is", durable, left(), timeout)
         return answer
 
     @overload
@@ -515,14 +526,15 @@ class Queue(Handle, Generic[T]):
     def _awaits_disk(self, durable: bool | None) -> bool:
         return self.sync.fsync == "always" if durable is None else durable
 
-    async def _on_disk(self, durable: bool | None, timeout: float | None) -> None:
+    async def _on_disk(
+        self, what: str, durable: bool | None, left: float | None, timeout: float | None
+    ) -> None:
         if not self._awaits_disk(durable):
             return
         try:
-            await self.flush(timeout)
+            await self._flush(left, timeout)
         except AxonicError as error:
-            text = "what was put is accepted, do not put it again, but not known to be on the disk"
-            raise NotDurableError(f"queue {self.name!r}: {text}: {error}") from error
+            raise _not_durable(what, error) from error
 
     @overload
     async def put_many(
@@ -592,9 +604,10 @@ class Queue(Handle, Generic[T]):
             except TimeoutError as error:
                 text = f"no room in time; {done} of {len(batch)} values were put, in their order"
                 raise TimeoutError(f"queue {self.name!r}: {text}") from error
-        await self._on_disk(durable, left())
-        if unwritten is not None and not self._awaits_disk(durable):
-            raise NotDurableError(f"queue {self.name!r}: all values are put: {unwritten}") from unwritten
+        await self._on_disk(_ALL, durable, left(), timeout)
+        # By now it may be there, but a ticket was lost.
+        if unwritten is not None and (result or not self._awaits_disk(durable)):
+            raise _not_durable(_ALL, unwritten) from unwritten
         return tickets if result else None
 
     def try_get(self, lease: float | None = None) -> Job[T] | None:
@@ -637,12 +650,16 @@ class Queue(Handle, Generic[T]):
     async def flush(self, timeout: float | None = None) -> None:
         """Wait, in a thread, until all that was put and settled is on the disk; see `axonic.Queue.sync`."""
         check_timeout(timeout)
+        await self._flush(timeout, timeout)
+
+    async def _flush(self, left: float | None, timeout: float | None) -> None:
+        """The same with what is `left` of the caller's time, which the error names."""
         if self.sync.fsync is None:
             return
         try:
             # All threads may be waiting already, so the time is not left to the one that will.
-            async with asyncio.timeout(timeout):
-                await asyncio.to_thread(self.sync.sync, timeout)
+            async with asyncio.timeout(left):
+                await asyncio.to_thread(self.sync.sync, left)
         except builtins.TimeoutError as error:
             raise too_late(f"queue {self.name!r}: not all is on the disk", timeout) from error
 

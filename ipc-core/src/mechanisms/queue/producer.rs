@@ -272,7 +272,11 @@ impl QueueProducer {
                 }
             };
             if !lock.enter(&mut self.known, key, number, word) {
+                drop(lock);
                 self.handle.free_now(number, word);
+                // The first may be on its way to the disk.
+                let written = ready.wait.as_ref().map_or(Ok(()), |wait| self.handle.sync(wait.remaining()));
+                written.map_err(|e| not_durable(1, "the message is", &e))?;
                 return Ok(Some(Receipt { ticket: None, duplicate: true }));
             }
             dedupping = Some(lock);

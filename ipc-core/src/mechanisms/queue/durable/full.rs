@@ -126,3 +126,24 @@ fn what_was_accepted_is_told_apart_from_what_was_not_put() {
     producer.sync(SECOND).unwrap();
     assert_eq!(consumer.stats().ready, 256);
 }
+
+#[test]
+fn a_duplicate_of_what_is_not_on_the_disk_is_not_either() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, consumer) = pair(&domain, "jobs", &world);
+    producer.put(b"first", SECOND).unwrap();
+    producer.sync(SECOND).unwrap();
+    world.plan(Plan::Room(0));
+    // More than is left of the journal's segment.
+    let long = [1; 5000];
+    let put = Put { durable: Some(true), dedup_id: Some("one".into()), ..Put::default() };
+    for _ in 0..2 {
+        let refused = producer.put_with(&Payload::raw(&long), &put, SECOND).unwrap_err();
+        assert_eq!((refused.kind(), refused.accepted()), (ErrorKind::NotDurable, 1), "{refused}");
+    }
+    world.plan(Plan::Nothing);
+    let again = producer.put_with(&Payload::raw(&long), &put, SECOND).unwrap();
+    assert!(again.is_duplicate());
+    assert_eq!(consumer.stats().ready, 2);
+}
