@@ -49,7 +49,7 @@ pub use state::StateCopy;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// When what a durable queue holds is known to be on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +215,15 @@ impl Handle {
         }
     }
 
-    /// The same, waiting for the disk until `deadline`.
+    /// A change that is made and that nobody waits for: what the disk does not take is named or owed, a later write has it.
+    #[inline(always)]
+    pub fn journal_later(&self, number: u32, filled: u64) {
+        if let Err(e) = self.journal(number, filled, false) {
+            debug!("queue '{}': a change is not in its journal yet: {e}", self.name());
+        }
+    }
+
+    /// As [`Self::journal`], waiting for the disk until `deadline`.
     pub fn journal_until(&self, number: u32, filled: u64, deadline: &Deadline) -> Result<()> {
         if !self.store.is_durable() {
             return Ok(());

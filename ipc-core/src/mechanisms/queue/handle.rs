@@ -191,7 +191,11 @@ impl Handle {
         if !from.change(&slot.word, from.then(State::Gone, self.row)) {
             return Ok(false);
         }
-        self.journal(number, filled, wait)?;
+        if wait {
+            self.journal(number, filled, true)?;
+        } else {
+            self.journal_later(number, filled);
+        }
         Ok(true)
     }
 
