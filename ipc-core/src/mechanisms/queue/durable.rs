@@ -223,6 +223,18 @@ impl Handle {
         }
     }
 
+    /// What [`Self::journal`] does of a message that is acknowledged, which it is after an error, too.
+    pub fn journal_ended(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
+        if !wait {
+            self.journal_later(number, filled);
+            return Ok(());
+        }
+        self.journal(number, filled, true).map_err(|e| {
+            let text = format!("the message is acknowledged, but that is not known to be on the disk: {e}");
+            Error::not_durable(0, text)
+        })
+    }
+
     /// As [`Self::journal`], waiting for the disk until `deadline`.
     pub fn journal_until(&self, number: u32, filled: u64, deadline: &Deadline) -> Result<()> {
         if !self.store.is_durable() {

@@ -166,8 +166,8 @@ impl QueueProducer {
 }
 
 impl Handle {
-    /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After an
-    /// error it is still the caller's, as `word` says then.
+    /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After
+    /// `NotDurable` it is ended; after another error it is still the caller's, as `word` says then.
     pub fn finish(&self, number: u32, word: &mut Word, result: &Payload<'_>, wait: bool) -> Result<bool> {
         self.check_size("result", result.data.len())?;
         let slot = self.store.slot(number);
@@ -198,7 +198,7 @@ impl Handle {
         }
         self.free_if_unclaimed(number)?;
         self.tell_ticket(number);
-        self.journal(number, filled, wait)?;
+        self.journal_ended(number, filled, wait)?;
         Ok(true)
     }
 
