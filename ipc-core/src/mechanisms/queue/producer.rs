@@ -263,11 +263,11 @@ impl QueueProducer {
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
         let mut dedupping = None;
         if let Some(key) = ready.key {
-            let lock = match Dedupping::begin(&self.handle, before)? {
-                Ok(lock) => lock,
-                Err(owner) => {
-                    self.held_up = Some(owner);
+            let lock = match Dedupping::begin(&self.handle, before) {
+                Ok(Ok(lock)) => lock,
+                other => {
                     self.handle.free_now(number, word);
+                    self.held_up = other?.err();
                     return Ok(None);
                 }
             };
