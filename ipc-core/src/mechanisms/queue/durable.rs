@@ -320,9 +320,10 @@ impl Handle {
                 let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
                 writer.end();
                 synced?;
-                // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us.
-                if self.owes() || log.fsync != Fsync::Always && self.is_behind()? {
-                    self.write_out(false)?;
+                // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us. Ours is on the disk
+                // whatever becomes of that.
+                if self.owes() || log.fsync != Fsync::Always && self.is_behind().unwrap_or(false) {
+                    let _ = self.write_out(false);
                 }
                 if journal.durable.load(Ordering::Acquire) < position {
                     return Err(self.damaged("what was named is not there to be written down"));
