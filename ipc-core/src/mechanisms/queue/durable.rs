@@ -555,7 +555,10 @@ impl Handle {
             if !writer.is_worth(bytes) {
                 return Ok(());
             }
-            self.copy(self.of_oldest(live, writer), writer)?;
+            if !self.copy(self.of_oldest(live, writer), writer)? {
+                writer.is_compact();
+                return Ok(());
+            }
             writer.retire()?;
             writer.publish();
         }
@@ -570,7 +573,9 @@ impl Handle {
         if writer.state.oldest() == writer.state.segment() || bytes > writer.state.left() {
             return Ok(false);
         }
-        self.copy(live, &mut Spare(writer))?;
+        if !self.copy(live, &mut Spare(writer))? {
+            return Ok(false);
+        }
         writer.retire()?;
         writer.publish();
         Ok(true)
@@ -601,36 +606,48 @@ impl Handle {
             .collect()
     }
 
-    /// Writes messages that have an id once more, but for those whose memory was damaged.
-    fn copy(&self, messages: Vec<(u32, Word)>, to: &mut dyn Append) -> Result<()> {
-        let mut left = messages.as_slice();
+    /// Writes messages that have an id once more, but for those whose memory was damaged: the record there is of such a
+    /// one is the only good copy, and its segment is to stay. Whether there was none of them.
+    fn copy(&self, messages: Vec<(u32, Word)>, to: &mut dyn Append) -> Result<bool> {
+        let (mut left, mut all) = (messages.as_slice(), true);
         while !left.is_empty() {
-            let (mut batch, mut count) = (to.batch(), 0);
+            let (mut batch, mut count, mut copied) = (to.batch(), 0, Vec::new());
             while count < left.len() && batch.len() < BATCH_BYTES {
                 let (number, word) = left[count];
                 let id = self.store.slot(number).id.load(Ordering::Relaxed);
-                if let Err(e) = record::put(self, number, word, id, &mut batch) {
-                    warn!("{}", self.left_out(e));
+                match record::put(self, number, word, id, &mut batch) {
+                    Ok(()) => copied.push(number),
+                    Err(e) => {
+                        warn!("{}", self.left_out(e));
+                        all = false;
+                    }
                 }
                 count += 1;
             }
-            let segment = to.append(&mut batch)?;
-            for (number, _) in &left[..count] {
-                self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
+            if batch.count() > 0 {
+                let segment = to.append(&mut batch)?;
+                for number in copied {
+                    self.store.slot(number).segment.store(segment, Ordering::Relaxed);
+                }
             }
             left = &left[count..];
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Writes all live messages to a journal beside the poisoned one, which then takes its place.
     fn start_over(&self, writer: &mut Writer<'_>) -> Result<()> {
         let live = self.live();
         let slots: Vec<u32> = live.iter().map(|(number, _)| *number).collect();
-        let done = writer.start_over(|fresh| self.copy(live, fresh));
-        if done.is_err() {
-            // Where they are is no longer known: as if in the oldest segment, they are copied before that goes.
-            slots.iter().for_each(|number| self.store.slot(*number).segment.store(0, Ordering::Relaxed));
+        let done = writer.start_over(|fresh| self.copy(live, fresh).map(drop));
+        for slot in slots.iter().map(|number| self.store.slot(*number)) {
+            if done.is_err() {
+                // Where they are is no longer known: as if in the oldest segment, they are copied before that goes.
+                slot.segment.store(0, Ordering::Relaxed);
+            } else if slot.segment.load(Ordering::Relaxed) < writer.state.oldest() {
+                // It could not be read, and the journal does not have it any more.
+                slot.id.store(0, Ordering::Relaxed);
+            }
         }
         writer.publish();
         done
