@@ -484,6 +484,8 @@ impl Sleeper for QueueProducer {
     }
 
     fn settle(&mut self) -> Result<Option<bool>> {
+        // The alarm has rung once for whoever looks now; the next message that is too late rings it again.
+        self.wake_at_expiry()?;
         let arming = Arming {
             armed: &self.seat.object.row(self.seat.number).armed,
             count: Some(&self.handle.store.head().room),
