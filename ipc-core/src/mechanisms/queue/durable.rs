@@ -253,7 +253,7 @@ impl Handle {
 
     #[cold]
     fn flush_journal(&self) -> Result<Option<u64>> {
-        let is_left = self.store.journal().log.tail.load(Ordering::Relaxed) > self.written();
+        let is_left = self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() || self.owes();
         let due = self.sync_due();
         if let Some(beside) = self.beside() {
             // What others left behind, too.
