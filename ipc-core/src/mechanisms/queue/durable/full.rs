@@ -60,6 +60,7 @@ fn what_could_not_even_be_named_is_on_the_disk_after_the_next_sync() {
     assert!(producer.sync(SECOND).is_err());
     world.plan(Plan::Nothing);
     producer.sync(SECOND).unwrap();
+    assert!(!consumer.handle().owes());
     let found = after_a_cut(&domain, &world);
     assert!(found.iter().all(|texts| *texts == [b"stays"]), "{found:?}");
     // The slot of the other is free again.
