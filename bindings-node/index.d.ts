@@ -598,8 +598,8 @@ export interface Job<T = unknown> {
   /** It is done with; `result` is for the producer that waits for it. Never waits for the disk. */
   ack(result?: unknown): void
   /**
-   * The same; of a durable queue, it is on the disk when the promise resolves. Out of time, or aborted, it is done with
-   * all the same.
+   * The same; of a durable queue, it is on the disk when the promise resolves. Out of time, aborted, or
+   * where the disk takes nothing, it is done with all the same.
    */
   ackAsync(result?: unknown, options?: DurableOptions): Promise<void>
   /** Gives it back, to be delivered again after `delay` milliseconds (default: at once). */

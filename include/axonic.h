@@ -113,7 +113,8 @@ typedef enum axonic_error_kind {
     AXONIC_ERROR_LEASE_LOST = -23,
     /// A message whose result was waited for is a dead letter.
     AXONIC_ERROR_REJECTED = -24,
-    /// What was put is in the queue, and is not known to be on the disk. Do not put it again.
+    /// What was put is in the queue, or what was acknowledged done with, and that is not known to be on the disk. Do
+    /// not do it again.
     AXONIC_ERROR_NOT_DURABLE = -25,
 } axonic_error_kind;
 
@@ -1054,7 +1055,7 @@ int axonic_queue_consumer_get_stats(struct axonic_queue_consumer *consumer, stru
 /// The delivery is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing (so with
 /// axonic_delivery_nack and axonic_delivery_reject): AXONIC_ERROR_LEASE_LOST when the message was somebody
 /// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back, and so it is by
-/// AXONIC_ERROR_TOO_LARGE.
+/// AXONIC_ERROR_TOO_LARGE; with AXONIC_ERROR_NOT_DURABLE it is done with, and that is not known to be on the disk.
 int axonic_delivery_ack(struct axonic_delivery *delivery,
                         const struct axonic_payload *result);
 

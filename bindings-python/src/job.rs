@@ -203,7 +203,8 @@ impl PyJob {
 
     /// It is done with. `result` is what the producer's ticket answers, in the forms put() takes.
     ///
-    /// Raises LeaseLostError when the lease ran out before: somebody else has the message now.
+    /// Raises LeaseLostError when the lease ran out before: somebody else has the message now. After a NotDurableError it
+    /// is done with all the same.
     #[pyo3(signature = (result = None))]
     fn ack(&self, py: Python<'_>, result: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let Some(result) = result else { return self.settle(py, false, Delivery::ack) };

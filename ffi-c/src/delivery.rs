@@ -105,7 +105,7 @@ unsafe fn place_of<'a>(place: *mut axonic_delivery) -> Outcome<&'a mut axonic_de
 /// The delivery is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing (so with
 /// axonic_delivery_nack and axonic_delivery_reject): AXONIC_ERROR_LEASE_LOST when the message was somebody
 /// else's already, AXONIC_ERROR_FULL when there was no room for the result and it was given back, and so it is by
-/// AXONIC_ERROR_TOO_LARGE.
+/// AXONIC_ERROR_TOO_LARGE; with AXONIC_ERROR_NOT_DURABLE it is done with, and that is not known to be on the disk.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_delivery_ack(
     delivery: *mut axonic_delivery,

@@ -57,7 +57,8 @@ pub enum axonic_error_kind {
     AXONIC_ERROR_LEASE_LOST = -23,
     /// A message whose result was waited for is a dead letter.
     AXONIC_ERROR_REJECTED = -24,
-    /// What was put is in the queue, and is not known to be on the disk. Do not put it again.
+    /// What was put is in the queue, or what was acknowledged done with, and that is not known to be on the disk. Do
+    /// not do it again.
     AXONIC_ERROR_NOT_DURABLE = -25,
 }
 

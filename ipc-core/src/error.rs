@@ -59,7 +59,8 @@ pub enum ErrorKind {
     LeaseLost = 23,
     /// A message was not worked off: it is a dead letter.
     Rejected = 24,
-    /// What was put is in the queue, and is not known to be on the disk: do not put it again.
+    /// What was put is in the queue, or what was acknowledged done with, and that is not known to be on the disk: do not do
+    /// it again.
     NotDurable = 25,
 }
 

@@ -356,6 +356,27 @@ fn who_has_a_ticket_is_told_when_it_is_too_late() {
 }
 
 #[test]
+fn the_descriptor_tells_of_each_message_that_is_too_late() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &QueueOptions { capacity: 2, ..options() });
+    let mut late = |ttl| put(&mut producer, "late", Put { result: true, ..soon(ttl) }).ticket().unwrap();
+    let mut tickets = [late(50), late(200)];
+    let (fd, began) = (producer.fd().unwrap(), Instant::now());
+    for ticket in &mut tickets {
+        while ticket.try_result().is_ok() {
+            // It stays readable until an attempt finds nothing.
+            let full = producer.try_put(&Payload::raw(b"more"), &Put::default());
+            expect(full, ErrorKind::WouldBlock, &["jobs"]);
+            assert!(wait_readable(fd, Duration::from_secs(2)));
+        }
+    }
+    // It is readable once a second in any case.
+    assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+    assert_eq!(consumer.purge_dead_letters().unwrap(), 2);
+}
+
+#[test]
 fn a_message_keeps_its_place_while_later_ones_expire_and_are_taken_away() {
     let place = Place::new();
     let domain = place.open();

@@ -260,8 +260,12 @@ impl QueueConsumer {
                 continue;
             }
             if let Some(leased) = self.lease(number, word)? {
-                // Where it was in line; should it come back, that is its place again.
-                slots.slot(number).position.store(position.wrapping_sub(1), Ordering::Relaxed);
+                // Where it was in line, which is not before what it says; should it come back, that is its place again. What
+                // the slot holds by now, should it be another message, is behind that.
+                let (slot, at) = (slots.slot(number), position.wrapping_sub(1));
+                if slot.position.load(Ordering::Relaxed) != at {
+                    slot.position.fetch_max(at, Ordering::Relaxed);
+                }
                 break Some((number, leased));
             }
         };

@@ -79,7 +79,7 @@ impl Handle {
         }
         self.count(Count::Died, 1);
         self.tell_ticket(number);
-        self.journal(number, Life(slot.life.load(Ordering::Relaxed)).generation(), false)?;
+        self.journal_later(number, Life(slot.life.load(Ordering::Relaxed)).generation());
         Ok(true)
     }
 

@@ -83,7 +83,7 @@ impl Delivery {
         self.handle.store.journal().boot.load(Ordering::Relaxed) << 32 | changes
     }
 
-    /// The message is done with and goes.
+    /// The message is done with and goes. After `NotDurable` it does, too; it is not known to be on the disk.
     #[inline]
     pub fn ack(mut self) -> Result<()> {
         self.handle.check_own()?;
@@ -91,24 +91,32 @@ impl Delivery {
             return self.ack_with(&Payload::raw(b""));
         }
         self.settled = true;
-        if !self.handle.free(self.number, self.word, self.wait)? {
+        let freed = self.handle.free(self.number, self.word, self.wait);
+        self.acked(freed)
+    }
+
+    #[inline(always)]
+    fn acked(&self, done: Result<bool>) -> Result<()> {
+        if matches!(done, Ok(false)) {
             return Err(self.lost());
         }
         self.handle.count(Count::Acked, 1);
-        Ok(())
+        done.map(drop)
     }
 
     /// The message is done with; `result`, up to 64 MiB, is what its producer gets that waits for it. One that is not
     /// possible, or for which there is no room, gives the message back, to be delivered again.
+    /// After `NotDurable` it is done with all the same.
     pub fn ack_with(mut self, result: &Payload<'_>) -> Result<()> {
         self.handle.check_own()?;
-        let done = self.handle.finish(self.number, &mut self.word, result, self.wait)?;
-        self.settled = true;
-        if !done {
-            return Err(self.lost());
+        let done = self.handle.finish(self.number, &mut self.word, result, self.wait);
+        if let Err(e) = &done
+            && e.kind() != ErrorKind::NotDurable
+        {
+            return done.map(drop);
         }
-        self.handle.count(Count::Acked, 1);
-        Ok(())
+        self.settled = true;
+        self.acked(done)
     }
 
     /// Gives it back, to be delivered again after `delay`.

@@ -49,7 +49,7 @@ pub use state::StateCopy;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// When what a durable queue holds is known to be on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +219,27 @@ impl Handle {
         if position >= self.written().saturating_add(FEW) || is_due() { self.write_out(None) } else { Ok(()) }
     }
 
-    /// The same, waiting for the disk until `deadline`.
+    /// A change that is made and that nobody waits for: what the disk does not take is named or owed, a later write has it.
+    #[inline(always)]
+    pub fn journal_later(&self, number: u32, filled: u64) {
+        if let Err(e) = self.journal(number, filled, false) {
+            debug!("queue '{}': a change is not in its journal yet: {e}", self.name());
+        }
+    }
+
+    /// What [`Self::journal`] does of a message that is acknowledged, which it is after an error, too.
+    pub fn journal_ended(&self, number: u32, filled: u64, wait: bool) -> Result<()> {
+        if !wait {
+            self.journal_later(number, filled);
+            return Ok(());
+        }
+        self.journal(number, filled, true).map_err(|e| {
+            let text = format!("the message is acknowledged, but that is not known to be on the disk: {e}");
+            Error::not_durable(0, text)
+        })
+    }
+
+    /// As [`Self::journal`], waiting for the disk until `deadline`.
     pub fn journal_until(&self, number: u32, filled: u64, deadline: &Deadline) -> Result<()> {
         if !self.store.is_durable() {
             return Ok(());
@@ -237,7 +257,7 @@ impl Handle {
 
     #[cold]
     fn flush_journal(&self) -> Result<Option<u64>> {
-        let is_left = self.store.journal().log.tail.load(Ordering::Relaxed) > self.written();
+        let is_left = self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() || self.owes();
         let due = self.sync_due();
         if let Some(beside) = self.beside() {
             // What others left behind, too.
@@ -304,9 +324,10 @@ impl Handle {
                 let synced = self.write_named(&mut writer).and_then(|()| self.sync_named(&mut writer));
                 writer.end();
                 synced?;
-                // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us.
-                if self.owes() || log.fsync != Fsync::Always && self.is_behind()? {
-                    self.write_out(None)?;
+                // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us. Ours is on the disk
+                // whatever becomes of that.
+                if self.owes() || log.fsync != Fsync::Always && self.is_behind().unwrap_or(false) {
+                    let _ = self.write_out(None);
                 }
                 if journal.durable.load(Ordering::Acquire) < position {
                     return Err(self.damaged("what was named is not there to be written down"));
@@ -536,7 +557,10 @@ impl Handle {
             if !writer.is_worth(bytes) {
                 return Ok(());
             }
-            self.copy(self.of_oldest(live, writer), writer)?;
+            if !self.copy(self.of_oldest(live, writer), writer)? {
+                writer.is_compact();
+                return Ok(());
+            }
             writer.retire()?;
             writer.publish();
         }
@@ -551,7 +575,9 @@ impl Handle {
         if writer.state.oldest() == writer.state.segment() || bytes > writer.state.left() {
             return Ok(false);
         }
-        self.copy(live, &mut Spare(writer))?;
+        if !self.copy(live, &mut Spare(writer))? {
+            return Ok(false);
+        }
         writer.retire()?;
         writer.publish();
         Ok(true)
@@ -582,36 +608,48 @@ impl Handle {
             .collect()
     }
 
-    /// Writes messages that have an id once more, but for those whose memory was damaged.
-    fn copy(&self, messages: Vec<(u32, Word)>, to: &mut dyn Append) -> Result<()> {
-        let mut left = messages.as_slice();
+    /// Writes messages that have an id once more, but for those whose memory was damaged: the record there is of such a
+    /// one is the only good copy, and its segment is to stay. Whether there was none of them.
+    fn copy(&self, messages: Vec<(u32, Word)>, to: &mut dyn Append) -> Result<bool> {
+        let (mut left, mut all) = (messages.as_slice(), true);
         while !left.is_empty() {
-            let (mut batch, mut count) = (to.batch(), 0);
+            let (mut batch, mut count, mut copied) = (to.batch(), 0, Vec::new());
             while count < left.len() && batch.len() < BATCH_BYTES {
                 let (number, word) = left[count];
                 let id = self.store.slot(number).id.load(Ordering::Relaxed);
-                if let Err(e) = record::put(self, number, word, id, &mut batch) {
-                    warn!("{}", self.left_out(e));
+                match record::put(self, number, word, id, &mut batch) {
+                    Ok(()) => copied.push(number),
+                    Err(e) => {
+                        warn!("{}", self.left_out(e));
+                        all = false;
+                    }
                 }
                 count += 1;
             }
-            let segment = to.append(&mut batch)?;
-            for (number, _) in &left[..count] {
-                self.store.slot(*number).segment.store(segment, Ordering::Relaxed);
+            if batch.count() > 0 {
+                let segment = to.append(&mut batch)?;
+                for number in copied {
+                    self.store.slot(number).segment.store(segment, Ordering::Relaxed);
+                }
             }
             left = &left[count..];
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Writes all live messages to a journal beside the poisoned one, which then takes its place.
     fn start_over(&self, writer: &mut Writer<'_>) -> Result<()> {
         let live = self.live();
         let slots: Vec<u32> = live.iter().map(|(number, _)| *number).collect();
-        let done = writer.start_over(|fresh| self.copy(live, fresh));
-        if done.is_err() {
-            // Where they are is no longer known: as if in the oldest segment, they are copied before that goes.
-            slots.iter().for_each(|number| self.store.slot(*number).segment.store(0, Ordering::Relaxed));
+        let done = writer.start_over(|fresh| self.copy(live, fresh).map(drop));
+        for slot in slots.iter().map(|number| self.store.slot(*number)) {
+            if done.is_err() {
+                // Where they are is no longer known: as if in the oldest segment, they are copied before that goes.
+                slot.segment.store(0, Ordering::Relaxed);
+            } else if slot.segment.load(Ordering::Relaxed) < writer.state.oldest() {
+                // It could not be read, and the journal does not have it any more.
+                slot.id.store(0, Ordering::Relaxed);
+            }
         }
         writer.publish();
         done

@@ -172,8 +172,8 @@ impl Handle {
         Error::new(ErrorKind::Corrupt, text)
     }
 
-    /// The message of a slot whose word is `from` is done with. Whether nobody was faster; `wait`: it is on the disk that
-    /// it is, when this returns.
+    /// The message of a slot whose word is `from` is done with, after an error, too. Whether nobody was faster; `wait`: it
+    /// is on the disk that it is, when this returns.
     #[inline(always)]
     pub fn free(&self, number: u32, from: Word, wait: bool) -> Result<bool> {
         if self.store.is_durable() {
@@ -191,7 +191,7 @@ impl Handle {
         if !from.change(&slot.word, from.then(State::Gone, self.row)) {
             return Ok(false);
         }
-        self.journal(number, filled, wait)?;
+        self.journal_ended(number, filled, wait)?;
         Ok(true)
     }
 

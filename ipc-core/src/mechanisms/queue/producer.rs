@@ -8,7 +8,7 @@ use super::settle::after;
 use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
 use super::steps::{State, Word};
 use super::store::{PART, PRIORITIES, WANTS_ROOM};
-use super::ticket::Ticket;
+use super::ticket::{Expiries, Ticket};
 use super::{Put, QueueOptions, Receipt};
 use crate::domain::Wait;
 use crate::domain::layout::ObjectId;
@@ -16,10 +16,8 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos, unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis, unix_millis};
 use crate::value::{Payload, encode_meta};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -36,8 +34,7 @@ pub struct QueueProducer {
     slots: Stock,
     parts: Stock,
     known: Known,
-    /// When messages with tickets become dead letters, if nobody takes them.
-    expiries: BinaryHeap<Reverse<u64>>,
+    expiries: Expiries,
     /// The handle that kept the last attempt from entering an id.
     held_up: Option<ObjectId>,
     /// Since when the last put waited for room in vain, until when, and where its message was.
@@ -74,7 +71,7 @@ impl QueueProducer {
             slots: Stock::default(),
             parts: Stock::default(),
             known: Known::default(),
-            expiries: BinaryHeap::new(),
+            expiries: Expiries::default(),
             held_up: None,
             gave_up: None,
         }
@@ -82,6 +79,11 @@ impl QueueProducer {
 
     pub(super) fn handle(&self) -> &Arc<Handle> {
         &self.handle
+    }
+
+    #[cfg(test)]
+    pub(super) fn expiries(&self) -> &Expiries {
+        &self.expiries
     }
 
     /// The queue's name.
@@ -263,11 +265,11 @@ impl QueueProducer {
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
         let mut dedupping = None;
         if let Some(key) = ready.key {
-            let lock = match Dedupping::begin(&self.handle, before)? {
-                Ok(lock) => lock,
-                Err(owner) => {
-                    self.held_up = Some(owner);
+            let lock = match Dedupping::begin(&self.handle, before) {
+                Ok(Ok(lock)) => lock,
+                other => {
                     self.handle.free_now(number, word);
+                    self.held_up = other?.err();
                     return Ok(None);
                 }
             };
@@ -288,6 +290,11 @@ impl QueueProducer {
             self.commit_later(number, word, priority, ready.delay)?;
         }
         drop(dedupping);
+        if ticket.is_some() && ready.expires != 0 {
+            self.expiries.note(&self.handle, ready.expires, number, word.generation());
+            // The alarm is there since the put began, and now to be set is all it takes.
+            let _ = self.wake_at_expiry();
+        }
         let written = match &ready.wait {
             Some(deadline) => self.handle.journal_until(number, word.generation(), deadline),
             None => self.handle.journal(number, word.generation(), false),
@@ -402,23 +409,17 @@ impl QueueProducer {
         Ok(true)
     }
 
-    /// Whoever waits for tickets of ours is woken when a message of theirs becomes a dead letter at `expires`.
+    /// Whoever waits for tickets of ours is woken when a message that is about to be put becomes a dead letter at `expires`,
+    /// or one that was put before does.
     #[cold]
     fn wake_by(&mut self, expires: u64) -> Result<()> {
-        self.expiries.push(Reverse(expires));
-        self.wake_at_expiry()
+        let sooner = self.expiries.next().map_or(expires, |next| next.min(expires));
+        self.seat.waiter.wake_at(sooner)
     }
 
-    /// The same for the next of all of them that is not over.
+    /// The same for the next of all that were put.
     pub(super) fn wake_at_expiry(&mut self) -> Result<()> {
-        if self.expiries.is_empty() {
-            return Ok(());
-        }
-        let now = monotonic_nanos();
-        while self.expiries.peek().is_some_and(|Reverse(expires)| *expires <= now) {
-            self.expiries.pop();
-        }
-        self.expiries.peek().map_or(Ok(()), |Reverse(expires)| self.seat.waiter.wake_at(*expires))
+        self.expiries.next().map_or(Ok(()), |expires| self.seat.waiter.wake_at(expires))
     }
 
     pub(super) fn wait(&self) -> Wait {
@@ -498,6 +499,8 @@ impl Sleeper for QueueProducer {
     }
 
     fn settle(&mut self) -> Result<Option<bool>> {
+        // The alarm has rung once for whoever looks now; the next message that is too late rings it again.
+        self.wake_at_expiry()?;
         let arming = Arming {
             armed: &self.seat.object.row(self.seat.number).armed,
             count: Some(&self.handle.store.head().room),

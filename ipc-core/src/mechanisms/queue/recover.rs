@@ -26,10 +26,11 @@ impl Handle {
         Ok(())
     }
 
-    fn recover_row(&self, row: u32, id: ObjectId) -> Result<()> {
+    pub(super) fn recover_row(&self, row: u32, id: ObjectId) -> Result<()> {
         info!("queue '{}': a handle of participant {} died; what it had goes on", self.name(), id.owner());
         if self.store.is_durable() && self.store.journal().lock.load(Ordering::Acquire) == id.0 {
-            self.write_out(Some(&Deadline::after(Some(HELD_UP))))?;
+            // The lock names an id, not the row: whoever is the next to write takes it from the dead one all the same.
+            let _ = self.write_out(Some(&Deadline::after(Some(HELD_UP))));
         }
         let slots = self.store.slots();
         let mut unlisted = Vec::new();
@@ -59,11 +60,8 @@ impl Handle {
             }
             // It may have died before it could tell the journal.
             if !word.is(State::Writing) {
-                self.journal(
-                    number,
-                    Life(slots.slot(number).life.load(Ordering::Relaxed)).generation(),
-                    false,
-                )?;
+                let life = Life(slots.slot(number).life.load(Ordering::Relaxed));
+                self.journal_later(number, life.generation());
             }
         }
         self.forget_tickets(row, id)?;

@@ -59,7 +59,7 @@ impl Handle {
         }
         self.count(Count::Returned, 1);
         self.name_aside(number, returned)?;
-        self.journal(number, Life(slot.life.load(Ordering::Relaxed)).generation(), false)?;
+        self.journal_later(number, Life(slot.life.load(Ordering::Relaxed)).generation());
         Ok(true)
     }
 

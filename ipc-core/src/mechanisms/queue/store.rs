@@ -100,9 +100,11 @@ pub struct JournalHead {
     /// How many changes the last sync served, and how many nanoseconds it took.
     pub group: AtomicU64,
     pub pace: AtomicU64,
-    /// Changes that could not be named in the log lane, since it was full and the disk, too.
+    /// Changes that could not be named in the log lane, since it was full and the disk, too; and how many of them were
+    /// named since.
     pub owed: AtomicU64,
-    _pad0: [AtomicU64; 4],
+    pub repaid: AtomicU64,
+    _pad0: [AtomicU64; 3],
     /// How far the journal has come.
     pub states: [StateCopy; 2],
     _pad1: [AtomicU64; 20],

@@ -13,6 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{Ordering, fence};
 use crate::sys::clock::{Deadline, monotonic_nanos};
 use crate::value::{Content, Payload, Tensor, decode_tensor, encode_meta};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,43 @@ pub struct Ticket {
     mark: u64,
     /// What became of the message, once that was told.
     told: Option<Told>,
+}
+
+/// When messages with tickets become dead letters, if nobody takes them: each with its slot, and in which generation that
+/// was filled.
+#[derive(Default)]
+pub struct Expiries {
+    times: BinaryHeap<Reverse<(u64, u32, u64)>>,
+    /// Where they become more than this, those go whose messages are gone.
+    limit: usize,
+}
+
+impl Expiries {
+    pub fn note(&mut self, handle: &Handle, expires: u64, number: u32, filled: u64) {
+        self.times.push(Reverse((expires, number, filled)));
+        if self.times.len() > self.limit {
+            self.times.retain(|Reverse((_, number, filled))| holds(handle, *number, *filled));
+            self.limit = 2 * self.times.len().max(64);
+        }
+    }
+
+    /// The next of them that is not over.
+    pub fn next(&mut self) -> Option<u64> {
+        loop {
+            let Reverse((expires, ..)) = *self.times.peek()?;
+            if expires > monotonic_nanos() {
+                return Some(expires);
+            }
+            self.times.pop();
+        }
+    }
+}
+
+/// Whether a slot still holds the message that it was filled with in `filled`.
+fn holds(handle: &Handle, number: u32, filled: u64) -> bool {
+    let slot = handle.store.slot(number);
+    let word = Word::of(&slot.word);
+    Life(slot.life.load(Ordering::Acquire)).generation() == filled && !word.is(State::Free)
 }
 
 /// What became of a message for good.
@@ -166,8 +205,8 @@ impl QueueProducer {
 }
 
 impl Handle {
-    /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After an
-    /// error it is still the caller's, as `word` says then.
+    /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After
+    /// `NotDurable` it is ended; after another error it is still the caller's, as `word` says then.
     pub fn finish(&self, number: u32, word: &mut Word, result: &Payload<'_>, wait: bool) -> Result<bool> {
         self.check_size("result", result.data.len())?;
         let slot = self.store.slot(number);
@@ -198,7 +237,7 @@ impl Handle {
         }
         self.free_if_unclaimed(number)?;
         self.tell_ticket(number);
-        self.journal(number, filled, wait)?;
+        self.journal_ended(number, filled, wait)?;
         Ok(true)
     }
 
@@ -291,5 +330,37 @@ impl fmt::Debug for Ticket {
 impl fmt::Debug for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Outcome({} bytes)", self.shape.length())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Domain, DomainOptions};
+    use crate::mechanisms::queue::{Put, QueueOptions};
+
+    #[test]
+    fn what_is_known_of_messages_that_are_gone_does_not_pile_up() {
+        let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+        let runtime_dir = Some(place.path().into());
+        let domain = Domain::open_with(DomainOptions { runtime_dir, ..Default::default() }).unwrap();
+        let options = QueueOptions { capacity: 2, ..Default::default() };
+        let mut producer = domain.queue_producer("jobs", &options).unwrap();
+        let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+        let later = Some(Duration::from_secs(1000));
+        let put = Put { result: true, ttl: later, ..Put::default() };
+        let mut first = producer.try_put(&Payload::raw(b"first"), &put).unwrap().ticket.unwrap();
+        let kept = consumer.try_get().unwrap().unwrap();
+        for _ in 0..1000 {
+            drop(producer.try_put(&Payload::raw(b"x"), &put).unwrap());
+            producer.try_put(&Payload::raw(b"y"), &put).unwrap_err();
+            consumer.try_get().unwrap().unwrap().ack().unwrap();
+        }
+        assert!(producer.expiries().times.len() <= 128);
+        let mut known =
+            producer.expiries().times.iter().map(|Reverse((_, number, filled))| (*number, *filled));
+        assert!(known.any(|of| of == (first.number, first.filled)));
+        kept.ack().unwrap();
+        assert!(first.try_result().unwrap().is_some());
     }
 }

@@ -3,6 +3,7 @@
 use crate::domain::{Domain, DomainOptions};
 use crate::error::ErrorKind;
 use crate::mechanisms::queue::shape::Shape;
+use crate::mechanisms::queue::store::Slot;
 use crate::mechanisms::queue::{Fsync, Put, QueueOptions, QueueProducer};
 use crate::sys::atomic::Ordering;
 use crate::value::{Content, Payload};
@@ -21,13 +22,18 @@ fn open(place: &Path, data: &Path) -> Domain {
     .unwrap()
 }
 
-/// Lets the message of so many bytes look like one of more than a journal takes, which its first part repeats.
-fn damage(producer: &QueueProducer, bytes: usize) {
+/// The slot of the message of so many bytes.
+fn slot(producer: &QueueProducer, bytes: usize) -> &Slot {
     let store = &producer.handle().store;
-    let slot = (0..store.slots().grown())
+    (0..store.slots().grown())
         .map(|number| store.slot(number))
         .find(|slot| Shape(slot.shape.load(Ordering::Relaxed)).length() == bytes)
-        .unwrap();
+        .unwrap()
+}
+
+/// Lets the message of so many bytes look like one of more than a journal takes, which its first part repeats.
+fn damage(producer: &QueueProducer, bytes: usize) {
+    let (store, slot) = (&producer.handle().store, slot(producer, bytes));
     let first = slot.body.load(Ordering::Relaxed);
     store.parts().slot(first as u32 - 1).body.store(first, Ordering::Relaxed);
     slot.shape.store(Shape::new(70 << 20, 0, Content::Raw, 0, 0).0, Ordering::Relaxed);
@@ -55,4 +61,29 @@ fn a_damaged_message_is_told_of_and_holds_up_no_other() {
     let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
     let lengths: Vec<usize> = consumer.peek(9).unwrap().iter().map(|peeked| peeked.data().len()).collect();
     assert_eq!(lengths, [64 << 20, 3, 3]);
+}
+
+#[test]
+fn the_only_good_copy_of_a_message_outlives_every_compaction() {
+    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+    {
+        let domain = open(place.path(), data.path());
+        let mut producer = domain.queue_producer("jobs", &options).unwrap();
+        let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+        producer.put(&[7; 600], SECOND).unwrap();
+        producer.sync(SECOND).unwrap();
+        // Its parts are not to be found any more.
+        slot(&producer, 600).body.store(0, Ordering::Relaxed);
+        let before = Put { priority: 1, ..Put::default() };
+        for _ in 0..300 {
+            producer.put_with(&Payload::raw(&[1; 100]), &before, SECOND).unwrap();
+            producer.sync(SECOND).unwrap();
+            consumer.get(SECOND).unwrap().ack().unwrap();
+        }
+    }
+    std::fs::remove_dir_all(place.path().join("test")).unwrap();
+    let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
+    assert!(consumer.peek(9).unwrap().iter().any(|peeked| peeked.data() == [7; 600]));
 }

@@ -49,14 +49,16 @@ impl Handle {
     }
 
     pub fn owes(&self) -> bool {
-        self.store.journal().owed.load(Ordering::Acquire) != 0
+        let journal = self.store.journal();
+        journal.owed.load(Ordering::Acquire) > journal.repaid.load(Ordering::Acquire)
     }
 
     /// If a change is owed, names all slots, since nobody knows in which it was; as soon as the log lane has room.
     pub fn name_owed(&self) {
-        let (owed, slots) = (&self.store.journal().owed, self.store.slots());
-        let count = owed.load(Ordering::Acquire);
-        if count == 0 {
+        let (journal, slots) = (self.store.journal(), self.store.slots());
+        // Both only count up: what is owed from here on still is when these are named.
+        let count = journal.owed.load(Ordering::Acquire);
+        if count <= journal.repaid.load(Ordering::Acquire) {
             return;
         }
         for number in 0..slots.grown() {
@@ -67,7 +69,7 @@ impl Handle {
                 self.name_slot(number, Life(slots.slot(number).life.load(Ordering::Acquire)).generation());
             }
         }
-        let _ = owed.compare_exchange(count, 0, Ordering::AcqRel, Ordering::Relaxed);
+        journal.repaid.fetch_max(count, Ordering::AcqRel);
     }
 
     /// Whether something was named and is not written, or is not even named.
