@@ -5,6 +5,7 @@ mod litmus;
 
 use axonic::*;
 use common::{Place, expect, wait_readable};
+use litmus::locks::{asleep, await_waiting, hold, playing, seen};
 use litmus::{PATIENCE, Parent, Process, SOON, start};
 use nix::sys::signal::Signal;
 use nix::unistd::{ForkResult, fork};
@@ -18,43 +19,6 @@ use std::time::{Duration, Instant};
 roles!(hold, wait_for, count, answer);
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(30));
-
-fn asleep() -> LockOptions {
-    LockOptions { wait: Wait::Block }
-}
-
-/// Takes something of a lock, says so, and keeps it until the test ends it; `type`.
-fn hold(parent: &mut Parent) {
-    let domain = litmus::open();
-    let (what, options) = (parent.arguments()[0].clone(), asleep());
-    let mut kept: Vec<Box<dyn std::any::Any>> = Vec::new();
-    match what.as_str() {
-        "mutex" => {
-            let mut mutex = domain.mutex("m", &options).unwrap();
-            mutex.lock(PATIENCE).unwrap();
-            kept.push(Box::new(mutex));
-        }
-        "read" | "write" => {
-            let mut lock = domain.rwlock("rw", &options).unwrap();
-            if what == "read" { lock.read(PATIENCE) } else { lock.write(PATIENCE) }.unwrap();
-            kept.push(Box::new(lock));
-        }
-        "permits" => {
-            let mut semaphore = domain.semaphore("s", 3, &options).unwrap();
-            (0..2).for_each(|_| semaphore.acquire(PATIENCE).unwrap());
-            kept.push(Box::new(semaphore));
-        }
-        "barrier" => {
-            let mut barrier = domain.barrier("b", 2, &options).unwrap();
-            assert_eq!(barrier.try_wait().unwrap(), None);
-            kept.push(Box::new(barrier));
-        }
-        other => panic!("{other}"),
-    }
-    parent.say("ready");
-    parent.wait_for_end();
-    drop(kept);
-}
 
 /// Waits for something and says what came of it; `type`.
 fn wait_for(parent: &mut Parent) {
@@ -114,26 +78,6 @@ fn add_one(region: &Region) {
     unsafe {
         let counter = region.as_ptr().cast::<u64>();
         counter.write_volatile(counter.read_volatile() + 1);
-    }
-}
-
-fn playing(role: &str, place: &Place, arguments: &str) -> Process {
-    let mut process = start(role, place.path(), arguments);
-    assert_eq!(process.hear(), "ready");
-    process
-}
-
-/// The lock of this name, as it is seen from outside.
-fn seen(place: &Place, name: &str) -> LockInfo {
-    snapshot(&place.options()).unwrap().locks.into_iter().find(|lock| lock.name == name).expect("a lock")
-}
-
-/// Waits until so many wait for it.
-fn await_waiting(place: &Place, name: &str, count: usize) {
-    let started = Instant::now();
-    while seen(place, name).waiting < count {
-        assert!(started.elapsed() < PATIENCE.unwrap(), "nobody waits for '{name}'");
-        thread::yield_now();
     }
 }
 
@@ -925,104 +869,4 @@ fn a_fork_keeps_nothing_and_opens_anew() {
     }
     held.unlock().unwrap();
     assert!(claimed.claim_write().unwrap().is_some());
-}
-
-#[test]
-fn what_is_held_and_waited_for_is_seen() {
-    let place = Place::new();
-    let domain = place.open();
-    let holder = playing("hold", &place, "mutex");
-    let mut mutex = domain.mutex("m", &asleep()).unwrap();
-    let waiting = thread::spawn(move || mutex.lock(PATIENCE).unwrap());
-    await_waiting(&place, "m", 1);
-    holder.signal(Signal::SIGSTOP);
-    while !seen(&place, "m").holders[0].stopped {}
-    let lock = seen(&place, "m");
-    assert_eq!((lock.type_name, lock.state.as_str(), lock.waiting), ("mutex", "locked", 1));
-    let held = &lock.holders[0];
-    assert_eq!((held.pid, held.alive, held.role), (holder.pid().as_raw() as u32, true, "owner"));
-    assert!(held.since_unix_ms > 1_500_000_000_000 && lock.waiting_since_unix_ms > 1_500_000_000_000);
-    let findings = doctor(&place.options(), false).unwrap();
-    let found = findings.iter().find(|f| f.kind == "lock_waited_for").expect("who waits for whom");
-    assert!(found.what.contains(&format!("pid {}", holder.pid())) && found.remedy.contains("kill -CONT"));
-    let me = format!("(pid {}), for ", std::process::id());
-    assert!(found.what.contains("1 wait for mutex 'm'") && found.what.contains(&me), "{found:?}");
-    assert_eq!(
-        (lock.waiters.len(), lock.waiters[0].pid, lock.waiters[0].role),
-        (1, std::process::id(), "waiter")
-    );
-    holder.signal(Signal::SIGCONT);
-    holder.end();
-    assert!(!waiting.join().unwrap().owner_died);
-    let mut holder = playing("hold", &place, "mutex");
-    holder.kill();
-    let findings = doctor(&place.options(), false).unwrap();
-    assert!(findings.iter().any(|f| f.kind == "lock_owner_died" && f.what.contains("mutex 'm'")));
-    domain.unlink(Noun::Lock, "m").unwrap();
-}
-
-#[test]
-fn who_runs_out_of_time_is_told_who_has_it() {
-    let place = Place::new();
-    let domain = place.open();
-    let soon = Some(Duration::from_millis(1));
-    let holder = playing("hold", &place, "mutex");
-    let of = format!("(pid {}), for ", holder.pid());
-    let mut mutex = domain.mutex("m", &asleep()).unwrap();
-    expect(mutex.lock(soon), ErrorKind::Timeout, &["mutex 'm'", "had by '", &of, " s; give it more time"]);
-    holder.end();
-    // Threads of a process get in each other's way, too.
-    let (mut one, mut other) =
-        (domain.rwlock("r", &asleep()).unwrap(), domain.rwlock("r", &asleep()).unwrap());
-    one.read(None).unwrap();
-    expect(other.write(soon), ErrorKind::Timeout, &["rwlock 'r'", "had by this process, for 0."]);
-    let mut seats: Vec<Semaphore> = (0..5).map(|_| domain.semaphore("s", 4, &asleep()).unwrap()).collect();
-    seats[..4].iter_mut().for_each(|seat| seat.acquire(None).unwrap());
-    expect(seats[4].acquire(soon), ErrorKind::Timeout, &["semaphore 's'", "this process", "; and 1 more"]);
-    let mut event = domain.event("e", Reset::Auto, &asleep()).unwrap();
-    let error = event.wait(soon).unwrap_err();
-    assert!(!error.message().contains("had by"), "nobody has an event: {error}");
-}
-
-#[test]
-fn a_circle_of_waiters_is_told_of_as_a_deadlock() {
-    let place = Place::new();
-    let circle = |place: &Place| {
-        let findings = doctor(&place.options(), false).unwrap();
-        findings.into_iter().find(|found| found.kind == "lock_deadlock")
-    };
-    let names = ["a", "b", "c"];
-    let mut held: Vec<(Domain, Mutex)> = names
-        .iter()
-        .map(|name| {
-            let domain = place.open();
-            let mut mutex = domain.mutex(name, &asleep()).unwrap();
-            mutex.lock(None).unwrap();
-            (domain, mutex)
-        })
-        .collect();
-    let wait = |domain: &Domain, name: &'static str| {
-        let mut mutex = domain.mutex(name, &asleep()).unwrap();
-        thread::spawn(move || mutex.lock(PATIENCE).map(drop).unwrap())
-    };
-    // A chain is none.
-    let chain = [wait(&held[0].0, "b"), wait(&held[1].0, "c")];
-    await_waiting(&place, "c", 1);
-    thread::sleep(Duration::from_millis(700));
-    assert!(circle(&place).is_none(), "{:?}", circle(&place));
-    let last = wait(&held[2].0, "a");
-    await_waiting(&place, "a", 1);
-    let started = Instant::now();
-    let found = loop {
-        if let Some(found) = circle(&place) {
-            break found;
-        }
-        assert!(started.elapsed() < Duration::from_secs(20), "nothing is told of it");
-    };
-    for name in names {
-        assert!(found.what.contains(&format!("waits for mutex '{name}', which '")), "{found:?}");
-    }
-    held.iter_mut().for_each(|(_, mutex)| mutex.unlock().unwrap());
-    chain.into_iter().chain([last]).for_each(|waiting| waiting.join().unwrap());
-    assert!(circle(&place).is_none());
 }

@@ -2,6 +2,7 @@
 //! running tests. They talk through pipes, so that nobody has to guess when the other is ready.
 #![allow(dead_code)]
 
+pub mod locks;
 pub mod survivor;
 
 use axonic::Domain;
