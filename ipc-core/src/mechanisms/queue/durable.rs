@@ -215,8 +215,8 @@ impl Handle {
             return Ok(());
         }
         // One write for several; who goes to sleep or ends writes what is left.
-        let is_due = || self.sync_due().is_some_and(|due| due <= monotonic_nanos());
-        if position >= self.written().saturating_add(FEW) || is_due() { self.write_out(None) } else { Ok(()) }
+        let is_many = position >= self.written().saturating_add(FEW);
+        if is_many || self.is_sync_due() { self.write_out(None) } else { Ok(()) }
     }
 
     /// A change that is made and that nobody waits for: what the disk does not take is named or owed, a later write has it.
@@ -258,15 +258,14 @@ impl Handle {
     #[cold]
     fn flush_journal(&self) -> Result<Option<u64>> {
         let is_left = self.store.journal().log.tail.load(Ordering::Relaxed) > self.written() || self.owes();
-        let due = self.sync_due();
         if let Some(beside) = self.beside() {
             // What others left behind, too.
-            if is_left || due.is_some() {
+            if is_left || self.sync_due().is_some() {
                 beside.ask(self);
             }
             return Ok(None);
         }
-        if is_left || due.is_some_and(|due| due <= monotonic_nanos()) {
+        if is_left || self.is_sync_due() {
             self.write_out(None)?;
         }
         Ok(self.sync_due())
@@ -286,6 +285,10 @@ impl Handle {
         unsynced.then(|| synced.saturating_add(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)))
     }
 
+    fn is_sync_due(&self) -> bool {
+        self.sync_due().is_some_and(|due| due <= monotonic_nanos())
+    }
+
     /// Writes what was named, unless somebody else is about to, for whom it waits `until` then. Syncs if it is time.
     pub fn write_out(&self, until: Option<&Deadline>) -> Result<()> {
         let Some(log) = &self.log else { return Ok(()) };
@@ -303,11 +306,7 @@ impl Handle {
     }
 
     fn sync_if_due(&self, writer: &mut Writer<'_>) -> Result<()> {
-        if self.sync_due().is_some_and(|due| due <= monotonic_nanos()) {
-            self.sync_named(writer)
-        } else {
-            Ok(())
-        }
+        if self.is_sync_due() { self.sync_named(writer) } else { Ok(()) }
     }
 
     /// Waits until the log lane is on the disk up to `position`, and sees to it, if nobody else does.
