@@ -1096,7 +1096,8 @@ int axonic_ticket_result(struct axonic_ticket *ticket,
                          int64_t timeout,
                          struct axonic_message *out);
 
-/// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults.
+/// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults. It is not fair: whoever unlocks
+/// it and wants it again at once mostly gets it before one that sleeps for it.
 int axonic_mutex_open(const struct axonic_domain *domain,
                       const char *name,
                       const struct axonic_lock_options *options,

@@ -101,7 +101,8 @@ private:
 };
 } // namespace detail
 
-// A mutex between processes, and between the threads that share this object.
+// A mutex between processes, and between the threads that share this object. It is not fair: whoever unlocks it and
+// wants it again at once mostly gets it before one that sleeps for it.
 class Mutex : public detail::Lock<axonic_mutex, axonic_mutex_close> {
 public:
     using Lock::Lock;
