@@ -405,7 +405,6 @@ impl Handle {
             self.start_over(writer)?;
         }
         let mut damaged = None;
-        let mut made_room = false;
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -434,11 +433,10 @@ impl Handle {
                 let last = writer.state.last();
                 let appended = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last));
                 let segment = match appended {
-                    Err(e) if e.kind() == ErrorKind::NoSpace && !made_room => {
-                        made_room = matches!(self.make_room(writer), Ok(true));
-                        if !made_room {
-                            return Err(e);
-                        }
+                    // One segment less each time: there is an end to that.
+                    Err(e)
+                        if e.kind() == ErrorKind::NoSpace && matches!(self.make_room(writer), Ok(true)) =>
+                    {
                         continue;
                     }
                     appended => appended?,

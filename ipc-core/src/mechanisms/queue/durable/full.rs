@@ -98,6 +98,28 @@ fn a_full_disk_whose_journal_is_mostly_dead_heals_itself() {
 }
 
 #[test]
+fn on_a_full_disk_room_is_made_as_often_as_it_takes() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    // A segment each, after a small one. The last is so large that the others are not worth a compaction when they are
+    // done with.
+    for bytes in [1200 << 10, 1200 << 10, 4 << 20] {
+        producer.put(&vec![1; bytes], SECOND).unwrap();
+        producer.sync(SECOND).unwrap();
+    }
+    (0..2).for_each(|_| consumer.get(SECOND).unwrap().ack().unwrap());
+    producer.sync(SECOND).unwrap();
+    world.plan(Plan::Room(world.used()));
+    // More than one batch takes.
+    (0..2).for_each(|_| producer.put(&vec![2; 1100 << 10], SECOND).unwrap());
+    producer.sync(SECOND).unwrap();
+    let lengths = |texts: &Vec<Vec<u8>>| texts.iter().map(Vec::len).collect::<Vec<_>>();
+    let found = after_a_cut(&domain, &world);
+    assert!(found.iter().all(|texts| lengths(texts) == [4 << 20, 1100 << 10, 1100 << 10]));
+}
+
+#[test]
 fn what_was_accepted_is_told_apart_from_what_was_not_put() {
     let (_place, domain) = domain();
     let world = Simulated::new(&Image::new());
