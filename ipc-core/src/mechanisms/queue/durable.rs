@@ -249,7 +249,7 @@ impl Handle {
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
-    /// be time to sync, in nanoseconds of the monotonic clock.
+    /// be time to sync, in nanoseconds of the monotonic clock; later than now.
     #[inline(always)]
     pub fn flush(&self) -> Result<Option<u64>> {
         if self.store.is_durable() { self.flush_journal() } else { Ok(None) }
@@ -268,7 +268,9 @@ impl Handle {
         if is_left || self.is_sync_due() {
             self.write_out(None)?;
         }
-        Ok(self.sync_due())
+        // Where it is time still, somebody else writes, who may have begun too early to sync it.
+        let (now, patience) = (monotonic_nanos(), PATIENCE.as_nanos() as u64);
+        Ok(self.sync_due().map(|due| if due > now { due } else { now + patience }))
     }
 
     /// Waits for the disk after changes of a handle that was not told whether to, if that is how its queue and it are.
