@@ -159,8 +159,8 @@ fn beside_an_event_loop_a_thread_does_the_file_work() {
         let writer = domain.queue_writer("jobs", &options(fsync)).unwrap();
         let mut producer = domain.queue_producer("jobs", &options(fsync)).unwrap();
         let mut consumer = domain.queue_consumer("jobs", &options(fsync)).unwrap();
-        producer.leave_writing_to(&writer);
-        consumer.leave_writing_to(&writer);
+        producer.leave_writing_to(&writer).unwrap();
+        consumer.leave_writing_to(&writer).unwrap();
         let before = given_by_this_thread();
         let (put, get) =
             (Put { durable: Some(false), ..Put::default() }, Get { durable: Some(false), ..Get::default() });
@@ -190,6 +190,39 @@ fn beside_an_event_loop_a_thread_does_the_file_work() {
         assert_eq!((consumer.stats().ready, consumer.stats().dead), (60, 0));
         consumer.purge().unwrap();
     }
+}
+
+#[test]
+fn whoever_was_left_by_its_writer_writes_itself() {
+    let here = Durable::new();
+    let domain = here.open();
+    let mut producer = domain.queue_producer("jobs", &options(Fsync::Never)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Never)).unwrap();
+    let writer = domain.queue_writer("jobs", &options(Fsync::Never)).unwrap();
+    producer.leave_writing_to(&writer).unwrap();
+    drop(writer);
+    (0..100).for_each(|_| producer.put(&[b'#'; 5000], SECOND).unwrap());
+    let payloads = |path: &PathBuf| std::fs::read(path).unwrap().iter().filter(|b| **b == b'#').count();
+    let written: usize = common::files_in(here.data.path()).iter().map(payloads).sum();
+    assert!(written >= 80 * 5000, "{written}");
+    consumer.purge().unwrap();
+}
+
+#[test]
+fn writing_is_left_to_a_writer_of_the_same_queue_only() {
+    let (here, elsewhere) = (Durable::new(), Durable::new());
+    let (domain, other) = (here.open(), elsewhere.open());
+    let of = |domain: &Domain, name, durable| {
+        domain.queue_writer(name, &QueueOptions { durable, ..Default::default() }).unwrap()
+    };
+    let always = Some(Fsync::Always);
+    let producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+    let consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    for writer in [of(&domain, "others", always), of(&domain, "memory", None), of(&other, "jobs", always)] {
+        expect(producer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
+        expect(consumer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
+    }
+    producer.leave_writing_to(&of(&domain, "jobs", always)).unwrap();
 }
 
 #[test]

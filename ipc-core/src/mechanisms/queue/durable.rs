@@ -189,7 +189,7 @@ impl Handle {
 
     /// Whoever writes for this handle, if it does not itself.
     fn beside(&self) -> Option<&Beside> {
-        self.log.as_ref().and_then(|log| log.beside.get())
+        self.log.as_ref().and_then(|log| log.beside.get()).filter(|beside| beside.is_there())
     }
 
     /// Up to where the log lane is in the journal.
