@@ -145,7 +145,12 @@ impl Log {
         let (store, domain) = (&handle.store, handle.domain());
         let head = store.head();
         let words = (head.fsync.load(Ordering::Relaxed), head.interval.load(Ordering::Relaxed));
-        let Some(fsync) = Fsync::from_words(words.0, words.1) else { return Ok(None) };
+        if !store.is_durable() {
+            return Ok(None);
+        }
+        let Some(fsync) = Fsync::from_words(words.0, words.1) else {
+            return Err(handle.damaged_beside_journal("how it is synced"));
+        };
         let path = directory(domain, handle.name())?;
         disk::ensure(&path, domain.inner().access())?;
         let claim = load::claim(&path, store)?;
@@ -195,6 +200,16 @@ impl Handle {
     /// Up to where the log lane is in the journal.
     fn written(&self) -> u64 {
         self.store.journal().written()
+    }
+
+    /// Up to where it is on the disk, which is no further.
+    fn durable(&self) -> Result<u64> {
+        let durable = self.store.journal().durable.load(Ordering::Acquire);
+        if durable <= self.written() {
+            Ok(durable)
+        } else {
+            Err(self.damaged_beside_journal("what is on the disk"))
+        }
     }
 
     /// A message, filled in `filled`, has changed: it goes to the journal, and to the disk before this returns if it is
@@ -282,7 +297,8 @@ impl Handle {
     fn sync_due(&self) -> Option<u64> {
         let journal = self.store.journal();
         let Some(Fsync::Interval(interval)) = self.log.as_ref().map(|log| log.fsync) else { return None };
-        let unsynced = journal.log.tail.load(Ordering::Relaxed) > journal.durable.load(Ordering::Relaxed);
+        // More on the disk than was named is what a sync refuses.
+        let unsynced = journal.log.tail.load(Ordering::Relaxed) != journal.durable.load(Ordering::Relaxed);
         let synced = journal.synced.load(Ordering::Relaxed).saturating_mul(1_000_000);
         unsynced.then(|| synced.saturating_add(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)))
     }
@@ -317,7 +333,7 @@ impl Handle {
         let (journal, mut asker) = (self.store.journal(), Asker::new());
         loop {
             let turn = journal.turns.load(Ordering::Acquire);
-            if journal.durable.load(Ordering::Acquire) >= position {
+            if self.durable()? >= position {
                 return Ok(());
             }
             if let Some(mut writer) = Writer::begin(self, log, None)? {
@@ -330,7 +346,7 @@ impl Handle {
                 if self.owes() || log.fsync != Fsync::Always && self.is_behind().unwrap_or(false) {
                     let _ = self.write_out(None);
                 }
-                if journal.durable.load(Ordering::Acquire) < position {
+                if self.durable()? < position {
                     return Err(self.damaged("what was named is not there to be written down"));
                 }
                 continue;
@@ -524,7 +540,7 @@ impl Handle {
     /// Makes durable what is written; if the disk fails, everything is written anew elsewhere on it.
     fn sync_named(&self, writer: &mut Writer<'_>) -> Result<()> {
         let (journal, begun) = (self.store.journal(), Instant::now());
-        let group = writer.written - journal.durable.load(Ordering::Relaxed).min(writer.written);
+        let group = writer.written.saturating_sub(self.durable()?);
         if let Err(e) = writer.sync() {
             if !writer.state.is_poisoned() {
                 return Err(e);

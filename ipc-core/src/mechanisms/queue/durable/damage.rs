@@ -87,3 +87,31 @@ fn the_only_good_copy_of_a_message_outlives_every_compaction() {
     let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
     assert!(consumer.peek(9).unwrap().iter().any(|peeked| peeked.data() == [7; 600]));
 }
+
+#[test]
+fn nothing_is_on_the_disk_because_a_damaged_word_says_so() {
+    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let domain = open(place.path(), data.path());
+    let durable = Put { durable: Some(true), ..Put::default() };
+    for (name, fsync) in [("never", Fsync::Never), ("interval", Fsync::Interval(Duration::from_millis(1)))] {
+        let options = QueueOptions { durable: Some(fsync), ..Default::default() };
+        let mut producer = domain.queue_producer(name, &options).unwrap();
+        producer.handle().store.journal().durable.store(1 << 40, Ordering::Relaxed);
+        let told = producer.put_with(&Payload::raw(b"one"), &durable, SECOND).unwrap_err();
+        assert_eq!((told.kind(), told.accepted()), (ErrorKind::NotDurable, 1), "{told}");
+        assert!(
+            [name, "damaged", "not the journal"].iter().all(|word| told.message().contains(word)),
+            "{told}"
+        );
+        assert_eq!(producer.sync(SECOND).unwrap_err().kind(), ErrorKind::Corrupt);
+        if fsync != Fsync::Never {
+            std::thread::sleep(Duration::from_millis(5));
+            let told = producer.put(b"two", SECOND).unwrap_err();
+            assert_eq!((told.kind(), told.accepted()), (ErrorKind::NotDurable, 1), "{told}");
+        }
+        producer.handle().store.head().fsync.store(9, Ordering::Relaxed);
+        let told = domain.queue_producer(name, &options).unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::Corrupt, "{told}");
+    }
+}

@@ -5,6 +5,7 @@ use crate::domain::{Domain, Noun};
 use crate::error::{Error, ErrorKind};
 use crate::mechanisms::journal::simulator::{Image, Plan, Random, Simulated};
 use crate::mechanisms::queue::{Fsync, Get, Put, QueueConsumer, QueueOptions, QueueProducer};
+use crate::sys::atomic::Ordering;
 use crate::value::Payload;
 use std::time::Duration;
 
@@ -45,9 +46,17 @@ fn after_a_cut(domain: &Domain, world: &Simulated) -> Vec<Vec<Vec<u8>>> {
 
 #[test]
 fn what_could_not_even_be_named_is_on_the_disk_after_the_next_sync() {
+    // Nor does it matter what a damaged word says that was named of it.
+    for repaid in [0, 1 << 40] {
+        owe_and_sync(repaid);
+    }
+}
+
+fn owe_and_sync(repaid: u64) {
     let (_place, domain) = domain();
     let world = Simulated::new(&Image::new());
     let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    producer.handle().store.journal().repaid.store(repaid, Ordering::Relaxed);
     producer.put(b"goes", SECOND).unwrap();
     producer.sync(SECOND).unwrap();
     world.plan(Plan::Room(0));
