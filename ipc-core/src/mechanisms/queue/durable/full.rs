@@ -226,3 +226,23 @@ fn an_acknowledgement_that_is_not_on_the_disk_is_one_all_the_same() {
     assert_eq!((consumer.stats().acked, consumer.stats().leased), (2, 0));
     assert_eq!(ticket.try_result().unwrap().unwrap().data(), b"done");
 }
+
+#[test]
+fn what_is_purged_and_not_on_the_disk_is_purged_all_the_same() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    use_disk(&world);
+    let options = QueueOptions { durable: Some(Fsync::Always), ..options() };
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    producer.put(b"bad", SECOND).unwrap();
+    consumer.get(SECOND).unwrap().reject("no good").unwrap();
+    let first = fill_up(&mut producer, &world);
+    assert_eq!(first.kind(), ErrorKind::NotDurable, "{first}");
+    for told in [consumer.purge(), consumer.purge_dead_letters()] {
+        let told = told.unwrap_err();
+        assert_eq!((told.kind(), told.accepted()), (ErrorKind::NotDurable, 0), "{told}");
+        assert!(told.message().contains("taken away") && told.message().contains("'jobs'"), "{told}");
+    }
+    assert_eq!((consumer.stats().ready, consumer.stats().dead), (0, 0));
+}
