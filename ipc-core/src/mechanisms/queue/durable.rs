@@ -47,6 +47,7 @@ pub use beside::QueueWriter;
 use lock::{Append, Spare, Writer};
 pub use state::StateCopy;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
@@ -92,6 +93,8 @@ pub struct Log {
     journal: Mutex<Option<Journal>>,
     /// Bytes of segments that are not too many, as of the last time somebody looked.
     enough: AtomicU64,
+    /// It was told that what this handle changed could not be written, and nothing was since.
+    told: AtomicBool,
     /// Whoever writes and syncs for this handle, which is in an event loop.
     beside: OnceLock<Beside>,
     /// Shares the lock that says that the journal belongs to this queue in memory.
@@ -155,8 +158,8 @@ impl Log {
         disk::ensure(&path, domain.inner().access())?;
         let claim = load::claim(&path, store)?;
         let (journal, enough) = (Mutex::default(), AtomicU64::new(0));
-        let beside = OnceLock::new();
-        let log = Log { fsync, wait, path, journal, enough, beside, _claim: claim };
+        let (told, beside) = (AtomicBool::new(false), OnceLock::new());
+        let log = Log { fsync, wait, path, journal, enough, told, beside, _claim: claim };
         load::load(handle, &log, seat.number)?;
         Ok(Some(log))
     }
@@ -238,7 +241,18 @@ impl Handle {
     #[inline(always)]
     pub fn journal_later(&self, number: u32, filled: u64) {
         if let Err(e) = self.journal(number, filled, false) {
-            debug!("queue '{}': a change is not in its journal yet: {e}", self.name());
+            self.tell_unwritten(&e);
+        }
+    }
+
+    /// Where no call tells that something could not be written: of many failures in a row, the first one matters.
+    #[cold]
+    fn tell_unwritten(&self, error: &Error) {
+        let name = self.name();
+        if self.log.as_ref().is_some_and(|log| log.told.swap(true, Ordering::Relaxed)) {
+            debug!("queue '{name}': another change is not in its journal yet: {error}");
+        } else {
+            warn!("queue '{name}': what was changed is not in its journal yet: {error}");
         }
     }
 
@@ -316,6 +330,7 @@ impl Handle {
             let written = self.write_named(&mut writer).and_then(|()| self.sync_if_due(&mut writer));
             writer.end();
             written?;
+            log.told.store(false, Ordering::Relaxed);
             // Whoever found the lock taken relies on us to look once more.
             if !self.is_behind()? {
                 return Ok(());
@@ -344,7 +359,7 @@ impl Handle {
                 // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us. Ours is on the disk
                 // whatever becomes of that.
                 if self.owes() || log.fsync != Fsync::Always && self.is_behind().unwrap_or(false) {
-                    let _ = self.write_out(None);
+                    self.write_out(None).unwrap_or_else(|e| self.tell_unwritten(&e));
                 }
                 if self.durable()? < position {
                     return Err(self.damaged("what was named is not there to be written down"));
@@ -428,12 +443,13 @@ impl Handle {
             let mut position = writer.written;
             let mut walk = self.store.log().walk(position);
             let (mut put, mut gone) = (Vec::<(u64, u32)>::new(), Vec::new());
+            let mut left_out = Vec::new();
             while batch.len() < BATCH_BYTES {
                 match self.store.log().look(position) {
                     Look::Full(cell) => {
                         let last = writer.state.last();
                         let added = self.write_slot(cell, &mut batch, last, &mut put, &mut gone);
-                        damaged = damaged.or(added.err());
+                        left_out.extend(added.err());
                     }
                     Look::Empty => break,
                     Look::Past if walk.is_lost() => {
@@ -444,7 +460,7 @@ impl Handle {
                 position = walk.on(position, || 0);
             }
             if position == writer.written {
-                return damaged.map_or(Ok(()), |e| Err(self.left_out(e)));
+                return damaged.map_or(Ok(()), Err);
             }
             if batch.count() > 0 {
                 // The ids they got would be given again.
@@ -468,6 +484,7 @@ impl Handle {
             }
             writer.written = position;
             writer.publish();
+            left_out.into_iter().for_each(|e| damaged = Some(self.left_out(e)));
             if let Err(e) = self.compact(writer) {
                 // What was to be written is. A sync tells if the journal is poisoned.
                 warn!("queue '{}': its journal takes more of the disk than it needs: {e}", self.name());
@@ -476,11 +493,14 @@ impl Handle {
         }
     }
 
+    /// The error of a message whose memory was damaged. Told of each at once, since what writes may not be a call that tells.
     #[cold]
     fn left_out(&self, error: Error) -> Error {
         let text =
             format!("a message that cannot be read is not in the journal, what else was named is: {error}");
-        Error::new(ErrorKind::Corrupt, text).of("queue", self.name())
+        let error = Error::new(ErrorKind::Corrupt, text).of("queue", self.name());
+        warn!("{error}");
+        error
     }
 
     /// Adds to a batch what the journal is to know of a slot.
@@ -635,7 +655,7 @@ impl Handle {
                 match record::put(self, number, word, id, &mut batch) {
                     Ok(()) => copied.push(number),
                     Err(e) => {
-                        warn!("{}", self.left_out(e));
+                        self.left_out(e);
                         all = false;
                     }
                 }

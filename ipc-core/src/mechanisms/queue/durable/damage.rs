@@ -2,6 +2,7 @@
 
 use crate::domain::{Domain, DomainOptions};
 use crate::error::ErrorKind;
+use crate::log::{self, Level};
 use crate::mechanisms::queue::shape::Shape;
 use crate::mechanisms::queue::store::Slot;
 use crate::mechanisms::queue::{Fsync, Put, QueueOptions, QueueProducer};
@@ -86,6 +87,35 @@ fn the_only_good_copy_of_a_message_outlives_every_compaction() {
     std::fs::remove_dir_all(place.path().join("test")).unwrap();
     let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
     assert!(consumer.peek(9).unwrap().iter().any(|peeked| peeked.data() == [7; 600]));
+}
+
+#[test]
+fn a_damaged_message_is_told_of_where_nobody_waits_for_the_disk() {
+    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+    let domain = open(place.path(), data.path());
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    for _ in 0..100 {
+        producer.put(&[1], SECOND).unwrap();
+    }
+    producer.sync(SECOND).unwrap();
+    for bytes in [600, 700] {
+        producer.put(&vec![7; bytes], SECOND).unwrap();
+        slot(&producer, bytes).body.store(0, Ordering::Relaxed);
+    }
+    log::listen(log::keep).unwrap();
+    log::tell(drop);
+    for _ in 0..100 {
+        consumer.get(SECOND).unwrap().ack().unwrap();
+    }
+    let mut warned = Vec::new();
+    log::tell(|record| warned.extend((record.level == Level::Warn).then_some(record.text)));
+    let of = |bytes: &str| {
+        warned.iter().any(|text| ["'jobs'", "cannot be read", bytes].iter().all(|word| text.contains(word)))
+    };
+    assert!(of("600 bytes") && of("700 bytes"), "{warned:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::power::{domain, use_disk};
 use crate::domain::{Domain, Noun};
 use crate::error::{Error, ErrorKind};
+use crate::log::{self, Level};
 use crate::mechanisms::journal::simulator::{Image, Plan, Random, Simulated};
 use crate::mechanisms::queue::{Fsync, Get, Put, QueueConsumer, QueueOptions, QueueProducer};
 use crate::sys::atomic::Ordering;
@@ -245,4 +246,26 @@ fn what_is_purged_and_not_on_the_disk_is_purged_all_the_same() {
         assert!(told.message().contains("taken away") && told.message().contains("'jobs'"), "{told}");
     }
     assert_eq!((consumer.stats().ready, consumer.stats().dead), (0, 0));
+}
+
+#[test]
+fn whoever_only_acknowledges_is_told_once_that_the_disk_takes_nothing() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    log::listen(log::keep).unwrap();
+    for _ in 0..2 {
+        (0..100u8).for_each(|n| producer.put(&[n], SECOND).unwrap());
+        producer.sync(SECOND).unwrap();
+        fill_up(&mut producer, &world);
+        log::tell(drop);
+        (0..100).for_each(|_| consumer.get(SECOND).unwrap().ack().unwrap());
+        let mut warned = Vec::new();
+        log::tell(|record| warned.extend((record.level == Level::Warn).then_some(record.text)));
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert!(warned[0].contains("'jobs'") && warned[0].contains("not in its journal"), "{warned:?}");
+        world.plan(Plan::Nothing);
+        producer.sync(SECOND).unwrap();
+        consumer.purge().unwrap();
+    }
 }
