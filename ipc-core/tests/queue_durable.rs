@@ -299,6 +299,36 @@ fn a_journal_has_one_queue_and_room_for_what_it_holds() {
     assert_eq!(common::files_in(here.data.path()), Vec::<PathBuf>::new());
 }
 
+/// One removes the journal again and again, while another, in another runtime directory, puts into a queue it belongs to.
+#[test]
+fn whoever_removes_a_journal_takes_it_from_nobody() {
+    let here = Durable::new();
+    let elsewhere = Place::new();
+    let other = Domain::open_with(in_data(elsewhere.options(), here.data.path().into())).unwrap();
+    let put = |n: u32| {
+        let mut producer = other.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+        let text = format!("number {n}");
+        producer.put(text.as_bytes(), SECOND).unwrap();
+        let has = |path: &PathBuf| {
+            let bytes = std::fs::read(path).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        };
+        assert!(common::files_in(here.data.path()).iter().any(has), "{text} is lost");
+        let mut consumer = other.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+        consumer.get(SECOND).unwrap().ack().unwrap();
+    };
+    std::thread::scope(|scope| {
+        let putter = scope.spawn(|| (0..200).for_each(put));
+        let (domain, mut random) = (here.open(), common::random::Random(1));
+        while !putter.is_finished() {
+            std::thread::sleep(Duration::from_micros(random.below(5000)));
+            if let Err(e) = domain.unlink(Noun::Queue, "jobs") {
+                assert!(matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Busy), "{e}");
+            }
+        }
+    });
+}
+
 #[test]
 fn whoever_dies_while_it_writes_is_followed_by_another() {
     const NAME: &str = "whoever_dies_while_it_writes_is_followed_by_another";

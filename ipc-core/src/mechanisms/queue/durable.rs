@@ -155,7 +155,6 @@ impl Log {
             return Err(handle.damaged_beside_journal("how it is synced"));
         };
         let path = directory(domain, handle.name())?;
-        disk::ensure(&path, domain.inner().access())?;
         let claim = load::claim(&path, store)?;
         let (journal, enough) = (Mutex::default(), AtomicU64::new(0));
         let (told, beside) = (AtomicBool::new(false), OnceLock::new());
@@ -696,19 +695,18 @@ pub fn remove(domain: &Domain, name: &str) -> Result<bool> {
     let Ok(path) = directory(domain, name) else { return Ok(false) };
     // A handle that goes has left the queue before it lets go of its journal.
     let patience = Deadline::after(Some(5 * PATIENCE));
-    while disk::is_claimed(&path) && !patience.passed() {
+    while file::exists(&path) {
+        if disk::remove(&path)? {
+            return Ok(true);
+        }
+        if patience.passed() {
+            let text = format!(
+                "queue '{name}': its journal in {} is in use by a queue of the same name that was just opened, or in another runtime directory; close that one first",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Busy, text));
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
-    if disk::is_claimed(&path) {
-        let text = format!(
-            "queue '{name}': its journal in {} is in use by a queue of the same name in another runtime directory; close that one first",
-            path.display()
-        );
-        return Err(Error::new(ErrorKind::Busy, text));
-    }
-    let names = file::names(&path)?;
-    for name in &names {
-        file::remove(&path.join(name))?;
-    }
-    Ok(file::exists(&path) && file::remove_directory(&path))
+    Ok(false)
 }
