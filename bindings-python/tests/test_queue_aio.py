@@ -94,8 +94,13 @@ def test_putting_waits_for_room() -> None:
         await q.put_many([1, 2])
         with pytest.raises(axonic.TimeoutError, match="no room"):
             await q.put(3, timeout=0.05)
-        with pytest.raises(axonic.TimeoutError, match="0 of 2 values"):
+        with pytest.raises(axonic.TimeoutError, match="0 of 2 values") as none:
             await q.put_many([3, 4], timeout=0.05)
+        assert none.value.accepted == 0
+        q.purge()
+        with pytest.raises(axonic.TimeoutError, match="2 of 3 values") as some:
+            await q.put_many([1, 2, 3], timeout=0.05)
+        assert some.value.accepted == 2
         plain = asyncio.create_task(q.put(3))
         await asyncio.sleep(0.02)
         asked = asyncio.create_task(q.put(4, result=True))
@@ -122,6 +127,10 @@ def test_an_error_in_a_value_puts_none() -> None:
         with pytest.raises(TypeError, match="dedup_id"):
             await q.put_many([1], dedup_id="all")  # type: ignore[call-overload]
         assert await q.put_many((n for n in (1, 2)), priority=3) is None
+        assert (await q.put_many([]), await q.put_many("", result=True)) == (None, [])
+        for wrong in ({"durable": True}, {"delay": -1}):
+            with pytest.raises(axonic.InvalidArgumentError):
+                await q.put_many([], **wrong)  # type: ignore[call-overload]
         assert [(peeked.value, peeked.priority) for peeked in q.peek()] == [(1, 3), (2, 3)]
 
     run(main)

@@ -104,11 +104,16 @@ def _countdown(timeout: float | None) -> Callable[[], float | None]:
 _ALL = "all values are"
 
 
-def _not_durable(what: str, error: AxonicError) -> NotDurableError:
+def _accepting(error: AxonicError, accepted: int) -> AxonicError:
+    """The same error of a call that has put so many messages all the same."""
+    error.accepted = accepted
+    return error
+
+
+def _not_durable(what: str, accepted: int, error: AxonicError) -> AxonicError:
     """The error of what is in the queue all the same, in the words of the core's."""
-    return NotDurableError(
-        f"{what} accepted, do not put that again, but not known to be on the disk: {error}"
-    )
+    text = f"{what} accepted, do not put that again, but not known to be on the disk: {error}"
+    return _accepting(NotDurableError(text), accepted)
 
 
 class Ticket:
@@ -239,7 +244,7 @@ class Queue(Handle, Generic[T]):
                 return None
 
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
-        await self._on_disk("the message is", durable, left(), timeout)
+        await self._on_disk("the message is", 1, durable, left(), timeout)
         return answer
 
     @overload
@@ -301,14 +306,14 @@ class Queue(Handle, Generic[T]):
         return self.sync.fsync == "always" if durable is None else durable
 
     async def _on_disk(
-        self, what: str, durable: bool | None, left: float | None, timeout: float | None
+        self, what: str, accepted: int, durable: bool | None, left: float | None, timeout: float | None
     ) -> None:
         if not self._awaits_disk(durable):
             return
         try:
             await self._flush(left, timeout)
         except AxonicError as error:
-            raise _not_durable(what, error) from error
+            raise _not_durable(what, accepted, error) from error
 
     @overload
     async def put_many(
@@ -351,12 +356,15 @@ class Queue(Handle, Generic[T]):
         timeout: float | None = None,
         content: _Content | None = None,
     ) -> list[Ticket] | None:
-        """Put several values in their order; a TimeoutError tells how many were put, the first ones.
+        """Put several values in their order; an error's `accepted` is how many were put, the first ones.
 
-        An error in a value comes before any is put.
+        An error in a value comes before any is put. No values: nothing is done.
         """
         left = _countdown(timeout)
         batch, tickets = list(values), []
+        if not batch:
+            self.sync.put_many([], priority=priority, delay=delay, ttl=ttl, durable=durable, content=content)
+            return [] if result else None
         self.sync._check(batch, attributes, content)
         put: Any = functools.partial(
             self.put,
@@ -377,11 +385,14 @@ class Queue(Handle, Generic[T]):
                 unwritten = error
             except TimeoutError as error:
                 text = f"no room in time; {done} of {len(batch)} values were put, in their order"
-                raise TimeoutError(f"queue {self.name!r}: {text}") from error
-        await self._on_disk(_ALL, durable, left(), timeout)
+                raise _accepting(TimeoutError(f"queue {self.name!r}: {text}"), done) from error
+            except AxonicError as error:
+                error.accepted = done
+                raise
+        await self._on_disk(_ALL, len(batch), durable, left(), timeout)
         # By now it may be there, but a ticket was lost.
         if unwritten is not None and (result or not self._awaits_disk(durable)):
-            raise _not_durable(_ALL, unwritten) from unwritten
+            raise _not_durable(_ALL, len(batch), unwritten) from unwritten
         return tickets if result else None
 
     def try_get(self, lease: float | None = None) -> Job[T] | None:

@@ -60,6 +60,7 @@ _Readable: TypeAlias = (
 class AxonicError(Exception):
     kind: str
     code: int
+    accepted: int
 
 class InvalidArgumentError(AxonicError, ValueError): ...
 class InvalidNameError(AxonicError, ValueError): ...
