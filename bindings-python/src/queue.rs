@@ -12,6 +12,7 @@ use axonic::{
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
 
+use crate::disk::PyDisk;
 use crate::domain::{Home, fsync_name, leave, wait_name};
 use crate::error::{OrRaise, accepting, invalid, raise};
 use crate::gate::{Handle, IN_USE, Patience, QUICK, seconds, soon};
@@ -597,6 +598,11 @@ impl PyQueue {
     /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
     fn _use_in_loop(&self) {
         self.sides.use_in_loop();
+    }
+
+    /// Where an event loop's tasks wait for the disk. For axonic.aio.
+    fn _disk(&self, py: Python<'_>) -> PyResult<PyDisk> {
+        PyDisk::new(py, &self.sides)
     }
 
     /// Deliveries of one message before it is a dead letter; 0: no limit. For workers.

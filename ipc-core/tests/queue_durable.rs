@@ -159,8 +159,8 @@ fn beside_an_event_loop_a_thread_does_the_file_work() {
         let writer = domain.queue_writer("jobs", &options(fsync)).unwrap();
         let mut producer = domain.queue_producer("jobs", &options(fsync)).unwrap();
         let mut consumer = domain.queue_consumer("jobs", &options(fsync)).unwrap();
-        producer.leave_writing_to(&writer);
-        consumer.leave_writing_to(&writer);
+        producer.leave_writing_to(&writer).unwrap();
+        consumer.leave_writing_to(&writer).unwrap();
         let before = given_by_this_thread();
         let (put, get) =
             (Put { durable: Some(false), ..Put::default() }, Get { durable: Some(false), ..Get::default() });

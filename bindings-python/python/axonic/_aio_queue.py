@@ -101,6 +101,23 @@ def _countdown(timeout: float | None) -> Callable[[], float | None]:
     return lambda: None if end is None else max(0, end - clock())
 
 
+class _Disk(Readiness):
+    """Waits for the disk in one event loop. A thread syncs, once for all who asked before it began."""
+
+    def __init__(self, sync: _native.Queue[Any]) -> None:
+        self._disk = sync._disk()
+        super().__init__(self._disk.fileno, sync)
+
+    def wake(self) -> None:
+        """Let those look who asked."""
+        self._disk.hear()
+        super().wake()
+
+    async def sync(self) -> None:
+        """Wait until all that was put and settled before is on the disk."""
+        await self.retry(self._disk.ask().answer)
+
+
 _ALL = "all values are"
 
 
@@ -164,9 +181,10 @@ class Queue(Handle, Generic[T]):
         sync._use_in_loop()
         self._room = Readiness(sync.put_fileno, sync)
         self._results = _Results(functools.partial(sync.put_fileno, result=True), sync)
+        self._disks: dict[asyncio.AbstractEventLoop, _Disk] = {}
 
     def _readinesses(self) -> Iterable[Readiness]:
-        return (self._ready, self._room, self._results)
+        return (self._ready, self._room, self._results, *self._disks.values())
 
     @property
     def name(self) -> str:
@@ -433,7 +451,10 @@ class Queue(Handle, Generic[T]):
         return self.sync.redrive(max)
 
     async def flush(self, timeout: float | None = None) -> None:
-        """Wait, in a thread, until all that was put and settled is on the disk; see `axonic.Queue.sync`."""
+        """Wait until all that was put and settled is on the disk; see `axonic.Queue.sync`.
+
+        Cancelled, or out of time, it leaves that to the queue's thread, for which nobody waits.
+        """
         check_timeout(timeout)
         await self._flush(timeout, timeout)
 
@@ -442,11 +463,18 @@ class Queue(Handle, Generic[T]):
         if self.sync.fsync is None:
             return
         try:
-            # All threads may be waiting already, so the time is not left to the one that will.
             async with asyncio.timeout(left):
-                await asyncio.to_thread(self.sync.sync, left)
+                await self._disk().sync()
         except builtins.TimeoutError as error:
             raise too_late(f"queue {self.name!r}: not all is on the disk", timeout) from error
+
+    def _disk(self) -> _Disk:
+        loop = asyncio.get_running_loop()
+        if loop not in self._disks:
+            for ended in [other for other in list(self._disks) if other.is_closed()]:
+                del self._disks[ended]
+            self._disks[loop] = _Disk(self.sync)
+        return self._disks[loop]
 
     def stats(self) -> QueueStats:
         """What is in it now, and counters."""

@@ -1,10 +1,11 @@
 //! For event loops: a thread does the file work of a durable queue, so that the calls of other handles do none.
 //!
 //! They name what has changed, as ever, and wake the thread. What it could not write is told by the next of them: nobody
-//! hears a thread of its own.
+//! hears a thread of its own. Who waits for the disk without a thread of its own is told by this one, one sync for all who
+//! asked before it began.
 
 use crate::domain::Domain;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log;
 use crate::mechanisms::queue::handle::Handle;
 use crate::mechanisms::queue::{Fsync, QueueConsumer, QueueOptions, QueueProducer};
@@ -30,6 +31,9 @@ pub struct QueueWriter {
     producer: QueueProducer,
 }
 
+/// Hears that what was put and settled before is on the disk, or why it is not.
+type Hear = Box<dyn FnOnce(Result<()>) + Send>;
+
 /// What the thread shares with those it writes for.
 #[derive(Default)]
 struct Shared {
@@ -41,11 +45,35 @@ struct State {
     ended: bool,
     /// Why the last attempt failed, until somebody tells it.
     failure: Option<Error>,
+    /// Those who wait for the disk, in the order in which they came.
+    waiting: Vec<Hear>,
 }
 
 impl Shared {
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How many wait for the disk; `None`: it is over.
+    fn waiting(&self) -> Option<usize> {
+        self.with(|state| (!state.ended).then_some(state.waiting.len()))
+    }
+
+    /// Tells the first of those who wait.
+    fn tell(&self, first: usize, done: impl Fn() -> Result<()>) {
+        let told: Vec<Hear> = self.with(|state| {
+            let first = first.min(state.waiting.len());
+            state.waiting.drain(..first).collect()
+        });
+        told.into_iter().for_each(|hear| hear(done()));
+    }
+
+    /// What was named is not on the disk. They wait on where somebody else only holds it up.
+    fn fail(&self, first: usize, e: Error) {
+        if e.kind() != ErrorKind::Timeout {
+            self.tell(first, || Err(Error::new(e.kind(), e.to_string())));
+        }
+        self.with(|state| state.failure = Some(e));
     }
 }
 
@@ -85,31 +113,37 @@ fn not_started(name: &str, e: &std::io::Error) -> Error {
     let text = format!(
         "queue '{name}': no thread could be started to write its journal: {e}; raise the limit of this user's or this container's threads (`ulimit -u`)"
     );
-    Error::new(crate::error::ErrorKind::LimitReached, text)
+    Error::new(ErrorKind::LimitReached, text)
 }
 
 fn run(handle: &Handle, fsync: Fsync, shared: &Shared) {
-    while !shared.with(|state| state.ended) {
-        let pause = match handle.catch_up(fsync) {
-            Ok(due) => due.map(|due| Duration::from_nanos(due.saturating_sub(monotonic_nanos()))),
+    while let Some(waiting) = shared.waiting() {
+        let pause = match handle.catch_up(fsync == Fsync::Always || waiting > 0) {
+            Ok(due) => {
+                shared.tell(waiting, || Ok(()));
+                due.map(|due| Duration::from_nanos(due.saturating_sub(monotonic_nanos())))
+            }
             Err(e) => {
-                shared.with(|state| state.failure = Some(e));
+                shared.fail(waiting, e);
                 Some(AGAIN)
             }
         };
         // What happened on the way is kept for calls of this thread, of which there are none.
         log::tell(drop);
+        if shared.waiting().is_none_or(|waiting| waiting > 0) {
+            continue;
+        }
         pause.map_or_else(thread::park, thread::park_timeout);
-        if fsync != Fsync::Always {
+        if fsync != Fsync::Always && shared.waiting() == Some(0) {
             thread::sleep(GATHER);
         }
     }
 }
 
 impl Handle {
-    /// Writes what was named, and syncs it if that is due. When it will be, if that is not now.
-    fn catch_up(&self, fsync: Fsync) -> Result<Option<u64>> {
-        if fsync == Fsync::Always { self.sync(Some(MOST)).map(|()| None) } else { self.flush() }
+    /// Writes what was named, and syncs it if that is due or to be at once. When it will be due, if that is not now.
+    fn catch_up(&self, at_once: bool) -> Result<Option<u64>> {
+        if at_once { self.sync(Some(MOST)).map(|()| None) } else { self.flush() }
     }
 
     fn leave_writing_to(&self, writer: &QueueWriter) {
@@ -131,21 +165,48 @@ impl QueueWriter {
         self.producer.handle().check_open()?;
         self.producer.handle().sync(timeout)
     }
+
+    /// The same without waiting: `hear` is told, by the writer's thread or by whoever ends it, and is to be brief. One sync
+    /// serves all who asked before it began. If it ends before, that is `Closed`; in a forked child it is refused.
+    pub fn sync_then(&self, hear: impl FnOnce(Result<()>) + Send + 'static) -> Result<()> {
+        self.producer.handle().check_own()?;
+        self.producer.handle().check_open()?;
+        match &self.thread {
+            Some(thread) => {
+                self.shared.with(|state| state.waiting.push(Box::new(hear)));
+                thread.thread().unpark();
+            }
+            None => hear(Ok(())),
+        }
+        Ok(())
+    }
+
+    fn is_closed(&self) -> Error {
+        let text = format!(
+            "queue '{}': it was closed while its disk was waited for; what was put is accepted, and will be on it",
+            self.producer.name()
+        );
+        Error::new(ErrorKind::Closed, text)
+    }
 }
 
 impl QueueProducer {
     /// From now on the writer's thread does the file work of this handle, and `purge` does not wait for the disk. What does
     /// are puts and acknowledgements that are to be durable, whoever is thousands of changes ahead of the thread, and the
-    /// handle's end; it is to come before the writer's.
-    pub fn leave_writing_to(&self, writer: &QueueWriter) {
+    /// handle's end; it is to come before the writer's. A forked child has neither thread nor writer: it is to open one.
+    pub fn leave_writing_to(&mut self, writer: &QueueWriter) -> Result<()> {
+        self.enter()?;
         self.handle().leave_writing_to(writer);
+        Ok(())
     }
 }
 
 impl QueueConsumer {
     /// As [`QueueProducer::leave_writing_to`], for its deliveries too.
-    pub fn leave_writing_to(&self, writer: &QueueWriter) {
+    pub fn leave_writing_to(&mut self, writer: &QueueWriter) -> Result<()> {
+        self.enter()?;
         self.handle().leave_writing_to(writer);
+        Ok(())
     }
 }
 
@@ -167,5 +228,7 @@ impl Drop for QueueWriter {
         if thread.is_finished() {
             let _ = thread.join();
         }
+        let left = self.shared.with(|state| std::mem::take(&mut state.waiting));
+        left.into_iter().for_each(|hear| hear(Err(self.is_closed())));
     }
 }
