@@ -760,8 +760,9 @@ export interface Held {
 export const Held: { readonly prototype: Held }
 
 /**
- * A mutex between processes, and between the tasks of this one, which get it in the order in which they ask. If its
- * owner dies, who gets it next is told.
+ * A mutex between processes, and between the tasks of this one, which get it in the order in which they ask. Between
+ * processes it is not fair: whoever gives it back and wants it again at once mostly gets it before one that sleeps for it. If
+ * its owner dies, who gets it next is told.
  */
 export interface Mutex extends Handle {
   readonly name: string

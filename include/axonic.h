@@ -953,14 +953,17 @@ int axonic_queue_producer_open(const struct axonic_domain *domain,
 /// Ends it. What it has put stays.
 int axonic_queue_producer_close(struct axonic_queue_producer *producer);
 
-/// Puts a copy of raw bytes, an ordinary message, waiting for room.
+/// Puts a copy of raw bytes, an ordinary message, waiting for room, and until it is on the disk if the queue's
+/// axonic_fsync says so. `timeout` is for both. If it is 0 no room is waited for, but the disk for as long as it
+/// takes; axonic_queue_producer_send() with a negative `durable` does not wait for it.
 int axonic_queue_producer_put(struct axonic_queue_producer *producer,
                               const void *data,
                               size_t size,
                               int64_t timeout);
 
-/// Puts a copy of a payload as `options` say (NULL: as an ordinary message), waiting for room. `out` is
-/// NULL when nobody needs the receipt; a ticket needs it.
+/// Puts a copy of a payload as `options` say (NULL: as an ordinary message), waiting as
+/// axonic_queue_producer_put() does, unless `durable` says otherwise. `out` is NULL when nobody needs the
+/// receipt; a ticket needs it.
 int axonic_queue_producer_send(struct axonic_queue_producer *producer,
                                const struct axonic_payload *payload,
                                const struct axonic_put_options *options,
@@ -970,7 +973,9 @@ int axonic_queue_producer_send(struct axonic_queue_producer *producer,
 /// Puts `count` payloads one after another, each as `options` say, waiting for room up to `timeout` in
 /// all, and writes to `out_count` how many were put: fewer than `count` where a later one found no room
 /// or failed, which the next call tells. There are no tickets. With AXONIC_ERROR_NOT_DURABLE, too,
-/// `out_count` is how many are in the queue: do not put them again.
+/// `out_count` is how many are in the queue: do not put them again. The disk is waited for once, in what is
+/// left of the time: unlike a put of one, a call with timeout 0 gives up, with that error, if somebody else is
+/// just writing to it.
 int axonic_queue_producer_put_many(struct axonic_queue_producer *producer,
                                    const struct axonic_payload *payloads,
                                    size_t count,
@@ -1091,7 +1096,8 @@ int axonic_ticket_result(struct axonic_ticket *ticket,
                          int64_t timeout,
                          struct axonic_message *out);
 
-/// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults.
+/// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults. It is not fair: whoever unlocks
+/// it and wants it again at once mostly gets it before one that sleeps for it.
 int axonic_mutex_open(const struct axonic_domain *domain,
                       const char *name,
                       const struct axonic_lock_options *options,

@@ -8,10 +8,12 @@ const { invalid } = require('./error.js')
 const MOST = Number.MAX_SAFE_INTEGER
 const COUNT = { fits: (value) => Number.isSafeInteger(value) && value >= 0, must: `a whole number from 0 to ${MOST}` }
 const POSITIVE = { fits: (value) => Number.isSafeInteger(value) && value > 0, must: `a whole number from 1 to ${MOST}` }
+const DESCRIPTOR = { fits: (value) => Number.isInteger(value) && value >= 0 && value < 2 ** 31, must: `a whole number from 0 to ${2 ** 31 - 1}` }
 const NUMBER = { fits: (value) => typeof value === 'number', must: 'a number' }
 const TIME = { fits: (value) => typeof value === 'number' && value >= 0, must: 'milliseconds, a number that is not negative' }
 const FLAG = { fits: (value) => typeof value === 'boolean', must: 'true or false' }
 const TEXT = { fits: (value) => typeof value === 'string', must: 'a string' }
+const LIST = { fits: (value) => typeof value === 'object' && typeof value?.[Symbol.iterator] === 'function', must: 'an array' }
 const OBJECT = { fits: (value) => typeof value === 'object' && value !== null, must: 'an object' }
 const SCHEMA = { fits: (value) => OBJECT.fits(value) || TEXT.fits(value), must: 'an object or a string' }
 const SIGNAL = {
@@ -93,4 +95,4 @@ function checkWait (options) {
   if (signal !== undefined) check('signal', signal, SIGNAL)
 }
 
-module.exports = { COUNT, NUMBER, OBJECT, POSITIVE, TEXT, TIME, check, checkOptions, checkWait }
+module.exports = { COUNT, DESCRIPTOR, LIST, NUMBER, OBJECT, POSITIVE, TEXT, TIME, check, checkOptions, checkWait }

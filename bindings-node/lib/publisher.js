@@ -1,6 +1,6 @@
 'use strict'
 
-const { checkWait } = require('./check.js')
+const { COUNT, LIST, check, checkWait } = require('./check.js')
 const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE, ROW, ROWS, LENGTH, CONTENT, TICKET } = internal
@@ -142,10 +142,8 @@ class Publisher {
   }
 
   /** Resolves when `count` subscribers would hear the next message. */
-  waitForSubscribers (count, options) {
-    if (!(Number.isInteger(count) && count >= 0 && count < 2 ** 31)) {
-      return Promise.reject(invalid(`count is ${String(count)}; it must be a whole number, not negative`))
-    }
+  async waitForSubscribers (count, options) {
+    check('count', count, COUNT)
     const attempt = () => (this.#native.heardBy(count) ? undefined : AGAIN)
     return this.#waiters.wait(attempt, options, undefined, ATTENDING)
   }
@@ -276,15 +274,21 @@ const nothing = () => undefined
 /** `nbytes`, or `{ shape, dtype }`; either with `attributes`. */
 function parseSpec (spec, callback, cannot) {
   if (typeof callback !== 'function') throw invalid('loan takes a callback')
-  if (typeof spec === 'number') return { bytes: spec, parts: { content: RAW } }
+  if (typeof spec === 'number') return { bytes: lengthOf(spec), parts: { content: RAW } }
   if (typeof spec !== 'object' || spec === null) {
     throw invalid('a loan is described by a number of bytes or by { shape, dtype }')
   }
   const parts = { content: RAW }
   if (spec.attributes !== undefined) parts.attributes = values.flatten(spec.attributes)
-  if (spec.shape === undefined) return { bytes: spec.bytes, parts }
+  if (spec.shape === undefined) return { bytes: lengthOf(spec.bytes), parts }
+  check('shape', spec.shape, LIST)
   const { dtype, shape, bytes } = values.tensorOf(undefined, Array.from(spec.shape), spec.dtype ?? 'uint8', cannot)
   return { bytes, parts: { ...parts, content: TENSOR, dtype, shape } }
+}
+
+function lengthOf (bytes) {
+  check('the length of a loan', bytes, COUNT)
+  return bytes
 }
 
 internal.disposable(Publisher)

@@ -101,10 +101,7 @@ class Queue {
       const happened = 'earlier messages still wait for room'
       throw failure('WouldBlock', `queue '${this.name}'`, happened, 'use putAsync to get in line')
     }
-    const receipt = this.#attempt(value, options)
-    if (receipt !== AGAIN) return receipt
-    const [happened, remedy] = this.#native.whyFull()
-    throw failure('WouldBlock', `queue '${this.name}'`, happened, `use putAsync, which waits for room, or ${remedy}`)
+    return this.#attempt(value, options, 0)
   }
 
   /** Puts as soon as there is room, and waits for the disk as the queue says. */
@@ -288,7 +285,7 @@ class Queue {
   async #whenRoom (value, options) {
     const waiters = this.#line(options)
     if (!waiters.isWaiting(PUTTING) && !options?.signal?.aborted) {
-      const receipt = this.#attempt(value, options)
+      const receipt = this.#attempt(value, options, QUIET)
       if (receipt !== AGAIN) return settled(receipt)
     }
     // In line, the payload must not change any more: JSON text is fixed here, bytes are the caller's.
@@ -296,19 +293,19 @@ class Queue {
     return waiters.wait(() => this.#putParts(payload, options), options, undefined, PUTTING)
   }
 
-  /** Puts if there is room; the receipt, or AGAIN. */
-  #attempt (value, options) {
-    if (options !== undefined) return this.#putParts(values.encodeWith(value, this.#cannot, options), options)
-    if (values.isBytes(value)) return this.#done(this.#put(value, RAW | QUIET))
+  /** Puts if there is room; the receipt. Where there is none it throws, or answers AGAIN if flags say QUIET. */
+  #attempt (value, options, flags) {
+    if (options !== undefined) return this.#putParts(values.encodeWith(value, this.#cannot, options), options, flags)
+    if (values.isBytes(value)) return this.#done(this.#put(value, RAW | flags))
     if (values.isBinary(value) || values.asTensor(value, this.#cannot) !== undefined) {
-      return this.#putParts(values.encode(value, this.#cannot), {})
+      return this.#putParts(values.encode(value, this.#cannot), {}, flags)
     }
     const text = values.jsonText(value, this.#cannot)
     // A UTF-16 unit takes three bytes of UTF-8 at most.
     if (text.length * 3 <= this.#bytes.length) {
-      return this.#done(this.#putScratch(this.#bytes.write(text), JSON_TEXT | QUIET))
+      return this.#done(this.#putScratch(this.#bytes.write(text), JSON_TEXT | flags))
     }
-    return this.#done(this.#put(Buffer.from(text), JSON_TEXT | QUIET))
+    return this.#done(this.#put(Buffer.from(text), JSON_TEXT | flags))
   }
 
   #done (answer) {
@@ -326,16 +323,18 @@ class Queue {
    * @param payload what `encode` answers
    * @param {import('../index.js').PutOptions} options
    */
-  #putParts (payload, options = {}) {
+  #putParts (payload, options = {}, flags = QUIET) {
     const { data, parts } = payload
     const { priority, delay, ttl, dedupId, result } = options
     const settings = { priority, delay, ttl, dedupId, result }
-    const duplicate = checked('put', () => this.#native.putParts(data, parts, settings, true))
-    if (duplicate === null) {
+    let duplicate = null
+    try {
+      duplicate = checked('put', () => this.#native.putParts(data, parts, settings, flags === QUIET))
+    } finally {
       // To find no room may have silenced news of results.
-      if (result) this.#asking.look(PUTTING)
-      return AGAIN
+      if (duplicate === null && result) this.#asking.look(PUTTING)
     }
+    if (duplicate === null) return AGAIN
     if (duplicate) return DUPLICATE
     const ticket = this.#native.ticket()
     return ticket === null ? PUT : { duplicate, ticket: new Ticket(ticket, this.name, this.#asking) }

@@ -1,7 +1,7 @@
 'use strict'
 
 const native = require('./native.js')
-const { COUNT, NUMBER, check } = require('./check.js')
+const { COUNT, DESCRIPTOR, check } = require('./check.js')
 const { invalid } = require('./error.js')
 const internal = require('./internal.js')
 
@@ -40,9 +40,11 @@ class Region {
   }
 
   /** A copy of `length` bytes at `offset`. */
-  read (offset = 0, length = this.size - offset) {
+  read (offset = 0, length) {
     check('offset', offset, COUNT)
-    if (!(length >= 0 && length <= this.size)) {
+    if (length === undefined) length = Math.max(this.size - offset, 0)
+    check('length', length, COUNT)
+    if (length > this.size) {
       throw invalid(`region '${this.name}' has ${this.size} bytes; it has no ${length} at ${offset}`)
     }
     const target = Buffer.allocUnsafe(length)
@@ -71,7 +73,7 @@ function sealedRegion (data) {
 }
 
 function regionFromFd (fd) {
-  check('the descriptor', fd, NUMBER)
+  check('the descriptor', fd, DESCRIPTOR)
   return new Region(native.Region.fromFd(fd))
 }
 

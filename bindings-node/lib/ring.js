@@ -1,5 +1,6 @@
 'use strict'
 
+const { COUNT, check } = require('./check.js')
 const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { AGAIN, Iteration, Waiters } = require('./wait.js')
@@ -73,6 +74,7 @@ class RingProducer {
 
   /** Lends `length` bytes of the ring itself to `callback`; pushed when that returns. */
   reserve (length, callback) {
+    check('the length', length, COUNT)
     if (typeof callback !== 'function') throw invalid('reserve takes a callback')
     const native = this.#native
     const buffer = native.reserve(length)

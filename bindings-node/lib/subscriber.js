@@ -1,5 +1,6 @@
 'use strict'
 
+const { POSITIVE, check } = require('./check.js')
 const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE, ROW, ROWS, LENGTH, SOURCE, CONTENT, MISSED, SEQUENCE, TICKET, SHARED } = internal
@@ -96,7 +97,7 @@ class Subscriber {
   /** Up to `max` messages that are there now. */
   tryReceiveMany (max = ROWS) {
     if (this.#closed) throw this.#reason()
-    if (!(Number.isInteger(max) && max > 0)) throw invalid(`max is ${String(max)}; it must be a positive integer`)
+    check('max', max, POSITIVE)
     const messages = []
     while (messages.length < max) {
       const count = this.#next(Math.min(max - messages.length, ROWS), messages.length)

@@ -1,7 +1,7 @@
 'use strict'
 
 const native = require('./native.js')
-const { NUMBER, TIME, check } = require('./check.js')
+const { DESCRIPTOR, TIME, check } = require('./check.js')
 const { AxonicError, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE } = internal
@@ -48,7 +48,7 @@ class WaitSet {
 
   /** Reports `token` while a descriptor is readable. */
   addFd (fd, token = fd) {
-    check('the descriptor', fd, NUMBER)
+    check('the descriptor', fd, DESCRIPTOR)
     return this.#join(token, null, (number) => this.#native.addFd(fd, number))
   }
 

@@ -338,10 +338,11 @@ impl Publisher {
     /// Whether `count` subscribers would hear the next message; if not, the descriptor becomes
     /// readable when it is worth asking again.
     #[napi]
-    pub fn heard_by(&self, env: &Env, count: u32) -> Result<bool> {
-        let heard = self.state.with(|publisher| {
-            publisher.wait_for_subscribers(count as usize, Some(Duration::ZERO)).map(|()| true)
-        });
+    pub fn heard_by(&self, env: &Env, count: f64) -> Result<bool> {
+        let count = options::size("count", count).or_throw(env)?;
+        let heard = self
+            .state
+            .with(|publisher| publisher.wait_for_subscribers(count, Some(Duration::ZERO)).map(|()| true));
         match heard {
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(false),
             other => other.or_throw(env),

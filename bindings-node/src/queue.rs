@@ -298,13 +298,17 @@ impl State {
         drop(self.tickets.borrow_mut().remove(place));
     }
 
-    /// Puts without waiting; `None`: there is no room.
+    /// Puts without waiting; `None`: there is no room, and `quiet`.
     fn put(&self, payload: &Payload<'_>, put: &Put, quiet: bool) -> axonic::Result<Option<axonic::Receipt>> {
         let tried = |producer: &mut QueueProducer| producer.try_put(payload, put);
         let receipt = if put.result { self.with_asker(tried) } else { self.with_producer(tried) };
         match receipt {
-            Err(error) if quiet && error.kind() == ErrorKind::WouldBlock => Ok(None),
-            receipt => receipt.map(Some),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            Err(_) if quiet => Ok(None),
+            Err(error) => {
+                Err(axonic::Error::new(error.kind(), format!("{error}, or use putAsync, which waits")))
+            }
+            Ok(receipt) => Ok(Some(receipt)),
         }
     }
 

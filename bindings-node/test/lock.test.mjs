@@ -377,8 +377,6 @@ describe('lock', { timeout: 120_000 }, () => {
     const passes = [event.wait(), event.wait({ timeout: 5000 }), theirs.wait({ timeout: 5000 })]
     const elsewhere = child('lock', ax.name, 'event')
     await elsewhere.said('ready')
-    // Until it waits, nothing but its patience can be seen of it.
-    await sleep(50)
     event.set()
     event.clear()
     const late = event.wait({ timeout: 30 })

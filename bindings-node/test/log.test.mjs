@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import { child, domain, is, setLogger, sleep, until } from './helper.mjs'
+import { child, domain, is, setLogger, until } from './helper.mjs'
 
 const heard = []
 const texts = () => heard.map(([, message]) => message)
@@ -13,15 +13,12 @@ const listen = () => {
 describe('the log', () => {
   afterEach(() => setLogger(null))
 
-  // The log is told in the loop's next turn but one, at most.
-  const turn = () => sleep(20)
-
   it('tells what comes and goes, after the call', async () => {
     listen()
     const ax = domain()
     const region = ax.region('r', { size: 10 })
     assert.deepEqual(heard, [])
-    await turn()
+    await until(() => heard.length >= 2)
     assert.equal(heard.length, 2)
     assert.match(heard[0][1], /^domain '.*': joined as participant 0\.\d+, in \/dev\/shm/)
     assert.deepEqual(heard[1], ['debug', "region 'r': made it, 10 bytes"])
@@ -34,12 +31,11 @@ describe('the log', () => {
     sub.close()
     pub.close()
     ax.close()
-    await turn()
+    await until(() => / left$/.test(texts().at(-1)))
     for (const words of ["subscriber 't': opened", "topic 't': opened publisher", "subscriber 't': follows", "topic 't': closed"]) {
       assert.ok(texts().some((text) => text.startsWith(words)), words)
     }
     assert.deepEqual(heard.filter(([level]) => level === 'info').map(([, text]) => text.slice(0, 21)), ["region 'r': unlinked "])
-    assert.match(texts().at(-1), / left$/)
   })
 
   it('tells of a death to who waits', async () => {
@@ -72,9 +68,10 @@ describe('the log', () => {
     })
     heard.length = 0
     ax.region('outer', { size: 1 }).close()
-    await turn()
-    assert.deepEqual(texts(), ["region 'outer': made it, 1 bytes"])
+    await until(() => heard.length > 0)
+    // What happened so far is told now.
     setLogger(null)
+    assert.deepEqual(texts(), ["region 'outer': made it, 1 bytes"])
     for (const name of ['outer', 'inner']) ax.unlink('region', name)
     assert.equal(heard.length, 1)
   })
@@ -116,7 +113,7 @@ describe('the log', () => {
       const heard = []
       setLogger((level, message) => heard.push(message))
       open('log-threads').close()
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      while (heard.length < 2) await new Promise((resolve) => setTimeout(resolve, 5))
       parentPort.postMessage(heard)
     `
     const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`))

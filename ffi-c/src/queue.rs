@@ -372,7 +372,9 @@ pub unsafe extern "C" fn axonic_queue_producer_close(producer: *mut axonic_queue
     enter(|| unsafe { handle::close(producer) })
 }
 
-/// Puts a copy of raw bytes, an ordinary message, waiting for room.
+/// Puts a copy of raw bytes, an ordinary message, waiting for room, and until it is on the disk if the queue's
+/// axonic_fsync says so. `timeout` is for both. If it is 0 no room is waited for, but the disk for as long as it
+/// takes; axonic_queue_producer_send() with a negative `durable` does not wait for it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_queue_producer_put(
     producer: *mut axonic_queue_producer,
@@ -391,8 +393,9 @@ pub unsafe extern "C" fn axonic_queue_producer_put(
     })
 }
 
-/// Puts a copy of a payload as `options` say (NULL: as an ordinary message), waiting for room. `out` is
-/// NULL when nobody needs the receipt; a ticket needs it.
+/// Puts a copy of a payload as `options` say (NULL: as an ordinary message), waiting as
+/// axonic_queue_producer_put() does, unless `durable` says otherwise. `out` is NULL when nobody needs the
+/// receipt; a ticket needs it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_queue_producer_send(
     producer: *mut axonic_queue_producer,
@@ -429,7 +432,9 @@ fn describe_receipt(receipt: Receipt, queue: &CStr) -> axonic_receipt {
 /// Puts `count` payloads one after another, each as `options` say, waiting for room up to `timeout` in
 /// all, and writes to `out_count` how many were put: fewer than `count` where a later one found no room
 /// or failed, which the next call tells. There are no tickets. With AXONIC_ERROR_NOT_DURABLE, too,
-/// `out_count` is how many are in the queue: do not put them again.
+/// `out_count` is how many are in the queue: do not put them again. The disk is waited for once, in what is
+/// left of the time: unlike a put of one, a call with timeout 0 gives up, with that error, if somebody else is
+/// just writing to it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_queue_producer_put_many(
     producer: *mut axonic_queue_producer,

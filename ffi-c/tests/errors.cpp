@@ -97,12 +97,13 @@ static void closed() {
     auto pub = ax.publisher("t");
     auto moved = std::move(pub);
     CHECK(!pub && moved && pub.topic().empty() && moved.topic() == "t");
-    THROWS(ClosedError, "NULL", pub.publish("x"));
+    THROWS(ClosedError, "the publisher is empty", pub.publish("x"));
     auto loan = moved.loan(100);
     moved.close();
     moved.close();
     CHECK(!moved);
-    THROWS(ClosedError, "NULL", moved.publish("x"));
+    THROWS(ClosedError, "publisher 't' is closed; open it again", moved.publish("x"));
+    THROWS(ClosedError, "publisher 't' is closed; open it again", loan.commit());
     SETS(Closed, loan.commit(ec));
 
     auto sub = ax.subscriber("t");
@@ -111,18 +112,55 @@ static void closed() {
     auto copy = ax;
     ax.close();
     CHECK(!ax && !copy && copy.name().empty());
-    THROWS(ClosedError, "", copy.publisher("t"));
+    THROWS(ClosedError, "domain 'errors' is closed; open it again", copy.publisher("t"));
+    THROWS(ClosedError, "domain 'errors' is closed", ax.mutex("m"));
     THROWS(ClosedError, "t", waiting.publish("x"));
     SETS(Closed, sub.receive(axonic::forever, ec));
     SETS(Closed, producer.push("x", axonic::forever, ec));
     sub.close();
     CHECK(sub.pattern().empty() && sub.id() == 0);
-    THROWS(ClosedError, "", axonic::Domain().participant());
-    THROWS(ClosedError, "", axonic::RingConsumer().pop());
-    THROWS(ClosedError, "", axonic::Region().write(0, "x"));
+    THROWS(ClosedError, "the domain is empty", axonic::Domain().participant());
+    THROWS(ClosedError, "the ring consumer is empty", axonic::RingConsumer().pop());
+    THROWS(ClosedError, "the region is empty", axonic::Region().write(0, "x"));
     axonic::WaitSet set;
     set.close();
-    THROWS(ClosedError, "", set.wait());
+    THROWS(ClosedError, "the wait set is closed; open it again", set.wait());
+}
+
+// What is closed says what it was, whatever it is asked.
+template <class Noun, class Call> static void closes(Noun noun, const char* text, Call call) {
+    auto moved = std::move(noun);
+    THROWS(ClosedError, "is empty: made so, or moved from", call(noun, axonic::Report()));
+    moved.close();
+    THROWS(ClosedError, text, call(moved, axonic::Report()));
+    SETS(Closed, (call(moved, ec), 0));
+    // Made anew, it is nothing that was closed.
+    moved = Noun();
+    THROWS(ClosedError, "is empty: made so, or moved from", call(moved, axonic::Report()));
+}
+
+static void closed_nouns() {
+    using Report = axonic::Report;
+    auto ax = axonic::open("nouns");
+    closes(ax.subscriber("a.*"), "subscriber 'a.*' is closed; open it again", [](auto& s, Report r) { s.fd(r); });
+    closes(ax.ring_producer("r"), "ring producer 'r' is closed", [](auto& p, Report r) { p.try_push("x", r); });
+    closes(ax.ring_consumer("r"), "ring consumer 'r' is closed", [](auto& c, Report r) { c.fd(r); });
+    closes(ax.region("g", {10}), "region 'g' is closed", [](auto& g, Report r) { g.write(0, "x", r); });
+    closes(axonic::Region::seal("x"), "the region is closed", [](auto& g, Report r) { g.fd(r); });
+    closes(ax.mutex("m"), "lock 'm' is closed; open it again", [](auto& m, Report r) { m.lock(r); });
+    closes(ax.rwlock("w"), "lock 'w' is closed", [](auto& w, Report r) { w.try_lock_shared(r); });
+    closes(ax.semaphore("s", 1), "lock 's' is closed", [](auto& s, Report r) { s.available(r); });
+    closes(ax.event("e"), "lock 'e' is closed", [](auto& e, Report r) { e.set(r); });
+    closes(ax.barrier("b", 2), "lock 'b' is closed",
+           [](auto& b, Report r) { b.arrive_and_wait(axonic::forever, r); });
+    closes(ax.condvar("c"), "lock 'c' is closed", [](auto& c, Report r) { c.notify_all(r); });
+    auto mutex = ax.mutex("m");
+    auto condvar = ax.condvar("c");
+    condvar.close();
+    std::unique_lock<axonic::Mutex> lock(mutex);
+    THROWS(ClosedError, "lock 'c' is closed", condvar.wait_for(lock, std::chrono::seconds(1)));
+    CHECK(!lock.owns_lock() && mutex.try_lock()); // as after every failure
+    mutex.unlock();
 }
 
 int main() {
@@ -131,5 +169,6 @@ int main() {
         conditions();
         thrown_or_set();
         closed();
+        closed_nouns();
     });
 }

@@ -41,21 +41,23 @@ struct DomainOptions {
 class Domain {
 public:
     Domain() noexcept = default;
-    explicit Domain(axonic_domain* handle) : shared_(std::make_shared<detail::OwnedDomain>(handle)) {}
+    explicit Domain(axonic_domain* handle)
+        : shared_(std::make_shared<detail::OwnedDomain>(
+              handle, handle != nullptr ? detail::share(axonic_domain_name(handle)) : nullptr)) {}
 
     explicit operator bool() const noexcept { return get() != nullptr; }
     axonic_domain* get() const noexcept { return shared_ != nullptr ? shared_->get() : nullptr; }
     // Leaves the domain now: its handles answer ErrorKind::Closed. Not while another thread uses it.
     void close() noexcept {
         if (shared_ != nullptr) {
-            shared_->reset();
+            shared_->close();
         }
     }
     std::string_view name() const noexcept { return detail::text(axonic_domain_name(get())); }
     std::string_view path() const noexcept { return detail::text(axonic_domain_path(get())); }
     axonic_participant participant(Report report = {}) const {
         return detail::result<axonic_participant>(
-            report, [&](auto* out) { return axonic_domain_participant(get(), out); });
+            report, [&](auto* out) { return axonic_domain_participant(use(report), out); });
     }
 
     Publisher publisher(const std::string& topic, const PublisherOptions& options = {}, Report report = {}) const {
@@ -85,7 +87,7 @@ public:
             return Region();
         }
         return Region(detail::result<axonic_region*>(
-            report, [&](auto* out) { return axonic_region_open(get(), name.c_str(), &given, out); }));
+            report, [&](auto* out) { return axonic_region_open(use(report), name.c_str(), &given, out); }));
     }
     RingProducer ring_producer(const std::string& name, const RingOptions& options = {}, Report report = {}) const {
         return open<RingProducer>(axonic_ring_producer_open, name, ring(options), report);
@@ -99,44 +101,47 @@ public:
     }
     Mutex mutex(const std::string& name, const LockOptions& options = {}, Report report = {}) const {
         return lock<Mutex>(name, options, report, [&](auto* given, auto* out) {
-            return axonic_mutex_open(get(), name.c_str(), given, out);
+            return axonic_mutex_open(use(report), name.c_str(), given, out);
         });
     }
     RwLock rwlock(const std::string& name, const LockOptions& options = {}, Report report = {}) const {
         return lock<RwLock>(name, options, report, [&](auto* given, auto* out) {
-            return axonic_rwlock_open(get(), name.c_str(), given, out);
+            return axonic_rwlock_open(use(report), name.c_str(), given, out);
         });
     }
     Semaphore semaphore(const std::string& name, std::uint32_t permits, const LockOptions& options = {},
                         Report report = {}) const {
         return lock<Semaphore>(name, options, report, [&](auto* given, auto* out) {
-            return axonic_semaphore_open(get(), name.c_str(), permits, given, out);
+            return axonic_semaphore_open(use(report), name.c_str(), permits, given, out);
         });
     }
     Event event(const std::string& name, Reset reset = Reset::Manual, const LockOptions& options = {},
                 Report report = {}) const {
         return lock<Event>(name, options, report, [&](auto* given, auto* out) {
-            return axonic_event_open(get(), name.c_str(), static_cast<std::int32_t>(reset), given, out);
+            return axonic_event_open(use(report), name.c_str(), static_cast<std::int32_t>(reset), given, out);
         });
     }
     Barrier barrier(const std::string& name, std::uint32_t parties, const LockOptions& options = {},
                     Report report = {}) const {
         return lock<Barrier>(name, options, report, [&](auto* given, auto* out) {
-            return axonic_barrier_open(get(), name.c_str(), parties, given, out);
+            return axonic_barrier_open(use(report), name.c_str(), parties, given, out);
         });
     }
     Condvar condvar(const std::string& name, const LockOptions& options = {}, Report report = {}) const {
         return lock<Condvar>(name, options, report, [&](auto* given, auto* out) {
-            return axonic_condvar_open(get(), name.c_str(), given, out);
+            return axonic_condvar_open(use(report), name.c_str(), given, out);
         });
     }
     void unlink(Noun noun, const std::string& name, Report report = {}) const {
         if (detail::nul_free(name, report)) {
-            report(axonic_domain_unlink(get(), static_cast<std::int32_t>(noun), name.c_str()));
+            report(axonic_domain_unlink(use(report), static_cast<std::int32_t>(noun), name.c_str()));
         }
     }
 
 private:
+    axonic_domain* use(const Report& report) const {
+        return shared_ != nullptr ? shared_->use("domain", report) : detail::OwnedDomain().use("domain", report);
+    }
     static axonic_ring_options ring(const RingOptions& options) noexcept {
         axonic_ring_options given = AXONIC_RING_OPTIONS_INIT;
         given.capacity = options.capacity;
@@ -156,7 +161,8 @@ private:
     H open(int (*call)(const axonic_domain*, const char*, const Options*, T**), const std::string& name,
            const Options& options, const Report& report) const {
         T* handle = nullptr;
-        const bool opened = detail::nul_free(name, report) && report(call(get(), name.c_str(), &options, &handle));
+        const bool opened =
+            detail::nul_free(name, report) && report(call(use(report), name.c_str(), &options, &handle));
         return opened ? H(shared_, handle) : H();
     }
 

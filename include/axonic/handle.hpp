@@ -27,20 +27,67 @@ template <class T, int (*Close)(T*)> struct Closer {
     void operator()(T* handle) const noexcept { Close(handle); }
 };
 template <class T, int (*Close)(T*)> using Owned = std::unique_ptr<T, Closer<T, Close>>;
-using OwnedDomain = Owned<axonic_domain, axonic_domain_close>;
+
+// The name of something that was opened, kept for when it is closed: nullptr of what is empty or was moved from.
+using SharedName = std::shared_ptr<const std::string>;
+inline SharedName share(std::string name) { return std::make_shared<const std::string>(std::move(name)); }
+
+// Reports that something is closed, or empty.
+inline void closed(const Report& report, const std::string& noun, const SharedName& name) {
+    if (name == nullptr) {
+        report.fail(ErrorKind::Closed, "the " + noun + " is empty: made so, or moved from");
+    } else {
+        const std::string what = name->empty() ? "the " + noun : noun + " '" + *name + "'";
+        report.fail(ErrorKind::Closed, what + " is closed; open it again");
+    }
+}
+
+// A handle that knows its name when it is closed.
+template <class T, int (*Close)(T*)> class Handle {
+public:
+    Handle() noexcept = default;
+    explicit Handle(T* handle, SharedName name = nullptr) noexcept : owned_(handle), name_(std::move(name)) {}
+    T* get() const noexcept { return owned_.get(); }
+    // The same for a call; reports if it is none any more.
+    T* use(const char* noun, const Report& report) const {
+        if (owned_ == nullptr) {
+            closed(report, noun, name_);
+        }
+        return owned_.get();
+    }
+    void close() noexcept { owned_.reset(); }
+
+private:
+    Owned<T, Close> owned_;
+    SharedName name_;
+};
 
 // A domain's handle, shared by everything opened from it.
+using OwnedDomain = Handle<axonic_domain, axonic_domain_close>;
 using SharedDomain = std::shared_ptr<OwnedDomain>;
 
 // A handle with the domain it needs: closed before its domain may be.
-template <class T, int (*Close)(T*)> struct Member {
-    SharedDomain domain;
-    Owned<T, Close> handle;
-    T* get() const noexcept { return handle.get(); }
-    void close() noexcept {
-        handle.reset();
-        domain.reset();
+template <class T, int (*Close)(T*)> class Member {
+public:
+    Member() noexcept = default;
+    Member(SharedDomain domain, T* handle, SharedName name = nullptr) noexcept
+        : domain_(std::move(domain)), handle_(handle, std::move(name)) {}
+    Member(Member&&) noexcept = default;
+    Member& operator=(Member&& from) noexcept {
+        handle_ = std::move(from.handle_);
+        domain_ = std::move(from.domain_);
+        return *this;
     }
+    T* get() const noexcept { return handle_.get(); }
+    T* use(const char* noun, const Report& report) const { return handle_.use(noun, report); }
+    void close() noexcept {
+        handle_.close();
+        domain_.reset();
+    }
+
+private:
+    SharedDomain domain_;
+    Handle<T, Close> handle_;
 };
 
 // Calls a C function whose last parameter is a place for a result of type R; R{} when it fails.

@@ -57,7 +57,7 @@ public:
 
     Lock() noexcept = default;
     Lock(SharedDomain domain, T* handle, std::string name, const LockOptions& options)
-        : member_{std::move(domain), decltype(member_.handle)(handle)}, name_(std::move(name)), options_(options) {}
+        : member_(std::move(domain), handle, share(name)), name_(std::move(name)), options_(options) {}
 
     explicit operator bool() const noexcept { return get() != nullptr; }
     T* get() const noexcept { return member_.get(); }
@@ -66,10 +66,11 @@ public:
     std::string_view name() const noexcept { return name_; }
 
 protected:
+    T* use(const Report& report) const { return member_.use("lock", report); }
     // Takes it; false when the time passed.
     bool take(int (*call)(const T*, std::int64_t, bool*), Timeout timeout, const Report& report) {
         bool died = false;
-        const bool taken = in_time(call(get(), timeout.nanoseconds(), &died), report);
+        const bool taken = in_time(call(use(report), timeout.nanoseconds(), &died), report);
         if (taken) {
             note(died, report);
         }
@@ -100,7 +101,8 @@ private:
 };
 } // namespace detail
 
-// A mutex between processes, and between the threads that share this object.
+// A mutex between processes, and between the threads that share this object. It is not fair: whoever unlocks it and
+// wants it again at once mostly gets it before one that sleeps for it.
 class Mutex : public detail::Lock<axonic_mutex, axonic_mutex_close> {
 public:
     using Lock::Lock;
@@ -168,14 +170,14 @@ public:
     bool try_acquire(Report report = {}) { return try_acquire_for(std::chrono::seconds(0), report); }
     // False when the time passed.
     bool try_acquire_for(Timeout timeout, Report report = {}) {
-        return detail::in_time(axonic_semaphore_acquire(get(), timeout.nanoseconds()), report);
+        return detail::in_time(axonic_semaphore_acquire(use(report), timeout.nanoseconds()), report);
     }
     // Gives a permit back.
-    void release(Report report = {}) { report(axonic_semaphore_release(get())); }
+    void release(Report report = {}) { report(axonic_semaphore_release(use(report))); }
     // How many permits nobody alive has.
     std::uint32_t available(Report report = {}) {
         return detail::result<std::uint32_t>(
-            report, [&](auto* out) { return axonic_semaphore_available(get(), out); });
+            report, [&](auto* out) { return axonic_semaphore_available(use(report), out); });
     }
 };
 
@@ -185,17 +187,17 @@ public:
     using Lock::Lock;
 
     // Everybody who waits passes, however soon it is cleared, or (Reset::Auto) one of them, or the next to come.
-    void set(Report report = {}) { report(axonic_event_set(get())); }
-    void clear(Report report = {}) { report(axonic_event_clear(get())); }
+    void set(Report report = {}) { report(axonic_event_set(use(report))); }
+    void clear(Report report = {}) { report(axonic_event_clear(use(report))); }
     bool is_set(Report report = {}) {
-        return detail::result<bool>(report, [&](auto* out) { return axonic_event_is_set(get(), out); });
+        return detail::result<bool>(report, [&](auto* out) { return axonic_event_is_set(use(report), out); });
     }
     // Waits until it is set, which (Reset::Auto) clears it.
     void wait(Report report = {}) { wait_for(forever, report); }
     bool try_wait(Report report = {}) { return wait_for(std::chrono::seconds(0), report); }
     // False when the time passed.
     bool wait_for(Timeout timeout, Report report = {}) {
-        return detail::in_time(axonic_event_wait(get(), timeout.nanoseconds()), report);
+        return detail::in_time(axonic_event_wait(use(report), timeout.nanoseconds()), report);
     }
 };
 
@@ -207,7 +209,7 @@ public:
     // Waits until all parties have arrived; true for one of them, the last. TimeoutError: it has not arrived.
     bool arrive_and_wait(Timeout timeout = forever, Report report = {}) {
         return detail::result<bool>(
-            report, [&](auto* out) { return axonic_barrier_wait(get(), timeout.nanoseconds(), out); });
+            report, [&](auto* out) { return axonic_barrier_wait(use(report), timeout.nanoseconds(), out); });
     }
 };
 
@@ -238,6 +240,7 @@ public:
         const bool late = answer == AXONIC_ERROR_TIMEOUT || answer == AXONIC_ERROR_WOULD_BLOCK;
         if (answer != AXONIC_OK && !late) {
             (void)lock.release();
+            (void)use(report);
             report(answer);
             return false;
         }
@@ -259,8 +262,8 @@ public:
         return true;
     }
     // Wakes the one that has waited longest.
-    void notify_one(Report report = {}) { report(axonic_condvar_notify_one(get())); }
-    void notify_all(Report report = {}) { report(axonic_condvar_notify_all(get())); }
+    void notify_one(Report report = {}) { report(axonic_condvar_notify_one(use(report))); }
+    void notify_all(Report report = {}) { report(axonic_condvar_notify_all(use(report))); }
 };
 
 } // namespace axonic

@@ -76,7 +76,8 @@ public:
         }
         const span<const std::size_t> shape = dtype == Dtype::None ? span<const std::size_t>() : this->shape();
         const detail::PayloadInC payload({}, content_, dtype, shape, attributes);
-        auto* publisher = publisher_ != nullptr ? publisher_->get() : nullptr;
+        auto* publisher = publisher_ != nullptr ? publisher_->use("publisher", report)
+                                                : detail::OwnedPublisher().use("loan", report);
         report(axonic_publisher_commit(publisher, &loan_, &payload.get(), timeout.nanoseconds()));
     }
     // Gives it back unpublished.
@@ -98,10 +99,8 @@ class Publisher {
 public:
     Publisher() noexcept = default;
     Publisher(detail::SharedDomain domain, axonic_publisher* handle)
-        : member_(std::make_shared<detail::OwnedPublisher>()) {
-        member_->domain = std::move(domain);
-        member_->handle.reset(handle);
-    }
+        : member_(std::make_shared<detail::OwnedPublisher>(std::move(domain), handle,
+                                                           detail::share(axonic_publisher_topic(handle)))) {}
     Publisher(Publisher&&) noexcept = default;
     Publisher& operator=(Publisher&&) noexcept = default;
 
@@ -119,15 +118,15 @@ public:
 
     // Raw bytes, copied; with Overflow::Block it waits for room.
     void publish(bytes_view data, Report report = {}) {
-        report(axonic_publisher_publish(get(), data.data(), data.size()));
+        report(axonic_publisher_publish(use(report), data.data(), data.size()));
     }
     void send(const Payload& payload, Timeout timeout = forever, Report report = {}) {
-        report(axonic_publisher_send(get(), &detail::PayloadInC(payload).get(), timeout.nanoseconds()));
+        report(axonic_publisher_send(use(report), &detail::PayloadInC(payload).get(), timeout.nanoseconds()));
     }
     // All of them or none.
     void publish_many(const std::vector<Payload>& payloads, Timeout timeout = forever, Report report = {}) {
         const detail::PayloadsInC given(payloads);
-        report(axonic_publisher_publish_many(get(), given.data(), given.size(), timeout.nanoseconds()));
+        report(axonic_publisher_publish_many(use(report), given.data(), given.size(), timeout.nanoseconds()));
     }
     // Bytes to write in place.
     Loan<std::byte> loan(std::size_t size, Timeout timeout = forever, Report report = {}) {
@@ -145,26 +144,30 @@ public:
         return lend<T>(size, std::move(shape), timeout, report);
     }
     void wait_for_subscribers(std::size_t count, Timeout timeout = forever, Report report = {}) {
-        report(axonic_publisher_wait_for_subscribers(get(), count, timeout.nanoseconds()));
+        report(axonic_publisher_wait_for_subscribers(use(report), count, timeout.nanoseconds()));
     }
     // Live ones, now.
     std::size_t subscribers(Report report = {}) {
         return detail::result<std::size_t>(report,
-                                           [&](auto* out) { return axonic_publisher_subscribers(get(), out); });
+                                           [&](auto* out) { return axonic_publisher_subscribers(use(report), out); });
     }
     // Readable when it should be tried again after ErrorKind::WouldBlock; for poll and epoll.
     int fd(Report report = {}) {
-        return detail::descriptor(report, [&](int* out) { return axonic_publisher_fd(get(), out); });
+        return detail::descriptor(report, [&](int* out) { return axonic_publisher_fd(use(report), out); });
     }
     axonic_publisher_stats stats(Report report = {}) {
         return detail::result<axonic_publisher_stats>(
-            report, [&](auto* out) { return axonic_publisher_get_stats(get(), out); });
+            report, [&](auto* out) { return axonic_publisher_get_stats(use(report), out); });
     }
 
 private:
+    axonic_publisher* use(const Report& report) const {
+        return member_ != nullptr ? member_->use("publisher", report)
+                                  : detail::OwnedPublisher().use("publisher", report);
+    }
     template <class T> Loan<T> lend(std::size_t size, Shape shape, Timeout timeout, Report report) {
         axonic_loan loan{};
-        if (!report(axonic_publisher_loan(get(), size, timeout.nanoseconds(), &loan))) {
+        if (!report(axonic_publisher_loan(use(report), size, timeout.nanoseconds(), &loan))) {
             return {};
         }
         return {member_, loan, std::move(shape)};

@@ -68,9 +68,6 @@ struct Receipt {
 };
 
 namespace detail {
-// The name of a queue, which what comes from it keeps: nullptr of what is empty or was moved from.
-using SharedName = std::shared_ptr<const std::string>;
-
 // Reports that something of a queue is not to be used any more.
 inline void gone(const Report& report, const std::string& noun, const SharedName& queue, const char* happened) {
     report.fail(ErrorKind::Closed, queue != nullptr ? noun + " of queue '" + *queue + "': " + happened
@@ -254,7 +251,7 @@ public:
         domain_.reset();
     }
 
-    // Puts a message, waiting for room.
+    // Puts a message, waiting for room, and for the disk if it is to be durable.
     Receipt put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
         if (!is_plain(how)) {
             return put(raw(data), how, timeout, report);
@@ -269,7 +266,8 @@ public:
         send(payload, how, false, timeout, receipt, report);
         return {receipt.duplicate != 0};
     }
-    // Puts a message if there is room for it: nothing when there is none. A duplicate needs none.
+    // Puts a message if there is room for it: nothing when there is none. A duplicate needs none. If it is to be
+    // durable (Fsync::Always, or Put::durable) it waits for the disk all the same, for as long as that takes.
     std::optional<Receipt> try_put(bytes_view data, const Put& how = {}, Report report = {}) {
         return try_put(raw(data), how, report);
     }
@@ -284,8 +282,10 @@ public:
         const int answer = axonic_queue_producer_send(to, &given.get(), &options, 0, &receipt);
         return detail::in_time(answer, report) ? std::optional(Receipt{receipt.duplicate != 0}) : std::nullopt;
     }
-    // Puts one after another and returns how many: fewer when a later one found no room or failed. With NotDurable as many
-    // are in the queue as its message says, and as are returned where it is not thrown: do not put them again.
+    // Puts one after another and returns how many: fewer when a later one found no room or failed. With NotDurable as
+    // many are in the queue as its message says, and as are returned where it is not thrown: do not put them again. It
+    // waits for the disk once, in what is left of the time: unlike try_put(), a call with a timeout of 0 gives up, with
+    // NotDurable, if somebody else is just writing to it.
     std::size_t put_many(const std::vector<Payload>& payloads, const Put& how = {}, Timeout timeout = forever,
                          Report report = {}) {
         axonic_queue_producer* to = producer(report);
@@ -476,10 +476,10 @@ private:
 
     bool is_open(const Report& report) const {
         const bool open = domain_ != nullptr && domain_->get() != nullptr;
-        if (!open) {
-            const char* happened = domain_ != nullptr ? "': its domain is closed" : "' is closed; open it again";
-            report.fail(ErrorKind::Closed, name_ != nullptr ? "queue '" + *name_ + happened
-                                                            : "the queue is empty: made so, or moved from");
+        if (domain_ == nullptr) {
+            detail::closed(report, "queue", name_);
+        } else if (!open) {
+            report.fail(ErrorKind::Closed, "queue '" + *name_ + "': its domain is closed");
         }
         return open;
     }
@@ -487,8 +487,7 @@ private:
     axonic_queue_producer* producer(const Report& report) {
         if (producer_ == nullptr || producer_->get() == nullptr) {
             auto opened = std::make_shared<detail::OwnedProducer>();
-            opened->handle.reset(open(axonic_queue_producer_open, report));
-            opened->domain = domain_;
+            *opened = {domain_, open(axonic_queue_producer_open, report)};
             if (opened->get() == nullptr) {
                 return nullptr;
             }
@@ -498,8 +497,7 @@ private:
     }
     axonic_queue_consumer* consumer(const Report& report) {
         if (consumer_.get() == nullptr) {
-            consumer_.handle.reset(open(axonic_queue_consumer_open, report));
-            consumer_.domain = domain_;
+            consumer_ = {domain_, open(axonic_queue_consumer_open, report)};
         }
         return consumer_.get();
     }

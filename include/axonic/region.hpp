@@ -25,7 +25,8 @@ struct RegionOptions {
 class Region {
 public:
     Region() noexcept = default;
-    explicit Region(axonic_region* handle) : handle_(handle) {}
+    explicit Region(axonic_region* handle)
+        : handle_(handle, handle != nullptr ? detail::share(axonic_region_name(handle)) : nullptr) {}
     // A nameless copy of `data` that nobody can change, to be passed on by its fd().
     static Region seal(bytes_view data, Report report = {}) {
         return Region(detail::result<axonic_region*>(
@@ -36,9 +37,9 @@ public:
         return Region(
             detail::result<axonic_region*>(report, [&](auto* out) { return axonic_region_from_fd(fd, out); }));
     }
-    explicit operator bool() const noexcept { return handle_ != nullptr; }
+    explicit operator bool() const noexcept { return get() != nullptr; }
     axonic_region* get() const noexcept { return handle_.get(); }
-    void close() noexcept { handle_.reset(); }
+    void close() noexcept { handle_.close(); }
     std::string_view name() const noexcept { return detail::text(axonic_region_name(get())); }
     std::size_t size() const noexcept { return axonic_region_size(get()); }
     // Only to be read unless writable().
@@ -46,17 +47,19 @@ public:
     bool writable() const noexcept { return axonic_region_is_writable(get()); }
     bool created() const noexcept { return axonic_region_is_created(get()); }
     void read(std::size_t offset, span<std::byte> into, Report report = {}) const {
-        report(axonic_region_read(get(), offset, into.size(), into.data()));
+        report(axonic_region_read(use(report), offset, into.size(), into.data()));
     }
     void write(std::size_t offset, bytes_view data, Report report = {}) const {
-        report(axonic_region_write(get(), offset, data.data(), data.size()));
+        report(axonic_region_write(use(report), offset, data.data(), data.size()));
     }
     int fd(Report report = {}) const {
-        return detail::descriptor(report, [&](int* out) { return axonic_region_fd(get(), out); });
+        return detail::descriptor(report, [&](int* out) { return axonic_region_fd(use(report), out); });
     }
 
 private:
-    detail::Owned<axonic_region, axonic_region_close> handle_;
+    axonic_region* use(const Report& report) const { return handle_.use("region", report); }
+
+    detail::Handle<axonic_region, axonic_region_close> handle_;
 };
 
 } // namespace axonic

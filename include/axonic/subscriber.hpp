@@ -29,7 +29,7 @@ class Subscriber {
 public:
     Subscriber() noexcept = default;
     Subscriber(detail::SharedDomain domain, axonic_subscriber* handle)
-        : member_{std::move(domain), decltype(member_.handle)(handle)} {}
+        : member_(std::move(domain), handle, detail::share(axonic_subscriber_pattern(handle))) {}
 
     explicit operator bool() const noexcept { return get() != nullptr; }
     axonic_subscriber* get() const noexcept { return member_.get(); }
@@ -52,15 +52,15 @@ public:
 
     std::size_t publishers(Report report = {}) {
         return detail::result<std::size_t>(report,
-                                           [&](auto* out) { return axonic_subscriber_publishers(get(), out); });
+                                           [&](auto* out) { return axonic_subscriber_publishers(use(report), out); });
     }
     // Readable until try_receive() or try_borrow() found nothing; for poll and epoll.
     int fd(Report report = {}) {
-        return detail::descriptor(report, [&](int* out) { return axonic_subscriber_fd(get(), out); });
+        return detail::descriptor(report, [&](int* out) { return axonic_subscriber_fd(use(report), out); });
     }
     axonic_subscriber_stats stats(Report report = {}) {
         return detail::result<axonic_subscriber_stats>(
-            report, [&](auto* out) { return axonic_subscriber_get_stats(get(), out); });
+            report, [&](auto* out) { return axonic_subscriber_get_stats(use(report), out); });
     }
 
     class End {};
@@ -83,14 +83,15 @@ public:
     End end() const noexcept { return {}; }
 
 private:
+    axonic_subscriber* use(const Report& report) const { return member_.use("subscriber", report); }
     using Call = int(axonic_subscriber*, std::int64_t, axonic_message*);
     axonic_message next(Call call, Timeout timeout, const Report& report) {
         return detail::result<axonic_message>(report,
-                                              [&](auto* out) { return call(get(), timeout.nanoseconds(), out); });
+                                              [&](auto* out) { return call(use(report), timeout.nanoseconds(), out); });
     }
     template <class M> std::optional<M> attempt(Call call, const Report& report) {
         axonic_message out{};
-        const int answer = call(get(), 0, &out);
+        const int answer = call(use(report), 0, &out);
         if (answer == AXONIC_ERROR_WOULD_BLOCK) {
             report(AXONIC_OK);
             return std::nullopt;

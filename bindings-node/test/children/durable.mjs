@@ -6,5 +6,4 @@ const [, , name, dataDir, fsync] = process.argv
 const q = open(name, { dataDir }).queue('q', { durable: true, fsync, fsyncInterval: 50 })
 q.put('first')
 q.put('second')
-setTimeout(() => console.log('waited'), 500)
 setInterval(() => {}, 1000)

@@ -1,4 +1,4 @@
-// Takes something of a lock, says so, and keeps it.
+// Asks for something of a lock, says so, says when it has it, and keeps it.
 
 import { open } from '../../index.mjs'
 
@@ -12,7 +12,8 @@ const take = {
   event: () => ax.event('e').wait(),
   arrive: () => { ax.barrier('b', 3).wait() }
 }
+const taking = take[what]()
 console.log('ready')
-await take[what]()
+await taking
 console.log(`has ${what}`)
 setInterval(() => {}, 1000)

@@ -25,7 +25,8 @@ static LOCK: Way<Mutex> = Way {
 ///
 /// `with mutex:` has it for the length of the block. If a process dies while it has it, whoever gets it next does so at
 /// once and `owner_died` is True: what it protects may be half-changed. It is not reentrant, and any thread may release
-/// it. An object that is closed, or that Python forgets, releases it.
+/// it. It is not fair: whoever releases it and wants it again at once mostly gets it before one that sleeps for it. An
+/// object that is closed, or that Python forgets, releases it.
 #[pyclass(frozen, weakref, name = "Mutex", module = "axonic")]
 pub struct PyMutex {
     pub(super) lock: Arc<Lock<Mutex>>,

@@ -19,7 +19,8 @@ impl Noun for axonic_mutex {
 
 const LOCKED: &CStr = c"the mutex is locked (the timeout was 0)";
 
-/// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults.
+/// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults. It is not fair: whoever unlocks
+/// it and wants it again at once mostly gets it before one that sleeps for it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_mutex_open(
     domain: *const axonic_domain,

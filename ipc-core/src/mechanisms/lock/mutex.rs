@@ -31,6 +31,10 @@ const LOCK: u64 = 1;
 
 /// A mutex between processes. The handle is the owner, not the thread; one thread uses it at a time (`Send`).
 ///
+/// It is not fair, as those of the system are not: whoever unlocks it and wants it again at once mostly gets it before
+/// one that sleeps for it, which may wait for tenths of a second so. Where others are to have their turn, leave a
+/// pause, or pass the work on by a queue.
+///
 /// If its owner dies, who takes it next is told. A handle that is dropped, or whose domain is closed, unlocks it.
 /// In a forked child a handle opens anew at its first use, unless it held the mutex at the fork.
 pub struct Mutex {

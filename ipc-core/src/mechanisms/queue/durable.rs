@@ -47,6 +47,7 @@ pub use beside::QueueWriter;
 use lock::{Append, Spare, Writer};
 pub use state::StateCopy;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
@@ -92,6 +93,8 @@ pub struct Log {
     journal: Mutex<Option<Journal>>,
     /// Bytes of segments that are not too many, as of the last time somebody looked.
     enough: AtomicU64,
+    /// It was told that what this handle changed could not be written, and nothing was since.
+    told: AtomicBool,
     /// Whoever writes and syncs for this handle, which is in an event loop.
     beside: OnceLock<Beside>,
     /// Shares the lock that says that the journal belongs to this queue in memory.
@@ -145,13 +148,17 @@ impl Log {
         let (store, domain) = (&handle.store, handle.domain());
         let head = store.head();
         let words = (head.fsync.load(Ordering::Relaxed), head.interval.load(Ordering::Relaxed));
-        let Some(fsync) = Fsync::from_words(words.0, words.1) else { return Ok(None) };
+        if !store.is_durable() {
+            return Ok(None);
+        }
+        let Some(fsync) = Fsync::from_words(words.0, words.1) else {
+            return Err(handle.damaged_beside_journal("how it is synced"));
+        };
         let path = directory(domain, handle.name())?;
-        disk::ensure(&path, domain.inner().access())?;
         let claim = load::claim(&path, store)?;
         let (journal, enough) = (Mutex::default(), AtomicU64::new(0));
-        let beside = OnceLock::new();
-        let log = Log { fsync, wait, path, journal, enough, beside, _claim: claim };
+        let (told, beside) = (AtomicBool::new(false), OnceLock::new());
+        let log = Log { fsync, wait, path, journal, enough, told, beside, _claim: claim };
         load::load(handle, &log, seat.number)?;
         Ok(Some(log))
     }
@@ -189,12 +196,22 @@ impl Handle {
 
     /// Whoever writes for this handle, if it does not itself.
     fn beside(&self) -> Option<&Beside> {
-        self.log.as_ref().and_then(|log| log.beside.get())
+        self.log.as_ref().and_then(|log| log.beside.get()).filter(|beside| beside.is_there())
     }
 
     /// Up to where the log lane is in the journal.
     fn written(&self) -> u64 {
         self.store.journal().written()
+    }
+
+    /// Up to where it is on the disk, which is no further.
+    fn durable(&self) -> Result<u64> {
+        let durable = self.store.journal().durable.load(Ordering::Acquire);
+        if durable <= self.written() {
+            Ok(durable)
+        } else {
+            Err(self.damaged_beside_journal("what is on the disk"))
+        }
     }
 
     /// A message, filled in `filled`, has changed: it goes to the journal, and to the disk before this returns if it is
@@ -223,7 +240,18 @@ impl Handle {
     #[inline(always)]
     pub fn journal_later(&self, number: u32, filled: u64) {
         if let Err(e) = self.journal(number, filled, false) {
-            debug!("queue '{}': a change is not in its journal yet: {e}", self.name());
+            self.tell_unwritten(&e);
+        }
+    }
+
+    /// Where no call tells that something could not be written: of many failures in a row, the first one matters.
+    #[cold]
+    fn tell_unwritten(&self, error: &Error) {
+        let name = self.name();
+        if self.log.as_ref().is_some_and(|log| log.told.swap(true, Ordering::Relaxed)) {
+            debug!("queue '{name}': another change is not in its journal yet: {error}");
+        } else {
+            warn!("queue '{name}': what was changed is not in its journal yet: {error}");
         }
     }
 
@@ -249,7 +277,7 @@ impl Handle {
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
-    /// be time to sync, in nanoseconds of the monotonic clock.
+    /// be time to sync, in nanoseconds of the monotonic clock; later than now.
     #[inline(always)]
     pub fn flush(&self) -> Result<Option<u64>> {
         if self.store.is_durable() { self.flush_journal() } else { Ok(None) }
@@ -268,7 +296,9 @@ impl Handle {
         if is_left || self.is_sync_due() {
             self.write_out(None)?;
         }
-        Ok(self.sync_due())
+        // Where it is time still, somebody else writes, who may have begun too early to sync it.
+        let (now, patience) = (monotonic_nanos(), PATIENCE.as_nanos() as u64);
+        Ok(self.sync_due().map(|due| if due > now { due } else { now + patience }))
     }
 
     /// Waits for the disk after changes of a handle that was not told whether to, if that is how its queue and it are.
@@ -280,7 +310,8 @@ impl Handle {
     fn sync_due(&self) -> Option<u64> {
         let journal = self.store.journal();
         let Some(Fsync::Interval(interval)) = self.log.as_ref().map(|log| log.fsync) else { return None };
-        let unsynced = journal.log.tail.load(Ordering::Relaxed) > journal.durable.load(Ordering::Relaxed);
+        // More on the disk than was named is what a sync refuses.
+        let unsynced = journal.log.tail.load(Ordering::Relaxed) != journal.durable.load(Ordering::Relaxed);
         let synced = journal.synced.load(Ordering::Relaxed).saturating_mul(1_000_000);
         unsynced.then(|| synced.saturating_add(u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)))
     }
@@ -298,6 +329,7 @@ impl Handle {
             let written = self.write_named(&mut writer).and_then(|()| self.sync_if_due(&mut writer));
             writer.end();
             written?;
+            log.told.store(false, Ordering::Relaxed);
             // Whoever found the lock taken relies on us to look once more.
             if !self.is_behind()? {
                 return Ok(());
@@ -315,7 +347,7 @@ impl Handle {
         let (journal, mut asker) = (self.store.journal(), Asker::new());
         loop {
             let turn = journal.turns.load(Ordering::Acquire);
-            if journal.durable.load(Ordering::Acquire) >= position {
+            if self.durable()? >= position {
                 return Ok(());
             }
             if let Some(mut writer) = Writer::begin(self, log, None)? {
@@ -326,9 +358,9 @@ impl Handle {
                 // Whoever found the lock taken meanwhile, and does not wait for the disk, relies on us. Ours is on the disk
                 // whatever becomes of that.
                 if self.owes() || log.fsync != Fsync::Always && self.is_behind().unwrap_or(false) {
-                    let _ = self.write_out(None);
+                    self.write_out(None).unwrap_or_else(|e| self.tell_unwritten(&e));
                 }
-                if journal.durable.load(Ordering::Acquire) < position {
+                if self.durable()? < position {
                     return Err(self.damaged("what was named is not there to be written down"));
                 }
                 continue;
@@ -405,18 +437,18 @@ impl Handle {
             self.start_over(writer)?;
         }
         let mut damaged = None;
-        let mut made_room = false;
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
             let mut walk = self.store.log().walk(position);
             let (mut put, mut gone) = (Vec::<(u64, u32)>::new(), Vec::new());
+            let mut left_out = Vec::new();
             while batch.len() < BATCH_BYTES {
                 match self.store.log().look(position) {
                     Look::Full(cell) => {
                         let last = writer.state.last();
                         let added = self.write_slot(cell, &mut batch, last, &mut put, &mut gone);
-                        damaged = damaged.or(added.err());
+                        left_out.extend(added.err());
                     }
                     Look::Empty => break,
                     Look::Past if walk.is_lost() => {
@@ -427,18 +459,17 @@ impl Handle {
                 position = walk.on(position, || 0);
             }
             if position == writer.written {
-                return damaged.map_or(Ok(()), |e| Err(self.left_out(e)));
+                return damaged.map_or(Ok(()), Err);
             }
             if batch.count() > 0 {
                 // The ids they got would be given again.
                 let last = writer.state.last();
                 let appended = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last));
                 let segment = match appended {
-                    Err(e) if e.kind() == ErrorKind::NoSpace && !made_room => {
-                        made_room = matches!(self.make_room(writer), Ok(true));
-                        if !made_room {
-                            return Err(e);
-                        }
+                    // One segment less each time: there is an end to that.
+                    Err(e)
+                        if e.kind() == ErrorKind::NoSpace && matches!(self.make_room(writer), Ok(true)) =>
+                    {
                         continue;
                     }
                     appended => appended?,
@@ -452,6 +483,7 @@ impl Handle {
             }
             writer.written = position;
             writer.publish();
+            left_out.into_iter().for_each(|e| damaged = Some(self.left_out(e)));
             if let Err(e) = self.compact(writer) {
                 // What was to be written is. A sync tells if the journal is poisoned.
                 warn!("queue '{}': its journal takes more of the disk than it needs: {e}", self.name());
@@ -460,11 +492,14 @@ impl Handle {
         }
     }
 
+    /// The error of a message whose memory was damaged. Told of each at once, since what writes may not be a call that tells.
     #[cold]
     fn left_out(&self, error: Error) -> Error {
         let text =
             format!("a message that cannot be read is not in the journal, what else was named is: {error}");
-        Error::new(ErrorKind::Corrupt, text).of("queue", self.name())
+        let error = Error::new(ErrorKind::Corrupt, text).of("queue", self.name());
+        warn!("{error}");
+        error
     }
 
     /// Adds to a batch what the journal is to know of a slot.
@@ -524,7 +559,7 @@ impl Handle {
     /// Makes durable what is written; if the disk fails, everything is written anew elsewhere on it.
     fn sync_named(&self, writer: &mut Writer<'_>) -> Result<()> {
         let (journal, begun) = (self.store.journal(), Instant::now());
-        let group = writer.written - journal.durable.load(Ordering::Relaxed).min(writer.written);
+        let group = writer.written.saturating_sub(self.durable()?);
         if let Err(e) = writer.sync() {
             if !writer.state.is_poisoned() {
                 return Err(e);
@@ -619,7 +654,7 @@ impl Handle {
                 match record::put(self, number, word, id, &mut batch) {
                     Ok(()) => copied.push(number),
                     Err(e) => {
-                        warn!("{}", self.left_out(e));
+                        self.left_out(e);
                         all = false;
                     }
                 }
@@ -660,19 +695,18 @@ pub fn remove(domain: &Domain, name: &str) -> Result<bool> {
     let Ok(path) = directory(domain, name) else { return Ok(false) };
     // A handle that goes has left the queue before it lets go of its journal.
     let patience = Deadline::after(Some(5 * PATIENCE));
-    while disk::is_claimed(&path) && !patience.passed() {
+    while file::exists(&path) {
+        if disk::remove(&path)? {
+            return Ok(true);
+        }
+        if patience.passed() {
+            let text = format!(
+                "queue '{name}': its journal in {} is in use by a queue of the same name that was just opened, or in another runtime directory; close that one first",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Busy, text));
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
-    if disk::is_claimed(&path) {
-        let text = format!(
-            "queue '{name}': its journal in {} is in use by a queue of the same name in another runtime directory; close that one first",
-            path.display()
-        );
-        return Err(Error::new(ErrorKind::Busy, text));
-    }
-    let names = file::names(&path)?;
-    for name in &names {
-        file::remove(&path.join(name))?;
-    }
-    Ok(file::exists(&path) && file::remove_directory(&path))
+    Ok(false)
 }

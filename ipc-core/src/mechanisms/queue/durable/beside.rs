@@ -84,6 +84,12 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// Whether it writes what was named before: at its end it does so once more, but for a thread that panicked, whose part
+    /// falls to whoever writes next.
+    pub fn is_there(&self) -> bool {
+        !self.shared.with(|state| state.ended)
+    }
+
     /// There is something to write.
     pub fn ask(&self, handle: &Handle) {
         if let Some(e) = self.shared.with(|state| state.failure.take()) {
@@ -116,7 +122,26 @@ fn not_started(name: &str, e: &std::io::Error) -> Error {
     Error::new(ErrorKind::LimitReached, text)
 }
 
+/// Nobody leaves anything to a thread that has ended, by a panic too, or waits for it.
+struct End<'a>(&'a Handle, &'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.1.with(|state| state.ended = true);
+        self.1.tell(usize::MAX, || Err(ended(self.0)));
+    }
+}
+
+fn ended(handle: &Handle) -> Error {
+    let text = format!(
+        "queue '{}': its writer ended while the disk was waited for; what was put is accepted, and is written when the last one closes the queue",
+        handle.name()
+    );
+    Error::new(ErrorKind::Closed, text)
+}
+
 fn run(handle: &Handle, fsync: Fsync, shared: &Shared) {
+    let _end = End(handle, shared);
     while let Some(waiting) = shared.waiting() {
         let pause = match handle.catch_up(fsync == Fsync::Always || waiting > 0) {
             Ok(due) => {
@@ -146,14 +171,31 @@ impl Handle {
         if at_once { self.sync(Some(MOST)).map(|()| None) } else { self.flush() }
     }
 
-    fn leave_writing_to(&self, writer: &QueueWriter) {
-        if writer.producer.handle().domain().forked() {
+    fn leave_writing_to(&self, writer: &QueueWriter) -> Result<()> {
+        let other = writer.producer.handle();
+        if (self.name(), self.domain().path()) != (other.name(), other.domain().path()) {
+            return Err(self.not_of_this(other));
+        }
+        if other.domain().forked() {
             // The thread is the parent's.
-            return;
+            return Ok(());
         }
         if let (Some(log), Some(thread)) = (&self.log, &writer.thread) {
             let _ = log.beside.set(Beside { thread: thread.thread().clone(), shared: writer.shared.clone() });
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_of_this(&self, other: &Handle) -> Error {
+        let text = format!(
+            "queue '{}' of {}: this writer is of another one, '{}' of {}; leave it to a writer of the same queue",
+            self.name(),
+            self.domain().path().display(),
+            other.name(),
+            other.domain().path().display()
+        );
+        Error::new(ErrorKind::InvalidArgument, text)
     }
 }
 
@@ -171,33 +213,35 @@ impl QueueWriter {
     pub fn sync_then(&self, hear: impl FnOnce(Result<()>) + Send + 'static) -> Result<()> {
         self.producer.handle().check_own()?;
         self.producer.handle().check_open()?;
-        match &self.thread {
-            Some(thread) => {
-                self.shared.with(|state| state.waiting.push(Box::new(hear)));
-                thread.thread().unpark();
+        let Some(thread) = &self.thread else {
+            hear(Ok(()));
+            return Ok(());
+        };
+        let left = self.shared.with(|state| {
+            let (hear, ended): (Hear, _) = (Box::new(hear), state.ended);
+            if ended {
+                Some(hear)
+            } else {
+                state.waiting.push(hear);
+                None
             }
-            None => hear(Ok(())),
+        });
+        match left {
+            Some(hear) => hear(Err(ended(self.producer.handle()))),
+            None => thread.thread().unpark(),
         }
         Ok(())
-    }
-
-    fn is_closed(&self) -> Error {
-        let text = format!(
-            "queue '{}': it was closed while its disk was waited for; what was put is accepted, and will be on it",
-            self.producer.name()
-        );
-        Error::new(ErrorKind::Closed, text)
     }
 }
 
 impl QueueProducer {
     /// From now on the writer's thread does the file work of this handle, and `purge` does not wait for the disk. What does
     /// are puts and acknowledgements that are to be durable, whoever is thousands of changes ahead of the thread, and the
-    /// handle's end; it is to come before the writer's. A forked child has neither thread nor writer: it is to open one.
+    /// handle's end. Where the writer ends before, the handle does its file work itself again. `InvalidArgument` if the
+    /// writer is of another queue. A forked child has neither its parent's thread nor its writer: it is to open one.
     pub fn leave_writing_to(&mut self, writer: &QueueWriter) -> Result<()> {
         self.enter()?;
-        self.handle().leave_writing_to(writer);
-        Ok(())
+        self.handle().leave_writing_to(writer)
     }
 }
 
@@ -205,8 +249,7 @@ impl QueueConsumer {
     /// As [`QueueProducer::leave_writing_to`], for its deliveries too.
     pub fn leave_writing_to(&mut self, writer: &QueueWriter) -> Result<()> {
         self.enter()?;
-        self.handle().leave_writing_to(writer);
-        Ok(())
+        self.handle().leave_writing_to(writer)
     }
 }
 
@@ -228,7 +271,38 @@ impl Drop for QueueWriter {
         if thread.is_finished() {
             let _ = thread.join();
         }
-        let left = self.shared.with(|state| std::mem::take(&mut state.waiting));
-        left.into_iter().for_each(|hear| hear(Err(self.is_closed())));
+        self.shared.tell(usize::MAX, || Err(ended(self.producer.handle())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::power::domain;
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_to_a_thread_that_panicked() {
+        let (_place, domain) = domain();
+        let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+        let mut producer = domain.queue_producer("jobs", &options).unwrap();
+        let shared = Arc::<Shared>::default();
+        let (handle, seen) = (producer.handle().clone(), shared.clone());
+        let (is_left, panics) = std::sync::mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            let _end = End(&handle, &seen);
+            panics.recv().expect("what was to be written");
+        });
+        let log = producer.handle().log.as_ref().unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        shared.with(|state| state.waiting.push(Box::new(move |done| tell.send(done).unwrap())));
+        assert!(log.beside.set(Beside { thread: thread.thread().clone(), shared }).is_ok());
+        producer.put(b"is left to it", None).unwrap();
+        assert_eq!(producer.handle().flush().unwrap(), None);
+        assert_eq!(producer.handle().written(), 0);
+        drop(is_left);
+        thread.join().unwrap_err();
+        assert_eq!(told.recv().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+        producer.handle().flush().unwrap();
+        assert_eq!(producer.handle().written(), 1);
     }
 }

@@ -6,6 +6,7 @@ use crate::domain::Noun;
 use crate::error::ErrorKind;
 use crate::mechanisms::queue::{Fsync, Put, QueueOptions};
 use crate::sys::atomic::Ordering;
+use crate::sys::clock::monotonic_nanos;
 use crate::value::Payload;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -99,5 +100,38 @@ fn who_asks_a_writer_for_the_disk_shares_a_sync_with_all_others() {
     assert_eq!(told.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
     drop(held);
     drop((producer, other));
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
+fn an_interval_that_is_over_while_somebody_else_writes_is_waited_for_and_not_forgotten() {
+    let (_place, domain) = domain();
+    let interval = Duration::from_millis(1);
+    let options = QueueOptions { durable: Some(Fsync::Interval(interval)), ..Default::default() };
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    let other = domain.queue_producer("jobs", &options).unwrap();
+    let held = Held::take(other.handle()).unwrap();
+    producer.put(b"1", SHORT).unwrap();
+    std::thread::sleep(2 * interval);
+    let due = producer.handle().flush().unwrap().unwrap();
+    assert!(due > monotonic_nanos() + 5_000_000, "not at once again");
+    let taken = consumer.get(SHORT).unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| consumer.get(Some(Duration::from_secs(60))).unwrap());
+        // It sleeps, and has looked once.
+        std::thread::sleep(Duration::from_millis(50));
+        drop(held);
+        let journal = other.handle().store.journal();
+        let begun = Instant::now();
+        while journal.durable.load(Ordering::Relaxed) < producer.handle().last_named() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "nobody syncs");
+            std::thread::sleep(interval);
+        }
+        producer.put(b"2", SHORT).unwrap();
+        waits.join().unwrap().ack().unwrap();
+    });
+    taken.ack().unwrap();
+    drop((producer, consumer, other));
     domain.unlink(Noun::Queue, "jobs").unwrap();
 }
