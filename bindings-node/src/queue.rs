@@ -305,7 +305,9 @@ impl State {
         match receipt {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             Err(_) if quiet => Ok(None),
-            Err(error) => Err(axonic::Error::new(error.kind(), format!("{error}, or use putAsync, which waits"))),
+            Err(error) => {
+                Err(axonic::Error::new(error.kind(), format!("{error}, or use putAsync, which waits")))
+            }
             Ok(receipt) => Ok(Some(receipt)),
         }
     }
