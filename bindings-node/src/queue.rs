@@ -252,13 +252,13 @@ impl State {
 
     fn open_producer(&self, options: &QueueOptions) -> axonic::Result<QueueProducer> {
         let producer = self.domain.queue_producer(&self.name, options)?;
-        self.writer.borrow().iter().for_each(|writer| producer.leave_writing_to(writer));
+        self.writer.borrow().iter().try_for_each(|writer| producer.leave_writing_to(writer))?;
         Ok(producer)
     }
 
     fn open_consumer(&self) -> axonic::Result<QueueConsumer> {
         let consumer = self.domain.queue_consumer(&self.name, &self.options)?;
-        self.writer.borrow().iter().for_each(|writer| consumer.leave_writing_to(writer));
+        self.writer.borrow().iter().try_for_each(|writer| consumer.leave_writing_to(writer))?;
         Ok(consumer)
     }
 
@@ -352,7 +352,7 @@ impl Queue {
         let producer = state.open_producer(&state.options)?;
         if producer.fsync().is_some() {
             let writer = domain.queue_writer(name, &state.options)?;
-            producer.leave_writing_to(&writer);
+            producer.leave_writing_to(&writer)?;
             state.writer.replace(Some(Arc::new(writer)));
         }
         state.producer.replace(Some(producer));

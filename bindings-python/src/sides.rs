@@ -47,7 +47,7 @@ pub struct Sides {
 trait Core: Send + Sized {
     fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self>;
     fn fsync(&self) -> Option<Fsync>;
-    fn leave_writing_to(&self, writer: &QueueWriter);
+    fn leave_writing_to(&self, writer: &QueueWriter) -> axonic::Result<()>;
 }
 
 impl Core for QueueProducer {
@@ -60,8 +60,8 @@ impl Core for QueueProducer {
         self.fsync()
     }
 
-    fn leave_writing_to(&self, writer: &QueueWriter) {
-        self.leave_writing_to(writer);
+    fn leave_writing_to(&self, writer: &QueueWriter) -> axonic::Result<()> {
+        self.leave_writing_to(writer)
     }
 }
 
@@ -74,8 +74,8 @@ impl Core for QueueConsumer {
         self.fsync()
     }
 
-    fn leave_writing_to(&self, writer: &QueueWriter) {
-        self.leave_writing_to(writer);
+    fn leave_writing_to(&self, writer: &QueueWriter) -> axonic::Result<()> {
+        self.leave_writing_to(writer)
     }
 }
 
@@ -116,7 +116,7 @@ impl Sides {
                 Some(writer) => writer,
                 none => none.insert(self.home.core.queue_writer(&self.name, &self.options)?),
             };
-            core.leave_writing_to(writer);
+            core.leave_writing_to(writer)?;
         }
         Ok(core)
     }

@@ -159,8 +159,8 @@ fn beside_an_event_loop_a_thread_does_the_file_work() {
         let writer = domain.queue_writer("jobs", &options(fsync)).unwrap();
         let mut producer = domain.queue_producer("jobs", &options(fsync)).unwrap();
         let mut consumer = domain.queue_consumer("jobs", &options(fsync)).unwrap();
-        producer.leave_writing_to(&writer);
-        consumer.leave_writing_to(&writer);
+        producer.leave_writing_to(&writer).unwrap();
+        consumer.leave_writing_to(&writer).unwrap();
         let before = given_by_this_thread();
         let (put, get) =
             (Put { durable: Some(false), ..Put::default() }, Get { durable: Some(false), ..Get::default() });
@@ -190,6 +190,39 @@ fn beside_an_event_loop_a_thread_does_the_file_work() {
         assert_eq!((consumer.stats().ready, consumer.stats().dead), (60, 0));
         consumer.purge().unwrap();
     }
+}
+
+#[test]
+fn whoever_was_left_by_its_writer_writes_itself() {
+    let here = Durable::new();
+    let domain = here.open();
+    let mut producer = domain.queue_producer("jobs", &options(Fsync::Never)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Never)).unwrap();
+    let writer = domain.queue_writer("jobs", &options(Fsync::Never)).unwrap();
+    producer.leave_writing_to(&writer).unwrap();
+    drop(writer);
+    (0..100).for_each(|_| producer.put(&[b'#'; 5000], SECOND).unwrap());
+    let payloads = |path: &PathBuf| std::fs::read(path).unwrap().iter().filter(|b| **b == b'#').count();
+    let written: usize = common::files_in(here.data.path()).iter().map(payloads).sum();
+    assert!(written >= 80 * 5000, "{written}");
+    consumer.purge().unwrap();
+}
+
+#[test]
+fn writing_is_left_to_a_writer_of_the_same_queue_only() {
+    let (here, elsewhere) = (Durable::new(), Durable::new());
+    let (domain, other) = (here.open(), elsewhere.open());
+    let of = |domain: &Domain, name, durable| {
+        domain.queue_writer(name, &QueueOptions { durable, ..Default::default() }).unwrap()
+    };
+    let always = Some(Fsync::Always);
+    let producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+    let consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    for writer in [of(&domain, "others", always), of(&domain, "memory", None), of(&other, "jobs", always)] {
+        expect(producer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
+        expect(consumer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
+    }
+    producer.leave_writing_to(&of(&domain, "jobs", always)).unwrap();
 }
 
 #[test]
@@ -264,6 +297,36 @@ fn a_journal_has_one_queue_and_room_for_what_it_holds() {
     assert!(!common::files_in(here.data.path()).is_empty());
     domain.unlink(Noun::Queue, "jobs").unwrap();
     assert_eq!(common::files_in(here.data.path()), Vec::<PathBuf>::new());
+}
+
+/// One removes the journal again and again, while another, in another runtime directory, puts into a queue it belongs to.
+#[test]
+fn whoever_removes_a_journal_takes_it_from_nobody() {
+    let here = Durable::new();
+    let elsewhere = Place::new();
+    let other = Domain::open_with(in_data(elsewhere.options(), here.data.path().into())).unwrap();
+    let put = |n: u32| {
+        let mut producer = other.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+        let text = format!("number {n}");
+        producer.put(text.as_bytes(), SECOND).unwrap();
+        let has = |path: &PathBuf| {
+            let bytes = std::fs::read(path).unwrap();
+            bytes.windows(text.len()).any(|window| window == text.as_bytes())
+        };
+        assert!(common::files_in(here.data.path()).iter().any(has), "{text} is lost");
+        let mut consumer = other.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+        consumer.get(SECOND).unwrap().ack().unwrap();
+    };
+    std::thread::scope(|scope| {
+        let putter = scope.spawn(|| (0..200).for_each(put));
+        let (domain, mut random) = (here.open(), common::random::Random(1));
+        while !putter.is_finished() {
+            std::thread::sleep(Duration::from_micros(random.below(5000)));
+            if let Err(e) = domain.unlink(Noun::Queue, "jobs") {
+                assert!(matches!(e.kind(), ErrorKind::NotFound | ErrorKind::Busy), "{e}");
+            }
+        }
+    });
 }
 
 #[test]

@@ -196,20 +196,20 @@ pub enum Claim {
     Shared(OwnedFd),
     /// Somebody else's.
     Others,
-    /// Somebody is just claiming it.
+    /// Somebody is just claiming it, or removing it.
     Busy,
 }
 
 /// Claims a directory for all who have the same `token`; who comes `fresh` takes over what nobody holds.
 pub fn claim(path: &Path, access: Access, token: u64, fresh: bool) -> Result<Claim> {
     let failed = |e| disk_error(e, format!("claiming the data directory {}", path.display()));
-    let flags = OFlag::O_CREAT | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let fd = open(&path.join(OWNER), flags, Mode::from_bits_truncate(access.mode)).map_err(failed)?;
+    let Some(fd) = open_owner(path, access.mode).map_err(failed)? else { return Ok(Claim::Busy) };
     let alone = fresh && lock::try_lock(fd.as_fd(), 0)?;
     if alone {
         write_all(&fd, 0, &token.to_le_bytes()).map_err(failed)?;
     }
-    if !lock::try_share(fd.as_fd(), 0)? {
+    // Whoever removes the directory has the file alone until it has no name any more.
+    if !lock::try_share(fd.as_fd(), 0)? || file::is_unlinked(fd.as_fd()) {
         return Ok(Claim::Busy);
     }
     let mut word = [0; 8];
@@ -222,7 +222,33 @@ pub fn is_claimed(path: &Path) -> bool {
     file::open_existing(&path.join(OWNER), false).is_ok_and(|fd| lock::is_locked(fd.as_fd(), 0))
 }
 
-/// The file whose lock says whose a directory is.
+/// Removes a directory with all that is in it, unless somebody has claimed it or is about to. Whether it did.
+///
+/// Whoever ends here leaves a directory that is unclaimed, with fewer files in it: it is to be removed again.
+pub fn remove(path: &Path) -> Result<bool> {
+    let failed = |e| disk_error(e, format!("removing the data directory {}", path.display()));
+    let Some(fd) = open_owner(path, 0o600).map_err(failed)? else { return Ok(false) };
+    if !lock::try_lock(fd.as_fd(), 0)? || file::is_unlinked(fd.as_fd()) {
+        return Ok(false);
+    }
+    for name in file::names(path)?.iter().filter(|name| *name != OWNER) {
+        file::remove(&path.join(name))?;
+    }
+    file::remove(&path.join(OWNER))?;
+    // Whoever comes now claims what is empty, and then it stays.
+    file::remove_directory(path);
+    Ok(true)
+}
+
+/// The file whose lock says whose a directory is; `None` if the directory is gone.
+fn open_owner(path: &Path, mode: u32) -> nix::Result<Option<OwnedFd>> {
+    let flags = OFlag::O_CREAT | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    match open(&path.join(OWNER), flags, Mode::from_bits_truncate(mode)) {
+        Err(Errno::ENOENT) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
 const OWNER: &str = "owner";
 
 /// A signal that comes in between is no failure.
@@ -329,6 +355,29 @@ mod tests {
         other.remove("a").unwrap();
         assert_eq!(one.list().unwrap(), ["b"]);
         assert_ne!(one.salt(), one.salt());
+    }
+
+    /// Each order in which one who removes a directory and one who claims it can come.
+    #[test]
+    fn a_directory_is_claimed_or_removed_and_never_both() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("jobs");
+        let access = Access { mode: 0o600, group: None };
+        let claims = |fresh| claim(&path, access, 7, fresh).unwrap();
+        assert!(matches!(claims(true), Claim::Busy), "it is not there");
+        ensure(&path, &access).unwrap();
+        std::fs::write(path.join("a"), "kept").unwrap();
+        let Claim::Shared(mine) = claims(true) else { panic!("nobody else is there") };
+        assert!(!remove(&path).unwrap() && path.join("a").exists(), "it is claimed");
+        // One opens the file before it is removed, and has its lock after.
+        drop(mine);
+        let early = open_owner(&path, 0o600).unwrap().unwrap();
+        assert!(lock::try_lock(early.as_fd(), 0).unwrap());
+        assert!(matches!(claims(true), Claim::Busy), "it is being removed");
+        lock::unlock(early.as_fd(), 0);
+        assert!(remove(&path).unwrap() && !path.exists());
+        assert!(lock::try_share(early.as_fd(), 0).unwrap() && file::is_unlinked(early.as_fd()));
+        assert!(!remove(&path).unwrap(), "it is gone");
     }
 
     /// Every failure names the data directory, its setting and a remedy.

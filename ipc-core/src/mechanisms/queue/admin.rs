@@ -9,7 +9,7 @@ use super::producer::QueueProducer;
 use super::shape::Shape;
 use super::steps::{State, Word};
 use super::store::{Life, PART, Plan};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::monotonic_nanos;
 use crate::value::{Content, preview};
@@ -154,8 +154,12 @@ impl Handle {
                 waiting.into_iter().for_each(|row| self.wake_row(row));
             }
         }
-        self.sync_unless_beside()?;
-        Ok(count)
+        self.sync_unless_beside().map(|()| count).map_err(|e| {
+            let text = format!(
+                "the messages are taken away, {count} in all, but that is not known to be on the disk: {e}"
+            );
+            Error::not_durable(0, text)
+        })
     }
 
     fn redrive(&self, most: usize) -> Result<u64> {
@@ -271,7 +275,8 @@ impl QueueConsumer {
         handle.peek_all(handle.slots_that(|word| word.is(State::Dead)), most)
     }
 
-    /// Takes all messages away that nobody has, those for later included, but not the dead letters. How many.
+    /// Takes all messages away that nobody has, those for later included, but not the dead letters. How many. After
+    /// `NotDurable` they are gone, too; it is not known to be on the disk.
     pub fn purge(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();
@@ -281,7 +286,7 @@ impl QueueConsumer {
         handle.purge(messages.into_iter().chain(handle.slots_that(|word| word.is(State::Delayed))))
     }
 
-    /// Takes all dead letters away. How many.
+    /// Takes all dead letters away. How many. `NotDurable` as [`Self::purge`].
     pub fn purge_dead_letters(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();

@@ -12,7 +12,7 @@ use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use std::collections::HashMap;
 use std::time::Duration;
-use tracing::info;
+use tracing::{info, warn};
 
 impl Handle {
     /// Sets right what the handles of dead participants left, and gives their rows back.
@@ -145,7 +145,12 @@ impl Drop for Handle {
         // What the dead left must not keep the queue.
         let _ = self.recover();
         // What was put and settled is on the disk, unless that is held up by somebody.
-        let _ = self.sync(Some(Duration::from_secs(1)));
+        if let Err(e) = self.sync(Some(Duration::from_secs(1))) {
+            warn!(
+                "queue '{}': closed, and what was put and settled may not be on the disk: {e}",
+                self.name()
+            );
+        }
         // Before the queue may go: whoever makes it anew then finds nobody who claims its journal.
         self.log = None;
         self.store.object.release_row(self.row, self.id);

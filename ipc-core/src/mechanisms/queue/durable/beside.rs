@@ -4,7 +4,7 @@
 //! hears a thread of its own.
 
 use crate::domain::Domain;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::log;
 use crate::mechanisms::queue::handle::Handle;
 use crate::mechanisms::queue::{Fsync, QueueConsumer, QueueOptions, QueueProducer};
@@ -56,6 +56,12 @@ pub struct Beside {
 }
 
 impl Beside {
+    /// Whether it writes what was named before: at its end it does so once more, but for a thread that panicked, whose part
+    /// falls to whoever writes next.
+    pub fn is_there(&self) -> bool {
+        !self.shared.with(|state| state.ended)
+    }
+
     /// There is something to write.
     pub fn ask(&self, handle: &Handle) {
         if let Some(e) = self.shared.with(|state| state.failure.take()) {
@@ -85,10 +91,20 @@ fn not_started(name: &str, e: &std::io::Error) -> Error {
     let text = format!(
         "queue '{name}': no thread could be started to write its journal: {e}; raise the limit of this user's or this container's threads (`ulimit -u`)"
     );
-    Error::new(crate::error::ErrorKind::LimitReached, text)
+    Error::new(ErrorKind::LimitReached, text)
+}
+
+/// Nobody leaves anything to a thread that has ended, by a panic too.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.with(|state| state.ended = true);
+    }
 }
 
 fn run(handle: &Handle, fsync: Fsync, shared: &Shared) {
+    let _end = End(shared);
     while !shared.with(|state| state.ended) {
         let pause = match handle.catch_up(fsync) {
             Ok(due) => due.map(|due| Duration::from_nanos(due.saturating_sub(monotonic_nanos()))),
@@ -112,14 +128,31 @@ impl Handle {
         if fsync == Fsync::Always { self.sync(Some(MOST)).map(|()| None) } else { self.flush() }
     }
 
-    fn leave_writing_to(&self, writer: &QueueWriter) {
-        if writer.producer.handle().domain().forked() {
+    fn leave_writing_to(&self, writer: &QueueWriter) -> Result<()> {
+        let other = writer.producer.handle();
+        if (self.name(), self.domain().path()) != (other.name(), other.domain().path()) {
+            return Err(self.not_of_this(other));
+        }
+        if other.domain().forked() {
             // The thread is the parent's.
-            return;
+            return Ok(());
         }
         if let (Some(log), Some(thread)) = (&self.log, &writer.thread) {
             let _ = log.beside.set(Beside { thread: thread.thread().clone(), shared: writer.shared.clone() });
         }
+        Ok(())
+    }
+
+    #[cold]
+    fn not_of_this(&self, other: &Handle) -> Error {
+        let text = format!(
+            "queue '{}' of {}: this writer is of another one, '{}' of {}; leave it to a writer of the same queue",
+            self.name(),
+            self.domain().path().display(),
+            other.name(),
+            other.domain().path().display()
+        );
+        Error::new(ErrorKind::InvalidArgument, text)
     }
 }
 
@@ -136,16 +169,17 @@ impl QueueWriter {
 impl QueueProducer {
     /// From now on the writer's thread does the file work of this handle, and `purge` does not wait for the disk. What does
     /// are puts and acknowledgements that are to be durable, whoever is thousands of changes ahead of the thread, and the
-    /// handle's end; it is to come before the writer's.
-    pub fn leave_writing_to(&self, writer: &QueueWriter) {
-        self.handle().leave_writing_to(writer);
+    /// handle's end. Where the writer ends before, the handle does its file work itself again. `InvalidArgument` if the
+    /// writer is of another queue.
+    pub fn leave_writing_to(&self, writer: &QueueWriter) -> Result<()> {
+        self.handle().leave_writing_to(writer)
     }
 }
 
 impl QueueConsumer {
     /// As [`QueueProducer::leave_writing_to`], for its deliveries too.
-    pub fn leave_writing_to(&self, writer: &QueueWriter) {
-        self.handle().leave_writing_to(writer);
+    pub fn leave_writing_to(&self, writer: &QueueWriter) -> Result<()> {
+        self.handle().leave_writing_to(writer)
     }
 }
 
@@ -167,5 +201,34 @@ impl Drop for QueueWriter {
         if thread.is_finished() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::power::domain;
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_to_a_thread_that_panicked() {
+        let (_place, domain) = domain();
+        let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+        let mut producer = domain.queue_producer("jobs", &options).unwrap();
+        let shared = Arc::<Shared>::default();
+        let seen = shared.clone();
+        let (is_left, panics) = std::sync::mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            let _end = End(&seen);
+            panics.recv().expect("what was to be written");
+        });
+        let log = producer.handle().log.as_ref().unwrap();
+        assert!(log.beside.set(Beside { thread: thread.thread().clone(), shared }).is_ok());
+        producer.put(b"is left to it", None).unwrap();
+        assert_eq!(producer.handle().flush().unwrap(), None);
+        assert_eq!(producer.handle().written(), 0);
+        drop(is_left);
+        thread.join().unwrap_err();
+        producer.handle().flush().unwrap();
+        assert_eq!(producer.handle().written(), 1);
     }
 }

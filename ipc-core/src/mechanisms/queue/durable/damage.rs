@@ -2,6 +2,7 @@
 
 use crate::domain::{Domain, DomainOptions};
 use crate::error::ErrorKind;
+use crate::log::{self, Level};
 use crate::mechanisms::queue::shape::Shape;
 use crate::mechanisms::queue::store::Slot;
 use crate::mechanisms::queue::{Fsync, Put, QueueOptions, QueueProducer};
@@ -86,4 +87,61 @@ fn the_only_good_copy_of_a_message_outlives_every_compaction() {
     std::fs::remove_dir_all(place.path().join("test")).unwrap();
     let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
     assert!(consumer.peek(9).unwrap().iter().any(|peeked| peeked.data() == [7; 600]));
+}
+
+#[test]
+fn a_damaged_message_is_told_of_where_nobody_waits_for_the_disk() {
+    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+    let domain = open(place.path(), data.path());
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    for _ in 0..100 {
+        producer.put(&[1], SECOND).unwrap();
+    }
+    producer.sync(SECOND).unwrap();
+    for bytes in [600, 700] {
+        producer.put(&vec![7; bytes], SECOND).unwrap();
+        slot(&producer, bytes).body.store(0, Ordering::Relaxed);
+    }
+    log::listen(log::keep).unwrap();
+    log::tell(drop);
+    for _ in 0..100 {
+        consumer.get(SECOND).unwrap().ack().unwrap();
+    }
+    let mut warned = Vec::new();
+    log::tell(|record| warned.extend((record.level == Level::Warn).then_some(record.text)));
+    let of = |bytes: &str| {
+        warned.iter().any(|text| ["'jobs'", "cannot be read", bytes].iter().all(|word| text.contains(word)))
+    };
+    assert!(of("600 bytes") && of("700 bytes"), "{warned:?}");
+}
+
+#[test]
+fn nothing_is_on_the_disk_because_a_damaged_word_says_so() {
+    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let domain = open(place.path(), data.path());
+    let durable = Put { durable: Some(true), ..Put::default() };
+    for (name, fsync) in [("never", Fsync::Never), ("interval", Fsync::Interval(Duration::from_millis(1)))] {
+        let options = QueueOptions { durable: Some(fsync), ..Default::default() };
+        let mut producer = domain.queue_producer(name, &options).unwrap();
+        producer.handle().store.journal().durable.store(1 << 40, Ordering::Relaxed);
+        let told = producer.put_with(&Payload::raw(b"one"), &durable, SECOND).unwrap_err();
+        assert_eq!((told.kind(), told.accepted()), (ErrorKind::NotDurable, 1), "{told}");
+        assert!(
+            [name, "damaged", "not the journal"].iter().all(|word| told.message().contains(word)),
+            "{told}"
+        );
+        assert_eq!(producer.sync(SECOND).unwrap_err().kind(), ErrorKind::Corrupt);
+        if fsync != Fsync::Never {
+            std::thread::sleep(Duration::from_millis(5));
+            let told = producer.put(b"two", SECOND).unwrap_err();
+            assert_eq!((told.kind(), told.accepted()), (ErrorKind::NotDurable, 1), "{told}");
+        }
+        producer.handle().store.head().fsync.store(9, Ordering::Relaxed);
+        let told = domain.queue_producer(name, &options).unwrap_err();
+        assert_eq!(told.kind(), ErrorKind::Corrupt, "{told}");
+    }
 }

@@ -3,8 +3,10 @@
 use super::power::{domain, use_disk};
 use crate::domain::{Domain, Noun};
 use crate::error::{Error, ErrorKind};
+use crate::log::{self, Level};
 use crate::mechanisms::journal::simulator::{Image, Plan, Random, Simulated};
 use crate::mechanisms::queue::{Fsync, Get, Put, QueueConsumer, QueueOptions, QueueProducer};
+use crate::sys::atomic::Ordering;
 use crate::value::Payload;
 use std::time::Duration;
 
@@ -45,9 +47,17 @@ fn after_a_cut(domain: &Domain, world: &Simulated) -> Vec<Vec<Vec<u8>>> {
 
 #[test]
 fn what_could_not_even_be_named_is_on_the_disk_after_the_next_sync() {
+    // Nor does it matter what a damaged word says that was named of it.
+    for repaid in [0, 1 << 40] {
+        owe_and_sync(repaid);
+    }
+}
+
+fn owe_and_sync(repaid: u64) {
     let (_place, domain) = domain();
     let world = Simulated::new(&Image::new());
     let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    producer.handle().store.journal().repaid.store(repaid, Ordering::Relaxed);
     producer.put(b"goes", SECOND).unwrap();
     producer.sync(SECOND).unwrap();
     world.plan(Plan::Room(0));
@@ -95,6 +105,28 @@ fn a_full_disk_whose_journal_is_mostly_dead_heals_itself() {
     producer.sync(SECOND).unwrap();
     let found = after_a_cut(&domain, &world);
     assert!(found.iter().all(|texts| *texts == [b"stays"]), "{found:?}");
+}
+
+#[test]
+fn on_a_full_disk_room_is_made_as_often_as_it_takes() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    // A segment each, after a small one. The last is so large that the others are not worth a compaction when they are
+    // done with.
+    for bytes in [1200 << 10, 1200 << 10, 4 << 20] {
+        producer.put(&vec![1; bytes], SECOND).unwrap();
+        producer.sync(SECOND).unwrap();
+    }
+    (0..2).for_each(|_| consumer.get(SECOND).unwrap().ack().unwrap());
+    producer.sync(SECOND).unwrap();
+    world.plan(Plan::Room(world.used()));
+    // More than one batch takes.
+    (0..2).for_each(|_| producer.put(&vec![2; 1100 << 10], SECOND).unwrap());
+    producer.sync(SECOND).unwrap();
+    let lengths = |texts: &Vec<Vec<u8>>| texts.iter().map(Vec::len).collect::<Vec<_>>();
+    let found = after_a_cut(&domain, &world);
+    assert!(found.iter().all(|texts| lengths(texts) == [4 << 20, 1100 << 10, 1100 << 10]));
 }
 
 #[test]
@@ -194,4 +226,46 @@ fn an_acknowledgement_that_is_not_on_the_disk_is_one_all_the_same() {
     }
     assert_eq!((consumer.stats().acked, consumer.stats().leased), (2, 0));
     assert_eq!(ticket.try_result().unwrap().unwrap().data(), b"done");
+}
+
+#[test]
+fn what_is_purged_and_not_on_the_disk_is_purged_all_the_same() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    use_disk(&world);
+    let options = QueueOptions { durable: Some(Fsync::Always), ..options() };
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    producer.put(b"bad", SECOND).unwrap();
+    consumer.get(SECOND).unwrap().reject("no good").unwrap();
+    let first = fill_up(&mut producer, &world);
+    assert_eq!(first.kind(), ErrorKind::NotDurable, "{first}");
+    for told in [consumer.purge(), consumer.purge_dead_letters()] {
+        let told = told.unwrap_err();
+        assert_eq!((told.kind(), told.accepted()), (ErrorKind::NotDurable, 0), "{told}");
+        assert!(told.message().contains("taken away") && told.message().contains("'jobs'"), "{told}");
+    }
+    assert_eq!((consumer.stats().ready, consumer.stats().dead), (0, 0));
+}
+
+#[test]
+fn whoever_only_acknowledges_is_told_once_that_the_disk_takes_nothing() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    log::listen(log::keep).unwrap();
+    for _ in 0..2 {
+        (0..100u8).for_each(|n| producer.put(&[n], SECOND).unwrap());
+        producer.sync(SECOND).unwrap();
+        fill_up(&mut producer, &world);
+        log::tell(drop);
+        (0..100).for_each(|_| consumer.get(SECOND).unwrap().ack().unwrap());
+        let mut warned = Vec::new();
+        log::tell(|record| warned.extend((record.level == Level::Warn).then_some(record.text)));
+        assert_eq!(warned.len(), 1, "{warned:?}");
+        assert!(warned[0].contains("'jobs'") && warned[0].contains("not in its journal"), "{warned:?}");
+        world.plan(Plan::Nothing);
+        producer.sync(SECOND).unwrap();
+        consumer.purge().unwrap();
+    }
 }

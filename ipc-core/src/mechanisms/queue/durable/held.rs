@@ -1,10 +1,13 @@
 //! Somebody who does not come on has the journal's lock: stopped, or with a disk that hangs.
 
+use super::PATIENCE;
 use super::lock::Held;
 use super::power::domain;
 use crate::domain::Noun;
 use crate::error::ErrorKind;
 use crate::mechanisms::queue::{Fsync, Put, QueueOptions};
+use crate::sys::atomic::Ordering;
+use crate::sys::clock::monotonic_nanos;
 use crate::value::Payload;
 use std::time::{Duration, Instant};
 
@@ -55,6 +58,40 @@ fn whoever_is_far_ahead_of_one_that_writes_waits_no_longer_than_told() {
     drop(held);
     producer.sync(Some(Duration::from_secs(5))).unwrap();
     assert_eq!(consumer.stats().ready, 2);
+    drop((producer, consumer, other));
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
+fn an_interval_that_is_over_while_somebody_else_writes_is_waited_for_and_not_forgotten() {
+    let (_place, domain) = domain();
+    let interval = Duration::from_millis(1);
+    let options = QueueOptions { durable: Some(Fsync::Interval(interval)), ..Default::default() };
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
+    let other = domain.queue_producer("jobs", &options).unwrap();
+    let held = Held::take(other.handle()).unwrap();
+    producer.put(b"1", SHORT).unwrap();
+    std::thread::sleep(2 * interval);
+    let before = monotonic_nanos();
+    let due = producer.handle().flush().unwrap().unwrap();
+    assert!(due >= before + PATIENCE.as_nanos() as u64, "not at once again");
+    let taken = consumer.get(SHORT).unwrap();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| consumer.get(Some(Duration::from_secs(60))).unwrap());
+        // It sleeps, and has looked once.
+        std::thread::sleep(Duration::from_millis(50));
+        drop(held);
+        let journal = other.handle().store.journal();
+        let begun = Instant::now();
+        while journal.durable.load(Ordering::Relaxed) < producer.handle().last_named() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "nobody syncs");
+            std::thread::sleep(interval);
+        }
+        producer.put(b"2", SHORT).unwrap();
+        waits.join().unwrap().ack().unwrap();
+    });
+    taken.ack().unwrap();
     drop((producer, consumer, other));
     domain.unlink(Noun::Queue, "jobs").unwrap();
 }

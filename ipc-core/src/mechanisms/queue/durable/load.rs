@@ -27,9 +27,12 @@ const ATTEMPTS: u32 = 1000;
 pub fn claim(path: &Path, store: &Store) -> Result<LockFd> {
     let head = store.journal();
     let token = head.token.load(Ordering::Relaxed);
+    let access = store.object.domain.inner().access();
     for _ in 0..ATTEMPTS {
+        // Again each time: somebody may be removing it.
+        disk::ensure(path, access)?;
         let fresh = head.loaded.load(Ordering::Acquire) == 0;
-        match disk::claim(path, *store.object.domain.inner().access(), token, fresh)? {
+        match disk::claim(path, *access, token, fresh)? {
             Claim::Shared(fd) => return LockFd::new(fd),
             Claim::Others => break,
             Claim::Busy => std::thread::sleep(Duration::from_millis(1)),

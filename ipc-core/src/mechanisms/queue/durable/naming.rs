@@ -50,15 +50,17 @@ impl Handle {
 
     pub fn owes(&self) -> bool {
         let journal = self.store.journal();
-        journal.owed.load(Ordering::Acquire) > journal.repaid.load(Ordering::Acquire)
+        // Where less is owed than was repaid, one of them is wrong.
+        journal.owed.load(Ordering::Acquire) != journal.repaid.load(Ordering::Acquire)
     }
 
     /// If a change is owed, names all slots, since nobody knows in which it was; as soon as the log lane has room.
     pub fn name_owed(&self) {
         let (journal, slots) = (self.store.journal(), self.store.slots());
-        // Both only count up: what is owed from here on still is when these are named.
+        // What is owed from here on still is when these are named.
+        let repaid = journal.repaid.load(Ordering::Acquire);
         let count = journal.owed.load(Ordering::Acquire);
-        if count <= journal.repaid.load(Ordering::Acquire) {
+        if count == repaid {
             return;
         }
         for number in 0..slots.grown() {
@@ -69,7 +71,8 @@ impl Handle {
                 self.name_slot(number, Life(slots.slot(number).life.load(Ordering::Acquire)).generation());
             }
         }
-        journal.repaid.fetch_max(count, Ordering::AcqRel);
+        // Whoever was faster may have named what was owed before only, or more than we.
+        let _ = journal.repaid.compare_exchange(repaid, count, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Whether something was named and is not written, or is not even named.

@@ -53,13 +53,19 @@ impl Handle {
         let words = std::array::from_fn(|at| copy[at].load(Ordering::Relaxed));
         let written = copy[WRITTEN].load(Ordering::Relaxed);
         if copy[SUM].load(Ordering::Relaxed) != sum(count, &words, written) {
-            let text = format!(
-                "queue '{}': its memory was damaged where it says how far the journal has come: stop all that use it, and remove its domain's directory, not the journal; whoever opens it then reads the journal anew",
-                self.name()
-            );
-            return Err(Error::new(ErrorKind::Corrupt, text));
+            return Err(self.damaged_beside_journal("how far the journal has come"));
         }
         let state = State::from_words(words).map_err(|e| e.of("queue", self.name()))?;
         Ok((state, written))
+    }
+
+    /// The error of memory that says of the journal what cannot be true.
+    #[cold]
+    pub fn damaged_beside_journal(&self, what: &str) -> Error {
+        let text = format!(
+            "queue '{}': its memory was damaged where it says {what}: stop all that use it, and remove its domain's directory, not the journal; whoever opens it then reads the journal anew",
+            self.name()
+        );
+        Error::new(ErrorKind::Corrupt, text)
     }
 }
