@@ -26,6 +26,11 @@ use std::time::{Duration, Instant};
 /// How soon who waited in vain comes again if it waits in slices.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
+/// Slots and parts at which whoever finds no room may look each time.
+const FEW: u32 = 4096;
+/// Where there are more, whoever tries again and again spends no more of its time on that than one part in so many.
+const SHARE: u32 = 16;
+
 /// Puts messages into a queue. One thread uses it at a time.
 pub struct QueueProducer {
     seat: Seat,
@@ -39,6 +44,8 @@ pub struct QueueProducer {
     held_up: Option<ObjectId>,
     /// Since when the last put waited for room in vain, until when, and where its message was.
     gave_up: Option<(u64, Instant, usize)>,
+    /// When a put that does not wait last looked everywhere in vain, and how long that took.
+    searched: Option<(Instant, Duration)>,
 }
 
 /// A message ready to be put.
@@ -74,6 +81,7 @@ impl QueueProducer {
             expiries: Expiries::default(),
             held_up: None,
             gave_up: None,
+            searched: None,
         }
     }
 
@@ -168,15 +176,37 @@ impl QueueProducer {
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`. For the disk it waits all the same, if `put` or the
-    /// queue says so.
+    /// queue says so. Where there are thousands of places, who tries again at once may overlook some that another
+    /// producer has set aside.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
         self.options.check(self.handle.name(), payload)?;
         let ready = self.prepare(payload, put, None)?;
-        if let Some(receipt) = self.attempt(&ready, true)? {
+        if let Some(receipt) = self.attempt(&ready, false)? {
             return Ok(receipt);
         }
-        let again = if self.waits_by_descriptor()? { self.attempt(&ready, true)? } else { None };
+        let is_evented = self.seat.waiter.is_evented();
+        // Who is told from now on must have seen that there is none. The others may overlook for a while what somebody
+        // else has set aside.
+        let thorough = is_evented && self.arms()? || self.held_up.is_none() && self.is_search_due();
+        let again = if is_evented || thorough { self.attempt_again(&ready, thorough)? } else { None };
         again.ok_or_else(|| self.full(ErrorKind::WouldBlock))
+    }
+
+    fn is_search_due(&self) -> bool {
+        let store = &self.handle.store;
+        self.searched.is_none_or(|(at, took)| {
+            store.slots().grown().saturating_add(store.parts().grown()) <= FEW || at.elapsed() >= took * SHARE
+        })
+    }
+
+    #[cold]
+    fn attempt_again(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
+        let begun = Instant::now();
+        let done = self.attempt(ready, thorough)?;
+        if done.is_none() && thorough {
+            self.searched = Some((Instant::now(), begun.elapsed()));
+        }
+        Ok(done)
     }
 
     /// The common case: raw bytes for which there is room; `false`: it is not.
@@ -398,15 +428,14 @@ impl QueueProducer {
         )
     }
 
-    fn waits_by_descriptor(&mut self) -> Result<bool> {
-        if !self.seat.waiter.is_evented() {
-            return Ok(false);
-        }
-        if self.settle()? == Some(true) {
+    /// The descriptor tells of room from now on, if it did not do so before.
+    fn arms(&mut self) -> Result<bool> {
+        let armed = self.settle()?;
+        if armed == Some(true) {
             self.tidy()?;
         }
         self.look_around()?;
-        Ok(true)
+        Ok(armed.is_some())
     }
 
     /// Whoever waits for tickets of ours is woken when a message that is about to be put becomes a dead letter at `expires`,
