@@ -235,6 +235,13 @@ fn large_messages_are_bounded_in_bytes() {
     let small = QueueOptions { max_bytes: 1 << 20, ..options() };
     let (mut producer, mut consumer) = pair(&domain, &small);
     expect(producer.put(&vec![0; 2 << 20], SECOND), ErrorKind::TooLarge, &["jobs", "2097152", "max_bytes"]);
+    let (little, large) = (Payload::raw(b"little"), vec![0; 2 << 20]);
+    let both = [little.clone(), Payload::raw(&large)];
+    let put = producer.stats().put;
+    expect(producer.put_many(&both, &Put::default(), SECOND), ErrorKind::TooLarge, &["jobs", "max_bytes"]);
+    assert_eq!(producer.stats().put, put, "none is put");
+    producer.check(&both[0]).unwrap();
+    expect(producer.check(&both[1]), ErrorKind::TooLarge, &["jobs", "max_bytes"]);
     producer.put(&vec![1; 600 << 10], SECOND).unwrap();
     expect(producer.put(&vec![2; 600 << 10], SOON), ErrorKind::Timeout, &["jobs", "max_bytes"]);
     producer.put(&[3; 100], SECOND).unwrap();

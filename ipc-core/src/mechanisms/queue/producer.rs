@@ -135,7 +135,7 @@ impl QueueProducer {
 
     /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
     /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
-    /// the next call tells; none if one does not satisfy the schema. They have no tickets. Where they are put and not
+    /// the next call tells; none if [`Self::check`] refuses one. They have no tickets. Where they are put and not
     /// durable the error is `NotDurable`, and [`Error::accepted`] says how many.
     pub fn put_many(
         &mut self,
@@ -149,7 +149,7 @@ impl QueueProducer {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         self.handle.check_durable(put.durable)?;
-        payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
+        payloads.iter().try_for_each(|payload| self.check(payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
         let (mut done, mut is_behind) = (0, false);
@@ -173,6 +173,13 @@ impl QueueProducer {
         };
         let what = format!("the first {done} of {} messages are", payloads.len());
         written.map(|()| done).map_err(|e| not_durable(done, &what, &e))
+    }
+
+    /// Refuses a message that this producer never puts: one that is too large for the queue, or does not satisfy the
+    /// schema. Every put asks it, too.
+    pub fn check(&self, payload: &Payload<'_>) -> Result<()> {
+        self.options.check(self.handle.name(), payload)?;
+        self.measure(payload).map(drop)
     }
 
     /// Puts a message if there is room, or fails with `WouldBlock`. For the disk it waits all the same, if `put` or the
@@ -247,19 +254,8 @@ impl QueueProducer {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         self.handle.check_durable(put.durable)?;
-        self.handle.check_size("message", payload.data.len())?;
+        let meta = self.measure(payload)?;
         let (tensor, attributes) = (payload.tensor, payload.attributes.filter(|a| !a.is_empty()));
-        let meta = encode_meta(payload.content, tensor, attributes, payload.data.len())
-            .map_err(|e| e.of("queue", self.name()))?;
-        let most = self.handle.store.plan.parts * PART;
-        if payload.data.len() + meta.len() > most.max(super::store::INLINE) {
-            let text = format!(
-                "queue '{}': a message of {} bytes is over what it can hold, {most} bytes; make the queue with a larger max_bytes",
-                self.name(),
-                payload.data.len()
-            );
-            return Err(Error::new(ErrorKind::TooLarge, text));
-        }
         let flags = [(tensor.is_some(), TENSOR), (attributes.is_some(), ATTRIBUTES), (put.result, TICKET)];
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
@@ -270,6 +266,23 @@ impl QueueProducer {
         let wait = put.durable.unwrap_or(self.handle.waits_for_disk()).then(|| Deadline::after(timeout));
         let key = put.dedup_id.as_deref().map(dedup::key);
         Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
+    }
+
+    /// Refuses a message that is too large for the queue. What is kept of it beside its bytes.
+    fn measure(&self, payload: &Payload<'_>) -> Result<Vec<u8>> {
+        let (name, bytes) = (self.handle.name(), payload.data.len());
+        self.handle.check_size("message", bytes)?;
+        let attributes = payload.attributes.filter(|a| !a.is_empty());
+        let meta = encode_meta(payload.content, payload.tensor, attributes, bytes)
+            .map_err(|e| e.of("queue", name))?;
+        let most = self.handle.store.plan.parts * PART;
+        if bytes + meta.len() > most.max(super::store::INLINE) {
+            let text = format!(
+                "queue '{name}': a message of {bytes} bytes is over what it can hold, {most} bytes; make the queue with a larger max_bytes"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        Ok(meta)
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
