@@ -78,6 +78,9 @@ impl PyQueue {
         let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         outgoing.iter().try_for_each(|value| self.check(values.py(), &value.payload()))?;
+        let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
+        let fits = |core: &mut QueueProducer| payloads.iter().try_for_each(|payload| core.check(payload));
+        self.sides.producer(values.py())?.briefly(values.py(), fits)?;
         Ok(outgoing)
     }
 

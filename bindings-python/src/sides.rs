@@ -197,7 +197,7 @@ impl Sides {
 
     /// This thread's own producer.
     pub fn caller(&self, py: Python<'_>) -> PyResult<Arc<Caller>> {
-        let caller = self.callers.get(|| self.open(py).map(Caller::new))?;
+        let caller = self.callers.get(py, || self.open(py).map(Caller::new))?;
         if caller.handle.is_inherited() {
             self.adopt(py, &caller.handle)?;
         }

@@ -332,6 +332,14 @@ def test_many_at_once(q: axonic.Queue[Any]) -> None:
         q.get_many(0)
 
 
+def test_of_many_all_are_put_or_what_is_too_large_says_that_none_is(ax: axonic.Domain) -> None:
+    q = ax.queue("small", max_bytes=1 << 20)
+    with pytest.raises(axonic.TooLargeError, match="max_bytes") as told:
+        q.put_many([b"little", bytes(2 << 20)])
+    assert told.value.accepted == 0
+    assert q.stats().put == 0
+
+
 def test_iteration(q: axonic.Queue[Any]) -> None:
     q.put_many("abc")
     seen = []
@@ -465,6 +473,31 @@ def test_threads_that_ask_for_results_leave_nothing_behind(q: axonic.Queue[Any])
         while len(os.listdir("/proc/self/task")) > threads:
             time.sleep(0.001)
     assert descriptors[0] == descriptors[-1]
+
+
+def test_what_many_threads_had_open_goes_when_few_are_left(q: axonic.Queue[Any]) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    def ask(tickets: int) -> None:
+        kept.extend(q.put(0, result=True) for _ in range(tickets))
+
+    def in_threads(count: int) -> None:
+        threads = [threading.Thread(target=ask, args=(1,)) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+            thread.join()
+
+    kept: list[Any] = []
+    in_threads(1)
+    few = descriptors()
+    in_threads(20)
+    assert descriptors() >= few + 20
+    kept.clear()
+    gc.collect()
+    in_threads(1)
+    assert descriptors() <= few + 10, "two threads' at most"
+    q.purge()
 
 
 def test_descriptors(q: axonic.Queue[Any], ax: axonic.Domain) -> None:

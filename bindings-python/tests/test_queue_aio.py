@@ -124,7 +124,10 @@ def test_an_error_in_a_value_puts_none() -> None:
         for bad in (object(), "no integer"):
             with pytest.raises(axonic.InvalidArgumentError):
                 await q.put_many([1, bad, 2])
-        assert q.stats().put == 0
+        small = ax.queue("small", max_bytes=1 << 20)
+        with pytest.raises(axonic.TooLargeError):
+            await small.put_many([b"little", bytes(2 << 20)])
+        assert (q.stats().put, small.stats().put) == (0, 0)
         with pytest.raises(TypeError, match="dedup_id"):
             await q.put_many([1], dedup_id="all")  # type: ignore[call-overload]
         assert await q.put_many((n for n in (1, 2)), priority=3) is None
