@@ -377,9 +377,8 @@ class Queue {
       low: table[TOKEN_LOW],
       tensor: content === TENSOR ? values.getTensor(table, 0) : null
     }
-    const data = flags & HELD ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length)
+    const data = flags & HELD ? Buffer.allocUnsafeSlow(length) : internal.copied(length)
     if (flags & HELD) this.#take(number, data)
-    else this.#bytes.copy(data, 0, 0, length)
     const attributes = flags & ATTRIBUTES ? values.unflatten(this.#native.attributes(number)) : null
     return new Job(this.#desk, number, seen, data, attributes)
   }

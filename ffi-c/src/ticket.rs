@@ -5,7 +5,7 @@ use crate::domain;
 use crate::error::{Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
 use crate::message::{Strings, axonic_message};
-use crate::queue::axonic_queue_producer;
+use crate::queue::producer::axonic_queue_producer;
 use axonic::{ErrorKind, Ticket};
 use std::ffi::{CStr, c_int};
 use std::time::Duration;
