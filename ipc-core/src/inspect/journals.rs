@@ -3,7 +3,7 @@
 use super::QueueOnDisk;
 use crate::domain::{Directory, DomainOptions, data_dir, find};
 use crate::error::Result;
-use crate::mechanisms::queue::durable;
+use crate::mechanisms::queue::{QueueOptions, durable};
 use crate::name::check_name;
 use crate::sys::{disk, file};
 use std::path::Path;
@@ -24,6 +24,14 @@ pub fn queues_on_disk(options: &DomainOptions) -> Result<Vec<QueueOnDisk>> {
         QueueOnDisk { domain: place.name.clone(), name, path }
     });
     Ok(found.collect())
+}
+
+impl QueueOnDisk {
+    /// How it was made when somebody last opened it: whoever opens it with these options has it as it was. As by default, and
+    /// with [`Fsync::Always`](crate::Fsync), where its journal does not tell.
+    pub fn options(&self) -> Result<QueueOptions> {
+        durable::kept(&self.path).map_err(|e| e.of("queue", &self.name))
+    }
 }
 
 /// The names of the domains that have queues of which only the journal is on the disk.

@@ -1,8 +1,8 @@
 //! Reading a journal into a queue that was just made.
 
-use super::Log;
 use super::lock::Held;
 use super::record::{Facts, from_wall};
+use super::{Log, kept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::journal::{Journal, Kind, Record};
 use crate::mechanisms::queue::body;
@@ -68,19 +68,21 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     }
     let mut messages = BTreeMap::new();
     let mut visit = |record: Record<'_>| read(&mut messages, record);
-    let (journal, state, recovery) =
-        Journal::recover(log.disk(handle.domain())?, &mut visit).map_err(|e| e.of("queue", handle.name()))?;
-    if recovery.records > 0 {
-        info!("queue '{}': {} messages read from its journal", handle.name(), messages.len());
-    }
+    let (disk, kept) = (log.disk(handle.domain())?, kept::of(&handle.store));
+    let of_queue = |e: Error| e.of("queue", handle.name());
+    let recovered = Journal::recover(disk, kept, &mut visit).map_err(of_queue)?;
     clear(handle);
     // Whoever died on the way has left parts nobody would find, and all there are may be needed.
     handle.recover()?;
-    let filled = fill(handle, row, &messages);
-    if filled.is_err() {
+    // Where they have no room nothing is changed on the disk, and what is kept there stays.
+    let begun = fill(handle, row, &messages).and_then(|()| recovered.begin().map_err(of_queue));
+    if begun.is_err() {
         clear(handle);
     }
-    filled?;
+    let (journal, state, recovery) = begun?;
+    if recovery.records > 0 {
+        info!("queue '{}': {} messages read from its journal", handle.name(), messages.len());
+    }
     head.publish(&state, head.log.tail.load(Ordering::Relaxed));
     head.boot.store(state.segment(), Ordering::Relaxed);
     head.synced.store(coarse_millis(), Ordering::Relaxed);
