@@ -534,6 +534,29 @@ fn options_with_too_little_room_change_nothing() {
 }
 
 #[test]
+fn a_data_directory_that_does_not_fit_is_called_what_it_is() {
+    let (here, other) = (Durable::new(), Durable::new());
+    let options = options(Fsync::Always);
+    let mut producer = here.open().queue_producer("jobs", &options).unwrap();
+    producer.put(b"kept", SECOND).unwrap();
+    // The same domain with another data directory, where nothing is made.
+    let strayed = Domain::open_with(in_data(here.place.options(), other.data.path().into())).unwrap();
+    let told = ["'jobs'", "another data directory", "AXONIC_DATA_DIR"];
+    expect(strayed.queue_consumer("jobs", &options), ErrorKind::InvalidArgument, &told);
+    assert_eq!(std::fs::read_dir(other.data.path()).unwrap().count(), 0);
+    // Another domain with the same one.
+    let twin = Domain::open_with(in_data(other.place.options(), here.data.path().into())).unwrap();
+    expect(twin.queue_consumer("jobs", &options), ErrorKind::Busy, &["'jobs'", "another runtime directory"]);
+    // It was removed under those who use it.
+    std::fs::remove_dir_all(here.data.path().join("test")).unwrap();
+    let told = ["'jobs'", "was removed", "unlink"];
+    expect(here.open().queue_consumer("jobs", &options), ErrorKind::NotFound, &told);
+    assert!(!here.data.path().join("test").exists());
+    drop(producer);
+    strayed.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
 fn a_queue_is_made_anew_while_the_last_one_leaves() {
     let here = Durable::new();
     let domain = here.open();
