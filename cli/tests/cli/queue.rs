@@ -173,7 +173,7 @@ fn what_doctor_advises_changes_no_queue() {
     producer.put_many(&more_than_usual, &Put::default(), SECOND).unwrap();
     drop((producer, consumer));
     place.reboot();
-    assert!(place.ok(["doctor"]).contains("`axonic queue get jobs --durable --count 0`"));
+    assert!(place.ok(["doctor"]).contains("`axonic queue get jobs --durable --count 0 --domain default`"));
     assert_eq!(place.ok(["queue", "get", "jobs", "--durable", "--count", "0"]), "");
     let (_, mut consumer) = both(&place, &QueueOptions::default());
     assert_eq!(
@@ -195,10 +195,11 @@ fn a_message_with_an_id_is_put_once() {
     }
     place.ok(["queue", "put", "jobs", "bill", "--dedup-id", "8"]);
     assert_eq!(place.snapshot().queues[0].stats.ready, 2);
-    let (code, message) = place.run(["queue", "put", "jobs", "--dedup-id", "9"]).error();
-    assert!(code == 2 && message.contains("--whole"), "{message}");
-    let (code, message) = place.run(["queue", "put", "jobs", "x", "--whole"]).error();
-    assert!(code == 2 && message.contains("--whole"), "{message}");
+    for args in [&["--dedup-id", "9"][..], &["x", "--whole"]] {
+        let done = place.run(["queue", "put", "jobs"].iter().chain(args));
+        let (code, message) = done.error();
+        assert!(code == 2 && message.contains("--whole"), "{message}");
+    }
 }
 
 #[test]
