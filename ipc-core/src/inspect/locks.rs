@@ -6,6 +6,7 @@ use crate::domain::{Directory, ParticipantId, Place};
 use crate::error::Result;
 use crate::mechanisms::lock::look::{Held, Look, look};
 use crate::mechanisms::lock::names;
+use crate::sys::clock::unix_of;
 
 pub(super) fn list(
     place: &Place,
@@ -25,6 +26,7 @@ fn describe(
     is_alive: &mut dyn FnMut(ParticipantId) -> bool,
 ) -> LockInfo {
     let waiters = seen.waiters(&mut *is_alive);
+    let first = waiters.iter().map(|w| w.since).filter(|since| *since != 0).min();
     let [acquired, waited, owners_died] = seen.counts();
     LockInfo {
         name,
@@ -33,7 +35,7 @@ fn describe(
         state: seen.state(&mut *is_alive),
         holders: seen.holders().iter().map(|held| holder(held, participants)).collect(),
         waiting: waiters.len(),
-        waiting_since_unix_ms: waiters.iter().map(|w| w.since).filter(|since| *since != 0).min().unwrap_or(0),
+        waiting_since_unix_ms: unix_of(first.unwrap_or(0)),
         waiters: waiters.iter().map(|waiter| holder(waiter, participants)).collect(),
         acquired,
         waited,
@@ -48,7 +50,7 @@ fn holder(held: &Held, participants: &[ParticipantInfo]) -> LockHolder {
         participant: id.to_string(),
         pid: who.map_or(0, |p| p.pid),
         label: who.map_or_else(String::new, |p| p.label.clone()),
-        since_unix_ms: held.since,
+        since_unix_ms: unix_of(held.since),
         alive: who.is_some_and(|p| p.alive),
         stopped: who.is_some_and(|p| p.stopped),
         role: held.role,

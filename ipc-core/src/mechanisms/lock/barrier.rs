@@ -7,7 +7,7 @@ use crate::domain::Domain;
 use crate::domain::object::{Object, existing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -152,7 +152,7 @@ fn arrive(handle: &mut Handle) -> Result<bool> {
         // One that died after it arrived is no party, though nobody may have noticed yet.
         bury(handle.object(), &NATURE, handle.id(), |_| true);
     }
-    handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+    handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     let leads = steps::arrive(&handle.head().word, own, handle.parameter as u32);
     if leads {
         handle.count(ACQUIRED);

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime;
 use crate::name::check_name;
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis};
 use crate::sys::fence;
 use crate::sys::mapping::{Mapping, round_to_pages};
 use std::os::fd::RawFd;
@@ -190,7 +190,7 @@ impl Handle {
         let inner = self.domain().inner();
         let seen = look::look(&inner.directory(Directory::Locks).join(self.name()));
         let held = seen.map_or_else(Vec::new, |seen| seen.holders());
-        let now = coarse_unix_millis();
+        let now = coarse_millis();
         let holder = |held: &Held| match held.since {
             0 => inner.who(held.id.owner()),
             since => {
@@ -232,7 +232,7 @@ impl Handle {
         let mut got = attempt(self)?;
         if got.is_none() {
             self.count(WAITED);
-            self.row().words[WAITS_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+            self.row().words[WAITS_SINCE].store(coarse_millis(), Ordering::Relaxed);
             let waited = self.sleep(timeout, wants, attempt);
             self.row().words[WAITS_SINCE].store(0, Ordering::Relaxed);
             got = waited?;

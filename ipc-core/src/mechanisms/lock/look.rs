@@ -24,7 +24,7 @@ pub(crate) struct Held {
     pub id: ObjectId,
     /// "owner", "reader", "permit", "party", "waiter".
     pub role: &'static str,
-    /// In milliseconds since 1970; zero where it is not known.
+    /// In milliseconds of the machine's monotonic clock; zero where it is not known.
     pub since: u64,
 }
 

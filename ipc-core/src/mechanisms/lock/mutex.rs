@@ -7,7 +7,7 @@ use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use crate::sys::fence;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -133,7 +133,7 @@ impl Mutex {
     #[inline(always)]
     fn note(&mut self, how: Acquired) {
         let row = self.handle.row();
-        row.words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+        row.words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
         self.handle.count(ACQUIRED);
         self.held = Some(how);
     }
@@ -186,7 +186,7 @@ fn attempt(handle: &mut Handle) -> Result<Option<Acquired>> {
         return Ok(None);
     }
     let how = Acquired { owner_died: owner != 0 };
-    handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+    handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     handle.count(ACQUIRED);
     if how.owner_died {
         handle.count(OWNERS_DIED);

@@ -7,7 +7,7 @@ use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::error::Result;
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -279,7 +279,7 @@ fn has_readers(handle: &mut Handle) -> bool {
 }
 
 fn entered(handle: &Handle, owner_died: bool) {
-    handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+    handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     handle.count(ACQUIRED);
     if owner_died {
         handle.count(OWNERS_DIED);

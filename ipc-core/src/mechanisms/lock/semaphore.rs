@@ -8,7 +8,7 @@ use crate::domain::layout::ObjectId;
 use crate::domain::object::Object;
 use crate::error::Result;
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -170,7 +170,7 @@ impl Semaphore {
             // Where the other's file is one of the same name, there is no such permit in it.
             let handed = steps::take(permit(other.object(), place), me, other.id().0);
             if handed {
-                other.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+                other.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
             }
             Ok(handed)
         });
@@ -238,7 +238,7 @@ fn attempt(handle: &mut Handle, from: u32) -> Option<u32> {
     }
     if found.is_some() {
         handle.count(ACQUIRED);
-        handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+        handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     }
     found
 }

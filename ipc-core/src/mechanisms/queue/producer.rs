@@ -16,7 +16,7 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis, unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis};
 use crate::value::{Payload, encode_meta};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -428,14 +428,14 @@ impl QueueProducer {
         })
     }
 
-    /// Since when it has waited for room, in milliseconds since 1970. Who comes again with the same message as soon as the
+    /// Since when it has waited for room. Who comes again with the same message as soon as the
     /// time was over waits on: some wait in slices.
     fn blocked_since(&mut self, place: usize) -> u64 {
         let goes_on = self.gave_up.take().filter(|(_, at, of)| *of == place && at.elapsed() < AT_ONCE);
         goes_on.map_or_else(
             || {
                 self.handle.count(Count::Blocked, 1);
-                unix_millis()
+                coarse_millis()
             },
             |(since, ..)| since,
         )
