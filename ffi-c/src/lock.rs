@@ -5,10 +5,10 @@
 
 use crate::args::{self, Out, Timeout, Versioned};
 use crate::domain::{self, axonic_domain};
-use crate::error::{Failure, Outcome, enter};
+use crate::error::{Failure, Outcome, enter, nothing};
 use crate::handle::{self, Noun};
-use axonic::{Domain, LockHandle, LockHolder, LockOptions, SharedLock};
-use std::ffi::{CStr, c_char, c_int};
+use axonic::{Domain, ErrorKind, LockHandle, LockHolder, LockOptions, SharedLock};
+use std::ffi::{c_char, c_int};
 use std::time::Duration;
 
 pub mod mutex;
@@ -169,14 +169,16 @@ fn give<T: LockHandle>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> axonic:
 }
 
 /// Waits, or with a timeout of 0 tries.
-fn seek<T, R>(
+fn seek<T: LockHandle, R>(
+    lock: &SharedLock<T>,
     handle: &mut T,
     timeout: i64,
-    (attempt, nothing): (impl FnOnce(&mut T) -> axonic::Result<Option<R>>, &'static CStr),
+    (attempt, lacking): (impl FnOnce(&mut T) -> axonic::Result<Option<R>>, &str),
     wait: impl FnOnce(&mut T, Option<Duration>) -> axonic::Result<R>,
 ) -> Outcome<R> {
     match args::timeout(timeout) {
-        Timeout::Try => attempt(handle)?.ok_or_else(|| domain::nothing(nothing)),
+        Timeout::Try => attempt(handle)?
+            .ok_or_else(|| Failure::new(ErrorKind::WouldBlock, nothing(&lock.what(), lacking))),
         Timeout::Wait(limit) => Ok(wait(handle, limit)?),
     }
 }
