@@ -68,6 +68,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<job::PyJob>()?;
     module.add("Reject", py.get_type::<job::Reject>())?;
     module.add_class::<ticket::PyTicket>()?;
+    module.add_class::<lock::PyLockHolder>()?;
     module.add_class::<lock::PyMutex>()?;
     module.add_class::<lock::PyRwLock>()?;
     module.add_class::<lock::PyHeld>()?;
