@@ -673,7 +673,7 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
   putAsync(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions & DurableOptions): Promise<Receipt>
   /**
    * Puts one after another, as `putAsync` does, waiting for the disk once; what is wrong with a value is told before any is
-   * put. Resolves with their tickets if these are asked for. An AxonicError says in `accepted` how many were put, with
+   * put. Resolves with their tickets if these are asked for; of no values, at once. An AxonicError says in `accepted` how many were put, with
    * AXONIC_NOT_DURABLE all of them; aborted, those that were put stay put too.
    */
   putMany(

@@ -1,6 +1,6 @@
 'use strict'
 
-const { COUNT, OBJECT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
+const { COUNT, OBJECT, POSITIVE, TIME, check, checkOptions, checkWait } = require('./check.js')
 const { Disk } = require('./disk.js')
 const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -128,6 +128,7 @@ class Queue {
     const begun = performance.now()
     const payloads = Array.from(all, (value) => values.encodeWith(value, this.#cannot, options))
     if (this.#isStrict) for (const { data, parts } of payloads) this.#native.check(data, parts)
+    if (payloads.length === 0) return this.#putNone(options)
     const { priority, delay, ttl, result } = options
     const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
     const tickets = []
@@ -152,12 +153,19 @@ class Queue {
     await this.#line(options).wait(attempt, options, undefined, PUTTING).catch((error) => {
       throw error instanceof AxonicError ? partly(error, tickets.length, payloads.length) : error
     })
-    if (payloads.length > 0) await this.#onDisk(begun, payloads.length, options)
+    await this.#onDisk(begun, payloads.length, options)
     // By now it may be there, but a ticket was lost.
     if (unwritten !== undefined && (result || !this.#disk.isAwaited(options.durable))) {
       throw this.#notDurable(unwritten, payloads.length)
     }
     return result ? tickets : undefined
+  }
+
+  /** Waits neither in line nor for the disk. */
+  #putNone (options) {
+    checkWait(options)
+    if (this.#closed) throw this.#whenClosed()
+    return options.result ? [] : undefined
   }
 
   /**
@@ -369,9 +377,8 @@ class Queue {
       low: table[TOKEN_LOW],
       tensor: content === TENSOR ? values.getTensor(table, 0) : null
     }
-    const data = flags & HELD ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length)
+    const data = flags & HELD ? Buffer.allocUnsafeSlow(length) : internal.copied(length)
     if (flags & HELD) this.#take(number, data)
-    else this.#bytes.copy(data, 0, 0, length)
     const attributes = flags & ATTRIBUTES ? values.unflatten(this.#native.attributes(number)) : null
     return new Job(this.#desk, number, seen, data, attributes)
   }

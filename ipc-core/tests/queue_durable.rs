@@ -216,8 +216,8 @@ fn writing_is_left_to_a_writer_of_the_same_queue_only() {
         domain.queue_writer(name, &QueueOptions { durable, ..Default::default() }).unwrap()
     };
     let always = Some(Fsync::Always);
-    let producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
-    let consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    let mut producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
     for writer in [of(&domain, "others", always), of(&domain, "memory", None), of(&other, "jobs", always)] {
         expect(producer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
         expect(consumer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);

@@ -223,6 +223,8 @@ pub fn is_claimed(path: &Path) -> bool {
 }
 
 /// Removes a directory with all that is in it, unless somebody has claimed it or is about to. Whether it did.
+///
+/// Whoever ends here leaves a directory that is unclaimed, with fewer files in it: it is to be removed again.
 pub fn remove(path: &Path) -> Result<bool> {
     let failed = |e| disk_error(e, format!("removing the data directory {}", path.display()));
     let Some(fd) = open_owner(path, 0o600).map_err(failed)? else { return Ok(false) };
