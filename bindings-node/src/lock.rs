@@ -282,6 +282,8 @@ impl LockLine {
     /// What is said to who is out of time.
     #[napi]
     pub fn timed_out(&self, milliseconds: f64) -> Failure {
-        options::duration("timeout", milliseconds).map_or_else(|e| e, |limit| self.line.0.timed_out(limit)).into()
+        options::duration("timeout", milliseconds)
+            .map_or_else(|e| e, |limit| self.line.0.timed_out(limit))
+            .into()
     }
 }

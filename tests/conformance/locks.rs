@@ -24,7 +24,8 @@ fn every_pair_meets() {
             .collect();
         for (second, pair) in pairs {
             let met = met(pair, [first, second].map(Peer::program));
-            failures.extend(met.err().map(|why| format!("{} and {}: {why}", first.language, second.language)));
+            failures
+                .extend(met.err().map(|why| format!("{} and {}: {why}", first.language, second.language)));
         }
         left_behind(&place).expect("locks go with their last handle");
     }
