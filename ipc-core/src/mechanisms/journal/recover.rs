@@ -64,14 +64,19 @@ impl Journal {
         Journal { disk, segment: SEGMENT, spare: SPARE }.recovered(visit)
     }
 
+    /// Looks at a journal nobody uses as [`Journal::recover`] would, and changes nothing: what that would cut off, or the
+    /// error it would end with.
+    pub fn examine(disk: Box<dyn Disk>) -> Result<Option<Torn>> {
+        let mut journal = Journal { disk, segment: SEGMENT, spare: SPARE };
+        let (_, _, torn) = journal.read_all(&mut |_| Ok(()))?;
+        Ok(torn)
+    }
+
     pub(super) fn recovered(
         mut self,
         visit: &mut dyn FnMut(Record<'_>) -> Result<()>,
     ) -> Result<(Journal, State, Recovery)> {
-        let found = chain::find(&mut *self.disk)?;
-        let chain = chain::select(&mut *self.disk, &found)?;
-        let log = chain.as_ref().map_or(Ok(Log::default()), |chain| self.read(chain, visit))?;
-        let torn = self.judge(&found, chain.as_ref(), &log)?;
+        let (found, log, torn) = self.read_all(visit)?;
         let next = found.last().map_or(1, |last| last.name.number + 1);
         if next.max(log.last + 1) >= MAX_NUMBER {
             return Err(self.used_up());
@@ -81,6 +86,17 @@ impl Journal {
         }
         let state = self.begin_anew(next, &found, &log)?;
         Ok((self, state, Recovery { records: log.records, last: log.last, torn }))
+    }
+
+    fn read_all(
+        &mut self,
+        visit: &mut dyn FnMut(Record<'_>) -> Result<()>,
+    ) -> Result<(Vec<Found>, Log, Option<Torn>)> {
+        let found = chain::find(&mut *self.disk)?;
+        let chain = chain::select(&mut *self.disk, &found)?;
+        let log = chain.as_ref().map_or(Ok(Log::default()), |chain| self.read(chain, visit))?;
+        let torn = self.judge(&found, chain.as_ref(), &log)?;
+        Ok((found, log, torn))
     }
 
     fn read(&mut self, chain: &Chain, visit: &mut dyn FnMut(Record<'_>) -> Result<()>) -> Result<Log> {
