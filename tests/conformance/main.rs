@@ -9,6 +9,7 @@ mod layout;
 mod locks;
 mod peers;
 mod table;
+mod talk;
 
 use peers::Peer;
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static uint64_t number_in(int file) {
+static uint64_t number_at(int file) {
     uint64_t number = 0;
     if (pread(file, &number, sizeof number, 0) != sizeof number) {
         perror("the file with the number");
@@ -19,7 +19,7 @@ static uint64_t number_in(int file) {
 
 /* Raises the number in a file, and answers what it is now. */
 static uint64_t raise_in(int file) {
-    const uint64_t number = number_in(file) + 1;
+    const uint64_t number = number_at(file) + 1;
     if (pwrite(file, &number, sizeof number, 0) != sizeof number) {
         perror("the file with the number");
         exit(1);
@@ -35,7 +35,7 @@ int alternate(axonic_domain *domain, const char *path, uint64_t parity, size_t t
     const int file = open(path, O_RDWR | O_CLOEXEC);
     for (size_t n = 0; n < times; n++) {
         check(axonic_mutex_lock(mutex, PATIENCE, NULL));
-        while (number_in(file) % 2 != parity) {
+        while (number_at(file) % 2 != parity) {
             check(axonic_condvar_wait(turn, mutex, PATIENCE, NULL));
         }
         raise_in(file);
@@ -74,7 +74,7 @@ static axonic_rwlock *rwlock;
 static axonic_semaphore *seats;
 static int led;
 
-static void must(int holds, const char *what) {
+void must(int holds, const char *what) {
     if (!holds) {
         printf("bad: not so: %s\n", what);
         exit(1);

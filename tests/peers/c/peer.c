@@ -227,6 +227,12 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     if (strcmp(verb, "work") == 0 && argc == 4) {
         return work(domain, argv[3]);
     }
+    if (strcmp(verb, "bring") == 0 && argc == 4) {
+        return bring(domain, argv[3]);
+    }
+    if (strcmp(verb, "fetch") == 0 && argc == 4) {
+        return fetch(domain, argv[3]);
+    }
     if (strcmp(verb, "meet") == 0 && argc == 4) {
         return meet(domain, strcmp(argv[3], "first") == 0);
     }

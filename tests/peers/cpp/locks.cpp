@@ -63,13 +63,13 @@ int count(const std::string& domain, const std::string& path, std::size_t times)
     return 0;
 }
 
-namespace {
 void must(bool holds, const char* what) {
     if (!holds) {
         throw std::runtime_error(std::string("not so: ") + what);
     }
 }
 
+namespace {
 struct Hall {
     axonic::Barrier barrier;
     axonic::Event event;

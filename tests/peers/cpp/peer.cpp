@@ -172,6 +172,9 @@ static int act(std::string_view verb, const std::vector<std::string>& words) {
     if (verb == "keep" || verb == "spend") {
         return (verb == "keep" ? keep : spend)(words[0], words[1], number(2));
     }
+    if (verb == "bring" || verb == "fetch") {
+        return (verb == "bring" ? bring : fetch)(words[0], words[1]);
+    }
     if (verb == "alternate") {
         return alternate(words[0], words[1], number(2), number(3));
     }

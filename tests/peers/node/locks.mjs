@@ -25,7 +25,7 @@ export async function count (domain, path, times) {
   return 0
 }
 
-function must (holds, what) {
+export function must (holds, what) {
   if (!holds) throw new Error(`not so: ${what}`)
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 
 from jobs import IDLE, LEASE, PATIENCE, message, number_in, settle
 from locks import must, raised
+from talk import HALF, HOUR, SIZE, SOON, checked, tell, tell_dead, tell_stats
 
 import axonic
 from axonic import aio
@@ -77,6 +78,60 @@ async def spend(domain: str, queue: str, count: str) -> None:
                 job.nack()
         await source.flush(PATIENCE)
     print(f"spent {count}")
+
+
+async def bring(domain: str, queue: str) -> None:
+    async with aio.open(domain) as ax:
+        to = ax.queue(queue)
+        first = [message(k, SIZE) for k in range(3)]
+        await to.put_many(first, timeout=PATIENCE)
+        ticket = await to.put(message(3, SIZE), priority=2, result=True, timeout=PATIENCE)
+        await to.put(message(4, SIZE), ttl=0.001, timeout=PATIENCE)
+        put = [await to.put(message(k, SIZE), dedup_id="once", timeout=PATIENCE) for k in (5, 9)]
+        await to.put(message(6, SIZE), delay=HOUR, timeout=PATIENCE)
+        await to.put(message(7, SIZE), delay=SOON, timeout=PATIENCE)
+        print("brought", len(first), *(int(not new) for new in put), flush=True)
+        async with asyncio.timeout(PATIENCE):
+            while ticket.progress != HALF:
+                await asyncio.sleep(0.001)
+        await to.put(message(8, SIZE), priority=7, timeout=PATIENCE)
+        result = await ticket.result(timeout=PATIENCE)
+    must(result == message(3, SIZE)[::-1], "the result is the message's reverse")
+    print("answered")
+
+
+async def fetch(domain: str, queue: str) -> None:
+    clock = asyncio.get_running_loop().time
+    async with aio.open(domain) as ax:
+        source = ax.queue(queue)
+
+        async def take(k: int, attempt: int) -> axonic.Job[object]:
+            return checked(await source.get(timeout=PATIENCE), k, attempt)
+
+        tell("peek", source.peek(5))
+        asked, first, late = await source.get_many(3, timeout=PATIENCE, lease=PATIENCE)
+        tell("many", (asked, first, late))
+        first.ack()
+        two = await source.get_many(2, timeout=PATIENCE)
+        tell("many", two)
+        for job in two:
+            job.ack()
+        (await take(7, 1)).ack()
+        late.extend(SOON)
+        again, given = await take(1, 2), clock()
+        again.nack(SOON)
+        (await take(1, 3)).reject("as agreed")
+        must(clock() - given >= SOON, "what is given back for later comes later")
+        asked.progress(HALF)
+        (await take(8, 1)).ack()
+        tell_dead(source.dead_letters(9))
+        print("redriven", source.redrive(9))
+        (await take(1, 1)).ack()
+        (await take(4, 1)).reject()
+        tell_stats(source.stats())
+        print("purged", source.purge(), source.purge(dead=True))
+        asked.ack(asked.data[::-1])
+    print("fetched")
 
 
 async def count(domain: str, path: str, times: str) -> None:
@@ -163,6 +218,8 @@ def main(arguments: list[str]) -> int:
         "answer": answer,
         "keep": keep,
         "spend": spend,
+        "bring": bring,
+        "fetch": fetch,
         "count": count,
         "meet": meet,
     }

@@ -63,7 +63,7 @@ struct Hall {
     led: usize,
 }
 
-fn must(holds: bool, what: &str) -> Result<()> {
+pub fn must(holds: bool, what: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::new(ErrorKind::Corrupt, format!("not so: {what}"))) }
 }
 
