@@ -5,6 +5,7 @@
 //! environment `cargo xtask test interop` sets.
 
 mod jobs;
+mod journal;
 mod layout;
 mod locks;
 mod peers;
