@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static uint64_t number_at(int file) {
@@ -66,6 +67,61 @@ int count_up(axonic_domain *domain, const char *path, size_t times) {
     printf("counted %zu\n", times);
     close(file);
     return axonic_mutex_close(mutex);
+}
+
+static void tell_time(const char *what) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    printf("%s %" PRId64 "\n", what, time.tv_sec * AXONIC_SECOND + time.tv_nsec);
+    fflush(stdout);
+}
+
+/* Has a permit for a moment, and tells from when to when. */
+static void sit(axonic_semaphore *permits) {
+    check(axonic_semaphore_acquire(permits, PATIENCE));
+    tell_time("in");
+    tell_time("out");
+    check(axonic_semaphore_release(permits));
+}
+
+static void read_shared(axonic_rwlock *page, axonic_semaphore *permits, int file) {
+    bool died = false;
+    check(axonic_rwlock_read(page, PATIENCE, &died));
+    const uint64_t number = number_at(file);
+    if (died) {
+        printf("owner died %" PRIu64 "\n", number);
+        fflush(stdout);
+    }
+    sit(permits);
+    must(number_at(file) == number, "nobody writes while somebody reads");
+    check(axonic_rwlock_unlock(page));
+}
+
+static void write_shared(axonic_rwlock *page, int file) {
+    bool died = false;
+    check(axonic_rwlock_write(page, PATIENCE, &died));
+    printf("%s%" PRIu64 "\n", died ? "owner died\n" : "", raise_in(file));
+    fflush(stdout);
+    check(axonic_rwlock_unlock(page));
+}
+
+int share(axonic_domain *domain, const char *path, size_t times) {
+    axonic_rwlock *page = NULL;
+    axonic_semaphore *permits = NULL;
+    check(axonic_rwlock_open(domain, "page", NULL, &page));
+    check(axonic_semaphore_open(domain, "seats", 2, NULL, &permits));
+    const int file = open(path, O_RDWR | O_CLOEXEC);
+    for (size_t n = 0; n < times; n++) {
+        if (n % 4 == 0) {
+            write_shared(page, file);
+        } else {
+            read_shared(page, permits, file);
+        }
+    }
+    printf("shared %zu\n", times);
+    close(file);
+    check(axonic_semaphore_close(permits));
+    return axonic_rwlock_close(page);
 }
 
 static axonic_barrier *barrier;

@@ -254,6 +254,9 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     if (strcmp(verb, "count") == 0 && argc == 5) {
         return count_up(domain, argv[3], last);
     }
+    if (strcmp(verb, "share") == 0 && argc == 5) {
+        return share(domain, argv[3], last);
+    }
     if (strcmp(verb, "put") == 0 && argc == 7) {
         return put_all(domain, argv[3], strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), last);
     }

@@ -32,6 +32,7 @@ int spend(axonic_domain *domain, const char *queue, size_t count);
 int bring(axonic_domain *domain, const char *queue);
 int fetch(axonic_domain *domain, const char *queue);
 int count_up(axonic_domain *domain, const char *path, size_t times);
+int share(axonic_domain *domain, const char *path, size_t times);
 int alternate(axonic_domain *domain, const char *path, uint64_t parity, size_t times);
 int meet(axonic_domain *domain, int is_first);
 

@@ -29,6 +29,7 @@ int spend(const std::string& domain, const std::string& queue, std::size_t count
 int bring(const std::string& domain, const std::string& queue);
 int fetch(const std::string& domain, const std::string& queue);
 int count(const std::string& domain, const std::string& path, std::size_t times);
+int share(const std::string& domain, const std::string& path, std::size_t times);
 int alternate(const std::string& domain, const std::string& path, std::uint64_t parity, std::size_t times);
 int meet(const std::string& domain, bool is_first);
 

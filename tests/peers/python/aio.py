@@ -9,7 +9,8 @@ import sys
 from collections.abc import Callable, Coroutine
 
 from jobs import IDLE, LEASE, PATIENCE, message, number_in, settle
-from locks import must, raised
+from locks import must, raised, tell_time
+from locks import number_in as number_at
 from talk import HALF, HOUR, SIZE, SOON, checked, tell, tell_dead, tell_stats
 
 import axonic
@@ -146,6 +147,28 @@ async def count(domain: str, path: str, times: str) -> None:
     print(f"counted {times}")
 
 
+async def share(domain: str, path: str, times: str) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    async with aio.open(domain) as ax:
+        page, seats = ax.rwlock("page"), ax.semaphore("seats", 2, timeout=PATIENCE)
+        for n in range(int(times)):
+            if n % 4 == 0:
+                async with page.write(timeout=PATIENCE) as held:
+                    if held.owner_died:
+                        print("owner died", flush=True)
+                    print(raised(file), flush=True)
+                continue
+            async with page.read(timeout=PATIENCE) as held:
+                number = number_at(file)
+                if held.owner_died:
+                    print("owner died", number, flush=True)
+                async with seats:
+                    tell_time("in")
+                    tell_time("out")
+                must(number_at(file) == number, "nobody writes while somebody reads")
+    print(f"shared {times}")
+
+
 class Hall:
     def __init__(self, ax: aio.Domain) -> None:
         self.barrier = ax.barrier("turn", 2)
@@ -221,6 +244,7 @@ def main(arguments: list[str]) -> int:
         "bring": bring,
         "fetch": fetch,
         "count": count,
+        "share": share,
         "meet": meet,
     }
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import axonic
 
@@ -43,6 +44,33 @@ def count(domain: str, path: str, times: str) -> int:
                     print("owner died", flush=True)
                 print(raised(file), flush=True)
     print(f"counted {times}")
+    return 0
+
+
+def tell_time(what: str) -> None:
+    print(what, time.monotonic_ns(), flush=True)
+
+
+def share(domain: str, path: str, times: str) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    with axonic.open(domain) as ax:
+        page, seats = ax.rwlock("page"), ax.semaphore("seats", 2, timeout=PATIENCE)
+        for n in range(int(times)):
+            if n % 4 == 0:
+                with page.write(timeout=PATIENCE) as held:
+                    if held.owner_died:
+                        print("owner died", flush=True)
+                    print(raised(file), flush=True)
+                continue
+            with page.read(timeout=PATIENCE) as held:
+                number = number_in(file)
+                if held.owner_died:
+                    print("owner died", number, flush=True)
+                with seats:
+                    tell_time("in")
+                    tell_time("out")
+                must(number_in(file) == number, "nobody writes while somebody reads")
+    print(f"shared {times}")
     return 0
 
 

@@ -141,6 +141,7 @@ def main(arguments: list[str]) -> int:
         "bring": talk.bring,
         "fetch": talk.fetch,
         "count": locks.count,
+        "share": locks.share,
         "alternate": locks.alternate,
         "meet": locks.meet,
         "errors": errors,
