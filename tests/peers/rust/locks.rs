@@ -2,6 +2,7 @@
 
 use crate::PATIENCE;
 use axonic::*;
+use nix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
@@ -54,6 +55,43 @@ pub fn count(domain: &str, file: &str, times: usize) -> Result<()> {
     Ok(())
 }
 
+/// Has a permit for a moment, and tells from when to when.
+fn sit(seats: &mut Semaphore) -> Result<()> {
+    let now = || {
+        let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock");
+        time.tv_sec() * 1_000_000_000 + time.tv_nsec()
+    };
+    seats.acquire(PATIENCE)?;
+    println!("in {}", now());
+    println!("out {}", now());
+    seats.release()
+}
+
+pub fn share(domain: &str, file: &str, times: usize) -> Result<()> {
+    let (domain, plain) = (Domain::open(domain)?, LockOptions::default());
+    let (mut page, mut seats) = (domain.rwlock("page", &plain)?, domain.semaphore("seats", 2, &plain)?);
+    let file = opened(file);
+    for n in 0..times {
+        if n % 4 == 0 {
+            if page.write(PATIENCE)?.owner_died {
+                println!("owner died");
+            }
+            println!("{}", raise(&file));
+        } else {
+            let died = page.read(PATIENCE)?.owner_died;
+            let number = number_in(&file);
+            if died {
+                println!("owner died {number}");
+            }
+            sit(&mut seats)?;
+            must(number_in(&file) == number, "nobody writes while somebody reads")?;
+        }
+        page.unlock()?;
+    }
+    println!("shared {times}");
+    Ok(())
+}
+
 struct Hall {
     domain: Domain,
     barrier: Barrier,
@@ -64,7 +102,7 @@ struct Hall {
     led: usize,
 }
 
-fn must(holds: bool, what: &str) -> Result<()> {
+pub fn must(holds: bool, what: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::new(ErrorKind::Corrupt, format!("not so: {what}"))) }
 }
 
