@@ -120,6 +120,50 @@ fn a_reboot_changes_nothing() {
     }
 }
 
+/// Delays and times to live go on over a reboot, and while the machine is off, by the wall clock.
+#[test]
+fn times_go_on_over_a_reboot() {
+    const TIME: Duration = Duration::from_millis(500);
+    // The journal has whole milliseconds.
+    const ROUNDED: Duration = Duration::from_millis(2);
+    for off in [Duration::ZERO, TIME] {
+        let here = Durable::new();
+        let domain = here.open();
+        let begun = Instant::now();
+        for (text, time) in [("short", TIME), ("long", 1000 * TIME)] {
+            let delayed = Put { delay: time, ..Put::default() };
+            let perishing = Put { ttl: Some(time), ..Put::default() };
+            for (queue, put) in [("delays", delayed), ("lives", perishing)] {
+                let mut producer = domain.queue_producer(queue, &options(Fsync::Always)).unwrap();
+                producer.put_with(&Payload::raw(text.as_bytes()), &put, SECOND).unwrap();
+            }
+        }
+        drop(domain);
+        here.reboot();
+        std::thread::sleep(off);
+        let domain = here.open();
+        let mut delays = domain.queue_consumer("delays", &options(Fsync::Always)).unwrap();
+        let mut lives = domain.queue_consumer("lives", &options(Fsync::Always)).unwrap();
+        // What ended meanwhile has ended.
+        assert!(off < TIME || (delays.stats().ready, lives.stats().dead) == (1, 1));
+        let short = delays.get(Some(20 * TIME)).unwrap();
+        assert!(short.data() == b"short" && begun.elapsed() >= TIME - ROUNDED, "{:?}", begun.elapsed());
+        short.ack().unwrap();
+        while lives.stats().dead == 0 {
+            assert!(begun.elapsed() < 20 * TIME, "it lives for ever");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(begun.elapsed() >= TIME - ROUNDED, "{:?}", begun.elapsed());
+        let dead = lives.dead_letters(9).unwrap();
+        assert_eq!((dead[0].data(), dead[0].reason()), (&b"short"[..], Some(Reason::Expired)));
+        // What is long goes on.
+        assert_eq!((texts(&mut lives), delays.stats().delayed), (vec!["long".to_owned()], 1));
+        lives.purge_dead_letters().unwrap();
+        lives.purge().unwrap();
+        delays.purge().unwrap();
+    }
+}
+
 #[test]
 fn an_interval_passes_without_anybody_putting_more() {
     let here = Durable::new();
@@ -216,8 +260,8 @@ fn writing_is_left_to_a_writer_of_the_same_queue_only() {
         domain.queue_writer(name, &QueueOptions { durable, ..Default::default() }).unwrap()
     };
     let always = Some(Fsync::Always);
-    let producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
-    let consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    let mut producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
     for writer in [of(&domain, "others", always), of(&domain, "memory", None), of(&other, "jobs", always)] {
         expect(producer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
         expect(consumer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);

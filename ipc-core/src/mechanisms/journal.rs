@@ -35,6 +35,7 @@ use format::{HEADER, Header, Link, MAX_NUMBER};
 pub use fresh::Fresh;
 #[cfg(test)]
 pub use recover::Recovery;
+pub use recover::Torn;
 pub use state::{STATE_WORDS, State};
 use std::ops::Range;
 use tracing::warn;

@@ -74,6 +74,11 @@ impl Journal {
         Journal::new(disk, kept).recovered(visit)
     }
 
+    /// What is cut off at the end of a journal that is read, or the error that it ends with. Nothing is changed.
+    pub fn examine(disk: Box<dyn Disk>) -> Result<Option<Torn>> {
+        Journal::recover(disk, Kept::default(), &mut |_| Ok(())).map(|recovered| recovered.torn)
+    }
+
     pub(super) fn recovered(mut self, visit: &mut dyn FnMut(Record<'_>) -> Result<()>) -> Result<Recovered> {
         let found = chain::find(&mut *self.disk)?;
         let chain = chain::select(&mut *self.disk, &found)?;

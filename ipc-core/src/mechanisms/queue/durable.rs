@@ -277,7 +277,7 @@ impl Handle {
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
-    /// be time to sync, in nanoseconds of the monotonic clock; later than now.
+    /// be time to sync, in nanoseconds of the machine's monotonic clock; later than now.
     #[inline(always)]
     pub fn flush(&self) -> Result<Option<u64>> {
         if self.store.is_durable() { self.flush_journal() } else { Ok(None) }
