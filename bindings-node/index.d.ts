@@ -140,6 +140,8 @@ export interface Domain extends Handle {
   event(name: string, options?: EventOptions): Event
   /** Opens a barrier; whoever is first makes it for so many parties, 2 to 64. */
   barrier(name: string, parties: number, options?: LockOptions): Barrier
+  /** Who has the lock of this name, of any type; nobody has an event. */
+  lockHolders(name: string): LockHolder[]
   /** Removes a region, or what is left of a topic, ring, queue or lock that nobody alive holds. */
   unlink(noun: 'topic' | 'region' | 'ring' | 'queue' | 'lock', name: string): void
 }
@@ -739,6 +741,21 @@ export interface QueueStats {
   blocked: number
   /** Sleeping consumers woken. */
   wakesSent: number
+}
+
+/** Who has a lock, or something of it. */
+export interface LockHolder {
+  /** As its own pid namespace numbers it; 0, and `label` '', where nothing is known of it any more. */
+  readonly pid: number
+  readonly label: string
+  /** Milliseconds since 1970, as of `Date.now()`; null where that is not known. */
+  readonly since: number | null
+  /** If not, it died, and nobody has taken the lock since. */
+  readonly alive: boolean
+  /** By a signal or a debugger. */
+  readonly stopped: boolean
+  /** `owner`: it has the mutex, or writes; `permit`: of a semaphore, one of each; `party`: it waits at a barrier. */
+  readonly role: 'owner' | 'reader' | 'permit' | 'party'
 }
 
 export interface LockOptions {

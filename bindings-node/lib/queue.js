@@ -18,6 +18,9 @@ const HELD = 256
 const ATTRIBUTES = 512
 const CONTENT_MASK = 0xff
 
+/** Bytes of a message that every queue can hold. */
+const SMALL = 128
+
 /** The line of those who wait for room; whoever waits for a result has a line of its own. */
 const PUTTING = 0
 
@@ -127,7 +130,7 @@ class Queue {
     if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
     const begun = performance.now()
     const payloads = Array.from(all, (value) => values.encodeWith(value, this.#cannot, options))
-    if (this.#isStrict) for (const { data, parts } of payloads) this.#native.check(data, parts)
+    for (const { data, parts } of payloads) if (this.#isDoubtful(data, parts)) this.#native.check(data, parts)
     if (payloads.length === 0) return this.#putNone(options)
     const { priority, delay, ttl, result } = options
     const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
@@ -159,6 +162,11 @@ class Queue {
       throw this.#notDurable(unwritten, payloads.length)
     }
     return result ? tickets : undefined
+  }
+
+  /** Whether the queue may refuse it: it is held to a schema, or is not small. */
+  #isDoubtful (data, parts) {
+    return this.#isStrict || data.length > SMALL || parts.attributes !== undefined
   }
 
   /** Waits neither in line nor for the disk. */

@@ -384,11 +384,11 @@ impl Queue {
         })
     }
 
-    /// Throws if a payload does not satisfy the schema.
+    /// Throws if a payload is too large for the queue, or does not satisfy the schema.
     #[napi]
     pub fn check(&self, env: &Env, data: &[u8], parts: PayloadParts) -> Result<()> {
         let parts = parts.parse().or_throw(env)?;
-        self.state.options.check(&self.state.name, &parts.payload(data)).or_throw(env)
+        self.state.with_producer(|producer| producer.check(&parts.payload(data))).or_throw(env)
     }
 
     /// Puts one payload; whether it is a duplicate, or `null` when quiet and full.

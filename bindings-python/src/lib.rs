@@ -71,6 +71,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<ticket::PyTicket>()?;
     module.add_class::<disk::PyDisk>()?;
     module.add_class::<disk::PySync>()?;
+    module.add_class::<lock::PyLockHolder>()?;
     module.add_class::<lock::PyMutex>()?;
     module.add_class::<lock::PyRwLock>()?;
     module.add_class::<lock::PyHeld>()?;

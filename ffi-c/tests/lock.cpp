@@ -94,6 +94,28 @@ static void mutexes() {
 }
 
 // What the guard of a lock that went back already does at its end.
+static void who_has_it() {
+    auto ax = axonic::open("locks");
+    std::error_code ec;
+    CHECK(ax.lock_holders("m", ec).empty() && ec == axonic::ErrorKind::NotFound);
+    auto seats = ax.semaphore("many", 12);
+    for (int i = 0; i < 12; i++) {
+        seats.acquire();
+    }
+    const auto holders = ax.lock_holders("many");
+    CHECK(holders.size() == 12);
+    for (const axonic::LockHolder& holder : holders) {
+        CHECK(holder.pid == static_cast<std::uint32_t>(getpid()) && holder.alive && !holder.stopped);
+        CHECK(holder.role == "permit" && !holder.label.empty());
+        CHECK(std::chrono::abs(std::chrono::system_clock::now() - holder.since) < 60s);
+    }
+    die_with_mutex();
+    CHECK(ax.lock_holders("m").size() == 1 && !ax.lock_holders("m")[0].alive);
+    CHECK(ax.lock_holders("m")[0].role == "owner");
+    ax.unlink(axonic::Noun::Lock, "m");
+    THROWS(InvalidNameError, "NUL", ax.lock_holders(std::string("a\0b", 3)));
+}
+
 static void guards_of_what_is_gone() {
     auto ax = axonic::open("locks");
     auto leaving = axonic::open("locks");
@@ -397,6 +419,7 @@ static void condvars() {
 int main() {
     return check_main([] {
         mutexes();
+        who_has_it();
         guards_of_what_is_gone();
         owners_that_died();
         several_with_a_dead_owner();

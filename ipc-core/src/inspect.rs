@@ -7,7 +7,7 @@ mod locks;
 mod queues;
 
 use crate::domain::layout::{Kind, ObjectId, check_file};
-use crate::domain::participants::Participants;
+use crate::domain::participants::{ParticipantEntry, Participants};
 use crate::domain::{Directory, DomainOptions, ParticipantId, Place, find};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{MAX_EXPECTED, RingHead, RingMap, open_head};
@@ -104,7 +104,7 @@ fn list<T>(
     Ok(names.iter().filter_map(|name| each(directory.join(name), ObjectId::named(name)?)).collect())
 }
 
-fn describe_participant(entry: &crate::domain::participants::ParticipantEntry) -> ParticipantInfo {
+fn describe_participant(entry: &ParticipantEntry) -> ParticipantInfo {
     ParticipantInfo {
         slot: entry.id.slot,
         epoch: entry.id.epoch,

@@ -236,7 +236,7 @@ fn large_messages_are_bounded_in_bytes() {
     let (mut producer, mut consumer) = pair(&domain, &small);
     expect(producer.put(&vec![0; 2 << 20], SECOND), ErrorKind::TooLarge, &["jobs", "2097152", "max_bytes"]);
     let (little, large) = (Payload::raw(b"little"), vec![0; 2 << 20]);
-    let both = [little.clone(), Payload::raw(&large)];
+    let both = [little, Payload::raw(&large)];
     let put = producer.stats().put;
     expect(producer.put_many(&both, &Put::default(), SECOND), ErrorKind::TooLarge, &["jobs", "max_bytes"]);
     assert_eq!(producer.stats().put, put, "none is put");

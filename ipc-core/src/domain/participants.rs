@@ -312,8 +312,8 @@ impl Participants {
     }
 
     /// What is known of one of them, as long as its entry is not another's.
-    pub fn entry_of(&self, id: ParticipantId) -> Option<ParticipantEntry> {
-        (id.slot < self.slots).then(|| self.describe(id.slot, None))?.filter(|entry| entry.id == id)
+    pub fn entry_of(&self, id: ParticipantId, me: Option<ParticipantId>) -> Option<ParticipantEntry> {
+        (id.slot < self.slots).then(|| self.describe(id.slot, me))?.filter(|entry| entry.id == id)
     }
 
     fn describe(&self, slot: u32, me: Option<ParticipantId>) -> Option<ParticipantEntry> {

@@ -104,7 +104,7 @@ impl Barrier {
             }
         });
         self.arrived = before && done.as_ref().is_err_and(|e| e.kind() == ErrorKind::Forked);
-        done?.ok_or_else(|| self.handle.timed_out(timeout, "not all parties arrived"))
+        done?.ok_or_else(|| self.timed_out(timeout))
     }
 
     /// Arrives, unless it has, and does not wait: whether it was the last, once all have arrived; `None` until then. Its arrival
@@ -130,6 +130,20 @@ impl Barrier {
         })?;
         self.arrived = false;
         Ok(back)
+    }
+
+    /// The error of `wait` when its time is over, for who waits by the descriptor.
+    pub fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        let mut others = self.handle.holders();
+        others.retain(|held| held.id != self.handle.id());
+        // With this one they were not enough, whoever has come since.
+        let missing = (self.parties() as usize).saturating_sub(others.len() + 1).max(1);
+        let there = match others.is_empty() {
+            true => "nobody else waits there".into(),
+            false => format!("there waits {}", self.handle.told(&others)),
+        };
+        let more = format!(": of {} parties {missing} are missing; {there}", self.parties());
+        self.handle.too_late(timeout, "not all parties arrived", &more)
     }
 
     /// The pollable descriptor: readable when a `try_wait` that gave `None` is worth trying again.

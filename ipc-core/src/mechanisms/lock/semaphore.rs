@@ -6,7 +6,7 @@ use super::{LOCK as DESIGN, LOCK_HANDLES, LockHandle, LockOptions, check_range, 
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::Object;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::clock::coarse_millis;
 use std::collections::HashMap;
@@ -128,7 +128,7 @@ impl Semaphore {
             .within(true, |handle| handle.wait(timeout, PERMIT, &mut |handle| Ok(attempt(handle, from))))?;
         match found {
             Some(place) => self.take(place),
-            None => return Err(self.handle.timed_out(timeout, "no permit was released")),
+            None => return Err(self.timed_out(timeout)),
         }
         Ok(())
     }
@@ -180,6 +180,11 @@ impl Semaphore {
             other.take(place);
         }
         handed
+    }
+
+    /// The error of `acquire` when its time is over, for who waits by the descriptor.
+    pub fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.handle.timed_out(timeout, "no permit was released")
     }
 
     /// The pollable descriptor: readable when a `try_acquire` that found no permit is worth trying again.

@@ -22,6 +22,7 @@ mod damage;
 mod full;
 #[cfg(test)]
 mod held;
+mod kept;
 mod load;
 mod lock;
 mod naming;
@@ -44,6 +45,7 @@ use crate::sys::file;
 use crate::sys::fork::LockFd;
 use beside::Beside;
 pub use beside::QueueWriter;
+pub use kept::kept;
 use lock::Writer;
 pub use state::StateCopy;
 use std::path::{Path, PathBuf};

@@ -104,7 +104,9 @@ pub struct JournalHead {
     /// named since.
     pub owed: AtomicU64,
     pub repaid: AtomicU64,
-    _pad0: [AtomicU64; 3],
+    /// Tells where the journal is from other places.
+    pub place: AtomicU64,
+    _pad0: [AtomicU64; 2],
     /// How far the journal has come.
     pub states: [StateCopy; 2],
     _pad1: [AtomicU64; 20],
