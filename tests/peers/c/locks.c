@@ -127,6 +127,7 @@ int share(axonic_domain *domain, const char *path, size_t times) {
     return axonic_rwlock_close(page);
 }
 
+static axonic_domain *home;
 static axonic_barrier *barrier;
 static axonic_event *event, *bell;
 static axonic_rwlock *rwlock;
@@ -156,6 +157,17 @@ static void turn(void) {
     led += leads;
 }
 
+/* Says who has a lock. */
+static void tell(const char *name) {
+    axonic_lock_holder holders[4];
+    size_t count = 0;
+    check(axonic_domain_lock_holders(home, name, holders, 4, &count));
+    for (size_t n = 0; n < count && n < 4; n++) {
+        must(holders[n].alive && holders[n].since > 0, "it is there, and has come");
+        printf("%s: %s %" PRIu32 " %s\n", name, holders[n].role, holders[n].pid, holders[n].label);
+    }
+}
+
 static void first(void) {
     check(axonic_rwlock_write(rwlock, PATIENCE, NULL));
     check(axonic_semaphore_acquire(seats, PATIENCE));
@@ -173,6 +185,7 @@ static void first(void) {
     must(axonic_rwlock_read(rwlock, 0, NULL) == AXONIC_OK, "two read");
     check(axonic_rwlock_unlock(rwlock));
     must(refused(axonic_semaphore_acquire(seats, 0)), "the other has the only permit");
+    tell("seat");
     must(is_set(event), "it stays set");
     check(axonic_event_clear(event));
     turn();
@@ -188,6 +201,7 @@ static void second(void) {
     must(refused(axonic_rwlock_read(rwlock, 0, NULL)), "the other writes, so nobody reads");
     must(refused(axonic_rwlock_write(rwlock, 0, NULL)), "the other writes, so nobody else does");
     must(refused(axonic_semaphore_acquire(seats, 0)), "the other has the only permit");
+    tell("page");
     must(refused(axonic_event_wait(event, 0)), "nobody has set it");
     must(axonic_event_wait(bell, 0) == AXONIC_OK, "it was set before");
     must(refused(axonic_event_wait(bell, 0)), "set twice it lets one pass");
@@ -205,6 +219,7 @@ static void second(void) {
 }
 
 int meet(axonic_domain *domain, int is_first) {
+    home = domain;
     check(axonic_barrier_open(domain, "turn", 2, NULL, &barrier));
     check(axonic_event_open(domain, "go", AXONIC_RESET_MANUAL, NULL, &event));
     check(axonic_event_open(domain, "bell", AXONIC_RESET_AUTO, NULL, &bell));

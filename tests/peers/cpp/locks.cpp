@@ -123,6 +123,7 @@ void must(bool holds, const char* what) {
 
 namespace {
 struct Hall {
+    axonic::Domain domain;
     axonic::Barrier barrier;
     axonic::Event event;
     axonic::Event bell;
@@ -131,6 +132,14 @@ struct Hall {
     int led = 0;
 
     void turn() { led += barrier.arrive_and_wait(patience); }
+
+    // Says who has a lock.
+    void tell(const std::string& name) const {
+        for (const auto& holder : domain.lock_holders(name)) {
+            must(holder.alive && holder.since.time_since_epoch().count() > 0, "it is there, and has come");
+            std::cout << name << ": " << holder.role << " " << holder.pid << " " << holder.label << std::endl;
+        }
+    }
 
     void first() {
         std::unique_lock writing(rwlock);
@@ -148,6 +157,7 @@ struct Hall {
         must(!writing.try_lock(), "the other reads, so nobody writes");
         must(std::shared_lock(rwlock, std::try_to_lock).owns_lock(), "two read");
         must(!seats.try_acquire(), "the other has the only permit");
+        tell("seat");
         must(event.is_set(), "it stays set");
         event.clear();
         turn();
@@ -162,6 +172,7 @@ struct Hall {
         must(!rwlock.try_lock_shared(), "the other writes, so nobody reads");
         must(!rwlock.try_lock(), "the other writes, so nobody else does");
         must(!seats.try_acquire(), "the other has the only permit");
+        tell("page");
         must(!event.try_wait(), "nobody has set it");
         must(bell.try_wait(), "it was set before");
         must(!bell.try_wait(), "set twice it lets one pass");
@@ -182,7 +193,11 @@ struct Hall {
 
 int meet(const std::string& domain, bool is_first) {
     auto ax = axonic::open(domain);
-    Hall hall{ax.barrier("turn", 2), ax.event("go"), ax.event("bell", axonic::Reset::Auto), ax.rwlock("page"),
+    Hall hall{ax,
+              ax.barrier("turn", 2),
+              ax.event("go"),
+              ax.event("bell", axonic::Reset::Auto),
+              ax.rwlock("page"),
               ax.semaphore("seat", 1)};
     is_first ? hall.first() : hall.second();
     std::cout << "met " << hall.led << std::endl;

@@ -75,10 +75,19 @@ export function must (holds, what) {
   if (!holds) throw new Error(`not so: ${what}`)
 }
 
+/** Says who has a lock. */
+function tell (ax, name) {
+  for (const { alive, since, role, pid, label } of ax.lockHolders(name)) {
+    must(alive && since > 0, 'it is there, and has come')
+    console.log(`${name}: ${role} ${pid} ${label}`)
+  }
+}
+
 class Hall {
   led = 0
 
   constructor (ax) {
+    this.ax = ax
     this.barrier = ax.barrier('turn', 2)
     this.event = ax.event('go')
     this.bell = ax.event('bell', { autoReset: true })
@@ -108,6 +117,7 @@ class Hall {
     must(reading !== undefined, 'two read')
     reading.release()
     must(this.seats.tryAcquire() === undefined, 'the other has the only permit')
+    tell(this.ax, 'seat')
     must(this.event.isSet, 'it stays set')
     this.event.clear()
     await this.turn()
@@ -125,6 +135,7 @@ class Hall {
     must(this.rwlock.tryRead() === undefined, 'the other writes, so nobody reads')
     must(this.rwlock.tryWrite() === undefined, 'the other writes, so nobody else does')
     must(this.seats.tryAcquire() === undefined, 'the other has the only permit')
+    tell(this.ax, 'page')
     must(!this.event.tryWait(), 'nobody has set it')
     must(this.bell.tryWait(), 'it was set before')
     must(!this.bell.tryWait(), 'set twice it lets one pass')

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 
 from jobs import IDLE, LEASE, PATIENCE, message, number_in, settle
-from locks import MOMENT, must, raised, tell_time
+from locks import MOMENT, must, raised, tell_holders, tell_time
 from locks import number_in as number_at
 from talk import HALF, HOUR, SIZE, SOON, checked, tell, tell_dead, tell_stats
 
@@ -181,6 +181,7 @@ async def share(domain: str, path: str, times: str) -> None:
 
 class Hall:
     def __init__(self, ax: aio.Domain) -> None:
+        self.ax = ax
         self.barrier = ax.barrier("turn", 2)
         self.event = ax.event("go")
         self.bell = ax.event("bell", auto_reset=True)
@@ -207,6 +208,7 @@ class Hall:
         must(self.rwlock.try_acquire_read(), "two read")
         self.rwlock.release()
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("seat"), "seat")
         must(self.event.is_set(), "it stays set")
         self.event.clear()
         await self.turn()
@@ -221,6 +223,7 @@ class Hall:
         must(not self.rwlock.try_acquire_read(), "the other writes, so nobody reads")
         must(not self.rwlock.try_acquire_write(), "the other writes, so nobody else does")
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("page"), "page")
         must(not self.event.try_wait(), "nobody has set it")
         must(self.bell.try_wait(), "it was set before")
         must(not self.bell.try_wait(), "set twice it lets one pass")

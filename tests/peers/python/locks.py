@@ -82,8 +82,16 @@ def must(holds: bool, what: str) -> None:
         raise ValueError(f"not so: {what}")
 
 
+def tell_holders(holders: list[axonic.LockHolder], name: str) -> None:
+    """Says who has a lock."""
+    for holder in holders:
+        must(holder.alive and holder.since is not None, "it is there, and has come")
+        print(f"{name}: {holder.role} {holder.pid} {holder.label}")
+
+
 class Hall:
     def __init__(self, ax: axonic.Domain) -> None:
+        self.ax = ax
         self.barrier = ax.barrier("turn", 2)
         self.event = ax.event("go")
         self.bell = ax.event("bell", auto_reset=True)
@@ -110,6 +118,7 @@ class Hall:
         must(self.rwlock.try_acquire_read(), "two read")
         self.rwlock.release()
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("seat"), "seat")
         must(self.event.is_set(), "it stays set")
         self.event.clear()
         self.turn()
@@ -124,6 +133,7 @@ class Hall:
         must(not self.rwlock.try_acquire_read(), "the other writes, so nobody reads")
         must(not self.rwlock.try_acquire_write(), "the other writes, so nobody else does")
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("page"), "page")
         must(not self.event.try_wait(), "nobody has set it")
         must(self.bell.try_wait(), "it was set before")
         must(not self.bell.try_wait(), "set twice it lets one pass")

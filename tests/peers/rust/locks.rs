@@ -98,6 +98,7 @@ pub fn share(domain: &str, file: &str, times: usize) -> Result<()> {
 }
 
 struct Hall {
+    domain: Domain,
     barrier: Barrier,
     event: Event,
     bell: Event,
@@ -113,6 +114,15 @@ pub fn must(holds: bool, what: &str) -> Result<()> {
 impl Hall {
     fn turn(&mut self) -> Result<()> {
         self.led += usize::from(self.barrier.wait(PATIENCE)?);
+        Ok(())
+    }
+
+    /// Says who has a lock.
+    fn tell(&self, name: &str) -> Result<()> {
+        for LockHolder { pid, label, since_unix_ms, alive, role, .. } in self.domain.lock_holders(name)? {
+            must(alive && since_unix_ms > 0, "it is there, and has come")?;
+            println!("{name}: {role} {pid} {label}");
+        }
         Ok(())
     }
 
@@ -133,6 +143,7 @@ impl Hall {
         must(self.rwlock.try_read()?.is_some(), "two read")?;
         self.rwlock.unlock()?;
         must(!self.seats.try_acquire()?, "the other has the only permit")?;
+        self.tell("seat")?;
         must(self.event.is_set()?, "it stays set")?;
         self.event.clear()?;
         self.turn()?;
@@ -148,6 +159,7 @@ impl Hall {
         must(self.rwlock.try_read()?.is_none(), "the other writes, so nobody reads")?;
         must(self.rwlock.try_write()?.is_none(), "the other writes, so nobody else does")?;
         must(!self.seats.try_acquire()?, "the other has the only permit")?;
+        self.tell("page")?;
         must(!self.event.try_wait()?, "nobody has set it")?;
         must(self.bell.try_wait()?, "it was set before")?;
         must(!self.bell.try_wait()?, "set twice it lets one pass")?;
@@ -174,6 +186,7 @@ pub fn meet(domain: &str, role: &str) -> Result<()> {
         rwlock: domain.rwlock("page", &plain)?,
         seats: domain.semaphore("seat", 1, &plain)?,
         led: 0,
+        domain,
     };
     if role == "first" {
         hall.first()?
