@@ -4,6 +4,9 @@ use crate::layout;
 use crate::peers::Peer;
 use crate::place;
 use crate::table::{JOURNAL_HEAD, SEGMENT_WORDS};
+use axonic::{Domain, DomainOptions, Fsync, QueueOptions};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 const HEADER: usize = 128;
@@ -137,5 +140,38 @@ fn every_language_writes_the_same_journal() {
         assert_eq!(found.len(), 1, "{found:?}");
         layout::check(&found[0], &SEGMENT_WORDS, peer.language);
         Segment::read(&found[0]).check(&queue);
+    }
+}
+
+/// Where the roster of a queue begins, and the word of the journal's lock.
+const ROSTER: u64 = 8192;
+const LOCK: u64 = 4096;
+
+/// What somebody else keeps from the disk is accepted all the same, and every language says so.
+#[test]
+fn every_language_says_what_is_not_durable() {
+    for peer in Peer::with_asyncio() {
+        let (place, data) = (place(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("on a disk"));
+        let (runtime_dir, data_dir) = (Some(place.path().to_owned()), Some(data.path().to_owned()));
+        let options = DomainOptions { name: Some("one".into()), runtime_dir, data_dir, ..Default::default() };
+        let domain = Domain::open_with(options).expect("a domain");
+        let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+        let mut consumer = domain.queue_consumer("jobs", &options).expect("a queue");
+        // As if this process were just writing to the journal.
+        let file =
+            File::options().read(true).write(true).open(place.path().join("one/queues/jobs")).expect("it");
+        let mut id = [0; 8];
+        file.read_exact_at(&mut id, ROSTER).expect("the id in the first row");
+        assert_ne!(id, [0; 8]);
+        file.write_all_at(&id, LOCK).expect("the lock");
+        let hurrying = peer.start_with(place.path(), &["hurry", "one", "jobs"], |command| {
+            command.env("AXONIC_DATA_DIR", data.path());
+        });
+        let said = hurrying.lines();
+        file.write_all_at(&[0; 8], LOCK).expect("the lock");
+        assert_eq!(said.as_deref(), Ok(&["NotDurable".to_owned()][..]), "{}", peer.language);
+        let job = consumer.try_get().expect("a queue").expect("what was put is there");
+        assert_eq!((job.data().len(), job.data()[0]), (MESSAGE, 0), "{}", peer.language);
+        job.ack().expect("it is ours");
     }
 }
