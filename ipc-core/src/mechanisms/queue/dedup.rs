@@ -75,7 +75,7 @@ impl<'a> Dedupping<'a> {
             {
                 let held = Dedupping(handle);
                 // It died with it: what it was entering is taken back with its slot now, or was put.
-                handle.recover()?;
+                handle.recover();
                 return Ok(Ok(held));
             }
             if known || waited > PATIENCE {

@@ -244,24 +244,12 @@ impl QueueProducer {
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
     fn attempt(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
-        let (row, priority) = (self.seat.number, usize::from(ready.shape.priority()));
+        let priority = usize::from(ready.shape.priority());
         let before = self.held_up.take();
-        let store = &self.handle.store;
-        // What may lack memory comes first.
-        if ready.delay.is_zero() {
-            store.used_lane(priority)?
-        } else {
-            store.used_side()?
+        let (number, word) = match self.place(ready, thorough) {
+            Ok(Some(placed)) => placed,
+            none => return none.map(|_| None),
         };
-        let taken = store.slots().take(&mut self.slots, State::Writing, row, thorough)?;
-        let Some((number, word)) = taken else { return Ok(None) };
-        match self.fill(number, word, ready.data, &ready.meta, (ready.shape, ready.expires), thorough) {
-            Ok(true) => {}
-            other => {
-                self.handle.free_now(number, word);
-                return other.map(|_| None);
-            }
-        }
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
         let mut dedupping = None;
         if let Some(key) = ready.key {
@@ -276,10 +264,7 @@ impl QueueProducer {
             if !lock.enter(&mut self.known, key, number, word) {
                 drop(lock);
                 self.handle.free_now(number, word);
-                // The first may be on its way to the disk.
-                let written = ready.wait.as_ref().map_or(Ok(()), |wait| self.handle.sync(wait.remaining()));
-                written.map_err(|e| not_durable(1, "the message is", &e))?;
-                return Ok(Some(Receipt { ticket: None, duplicate: true }));
+                return self.duplicate(ready).map(Some);
             }
             dedupping = Some(lock);
         }
@@ -287,7 +272,7 @@ impl QueueProducer {
         if ready.delay.is_zero() {
             self.commit(number, word, priority);
         } else {
-            self.commit_later(number, word, priority, ready.delay)?;
+            self.commit_later(number, word, priority, ready.delay);
         }
         drop(dedupping);
         if ticket.is_some() && ready.expires != 0 {
@@ -301,6 +286,38 @@ impl QueueProducer {
         };
         written.map_err(|e| not_durable(1, "the message is", &e))?;
         Ok(Some(Receipt { ticket, duplicate: false }))
+    }
+
+    /// Takes a slot and fills it. `None`: there is no room.
+    #[inline(always)]
+    fn place(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<(u32, Word)>> {
+        let store = &self.handle.store;
+        // What may lack memory comes first: of all that is done with a message the put alone is refused for that.
+        if ready.delay.is_zero() {
+            store.used_lane(usize::from(ready.shape.priority()))?;
+        } else {
+            store.used_side()?;
+        }
+        if ready.shape.has(TICKET) {
+            store.parts().begin()?;
+        }
+        let taken = store.slots().take(&mut self.slots, State::Writing, self.seat.number, thorough)?;
+        let Some((number, word)) = taken else { return Ok(None) };
+        match self.fill(number, word, ready.data, &ready.meta, (ready.shape, ready.expires), thorough) {
+            Ok(true) => Ok(taken),
+            other => {
+                self.handle.free_now(number, word);
+                other.map(|_| None)
+            }
+        }
+    }
+
+    /// The receipt of a message that was put before, which may be on its way to the disk.
+    #[cold]
+    fn duplicate(&self, ready: &Ready<'_>) -> Result<Receipt> {
+        let written = ready.wait.as_ref().map_or(Ok(()), |wait| self.handle.sync(wait.remaining()));
+        written.map_err(|e| not_durable(1, "the message is", &e))?;
+        Ok(Receipt { ticket: None, duplicate: true })
     }
 
     #[inline(always)]
@@ -347,7 +364,7 @@ impl QueueProducer {
     }
 
     /// The put of a message for later, whose place is the one it would have had now.
-    fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
+    fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) {
         let store = &self.handle.store;
         let slot = store.slot(number);
         slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -355,7 +372,7 @@ impl QueueProducer {
         let delayed = word.then(State::Delayed, self.seat.number);
         slot.word.store(delayed.0, Ordering::Release);
         self.handle.count(Count::Put, 1);
-        self.handle.name_aside(number, delayed)
+        self.handle.name_aside(number, delayed);
     }
 
     fn wait_for_room(&mut self, ready: &Ready<'_>, timeout: Option<Duration>) -> Result<Receipt> {
@@ -495,7 +512,8 @@ impl Sleeper for QueueProducer {
     }
 
     fn tidy(&mut self) -> Result<()> {
-        self.handle.recover()
+        self.handle.recover();
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<Option<bool>> {

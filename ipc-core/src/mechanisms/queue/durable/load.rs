@@ -75,7 +75,7 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     }
     clear(handle);
     // Whoever died on the way has left parts nobody would find, and all there are may be needed.
-    handle.recover()?;
+    handle.recover();
     let filled = fill(handle, row, &messages);
     if filled.is_err() {
         clear(handle);
@@ -165,7 +165,6 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
     slot.expires.store(from_wall(facts.expires), relaxed);
     slot.id.store(id, relaxed);
     slot.segment.store(message.segment, relaxed);
-    slot.after.store(0, relaxed);
     // Dead letters and messages for later keep their place in line, too.
     slot.position.store(store.head().lanes[priority].tail.load(relaxed), relaxed);
     let state = match (facts.reason, facts.due) {
@@ -176,7 +175,7 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
         }
         (reason, _) => {
             slot.reason.store(u64::from(reason), relaxed);
-            handle.write_reason(number, &String::from_utf8_lossy(&facts.text));
+            handle.write_reason(number, word, &String::from_utf8_lossy(&facts.text)).leave(slot);
             State::Dead
         }
     };
@@ -187,7 +186,7 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
             let lane = store.used_lane(priority)?;
             lane.fill(&store.head().lanes[priority].tail, number, next.generation());
         }
-        State::Delayed => handle.name_aside(number, next)?,
+        State::Delayed => handle.name_aside(number, next),
         _ => {}
     }
     Ok(())
