@@ -620,6 +620,30 @@ fn the_same_id_is_put_once_as_far_as_ids_are_remembered() {
 }
 
 #[test]
+fn that_it_was_put_before_is_told_of_a_message_for_which_there_is_no_room() {
+    let place = Place::new();
+    let domain = place.open();
+    let small = QueueOptions { capacity: 2, max_bytes: 16 * 224, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &small);
+    let mut other = domain.queue_producer("jobs", &small).unwrap();
+    let with = |id: &str| Put { dedup_id: Some(id.into()), ..Put::default() };
+    put(&mut producer, &"1".repeat(1000), with("a"));
+    // No room for its bytes, and then none for any.
+    let large = [7; 3000];
+    assert!(other.try_put(&Payload::raw(&large), &with("a")).unwrap().is_duplicate());
+    expect(other.try_put(&Payload::raw(&large), &with("b")), ErrorKind::WouldBlock, &["jobs", "no room"]);
+    put(&mut producer, "2", with("b"));
+    for producer in [&mut producer, &mut other] {
+        assert!(producer.try_put(&Payload::raw(b"3"), &with("a")).unwrap().is_duplicate());
+        assert!(put(producer, "4", with("b")).is_duplicate());
+        expect(producer.try_put(&Payload::raw(b"5"), &with("c")), ErrorKind::WouldBlock, &["no room"]);
+        let waited = producer.put_with(&Payload::raw(b"6"), &with("c"), SOON);
+        expect(waited, ErrorKind::Timeout, &["no room"]);
+    }
+    assert_eq!(consumer.purge().unwrap(), 2);
+}
+
+#[test]
 fn a_late_consumer_changes_nothing_of_what_became_of_a_message() {
     let place = Place::new();
     let domain = place.open();

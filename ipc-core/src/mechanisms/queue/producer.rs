@@ -248,6 +248,10 @@ impl QueueProducer {
         let before = self.held_up.take();
         let (number, word) = match self.place(ready, thorough) {
             Ok(Some(placed)) => placed,
+            // That it was put before can be told without room for it.
+            _ if thorough && self.is_known(ready, before) => {
+                return self.duplicate(ready).map(Some);
+            }
             none => return none.map(|_| None),
         };
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
@@ -309,6 +313,21 @@ impl QueueProducer {
                 self.handle.free_now(number, word);
                 other.map(|_| None)
             }
+        }
+    }
+
+    /// Whether a message with this id was put before, as far as that can be told now.
+    #[cold]
+    fn is_known(&mut self, ready: &Ready<'_>, before: Option<ObjectId>) -> bool {
+        let Some(key) = ready.key else { return false };
+        match Dedupping::begin(&self.handle, before) {
+            Ok(Ok(lock)) => lock.has(&mut self.known, key),
+            Ok(Err(owner)) => {
+                self.held_up = Some(owner);
+                false
+            }
+            // Without memory for ids none was ever entered.
+            Err(_) => false,
         }
     }
 
