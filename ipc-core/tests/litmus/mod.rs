@@ -8,6 +8,7 @@ pub mod survivor;
 use axonic::Domain;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::cell::Cell;
@@ -234,6 +235,18 @@ impl Drop for Stray {
         let gone = self.exits_within(PollTimeout::try_from(PATIENCE.unwrap()).unwrap());
         assert!(gone || std::thread::panicking());
     }
+}
+
+/// Whether this system lets us make namespaces of this kind; a test that cannot run says so.
+pub fn may_unshare(flags: CloneFlags) -> bool {
+    let mut command = Command::new("/bin/true");
+    // SAFETY: unshare is a bare system call.
+    unsafe { command.pre_exec(move || unshare(flags).map_err(std::io::Error::from)) };
+    let may = command.status().is_ok_and(|status| status.success());
+    if !may {
+        crate::common::child::skip(&format!("namespaces {flags:?} are not permitted here"));
+    }
+    may
 }
 
 /// Binds the calling thread, and those it makes, to a core; what there is of them.

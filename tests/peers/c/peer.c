@@ -227,6 +227,12 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     if (strcmp(verb, "work") == 0 && argc == 4) {
         return work(domain, argv[3]);
     }
+    if (strcmp(verb, "bring") == 0 && argc == 4) {
+        return bring(domain, argv[3]);
+    }
+    if (strcmp(verb, "fetch") == 0 && argc == 4) {
+        return fetch(domain, argv[3]);
+    }
     if (strcmp(verb, "meet") == 0 && argc == 4) {
         return meet(domain, strcmp(argv[3], "first") == 0);
     }
@@ -247,6 +253,9 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     }
     if (strcmp(verb, "count") == 0 && argc == 5) {
         return count_up(domain, argv[3], last);
+    }
+    if (strcmp(verb, "share") == 0 && argc == 5) {
+        return share(domain, argv[3], last);
     }
     if (strcmp(verb, "put") == 0 && argc == 7) {
         return put_all(domain, argv[3], strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), last);

@@ -172,11 +172,14 @@ static int act(std::string_view verb, const std::vector<std::string>& words) {
     if (verb == "keep" || verb == "spend") {
         return (verb == "keep" ? keep : spend)(words[0], words[1], number(2));
     }
+    if (verb == "bring" || verb == "fetch") {
+        return (verb == "bring" ? bring : fetch)(words[0], words[1]);
+    }
     if (verb == "alternate") {
         return alternate(words[0], words[1], number(2), number(3));
     }
-    if (verb == "count") {
-        return count(words[0], words[1], number(2));
+    if (verb == "count" || verb == "share") {
+        return (verb == "count" ? count : share)(words[0], words[1], number(2));
     }
     return verb == "meet" ? meet(words[0], words[1] == "first") : 2;
 }

@@ -11,7 +11,7 @@ const IDLE = 1000
 const LEASE = 2000
 
 /** Message k: its number, then bytes as in topics: one in three is in its slot, one in some parts and one in many. */
-function message (k, size) {
+export function message (k, size) {
   const data = Buffer.allocUnsafe(size * [1, 10, 300][k % 3])
   fill(data, k)
   data.writeBigUInt64LE(BigInt(k))
@@ -19,7 +19,7 @@ function message (k, size) {
 }
 
 /** The number of a message, every byte of which must be as it should be. */
-function numberIn (data) {
+export function numberIn (data) {
   const k = data.length < 8 ? 0 : Number(data.readBigUInt64LE())
   const wanted = Buffer.allocUnsafe(data.length)
   fill(wanted, k)

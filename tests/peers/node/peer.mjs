@@ -3,8 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, errors, open } from '../../../bindings-node/index.mjs'
 import { answer, ask, keep, put, spend, work } from './jobs.mjs'
-import { count, meet } from './locks.mjs'
+import { count, meet, share } from './locks.mjs'
 import { fill, matches } from './pattern.mjs'
+import { bring, fetch } from './talk.mjs'
 
 const PATIENCE = 20_000
 
@@ -127,7 +128,8 @@ async function provoke (domain) {
   return 0
 }
 
-const verbs = { send, recv, put, work, ask, answer, keep, spend, count, meet, errors: table, raise: provoke }
+const queues = { put, work, ask, answer, keep, spend, bring, fetch }
+const verbs = { send, recv, ...queues, count, share, meet, errors: table, raise: provoke }
 const [verb, ...args] = process.argv.slice(2)
 try {
   process.exitCode = await verbs[verb](...args)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import jobs
 import locks
+import talk
 from pattern import fill, matches
 
 import axonic
@@ -137,7 +138,10 @@ def main(arguments: list[str]) -> int:
         "answer": jobs.answer,
         "keep": jobs.keep,
         "spend": jobs.spend,
+        "bring": talk.bring,
+        "fetch": talk.fetch,
         "count": locks.count,
+        "share": locks.share,
         "alternate": locks.alternate,
         "meet": locks.meet,
         "errors": errors,

@@ -211,7 +211,7 @@ fn write_chain(
         // Where even garbage was looked for, it is told whether there is no memory or no room.
         let (number, word) = match parts.take(stock, State::Writing, row, lacking) {
             Ok(Some(taken)) => taken,
-            Ok(None) if thorough && !std::mem::replace(&mut lacking, true) => {
+            Ok(None) | Err(_) if thorough && !std::mem::replace(&mut lacking, true) => {
                 collect(parts);
                 continue;
             }

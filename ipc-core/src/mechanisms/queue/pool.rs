@@ -46,7 +46,7 @@ impl Pool<'_> {
     }
 
     /// Takes a free slot: its word says [`State::Writing`] then, or `Part`, for `row`. `None`: there is none, even
-    /// though every word was looked at (`thorough`). That there is no memory for more is an error only then.
+    /// though every word was looked at (`thorough`). The error: there is no memory for more.
     #[inline(always)]
     pub fn take(
         &self,
@@ -65,7 +65,7 @@ impl Pool<'_> {
             }
             match self.refill(stock) {
                 Ok(true) => {}
-                _ if !thorough => return Ok(None),
+                none if !thorough => return none.map(|_| None),
                 none => return self.search(state, row).map_or(none.map(|_| None), |found| Ok(Some(found))),
             }
         }
