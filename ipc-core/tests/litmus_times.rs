@@ -107,7 +107,7 @@ fn consume(parent: &mut Parent) {
         history.note("got", number, token);
         history.note("asked", number, asked);
         history.note("seen", number, seen);
-        random.pause(if lease.is_some() { 4000 } else { 100 });
+        random.pause(if lease.is_some() { 4000 } else { 1000 });
         match random.below(12) {
             0 => drop(delivery),
             1 => drop(delivery.nack(Duration::from_micros(random.below(2000)))),

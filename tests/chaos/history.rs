@@ -258,6 +258,7 @@ mod tests {
         assert!(!counted("1\n2\n3\n", "", 2), "went back");
         assert!(!counted("1\nowner died\n2\n", "owner died\n3\n", 3), "told twice of one");
     }
+
     #[test]
     fn who_reads_is_told_in_the_place_of_who_writes() {
         assert!(counted("1\n", "in 1\nout 2\nowner died 2\n3\nshared 2\n", 3), "a reader was told");

@@ -4,6 +4,9 @@ use crate::layout;
 use crate::peers::Peer;
 use crate::place;
 use crate::table::{JOURNAL_HEAD, SEGMENT_WORDS};
+use axonic::{Domain, DomainOptions, Fsync, QueueOptions};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 const HEADER: usize = 128;
@@ -51,7 +54,8 @@ impl Segment {
         crc32c(crc32c(0, &seed), bytes)
     }
 
-    fn check_header(&self) {
+    /// Its header, which keeps how the queue was made that is in this file.
+    fn check_header(&self, queue: &[u8]) {
         let mut header = self.bytes[..HEADER].to_vec();
         header[12..16].fill(0);
         assert_eq!(half(&self.bytes, 12), self.sum(0, &header), "checksum of the header");
@@ -59,7 +63,11 @@ impl Segment {
         assert_eq!(word(&self.bytes, 16), self.number, "number");
         assert_eq!(word(&self.bytes, 24), self.salt, "salt");
         assert_eq!(word(&self.bytes, 64), self.number, "no older one counts");
-        assert_eq!(&self.bytes[88..HEADER], [0; HEADER - 88], "zeros");
+        let [capacity, parts, attempts, fsync, interval, ids, within] =
+            [1024, 1032, 1040, 1048, 1056, 1064, 1072].map(|at| word(queue, at));
+        let kept = [capacity | parts << 32, ids | attempts << 32 | fsync << 48, interval, within];
+        assert_eq!([88, 96, 104, 112].map(|at| word(&self.bytes, at)), kept, "how the queue was made");
+        assert_eq!(&self.bytes[120..HEADER], [0; HEADER - 120], "zeros");
     }
 
     /// A batch at this place, which must hold so many records from this LSN on. They, and where it ends.
@@ -77,8 +85,8 @@ impl Segment {
     }
 
     /// Of one message that was put: the first batch has no records, and the second has it.
-    fn check(&self) {
-        self.check_header();
+    fn check(&self, queue: &[u8]) {
+        self.check_header(queue);
         let (none, end) = self.batch(HEADER, 0, 1);
         assert!(none.is_empty());
         let (record, end) = self.batch(end, 1, 1);
@@ -98,14 +106,13 @@ impl Segment {
 }
 
 /// Of the two copies of the journal's state in the queue's file, the newer has the right checksum.
-fn check_state(queue: &Path) {
-    let bytes = std::fs::read(queue).expect("the queue's file");
-    let count = word(&bytes, 4144);
+fn check_state(queue: &[u8]) {
+    let count = word(queue, 4144);
     let copy = [4224, 4336][count as usize & 1];
-    let (state, sum) = (&bytes[copy..copy + 13 * 8], word(&bytes, copy + 13 * 8));
+    let (state, sum) = (&queue[copy..copy + 13 * 8], word(queue, copy + 13 * 8));
     assert_eq!(sum, u64::from(crc32c(crc32c(0, &count.to_le_bytes()), state)), "checksum of the state");
-    assert_eq!(word(&bytes, copy + 12 * 8), word(&bytes, 4152), "all in the log lane is on the disk");
-    assert_ne!(word(&bytes, 4120), 0, "which queue in memory it belongs to");
+    assert_eq!(word(queue, copy + 12 * 8), word(queue, 4152), "all in the log lane is on the disk");
+    assert_ne!(word(queue, 4120), 0, "which queue in memory it belongs to");
 }
 
 fn segments(below: &Path) -> Vec<PathBuf> {
@@ -127,10 +134,44 @@ fn every_language_writes_the_same_journal() {
         println!("of {}:", peer.language);
         let queue = place.path().join("one/queues/jobs");
         layout::check(&queue, &JOURNAL_HEAD, peer.language);
+        let queue = std::fs::read(queue).expect("the queue's file");
         check_state(&queue);
         let found = segments(data.path());
         assert_eq!(found.len(), 1, "{found:?}");
         layout::check(&found[0], &SEGMENT_WORDS, peer.language);
-        Segment::read(&found[0]).check();
+        Segment::read(&found[0]).check(&queue);
+    }
+}
+
+/// Where the roster of a queue begins, and the word of the journal's lock.
+const ROSTER: u64 = 8192;
+const LOCK: u64 = 4096;
+
+/// What somebody else keeps from the disk is accepted all the same, and every language says so.
+#[test]
+fn every_language_says_what_is_not_durable() {
+    for peer in Peer::with_asyncio() {
+        let (place, data) = (place(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("on a disk"));
+        let (runtime_dir, data_dir) = (Some(place.path().to_owned()), Some(data.path().to_owned()));
+        let options = DomainOptions { name: Some("one".into()), runtime_dir, data_dir, ..Default::default() };
+        let domain = Domain::open_with(options).expect("a domain");
+        let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
+        let mut consumer = domain.queue_consumer("jobs", &options).expect("a queue");
+        // As if this process were just writing to the journal.
+        let file =
+            File::options().read(true).write(true).open(place.path().join("one/queues/jobs")).expect("it");
+        let mut id = [0; 8];
+        file.read_exact_at(&mut id, ROSTER).expect("the id in the first row");
+        assert_ne!(id, [0; 8]);
+        file.write_all_at(&id, LOCK).expect("the lock");
+        let hurrying = peer.start_with(place.path(), &["hurry", "one", "jobs"], |command| {
+            command.env("AXONIC_DATA_DIR", data.path());
+        });
+        let said = hurrying.lines();
+        file.write_all_at(&[0; 8], LOCK).expect("the lock");
+        assert_eq!(said.as_deref(), Ok(&["NotDurable".to_owned()][..]), "{}", peer.language);
+        let job = consumer.try_get().expect("a queue").expect("what was put is there");
+        assert_eq!((job.data().len(), job.data()[0]), (MESSAGE, 0), "{}", peer.language);
+        job.ack().expect("it is ours");
     }
 }

@@ -30,7 +30,7 @@ pub const SMALL: Work = Work { sizes: &[0, 1, 47, 64, 2047, 4096], count: 50 };
 pub const LARGE: Work = Work { sizes: &[1 << 20, 64 << 20], count: 2 };
 
 /// What `peer raise` does, and the kind it must report.
-pub const CASES: [(&str, ErrorKind); 9] = [
+pub const CASES: [(&str, ErrorKind); 10] = [
     ("invalid-name", ErrorKind::InvalidName),
     ("not-found", ErrorKind::NotFound),
     ("timeout", ErrorKind::Timeout),
@@ -39,6 +39,7 @@ pub const CASES: [(&str, ErrorKind); 9] = [
     ("busy", ErrorKind::Busy),
     ("rejected", ErrorKind::Rejected),
     ("lease-lost", ErrorKind::LeaseLost),
+    ("full", ErrorKind::WouldBlock),
     ("other-lock", ErrorKind::InvalidArgument),
 ];
 

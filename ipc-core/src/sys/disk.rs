@@ -65,7 +65,14 @@ impl DataDirectory {
     }
 
     fn failed(&self, doing: &str, name: &str, errno: Errno) -> Error {
-        disk_error(errno, format!("{doing} {}", self.path.join(name).display()))
+        let what = format!("{doing} {}", self.path.join(name).display());
+        if errno != Errno::ENOENT {
+            return disk_error(errno, what);
+        }
+        let text = format!(
+            "{what}: it, or the data directory it is in, was removed while it was in use: end all that use it, and begin anew with `axonic unlink` ({errno:?})"
+        );
+        Error::new(ErrorKind::NotFound, text)
     }
 
     /// The descriptor of a file, which is opened unless it was the last one used.
@@ -305,10 +312,6 @@ fn disk_error(errno: Errno, what: impl Display) -> Error {
             ErrorKind::Io,
             "the disk of the data directory fails: look into the system's log (dmesg), and set AXONIC_DATA_DIR to a directory on a sound one",
         ),
-        Errno::ENOENT => (
-            ErrorKind::NotFound,
-            "it, or what it is in, was removed from the data directory while it was in use: end all that use it, and begin anew with `axonic unlink`",
-        ),
         Errno::EROFS => (
             ErrorKind::PermissionDenied,
             "the disk of the data directory is mounted read-only: mount it for writing, or set AXONIC_DATA_DIR to a writable directory",
@@ -398,7 +401,8 @@ mod tests {
         let mut disk = disk(place.path());
         assert_eq!(disk.create("huge", u64::MAX).unwrap_err().kind(), ErrorKind::LimitReached);
         assert_eq!(disk.list().unwrap(), [""; 0], "what could not be made is not there");
-        assert_eq!(disk.open("none").unwrap_err().kind(), ErrorKind::NotFound);
+        let gone = disk.open("none").unwrap_err();
+        assert!(gone.kind() == ErrorKind::NotFound && gone.message().contains("was removed"), "{gone}");
         disk.create("a", 1).unwrap();
         assert_eq!(disk.create("a", 1).unwrap_err().kind(), ErrorKind::AlreadyExists);
         std::os::unix::fs::symlink("a", place.path().join("link")).unwrap();

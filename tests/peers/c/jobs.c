@@ -191,6 +191,21 @@ int keep(axonic_domain *domain, const char *queue, size_t count) {
     return axonic_queue_producer_close(producer);
 }
 
+int hurry(axonic_domain *domain, const char *queue) {
+    const axonic_queue_options options = durable();
+    axonic_queue_producer *producer = NULL;
+    check(axonic_queue_producer_open(domain, queue, &options, &producer));
+    axonic_payload payload = AXONIC_PAYLOAD_INIT;
+    axonic_put_options how = AXONIC_PUT_OPTIONS_INIT;
+    unsigned char *bytes = message(0, ASKED, &payload.data_size);
+    payload.data = bytes;
+    how.durable = 1;
+    const int put = axonic_queue_producer_send(producer, &payload, &how, 10 * AXONIC_MILLISECOND, NULL);
+    puts(put == AXONIC_OK ? "nothing" : axonic_error_name(put));
+    free(bytes);
+    return axonic_queue_producer_close(producer);
+}
+
 int spend(axonic_domain *domain, const char *queue, size_t count) {
     const axonic_queue_options options = durable();
     axonic_queue_consumer *consumer = NULL;

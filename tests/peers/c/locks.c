@@ -79,7 +79,10 @@ static void tell_time(const char *what) {
 /* Has a permit for a moment, and tells from when to when. */
 static void sit(axonic_semaphore *permits) {
     check(axonic_semaphore_acquire(permits, PATIENCE));
+    /* Long enough for others to come. */
+    const struct timespec moment = {0, 100 * AXONIC_MICROSECOND};
     tell_time("in");
+    nanosleep(&moment, NULL);
     tell_time("out");
     check(axonic_semaphore_release(permits));
 }

@@ -28,6 +28,7 @@ int work(axonic_domain *domain, const char *queue);
 int ask(axonic_domain *domain, const char *queue, size_t count);
 int answer(axonic_domain *domain, const char *queue, size_t count);
 int keep(axonic_domain *domain, const char *queue, size_t count);
+int hurry(axonic_domain *domain, const char *queue);
 int spend(axonic_domain *domain, const char *queue, size_t count);
 int bring(axonic_domain *domain, const char *queue);
 int fetch(axonic_domain *domain, const char *queue);

@@ -146,6 +146,20 @@ int keep(const std::string& domain, const std::string& queue, std::size_t count)
     return 0;
 }
 
+int hurry(const std::string& domain, const std::string& queue) {
+    auto ax = axonic::open(domain);
+    auto to = ax.queue(queue, durable());
+    axonic::Put how;
+    how.durable = true;
+    try {
+        to.put(message(0, asked_size), how, 10ms);
+        std::cout << "nothing" << std::endl;
+    } catch (const axonic::Error& error) {
+        std::cout << error.code().message() << std::endl;
+    }
+    return 0;
+}
+
 int spend(const std::string& domain, const std::string& queue, std::size_t count) {
     auto ax = axonic::open(domain);
     auto from = ax.queue(queue, durable());

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <stdexcept>
+#include <thread>
 #include <unistd.h>
 
 static std::uint64_t number_in(int file) {
@@ -72,6 +73,8 @@ static void sit(axonic::Semaphore& seats) {
     };
     must(seats.try_acquire_for(patience), "permits come back");
     tell("in");
+    // Long enough for others to come.
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
     tell("out");
     seats.release();
 }

@@ -25,6 +25,7 @@ int work(const std::string& domain, const std::string& queue);
 int ask(const std::string& domain, const std::string& queue, std::size_t count);
 int answer(const std::string& domain, const std::string& queue, std::size_t count);
 int keep(const std::string& domain, const std::string& queue, std::size_t count);
+int hurry(const std::string& domain, const std::string& queue);
 int spend(const std::string& domain, const std::string& queue, std::size_t count);
 int bring(const std::string& domain, const std::string& queue);
 int fetch(const std::string& domain, const std::string& queue);

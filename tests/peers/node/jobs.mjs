@@ -120,6 +120,19 @@ export async function keep (domain, queue, count) {
   return 0
 }
 
+export async function hurry (domain, queue) {
+  const ax = open(domain)
+  const to = ax.queue(queue, { durable: true, fsync: 'never' })
+  try {
+    await to.putAsync(message(0, 64), { durable: true, timeout: 10 })
+    console.log('nothing')
+  } catch (error) {
+    console.log(error instanceof AxonicError ? error.kind : error)
+  }
+  ax.close()
+  return 0
+}
+
 export async function spend (domain, queue, count) {
   const ax = open(domain)
   const from = ax.queue(queue, { durable: true, fsync: 'never' })

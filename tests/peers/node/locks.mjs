@@ -1,6 +1,7 @@
 // What the Node peer does with locks.
 
 import { openSync, readSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { open } from '../../../bindings-node/index.mjs'
 
 const PATIENCE = { timeout: 20_000 }
@@ -42,6 +43,8 @@ export async function count (domain, path, times) {
 async function sit (seats) {
   const seat = await seats.acquire(PATIENCE)
   console.log(`in ${process.hrtime.bigint()}`)
+  // Long enough for others to come.
+  await sleep(1)
   console.log(`out ${process.hrtime.bigint()}`)
   seat.release()
 }

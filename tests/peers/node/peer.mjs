@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, errors, open } from '../../../bindings-node/index.mjs'
-import { answer, ask, keep, put, spend, work } from './jobs.mjs'
+import { answer, ask, hurry, keep, put, spend, work } from './jobs.mjs'
 import { count, meet, share } from './locks.mjs'
 import { fill, matches } from './pattern.mjs'
 import { bring, fetch } from './talk.mjs'
@@ -104,6 +104,8 @@ async function provoke (domain) {
   const late = other.publisher('peer.late')
   other.close()
   const mutex = ax.mutex('peer-lock')
+  const full = ax.queue('peer-full', { capacity: 1 })
+  full.put(Buffer.from('x'))
   const cases = {
     'invalid-name': () => ax.publisher('a/b'),
     'not-found': () => ax.region('peer-nothing', { create: 'open' }),
@@ -113,6 +115,7 @@ async function provoke (domain) {
     busy: () => ax.ringProducer('peer-ring'),
     rejected: () => reject(ax.queue('peer-queue')),
     'lease-lost': () => lose(ax.queue('peer-queue')),
+    full: () => full.put(Buffer.from('x')),
     'other-lock': () => ax.rwlock(mutex.name)
   }
   for (const [name, run] of Object.entries(cases)) {
@@ -128,7 +131,7 @@ async function provoke (domain) {
   return 0
 }
 
-const queues = { put, work, ask, answer, keep, spend, bring, fetch }
+const queues = { put, work, ask, answer, keep, spend, hurry, bring, fetch }
 const verbs = { send, recv, ...queues, count, share, meet, errors: table, raise: provoke }
 const [verb, ...args] = process.argv.slice(2)
 try {

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 
 from jobs import IDLE, LEASE, PATIENCE, message, number_in, settle
-from locks import must, raised, tell_holders, tell_time
+from locks import MOMENT, must, raised, tell_holders, tell_time
 from locks import number_in as number_at
 from talk import HALF, HOUR, SIZE, SOON, checked, tell, tell_dead, tell_stats
 
@@ -65,6 +65,15 @@ async def keep(domain: str, queue: str, count: str) -> None:
             await to.put(message(k, 64), durable=True, timeout=PATIENCE)
         print(f"kept {count}", flush=True)
         await asyncio.sleep(PATIENCE)
+
+
+async def hurry(domain: str, queue: str) -> None:
+    async with aio.open(domain) as ax:
+        try:
+            await ax.queue(queue, durable=True, fsync="never").put(message(0, 64), durable=True, timeout=0.01)
+            print("nothing")
+        except axonic.AxonicError as error:
+            print(error.kind)
 
 
 async def spend(domain: str, queue: str, count: str) -> None:
@@ -164,6 +173,7 @@ async def share(domain: str, path: str, times: str) -> None:
                     print("owner died", number, flush=True)
                 async with seats:
                     tell_time("in")
+                    await asyncio.sleep(MOMENT)
                     tell_time("out")
                 must(number_at(file) == number, "nobody writes while somebody reads")
     print(f"shared {times}")
@@ -244,6 +254,7 @@ def main(arguments: list[str]) -> int:
         "answer": answer,
         "keep": keep,
         "spend": spend,
+        "hurry": hurry,
         "bring": bring,
         "fetch": fetch,
         "count": count,

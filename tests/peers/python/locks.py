@@ -8,6 +8,8 @@ import time
 import axonic
 
 PATIENCE = 20
+# Long enough for others to come.
+MOMENT = 0.0001
 
 
 def number_in(file: int) -> int:
@@ -68,6 +70,7 @@ def share(domain: str, path: str, times: str) -> int:
                     print("owner died", number, flush=True)
                 with seats:
                     tell_time("in")
+                    time.sleep(MOMENT)
                     tell_time("out")
                 must(number_in(file) == number, "nobody writes while somebody reads")
     print(f"shared {times}")

@@ -125,6 +125,15 @@ pub fn keep(domain: &str, queue: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
+pub fn hurry(domain: &str, queue: &str) -> Result<()> {
+    let domain = Domain::open(domain)?;
+    let mut producer = domain.queue_producer(queue, &durable())?;
+    let how = Put { durable: Some(true), ..Put::default() };
+    let put = producer.put_with(&Payload::raw(&message(0, 64)), &how, Some(Duration::from_millis(10)));
+    println!("{}", put.err().map_or("nothing", |e| e.kind().name()));
+    Ok(())
+}
+
 pub fn spend(domain: &str, queue: &str, count: usize) -> Result<()> {
     let domain = Domain::open(domain)?;
     let mut consumer = domain.queue_consumer(queue, &durable())?;

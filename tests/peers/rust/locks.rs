@@ -5,6 +5,7 @@ use axonic::*;
 use nix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 /// Raises the number in a file, and says what it is now.
 fn raise(file: &File) -> u64 {
@@ -55,6 +56,9 @@ pub fn count(domain: &str, file: &str, times: usize) -> Result<()> {
     Ok(())
 }
 
+/// Long enough for others to come.
+const MOMENT: Duration = Duration::from_micros(100);
+
 /// Has a permit for a moment, and tells from when to when.
 fn sit(seats: &mut Semaphore) -> Result<()> {
     let now = || {
@@ -63,6 +67,7 @@ fn sit(seats: &mut Semaphore) -> Result<()> {
     };
     seats.acquire(PATIENCE)?;
     println!("in {}", now());
+    std::thread::sleep(MOMENT);
     println!("out {}", now());
     seats.release()
 }

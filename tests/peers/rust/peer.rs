@@ -8,6 +8,7 @@
 //!   once they are, and then waits to be killed
 //!   peer spend <domain> <queue> <count>: takes so many of them, acknowledges every other one, on the disk, and gives the
 //!   others back; `spent N`
+//!   peer hurry <domain> <queue>: a message into such a queue that must be on the disk in no time; which error that is
 //!   peer bring|fetch <domain> <queue>: one puts in every way, `brought N 0 1` (how many at once; whether what has an id was
 //!   there before), and then `answered`; the other takes, settles and looks in every way, and tells
 //!   peer count <domain> <file> <times>: numbers the file's 8 bytes were raised to, `owner died`, then `counted N`
@@ -47,6 +48,7 @@ fn main() {
         ["answer", domain, queue, count] => jobs::answer(domain, queue, number(count)),
         ["keep", domain, queue, count] => jobs::keep(domain, queue, number(count)),
         ["spend", domain, queue, count] => jobs::spend(domain, queue, number(count)),
+        ["hurry", domain, queue] => jobs::hurry(domain, queue),
         ["bring", domain, queue] => talk::bring(domain, queue),
         ["fetch", domain, queue] => talk::fetch(domain, queue),
         ["count", domain, file, times] => locks::count(domain, file, number(times)),
@@ -168,6 +170,9 @@ fn raise(name: &str) -> Result<()> {
     let (mut producer, mut consumer) = (domain.queue_producer("q", &all)?, domain.queue_consumer("q", &all)?);
     tell("rejected", reject(&mut producer, &mut consumer)?.map(|e| e.kind()));
     tell("lease-lost", lose(&mut producer, &mut consumer)?.map(|e| e.kind()));
+    let mut full = domain.queue_producer("full", &QueueOptions { capacity: 1, ..all })?;
+    full.put(b"x", PATIENCE)?;
+    tell("full", full.put(b"x", Some(Duration::ZERO)).err().map(|e| e.kind()));
     let _mutex = domain.mutex("lock", &LockOptions::default())?;
     tell("other-lock", domain.rwlock("lock", &LockOptions::default()).err().map(|e| e.kind()));
     Ok(())
