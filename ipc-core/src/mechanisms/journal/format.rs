@@ -15,7 +15,7 @@ pub const BATCH: usize = 48;
 pub const RECORD: usize = 16;
 /// Batches and records begin at multiples of this.
 const GRAIN: usize = 8;
-/// What a disk writes as a whole or not at all.
+/// What a disk writes from its beginning on: if the power goes meanwhile, the end may be what it was before.
 pub const SECTOR: usize = 512;
 /// The longest body of a record: the longest message and what a caller adds to it.
 pub const MAX_BODY: usize = (64 << 20) + (16 << 10);
@@ -101,6 +101,8 @@ pub struct Header {
     pub durable: u64,
     /// It belongs to a chain that is not finished.
     pub provisional: bool,
+    /// Bytes that the segment was made with; zero: not told.
+    pub size: u64,
 }
 
 impl Header {
@@ -121,6 +123,7 @@ impl Header {
             self.oldest,
             self.durable,
             flags,
+            self.size,
         ];
         words.iter().enumerate().for_each(|(i, word)| put(&mut bytes, 16 + 8 * i, *word));
         let crc = crc32c_append(self.name.seed(0), &bytes);
@@ -153,6 +156,7 @@ impl Header {
             oldest: word(bytes, 64),
             durable: word(bytes, 72),
             provisional: flags & PROVISIONAL != 0,
+            size: word(bytes, 88),
         };
         let named = Name { number: word(bytes, 16), salt: word(bytes, 24) } == name;
         Ok((named && header.is_sound()).then_some(header))
@@ -347,8 +351,8 @@ pub struct Aftermath {
     pub records: u64,
     /// Bytes up to the last one that is not zero.
     pub bytes: u64,
-    /// A later batch begins in the very sector in which reading stopped. Sectors are written as a whole, so what is
-    /// broken was whole when that batch was written.
+    /// A later batch begins in the very sector in which reading stopped. A sector is written from its
+    /// beginning on, so what is broken was whole when that batch was written.
     pub overtaken: bool,
 }
 

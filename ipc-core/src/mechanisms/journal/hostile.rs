@@ -67,6 +67,7 @@ impl Directory {
             oldest: input.number(),
             durable: input.number(),
             provisional: flags & 2 != 0,
+            size: 0,
         };
         self.content.extend(header.encode());
     }

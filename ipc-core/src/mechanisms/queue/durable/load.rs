@@ -82,7 +82,7 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     }
     filled?;
     head.publish(&state, head.log.tail.load(Ordering::Relaxed));
-    head.boot.store(state.segment(), Ordering::Relaxed);
+    head.boot.store(state.highest(), Ordering::Relaxed);
     head.synced.store(coarse_millis(), Ordering::Relaxed);
     head.loaded.store(1, Ordering::Release);
     *log.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(journal);
