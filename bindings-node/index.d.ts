@@ -140,6 +140,8 @@ export interface Domain extends Handle {
   event(name: string, options?: EventOptions): Event
   /** Opens a barrier; whoever is first makes it for so many parties, 2 to 64. */
   barrier(name: string, parties: number, options?: LockOptions): Barrier
+  /** Who has the lock of this name, of any type; nobody has an event. */
+  lockHolders(name: string): LockHolder[]
   /** Removes a region, or what is left of a topic, ring, queue or lock that nobody alive holds. */
   unlink(noun: 'topic' | 'region' | 'ring' | 'queue' | 'lock', name: string): void
 }
@@ -671,7 +673,7 @@ export interface Queue<T = unknown> extends Handle, AsyncIterable<Job<T>> {
   putAsync(value: T | Uint8Array | AnyTypedArray | TensorValue, options?: PutOptions & DurableOptions): Promise<Receipt>
   /**
    * Puts one after another, as `putAsync` does, waiting for the disk once; what is wrong with a value is told before any is
-   * put. Resolves with their tickets if these are asked for. An AxonicError says in `accepted` how many were put, with
+   * put. Resolves with their tickets if these are asked for; of no values, at once. An AxonicError says in `accepted` how many were put, with
    * AXONIC_NOT_DURABLE all of them; aborted, those that were put stay put too.
    */
   putMany(
@@ -739,6 +741,21 @@ export interface QueueStats {
   blocked: number
   /** Sleeping consumers woken. */
   wakesSent: number
+}
+
+/** Who has a lock, or something of it. */
+export interface LockHolder {
+  /** As its own pid namespace numbers it; 0, and `label` '', where nothing is known of it any more. */
+  readonly pid: number
+  readonly label: string
+  /** Milliseconds since 1970, as of `Date.now()`; null where that is not known. */
+  readonly since: number | null
+  /** If not, it died, and nobody has taken the lock since. */
+  readonly alive: boolean
+  /** By a signal or a debugger. */
+  readonly stopped: boolean
+  /** `owner`: it has the mutex, or writes; `permit`: of a semaphore, one of each; `party`: it waits at a barrier. */
+  readonly role: 'owner' | 'reader' | 'permit' | 'party'
 }
 
 export interface LockOptions {

@@ -667,6 +667,25 @@ typedef struct axonic_peeked {
     uint64_t reserved[2];
 } axonic_peeked;
 
+/// Who has a lock, or something of it.
+typedef struct axonic_lock_holder {
+    /// Since when: nanoseconds since 1970, to a millisecond; 0 where that is not known.
+    int64_t since;
+    /// As its own pid namespace numbers it; 0 where nothing is known of it any more.
+    uint32_t pid;
+    /// 0: it died, and nobody has taken the lock since.
+    int32_t alive;
+    /// Not 0: it is stopped by a signal or a debugger.
+    int32_t stopped;
+    /// 0; for later versions.
+    int32_t reserved;
+    /// "owner" (of a mutex, or one that writes), "reader", "permit" (each of a semaphore's) or "party" (one that waits
+    /// at a barrier).
+    char role[16];
+    /// What `axonic ls` shows for it; "" where nothing is known of it any more.
+    char label[208];
+} axonic_lock_holder;
+
 /// How to open a lock of any type. Start with AXONIC_LOCK_OPTIONS_INIT.
 typedef struct axonic_lock_options {
     /// sizeof(axonic_lock_options)
@@ -1095,6 +1114,15 @@ int axonic_ticket_result(struct axonic_ticket *ticket,
                          struct axonic_queue_producer *producer,
                          int64_t timeout,
                          struct axonic_message *out);
+
+/// Who has the lock `name`, of any type. The first `capacity` of them are written to `out`, which may be NULL if that is
+/// 0, and how many there are to `out_count`: none of an event or a condition. AXONIC_ERROR_NOT_FOUND if there is no such
+/// lock.
+int axonic_domain_lock_holders(const struct axonic_domain *domain,
+                               const char *name,
+                               struct axonic_lock_holder *out,
+                               size_t capacity,
+                               size_t *out_count);
 
 /// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults. It is not fair: whoever unlocks
 /// it and wants it again at once mostly gets it before one that sleeps for it.

@@ -94,6 +94,13 @@ class Domain {
     return this.#lock(Barrier, 'barrier', name, options, parties)
   }
 
+  lockHolders (name) {
+    check('the name of a lock', name, TEXT)
+    return this.#native.lockHolders(name).map(({ pid, label, since, alive, stopped, role }) => {
+      return Object.freeze({ pid, label, since: since ?? null, alive, stopped, role })
+    })
+  }
+
   unlink (noun, name) {
     check('the noun', noun, TEXT)
     check(`the name of a ${noun}`, name, TEXT)

@@ -32,6 +32,8 @@ const TOKEN_LOW = SEQUENCE
 const TOKEN_HIGH = SHARED
 
 let scratch
+/** The bytes of the scratch that were copied last. */
+let view = new Uint8Array()
 
 /** The scratch of this thread, made at the first open. */
 function getScratch () {
@@ -41,6 +43,15 @@ function getScratch () {
     scratch = { bytes, table, native: new native.Scratch(bytes, table) }
   }
   return scratch
+}
+
+/** A copy of the first bytes of the scratch. */
+function copied (length) {
+  const data = Buffer.allocUnsafe(length)
+  // To make a view costs more than to copy a small message, and most have the length of the one before.
+  if (view.length !== length) view = new Uint8Array(scratch.bytes.buffer, 0, length)
+  data.set(view)
+  return data
 }
 
 /** `using` and `await using` for a handle that has `close`. */
@@ -82,6 +93,7 @@ module.exports = {
   PRIORITY,
   TOKEN_HIGH,
   TOKEN_LOW,
+  copied,
   disposable,
   getScratch,
   inspectable

@@ -58,11 +58,10 @@ class Line {
   /**
    * @param {import('./native.js').LockLine} native
    * @param {Core} core
-   * @param {string} happened what did not, when the time is over
    * @param {(answer: number) => any} made what somebody gets
    * @param together whether what comes comes for all in line
    */
-  constructor (native, core, happened, made, together = false) {
+  constructor (native, core, made, together = false) {
     const [attempt, once] = [native.bindAttempt(), native.bindAttemptOnce()]
     this.#attempt = () => {
       const answer = attempt()
@@ -73,7 +72,7 @@ class Line {
       return answer === NOTHING ? undefined : made(answer)
     }
     this.#together = together
-    this.#waiters = core.waiters({ fd: () => native.fd(), left: () => native.giveUp(), together }, happened)
+    this.#waiters = core.waiters(native, { left: () => native.giveUp(), together })
   }
 
   wait (options) {
@@ -109,11 +108,17 @@ class Core {
     this.#ended = ended
   }
 
-  /** For those who wait for it by a descriptor; see `Waiters`. */
-  waiters (handle, happened) {
-    const remedy = 'give it more time, or see with `axonic doctor` who holds it up'
-    const timedOut = (ms) => failure('Timeout', this.what, `${happened} in ${ms} ms`, remedy)
-    const waiters = new Waiters({ ...handle, timedOut }, this.#busy)
+  /**
+   * For those who wait for it by a descriptor; see `Waiters`.
+   *
+   * @param {import('./native.js').LockLine | import('./native.js').Party} native
+   */
+  waiters (native, more = {}) {
+    const timedOut = (ms) => {
+      const { kind, message } = native.timedOut(ms)
+      return new AxonicError(kind, message)
+    }
+    const waiters = new Waiters({ ...more, fd: () => native.fd(), timedOut }, this.#busy)
     this.#waiters.add(waiters)
     return waiters
   }
@@ -134,8 +139,8 @@ class Core {
 }
 
 /** Those who want what is to be released again. */
-function lineOf (native, core, release, happened) {
-  return new Line(native, core, happened, (answer) => new Held(core, release, answer === OWNER_DIED))
+function lineOf (native, core, release) {
+  return new Line(native, core, (answer) => new Held(core, release, answer === OWNER_DIED))
 }
 
 /** What every lock shows. */
@@ -170,7 +175,7 @@ class Mutex extends Lock {
     const core = new Core(native, `mutex '${name}'`, place)
     super(name, core)
     this.#native = native
-    this.#line = lineOf(native.line(), core, native.bindRelease(), 'it was not unlocked')
+    this.#line = lineOf(native.line(), core, native.bindRelease())
   }
 
   /** Whether a task of this thread has it. */
@@ -200,8 +205,8 @@ class RwLock extends Lock {
     const core = new Core(native, `rwlock '${name}'`, place)
     super(name, core)
     const release = native.bindRelease()
-    this.#readers = lineOf(native.readers(), core, release, 'its writers did not let readers in')
-    this.#writers = lineOf(native.writers(), core, release, 'those who had it did not unlock it')
+    this.#readers = lineOf(native.readers(), core, release)
+    this.#writers = lineOf(native.writers(), core, release)
   }
 
   read (options) {
@@ -235,7 +240,7 @@ class Semaphore extends Lock {
     super(name, core)
     this.permits = permits
     this.#native = native
-    this.#line = lineOf(native.line(), core, native.bindRelease(), 'no permit was released')
+    this.#line = lineOf(native.line(), core, native.bindRelease())
   }
 
   /** How many permits nobody alive has. */
@@ -266,7 +271,7 @@ class Event extends Lock {
     super(name, core)
     this.autoReset = autoReset
     this.#native = native
-    this.#line = new Line(native.line(), core, 'it was not set', () => null, !autoReset)
+    this.#line = new Line(native.line(), core, () => null, !autoReset)
   }
 
   get isSet () {
@@ -319,7 +324,7 @@ class Barrier extends Lock {
   /** Whether it is the last to arrive. */
   async wait (options) {
     const party = this.#native.party()
-    const waiters = this.#core.waiters({ fd: () => party.fd() }, 'not all parties arrived')
+    const waiters = this.#core.waiters(party)
     this.#parties.add(party)
     let arrived = false
     try {

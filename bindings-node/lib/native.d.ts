@@ -66,6 +66,8 @@ export class Domain {
   event(name: string, autoReset: boolean, settings: LockSettings): Event
   /** Opens a barrier, or creates it for so many parties. */
   barrier(name: string, parties: number, settings: LockSettings): Barrier
+  /** Who has this lock, of any type. */
+  lockHolders(name: string): Array<LockHolder>
   /** Removes a region, or what is left of a topic, ring, queue or lock. */
   unlink(noun: string, name: string): void
 }
@@ -116,12 +118,28 @@ export class Event {
   close(): void
 }
 
-/** A core error on its way from a thread, where nothing can be thrown. */
+/** A core error that the facade throws, or rejects a promise with. */
 export interface Failure {
   /** The kind's name. */
   kind: string
   /** What happened. */
   message: string
+}
+
+/** Who has a lock, or something of it. */
+export interface LockHolder {
+  /** Its process; 0 where nothing is known of it any more. */
+  pid: number
+  /** Its label. */
+  label: string
+  /** Since when, in milliseconds since 1970; none where that is not known. */
+  since?: number
+  /** Whether it is alive. */
+  alive: boolean
+  /** Whether it is stopped by a signal or a debugger. */
+  stopped: boolean
+  /** `owner`, `reader`, `permit` or `party`. */
+  role: string
 }
 
 /** The native half of the facade's line. */
@@ -134,6 +152,8 @@ export class LockLine {
   fd(): number
   /** Nobody waits any more. */
   giveUp(): void
+  /** What is said to who is out of time. */
+  timedOut(milliseconds: number): Failure
 }
 
 /** How to open a lock; what is missing takes the core's default. */
@@ -172,6 +192,8 @@ export class Party {
   withdraw(): boolean
   /** How many have arrived and wait. */
   waiting(): number
+  /** What is said to one that is out of time. */
+  timedOut(milliseconds: number): Failure
   /** Is no party any more. */
   leave(): void
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-const { COUNT, OBJECT, POSITIVE, TIME, check, checkOptions } = require('./check.js')
+const { COUNT, OBJECT, POSITIVE, TIME, check, checkOptions, checkWait } = require('./check.js')
 const { Disk } = require('./disk.js')
 const { AxonicError, checked, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -17,6 +17,9 @@ const QUIET = 256
 const HELD = 256
 const ATTRIBUTES = 512
 const CONTENT_MASK = 0xff
+
+/** Bytes of a message that every queue can hold. */
+const SMALL = 128
 
 /** The line of those who wait for room; whoever waits for a result has a line of its own. */
 const PUTTING = 0
@@ -127,7 +130,8 @@ class Queue {
     if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
     const begun = performance.now()
     const payloads = Array.from(all, (value) => values.encodeWith(value, this.#cannot, options))
-    if (this.#isStrict) for (const { data, parts } of payloads) this.#native.check(data, parts)
+    for (const { data, parts } of payloads) if (this.#isDoubtful(data, parts)) this.#native.check(data, parts)
+    if (payloads.length === 0) return this.#putNone(options)
     const { priority, delay, ttl, result } = options
     const isPlain = (priority ?? delay ?? ttl ?? result) === undefined
     const tickets = []
@@ -152,12 +156,24 @@ class Queue {
     await this.#line(options).wait(attempt, options, undefined, PUTTING).catch((error) => {
       throw error instanceof AxonicError ? partly(error, tickets.length, payloads.length) : error
     })
-    if (payloads.length > 0) await this.#onDisk(begun, payloads.length, options)
+    await this.#onDisk(begun, payloads.length, options)
     // By now it may be there, but a ticket was lost.
     if (unwritten !== undefined && (result || !this.#disk.isAwaited(options.durable))) {
       throw this.#notDurable(unwritten, payloads.length)
     }
     return result ? tickets : undefined
+  }
+
+  /** Whether the queue may refuse it: it is held to a schema, or is not small. */
+  #isDoubtful (data, parts) {
+    return this.#isStrict || data.length > SMALL || parts.attributes !== undefined
+  }
+
+  /** Waits neither in line nor for the disk. */
+  #putNone (options) {
+    checkWait(options)
+    if (this.#closed) throw this.#whenClosed()
+    return options.result ? [] : undefined
   }
 
   /**
@@ -369,9 +385,8 @@ class Queue {
       low: table[TOKEN_LOW],
       tensor: content === TENSOR ? values.getTensor(table, 0) : null
     }
-    const data = flags & HELD ? Buffer.allocUnsafeSlow(length) : Buffer.allocUnsafe(length)
+    const data = flags & HELD ? Buffer.allocUnsafeSlow(length) : internal.copied(length)
     if (flags & HELD) this.#take(number, data)
-    else this.#bytes.copy(data, 0, 0, length)
     const attributes = flags & ATTRIBUTES ? values.unflatten(this.#native.attributes(number)) : null
     return new Job(this.#desk, number, seen, data, attributes)
   }

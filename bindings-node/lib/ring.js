@@ -161,9 +161,7 @@ class RingConsumer {
       this.#popInto(data)
       return data
     }
-    const data = Buffer.allocUnsafe(length)
-    this.#bytes.copy(data, 0, 0, length)
-    return data
+    return internal.copied(length)
   }
 
   /**

@@ -91,7 +91,7 @@ class Subscriber {
   /** The next message, or null. */
   tryReceive () {
     if (this.#closed) throw this.#reason()
-    return this.#next(1, 0) === 0 ? null : this.#message(0, 0)
+    return this.#next(1, 0) === 0 ? null : this.#message(0)
   }
 
   /** Up to `max` messages that are there now. */
@@ -186,8 +186,8 @@ class Subscriber {
     return source
   }
 
-  /** The message of row `index`, whose bytes begin at `offset` of the scratch or are held. */
-  #message (index, offset) {
+  /** The message of row `index`, whose bytes are held, or are the first of the scratch. */
+  #message (index) {
     const row = index * ROW
     const table = this.#table
     const length = table[row + LENGTH]
@@ -200,9 +200,7 @@ class Subscriber {
       this.#take(data)
       return new Message(seen, data, attributes)
     }
-    const data = Buffer.allocUnsafe(length)
-    this.#bytes.copy(data, 0, offset, offset + length)
-    return new Message(seen, data, null)
+    return new Message(seen, internal.copied(length), null)
   }
 
   /** What the row that begins at `row` says. */
@@ -233,7 +231,7 @@ class Subscriber {
       messages.push(new Message(this.#seen(row), memory.subarray(offset, offset + length), null))
       offset += aligned(length)
     }
-    if (packed < count) messages.push(this.#message(packed, 0))
+    if (packed < count) messages.push(this.#message(packed))
   }
 
   #borrow (callback) {

@@ -4,16 +4,8 @@ use std::sync::Arc;
 
 use axonic::QueueWriter;
 use napi::bindgen_prelude::*;
-use napi_derive::napi;
 
-/// A core error on its way from a thread, where nothing can be thrown.
-#[napi(object, object_from_js = false)]
-pub struct Failure {
-    /// The kind's name.
-    pub kind: String,
-    /// What happened.
-    pub message: String,
-}
+use crate::error::Failure;
 
 /// One wait, made by a thread of libuv's. Should the queue be closed meanwhile, that thread ends its writer.
 pub struct Sync(pub Arc<QueueWriter>);
@@ -27,8 +19,6 @@ impl Task for Sync {
     }
 
     fn resolve(&mut self, _: Env, synced: Self::Output) -> Result<Self::JsValue> {
-        let failure =
-            |error: axonic::Error| Failure { kind: error.kind().name().into(), message: error.to_string() };
-        Ok(synced.err().map(failure))
+        Ok(synced.err().map(Failure::from))
     }
 }

@@ -6,7 +6,7 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use crate::error::OrThrow;
-use crate::lock::{Barrier, Event, LockSettings, Mutex, RwLock, Semaphore};
+use crate::lock::{Barrier, Event, LockHolder, LockSettings, Mutex, RwLock, Semaphore};
 use crate::memory::{Scratch, ScratchMemory};
 use crate::options;
 use crate::publisher::{Publisher, PublisherSettings};
@@ -189,6 +189,13 @@ impl Domain {
         let parties = options::number("parties", parties).or_throw(env)?;
         let options = settings.options().or_throw(env)?;
         Barrier::open(&self.domain, &name, parties, options).or_throw(env)
+    }
+
+    /// Who has this lock, of any type.
+    #[napi]
+    pub fn lock_holders(&self, env: &Env, name: String) -> Result<Vec<LockHolder>> {
+        let holders = self.domain.lock_holders(&name).or_throw(env)?;
+        Ok(holders.into_iter().map(LockHolder::from).collect())
     }
 
     /// Removes a region, or what is left of a topic, ring, queue or lock.

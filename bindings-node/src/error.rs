@@ -87,6 +87,21 @@ unsafe fn plain(env: sys::napi_env, error: &axonic::Error) {
     unsafe { JsError::from(error).throw_into(env) };
 }
 
+/// A core error that the facade throws, or rejects a promise with.
+#[napi(object, object_from_js = false)]
+pub struct Failure {
+    /// The kind's name.
+    pub kind: String,
+    /// What happened.
+    pub message: String,
+}
+
+impl From<axonic::Error> for Failure {
+    fn from(error: axonic::Error) -> Failure {
+        Failure { kind: error.kind().name().into(), message: error.to_string() }
+    }
+}
+
 /// A core result as a napi result: throws the error now and tells the generated code that an
 /// exception is pending.
 pub trait OrThrow<T> {

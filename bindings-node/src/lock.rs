@@ -12,6 +12,7 @@ mod semaphore;
 use std::cell::RefCell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use axonic::{Acquired, LockHandle, LockOptions, SharedLock, WaitSet};
 use napi::bindgen_prelude::*;
@@ -24,7 +25,7 @@ pub use rwlock::RwLock;
 pub use semaphore::Semaphore;
 
 use crate::call::{Answer, Call, bind};
-use crate::error::OrThrow;
+use crate::error::{Failure, OrThrow};
 use crate::options;
 
 /// How to open a lock; what is missing takes the core's default.
@@ -42,6 +43,36 @@ impl LockSettings {
             options.wait = options::wait(&wait)?;
         }
         Ok(options)
+    }
+}
+
+/// Who has a lock, or something of it.
+#[napi(object, object_from_js = false)]
+pub struct LockHolder {
+    /// Its process; 0 where nothing is known of it any more.
+    pub pid: u32,
+    /// Its label.
+    pub label: String,
+    /// Since when, in milliseconds since 1970; none where that is not known.
+    pub since: Option<f64>,
+    /// Whether it is alive.
+    pub alive: bool,
+    /// Whether it is stopped by a signal or a debugger.
+    pub stopped: bool,
+    /// `owner`, `reader`, `permit` or `party`.
+    pub role: String,
+}
+
+impl From<axonic::LockHolder> for LockHolder {
+    fn from(holder: axonic::LockHolder) -> LockHolder {
+        LockHolder {
+            pid: holder.pid,
+            label: holder.label,
+            since: (holder.since_unix_ms != 0).then_some(holder.since_unix_ms as f64),
+            alive: holder.alive,
+            stopped: holder.stopped,
+            role: holder.role.into(),
+        }
     }
 }
 
@@ -95,6 +126,8 @@ struct Way<T> {
     /// For who waits by the descriptor.
     waiting: fn(&mut T) -> axonic::Result<Option<Acquired>>,
     fd: fn(&mut T) -> axonic::Result<RawFd>,
+    /// What is said to who is out of time.
+    timed_out: fn(&T, Option<Duration>) -> axonic::Error,
     /// Puts back a handle that got something.
     put: fn(&SharedLock<T>, T) -> axonic::Result<()>,
 }
@@ -149,6 +182,8 @@ trait Tried {
     fn fd(&self) -> axonic::Result<RawFd>;
     /// Nobody waits any more.
     fn give_up(&self);
+    /// What is said to who is out of time.
+    fn timed_out(&self, limit: Duration) -> axonic::Error;
 }
 
 impl<T: LockHandle + 'static> Tried for Line<T> {
@@ -191,6 +226,10 @@ impl<T: LockHandle + 'static> Tried for Line<T> {
             self.unwatch();
             self.pool.shared.put_idle(handle);
         }
+    }
+
+    fn timed_out(&self, limit: Duration) -> axonic::Error {
+        self.pool.with_idle(|handle| Ok((self.way.timed_out)(handle, Some(limit)))).unwrap_or_else(|e| e)
     }
 }
 
@@ -238,5 +277,13 @@ impl LockLine {
     #[napi]
     pub fn give_up(&self) {
         self.line.0.give_up();
+    }
+
+    /// What is said to who is out of time.
+    #[napi]
+    pub fn timed_out(&self, milliseconds: f64) -> Failure {
+        options::duration("timeout", milliseconds)
+            .map_or_else(|e| e, |limit| self.line.0.timed_out(limit))
+            .into()
     }
 }

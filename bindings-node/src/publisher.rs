@@ -340,9 +340,9 @@ impl Publisher {
     #[napi]
     pub fn heard_by(&self, env: &Env, count: f64) -> Result<bool> {
         let count = options::size("count", count).or_throw(env)?;
-        let heard = self.state.with(|publisher| {
-            publisher.wait_for_subscribers(count, Some(Duration::ZERO)).map(|()| true)
-        });
+        let heard = self
+            .state
+            .with(|publisher| publisher.wait_for_subscribers(count, Some(Duration::ZERO)).map(|()| true));
         match heard {
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(false),
             other => other.or_throw(env),

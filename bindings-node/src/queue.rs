@@ -251,13 +251,13 @@ impl State {
     }
 
     fn open_producer(&self, options: &QueueOptions) -> axonic::Result<QueueProducer> {
-        let producer = self.domain.queue_producer(&self.name, options)?;
+        let mut producer = self.domain.queue_producer(&self.name, options)?;
         self.writer.borrow().iter().try_for_each(|writer| producer.leave_writing_to(writer))?;
         Ok(producer)
     }
 
     fn open_consumer(&self) -> axonic::Result<QueueConsumer> {
-        let consumer = self.domain.queue_consumer(&self.name, &self.options)?;
+        let mut consumer = self.domain.queue_consumer(&self.name, &self.options)?;
         self.writer.borrow().iter().try_for_each(|writer| consumer.leave_writing_to(writer))?;
         Ok(consumer)
     }
@@ -305,7 +305,9 @@ impl State {
         match receipt {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             Err(_) if quiet => Ok(None),
-            Err(error) => Err(axonic::Error::new(error.kind(), format!("{error}, or use putAsync, which waits"))),
+            Err(error) => {
+                Err(axonic::Error::new(error.kind(), format!("{error}, or use putAsync, which waits")))
+            }
             Ok(receipt) => Ok(Some(receipt)),
         }
     }
@@ -347,7 +349,7 @@ impl Queue {
             writer: RefCell::default(),
             scratch: scratch.clone(),
         };
-        let producer = state.open_producer(&state.options)?;
+        let mut producer = state.open_producer(&state.options)?;
         if producer.fsync().is_some() {
             let writer = domain.queue_writer(name, &state.options)?;
             producer.leave_writing_to(&writer)?;
@@ -382,11 +384,11 @@ impl Queue {
         })
     }
 
-    /// Throws if a payload does not satisfy the schema.
+    /// Throws if a payload is too large for the queue, or does not satisfy the schema.
     #[napi]
     pub fn check(&self, env: &Env, data: &[u8], parts: PayloadParts) -> Result<()> {
         let parts = parts.parse().or_throw(env)?;
-        self.state.options.check(&self.state.name, &parts.payload(data)).or_throw(env)
+        self.state.with_producer(|producer| producer.check(&parts.payload(data))).or_throw(env)
     }
 
     /// Puts one payload; whether it is a duplicate, or `null` when quiet and full.

@@ -53,7 +53,7 @@ for (const [name, { openIn, take: how, exclude }] of Object.entries(owned)) {
       assert.equal(held.ownerDied, false)
       assert.equal(attempt(lock), undefined)
       await assert.rejects(take(lock, { timeout: 0 }), is('Timeout'))
-      await assert.rejects(take(lock, { timeout: 10 }), (error) => is('Timeout')(error) && /10 ms.*doctor/.test(error.message))
+      await assert.rejects(take(lock, { timeout: 10 }), (error) => is('Timeout')(error) && / within 10ms: had by .*doctor/.test(error.message))
       await assert.rejects(take(lock, { signal: AbortSignal.timeout(10) }), { name: 'TimeoutError' })
       await assert.rejects(take(lock, { signal: AbortSignal.abort('no more') }), (reason) => reason === 'no more')
       await assert.rejects(take(lock, { timeout: 'soon' }), is('InvalidArgument'))
@@ -151,6 +151,30 @@ for (const [name, { openIn, take: how, exclude }] of Object.entries(owned)) {
     })
   })
 }
+
+it('tells who has a lock', async () => {
+  const ax = domain()
+  assert.throws(() => ax.lockHolders('m'), (error) => is('NotFound')(error) && /lock 'm' does not exist/.test(error.message))
+  assert.throws(() => ax.lockHolders(7), is('InvalidArgument'))
+  const holding = await holder(ax, 'mutex')
+  const [theirs, ...more] = ax.lockHolders('m')
+  const { pid, label, since, alive, stopped, role } = theirs
+  assert.deepEqual([pid, label, alive, stopped, role], [holding.process.pid, 'lock.mjs', true, false, 'owner'])
+  assert.ok(Math.abs(Date.now() - since) < 60_000 && Object.isFrozen(theirs))
+  assert.deepEqual([more, Object.keys(theirs)], [[], ['pid', 'label', 'since', 'alive', 'stopped', 'role']])
+  await kill(holding)
+  assert.deepEqual(ax.lockHolders('m').map(({ pid, alive }) => [pid, alive]), [[holding.process.pid, false]])
+  const mine = await ax.mutex('m').acquire()
+  assert.deepEqual(ax.lockHolders('m').map(({ pid, alive }) => [pid, alive]), [[process.pid, true]])
+  mine.release()
+  const reading = [await ax.rwlock('rw').read(), await ax.rwlock('rw').read()]
+  const permits = [await ax.semaphore('s', 3).acquire(), await ax.semaphore('s', 3).acquire()]
+  assert.deepEqual(ax.lockHolders('rw').map(({ role }) => role), ['reader', 'reader'])
+  assert.deepEqual(ax.lockHolders('s').map(({ role }) => role), ['permit', 'permit'])
+  for (const held of [...reading, ...permits]) held.release()
+  ax.event('e')
+  assert.deepEqual(['m', 'rw', 's', 'e'].flatMap((name) => ax.lockHolders(name)), [])
+})
 
 describe('lock', { timeout: 120_000 }, () => {
   it('is the same object for the same name', () => {
@@ -381,7 +405,7 @@ describe('lock', { timeout: 120_000 }, () => {
     event.clear()
     const late = event.wait({ timeout: 30 })
     assert.deepEqual(await Promise.all(passes), [undefined, undefined, undefined])
-    await assert.rejects(late, (error) => is('Timeout')(error) && /not set in 30 ms/.test(error.message))
+    await assert.rejects(late, (error) => is('Timeout')(error) && /not set within 30ms; give it more time/.test(error.message))
     await elsewhere.said('has event')
     await kill(elsewhere)
     theirs.set()
@@ -434,6 +458,11 @@ describe('lock', { timeout: 120_000 }, () => {
     for (let round = 0; round < 20; round++) {
       const leads = await Promise.all([barrier.wait(), theirs.wait({ timeout: 5000 }), barrier.wait({ timeout: 5000 })])
       assert.deepEqual(leads.sort(), [false, false, true])
+    }
+    for (const [waiting, told] of [[[], /of 3 parties 2 are missing; nobody else waits there/], [[theirs], /1 are missing; there waits this process/]]) {
+      const waits = waiting.map((there) => assert.rejects(there.wait({ timeout: 60 }), is('Timeout')))
+      await assert.rejects(barrier.wait({ timeout: 10 }), (error) => is('Timeout')(error) && told.test(error.message))
+      await Promise.all(waits)
     }
     const early = barrier.wait({ timeout: 5000 })
     assert.deepEqual([barrier.waiting, theirs.waiting, barrier.parties], [1, 1, 3])

@@ -229,6 +229,7 @@ describe('queue', { timeout: 60_000 }, () => {
     const q = queue()
     await assert.rejects(q.putAsync('x', { durable: true }), is('InvalidArgument'))
     await assert.rejects(q.putMany(['x'], { durable: true }), is('InvalidArgument'))
+    await assert.rejects(q.putMany([], { durable: true }), is('InvalidArgument'))
     q.put('x')
     const job = q.tryGet()
     await assert.rejects(job.ackAsync(undefined, { durable: true }), is('InvalidArgument'))
@@ -248,7 +249,8 @@ describe('queue', { timeout: 60_000 }, () => {
       job.ack()
     }
     assert.equal(await putting, undefined)
-    await q.putMany([])
+    assert.equal(await q.putMany([]), undefined)
+    assert.deepEqual(await q.putMany(new Set(), { result: true }), [])
     await q.putMany([{ plain: true }, Buffer.from('x'), Float32Array.of(1.5)])
     await q.putMany([{ packed: true }], { content: 'msgpack' })
     const plain = (await q.getMany()).map((job) => { job.ack(); return [job.content, job.priority, job.value] })
@@ -277,11 +279,15 @@ describe('queue', { timeout: 60_000 }, () => {
     const q = queue({ capacity: 8, maxBytes: 1024 })
     const partly = (kind, accepted) => (error) => is(kind)(error) && error.accepted === accepted &&
       error.message.endsWith(`; ${accepted} of ${accepted + 1} values were put, the first ones`)
-    await assert.rejects(q.putMany([1, Buffer.alloc(5000)]), partly('TooLarge', 1))
+    // What the queue can never hold is told before any is put.
+    await assert.rejects(q.putMany([1, Buffer.alloc(5000)]), (error) => is('TooLarge')(error) && error.accepted === 0)
+    q.put(1)
     await assert.rejects(q.putMany([2, 3, 4, 5, 6, 7, 8, 9], { timeout: 10 }), partly('Timeout', 7))
     await assert.rejects(q.putMany([9], { timeout: 0 }), partly('Timeout', 0))
     assert.deepEqual(q.peek().map((peeked) => peeked.value), [1, 2, 3, 4, 5, 6, 7, 8])
     const aborting = q.putMany([9, 10], { signal: AbortSignal.timeout(10) })
+    // Behind nobody in line.
+    await q.putMany([], { timeout: 0 })
     take(q).ack()
     await assert.rejects(aborting, { name: 'TimeoutError' })
     q.purge()
@@ -294,6 +300,7 @@ describe('queue', { timeout: 60_000 }, () => {
     await assert.rejects(q.putMany([1], { dedupId: 'a' }), is('InvalidArgument'))
     q.close()
     await assert.rejects(q.putMany([1]), partly('Closed', 0))
+    await assert.rejects(q.putMany([]), is('Closed'))
   })
 
   it('tells producers what became of their messages', async () => {

@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyMapping, PyTuple};
 
 use crate::error::OrRaise;
 use crate::gate::seconds;
-use crate::lock::{PyBarrier, PyCondvar, PyEvent, PyMutex, PyRwLock, PySemaphore};
+use crate::lock::{PyBarrier, PyCondvar, PyEvent, PyLockHolder, PyMutex, PyRwLock, PySemaphore};
 use crate::log::detached;
 use crate::message::lock;
 use crate::publisher::PyPublisher;
@@ -389,6 +389,14 @@ impl PyDomain {
     #[pyo3(signature = (name, mutex, *, wait = "adaptive"))]
     fn condvar(&self, py: Python<'_>, name: &str, mutex: Py<PyMutex>, wait: &str) -> PyResult<PyCondvar> {
         PyCondvar::open(py, name, mutex, lock_options(py, wait)?, &self.home)
+    }
+
+    /// Who has the lock of this name, of any type; nobody has an event or a condition. Raises NotFoundError if there is no
+    /// such lock.
+    #[pyo3(signature = (name))]
+    fn lock_holders(&self, py: Python<'_>, name: &str) -> PyResult<Vec<PyLockHolder>> {
+        let holders = detached(py, || self.home.core.lock_holders(name)).or_raise(py)?;
+        Ok(holders.into_iter().map(PyLockHolder::new).collect())
     }
 
     /// Removes a "region", a "queue" with all that is in it, a "lock" of any type, or what a dead "topic" or "ring" left

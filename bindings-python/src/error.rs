@@ -10,6 +10,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
+/// The base of them all.
+static BASE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
 /// `classes[n]` belongs to `ErrorKind::ALL[n]`.
 static CLASSES: PyOnceLock<Vec<Py<PyType>>> = PyOnceLock::new();
 
@@ -18,6 +21,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let base = class(py, "AxonicError", py.get_type::<PyException>().as_any(), None, "Error", 0)?;
     base.setattr("__doc__", "Base of every error this package raises; `kind` and `code` tell which.")?;
+    base.setattr("accepted", 0)?;
     module.add("AxonicError", &base)?;
     let builtins = py.import("builtins")?;
     let mut classes = Vec::new();
@@ -27,6 +31,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add(kind.python_class(), &made)?;
         classes.push(made.cast_into::<PyType>()?.unbind());
     }
+    BASE.set(py, base.cast_into::<PyType>()?.unbind()).ok();
     CLASSES.get_or_init(py, || classes);
     Ok(())
 }
@@ -71,7 +76,18 @@ fn instance(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     {
         exception.setattr("errno", errno)?;
     }
+    if error.accepted() > 0 {
+        exception.setattr("accepted", error.accepted())?;
+    }
     Ok(PyErr::from_value(exception))
+}
+
+/// The same error of a call that has put so many messages all the same.
+pub fn accepting(py: Python<'_>, error: PyErr, accepted: usize) -> PyErr {
+    if accepted > 0 && BASE.get(py).is_some_and(|base| error.is_instance(py, base.bind(py))) {
+        return error.value(py).setattr("accepted", accepted).err().unwrap_or(error);
+    }
+    error
 }
 
 /// An error of this skin's own making.

@@ -214,6 +214,8 @@ pub struct Handle<T> {
     holder: AtomicU32,
     /// Threads blocked in [`Handle::wait_for_turn`].
     waiting: AtomicU32,
+    /// [`GENERATION`] of the process it was made ready for.
+    home: AtomicU32,
 }
 
 // SAFETY: one thread at a time is given the value, and it may be any (`T: Send`); the rest may be shared.
@@ -228,6 +230,7 @@ impl<T: Send> Handle<T> {
             value: UnsafeCell::new(Some(value)),
             holder: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
+            home: AtomicU32::new(GENERATION.load(Ordering::Relaxed)),
         }
     }
 
@@ -239,6 +242,17 @@ impl<T: Send> Handle<T> {
     /// Whether its calls may do file work, so that no attached call is to be tried.
     pub fn does_file_work(&self) -> bool {
         self.does_file_work
+    }
+
+    /// Whether it is a forked child's copy that was not made ready for it.
+    #[inline]
+    pub fn is_inherited(&self) -> bool {
+        self.home.load(Ordering::Relaxed) != GENERATION.load(Ordering::Relaxed)
+    }
+
+    /// It is ready for this process.
+    pub fn adopt(&self) {
+        self.home.store(GENERATION.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Noun and name, as error messages begin.

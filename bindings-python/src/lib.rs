@@ -7,6 +7,7 @@ mod asked;
 mod buffer;
 mod cli;
 mod desk;
+mod disk;
 mod dlpack;
 mod domain;
 mod error;
@@ -68,6 +69,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<job::PyJob>()?;
     module.add("Reject", py.get_type::<job::Reject>())?;
     module.add_class::<ticket::PyTicket>()?;
+    module.add_class::<disk::PyDisk>()?;
+    module.add_class::<disk::PySync>()?;
+    module.add_class::<lock::PyLockHolder>()?;
     module.add_class::<lock::PyMutex>()?;
     module.add_class::<lock::PyRwLock>()?;
     module.add_class::<lock::PyHeld>()?;

@@ -36,6 +36,48 @@ use crate::domain::{Held, Home, wait_name};
 use crate::error::{OrRaise, raise};
 use crate::log::{deliver, detached};
 
+/// Who has a lock, or something of it.
+#[pyclass(frozen, get_all, name = "LockHolder", module = "axonic")]
+pub struct PyLockHolder {
+    /// As its own pid namespace numbers it; 0, and `label` "", where nothing is known of it any more.
+    pid: u32,
+    /// What `axonic ls` shows for it.
+    label: String,
+    /// Since when, in seconds since 1970, as of time.time(); None where that is not known.
+    since: Option<f64>,
+    /// If not, it died, and nobody has taken the lock since.
+    alive: bool,
+    /// By a signal or a debugger.
+    stopped: bool,
+    /// "owner" (of a mutex, or one that writes), "reader", "permit" (each of a semaphore's) or "party" (one that waits at a
+    /// barrier).
+    role: &'static str,
+}
+
+impl PyLockHolder {
+    pub fn new(holder: axonic::LockHolder) -> PyLockHolder {
+        let axonic::LockHolder { pid, label, since_unix_ms, alive, stopped, role, .. } = holder;
+        let since = (since_unix_ms != 0).then_some(since_unix_ms as f64 / 1000.0);
+        PyLockHolder { pid, label, since, alive, stopped, role }
+    }
+}
+
+#[pymethods]
+impl PyLockHolder {
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let PyLockHolder { pid, label, since, alive, stopped, role } = self;
+        let python = |value: Bound<'_, PyAny>| Ok::<String, PyErr>(value.repr()?.to_string());
+        Ok(format!(
+            "LockHolder(pid={pid}, label={}, since={}, alive={}, stopped={}, role={})",
+            python(label.into_pyobject(py)?.into_any())?,
+            python(since.into_pyobject(py)?)?,
+            python(alive.into_pyobject(py)?.to_owned().into_any())?,
+            python(stopped.into_pyobject(py)?.to_owned().into_any())?,
+            python(role.into_pyobject(py)?.into_any())?,
+        ))
+    }
+}
+
 /// Gets something if it is there.
 type Attempt<T> = fn(&mut T) -> axonic::Result<Option<bool>>;
 
@@ -47,6 +89,8 @@ pub struct Way<T> {
     wait: fn(&mut T, Option<Duration>) -> axonic::Result<bool>,
     /// Their descriptor.
     fd: fn(&mut T) -> axonic::Result<RawFd>,
+    /// What is said to who waited so and is out of time.
+    timed_out: fn(&T, Option<Duration>) -> Error,
     /// Ends the attempts of a handle: what it got at the last moment.
     give_up: fn(&mut T) -> Option<bool>,
     /// Puts back a handle that got something.
@@ -153,6 +197,17 @@ impl<T: LockHandle + 'static> Lock<T> {
         let was_closed = error.kind() == ErrorKind::Interrupted && self.closed.load(Ordering::Acquire);
         let closed = if was_closed { self.shared.idle().err() } else { None };
         raise(py, closed.unwrap_or(error))
+    }
+
+    /// What is said to who is out of time and has no handle any more.
+    fn timed_out(&self, way: &Way<T>, timeout: Option<Duration>) -> Error {
+        let handle = match self.shared.idle() {
+            Ok(handle) => handle,
+            Err(error) => return error,
+        };
+        let said = (way.timed_out)(&handle, timeout);
+        self.shared.put_idle(handle);
+        said
     }
 
     /// Gives back what one of the handles has.

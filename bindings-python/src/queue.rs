@@ -12,8 +12,9 @@ use axonic::{
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyList, PyMapping, PyTuple};
 
+use crate::disk::PyDisk;
 use crate::domain::{Home, fsync_name, leave, wait_name};
-use crate::error::{OrRaise, invalid, raise};
+use crate::error::{OrRaise, accepting, invalid, raise};
 use crate::gate::{Handle, IN_USE, Patience, QUICK, seconds, soon};
 use crate::job::PyJob;
 use crate::log::detached;
@@ -77,6 +78,9 @@ impl PyQueue {
         let outgoing = values.try_iter()?.map(|value| self.encode(&value?, attributes, content));
         let outgoing = outgoing.collect::<PyResult<Vec<_>>>()?;
         outgoing.iter().try_for_each(|value| self.check(values.py(), &value.payload()))?;
+        let payloads: Vec<_> = outgoing.iter().map(Outgoing::payload).collect();
+        let fits = |core: &mut QueueProducer| payloads.iter().try_for_each(|payload| core.check(payload));
+        self.sides.producer(values.py())?.briefly(values.py(), fits)?;
         Ok(outgoing)
     }
 
@@ -93,7 +97,7 @@ impl PyQueue {
         let receipt = if self.sides.waits_for_disk(put.durable) {
             let accepted = by(way.handle(), &Put { durable: Some(false), ..put.clone() })?;
             // The first of a duplicate may be on its way there.
-            on_disk(py, way.handle(), patience, "the message is")?;
+            on_disk(py, way.handle(), patience, "the message is", 1)?;
             accepted
         } else {
             by(way.handle(), put)?
@@ -222,28 +226,34 @@ fn take_some(
     Ok(taken.unwrap_or_else(|| Ok(Vec::new())))
 }
 
-/// Waits until `what` was put is on the disk.
-fn on_disk(py: Python<'_>, producer: &Handle<QueueProducer>, patience: Patience, what: &str) -> PyResult<()> {
+/// Waits until `what` was put, so many messages, is on the disk.
+fn on_disk(
+    py: Python<'_>,
+    producer: &Handle<QueueProducer>,
+    patience: Patience,
+    what: &str,
+    accepted: usize,
+) -> PyResult<()> {
     let mut late = None;
     let synced = producer.enter_or_none(py, patience, |core, slice| match core.sync(Some(slice)) {
-        Ok(()) => Ok(Some(())),
         Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {
             late = Some(error);
             Ok(None)
         }
-        Err(error) => Err(not_durable(what, &error)),
+        done => Ok(Some(done)),
     })?;
-    if synced.is_some() {
-        return Ok(());
-    }
-    // Where the core said nothing, another thread had the producer all the time.
-    let error = late.unwrap_or_else(|| producer.late(patience, IN_USE));
-    Err(raise(py, not_durable(what, &error)))
+    let error = match synced {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(error)) => error,
+        // Where the core said nothing, another thread had the producer all the time.
+        None => late.unwrap_or_else(|| producer.late(patience, IN_USE)),
+    };
+    Err(not_durable(py, what, accepted, &error))
 }
 
-fn not_durable(what: &str, error: &Error) -> Error {
+fn not_durable(py: Python<'_>, what: &str, accepted: usize, error: &Error) -> PyErr {
     let text = format!("{what} accepted, do not put that again, but not known to be on the disk: {error}");
-    Error::new(ErrorKind::NotDurable, text)
+    accepting(py, raise(py, Error::new(ErrorKind::NotDurable, text)), accepted)
 }
 
 const ALL: &str = "all values are";
@@ -311,7 +321,7 @@ impl PyQueue {
     /// after `ttl` seconds it is a dead letter, if nobody has taken it. A message with a `dedup_id` is put only
     /// once, as far as the queue remembers ids (its `dedup`). `durable` says whether to wait until it is on the disk,
     /// for which a queue in memory cannot be asked; None: as the queue's `fsync` says. Returns whether it was put: False
-    /// for a duplicate. After a NotDurableError it is in the queue all the same.
+    /// for a duplicate. After a NotDurableError it is in the queue all the same, and the error's `accepted` is 1.
     ///
     /// With `result=True` returns a ticket, with which to wait for what becomes of it; None for a duplicate.
     /// Tickets, and waiting for the disk, cost this thread a producer of its own.
@@ -369,8 +379,9 @@ impl PyQueue {
     }
 
     /// Puts several values in their order: one call for many small messages. With `result=True` returns their
-    /// tickets. A TimeoutError tells how many were put, the first ones; an error in a value comes before any is.
+    /// tickets. An error's `accepted` is how many were put, the first ones; an error in a value comes before any is.
     /// Where they are to be on the disk, they wait for it once; a NotDurableError tells that all are put, and not on it.
+    /// No values: nothing is done.
     #[pyo3(signature = (values, *, priority = 0, delay = 0.0, ttl = None, result = false, durable = None, attributes = None, timeout = None, content = None))]
     #[allow(clippy::too_many_arguments)] // The arguments are the options, by keyword.
     fn put_many<'py>(
@@ -389,24 +400,32 @@ impl PyQueue {
         let patience = Patience::new(py, timeout)?;
         let put = Put { durable, result, ..put_argument(py, priority, delay, ttl)? };
         let outgoing = self.encode_all(values, attributes, content)?;
+        if outgoing.is_empty() {
+            // What is wrong with the call is told all the same.
+            let nothing =
+                |core: &mut QueueProducer| core.put_many(&[], &Put { durable, ..Put::default() }, None);
+            self.sides.producer(py)?.briefly(py, nothing)?;
+            return Ok(result.then(Vec::new));
+        }
         let payloads = outgoing.iter().map(Outgoing::payload).collect();
         let mut batch = Batch { payloads, done: 0, unwritten: None, tickets: Vec::new() };
         let way = self.sides.way(py, &put)?;
         // All wait for the disk once, when the last is put. A queue in memory refuses the first.
         let waits = self.sides.waits_for_disk(durable);
         let each = if waits { Put { durable: Some(false), ..put } } else { put };
-        if way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &each, slice))?.is_none() {
+        let put = way.handle().enter_or_none(py, patience, |core, slice| batch.put(core, &each, slice));
+        if put.map_err(|error| accepting(py, error, batch.done))?.is_none() {
             let (what, total) = (&self.sides.what, batch.payloads.len());
             let text =
                 format!("{what}: no room in time; {} of {total} values were put, in their order", batch.done);
-            return Err(raise(py, Error::new(ErrorKind::Timeout, text)));
+            return Err(accepting(py, raise(py, Error::new(ErrorKind::Timeout, text)), batch.done));
         }
         if waits {
-            on_disk(py, way.handle(), patience, ALL)?;
+            on_disk(py, way.handle(), patience, ALL, batch.done)?;
         }
         // By now it may be there, but a ticket was lost.
         if let Some(error) = batch.unwritten.filter(|_| result || !waits) {
-            return Err(raise(py, not_durable(ALL, &error)));
+            return Err(not_durable(py, ALL, batch.done, &error));
         }
         match way {
             Way::Own(caller) if result => {
@@ -582,6 +601,11 @@ impl PyQueue {
     /// From now on a thread does its file work, for calls in an event loop. What axonic.aio makes of it first.
     fn _use_in_loop(&self) {
         self.sides.use_in_loop();
+    }
+
+    /// Where an event loop's tasks wait for the disk. For axonic.aio.
+    fn _disk(&self, py: Python<'_>) -> PyResult<PyDisk> {
+        PyDisk::new(py, &self.sides)
     }
 
     /// Deliveries of one message before it is a dead letter; 0: no limit. For workers.

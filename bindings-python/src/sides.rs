@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use crate::desk::Desk;
 use crate::domain::{Held, Home};
 use crate::error::{OrRaise, raise};
-use crate::gate::Handle;
+use crate::gate::{Handle, Patience, Process};
 use crate::log::{detached, drop_detached};
 use crate::message::lock;
 use crate::ticket::{Caller, Callers};
@@ -38,8 +38,8 @@ pub struct Sides {
     fsync: OnceLock<Option<Fsync>>,
     /// It is used in an event loop: a thread is to do the file work of its calls.
     in_loop: AtomicBool,
-    /// The one whose thread that is, if there is file work.
-    writer: Mutex<Option<QueueWriter>>,
+    /// The one whose thread that is, if there is file work, and the process that has the thread.
+    writer: Mutex<Option<(Process, Arc<QueueWriter>)>>,
     closed: AtomicBool,
 }
 
@@ -47,7 +47,7 @@ pub struct Sides {
 trait Core: Send + Sized {
     fn open(domain: &axonic::Domain, name: &str, options: &QueueOptions) -> axonic::Result<Self>;
     fn fsync(&self) -> Option<Fsync>;
-    fn leave_writing_to(&self, writer: &QueueWriter) -> axonic::Result<()>;
+    fn leave_writing_to(&mut self, writer: &QueueWriter) -> axonic::Result<()>;
 }
 
 impl Core for QueueProducer {
@@ -60,7 +60,7 @@ impl Core for QueueProducer {
         self.fsync()
     }
 
-    fn leave_writing_to(&self, writer: &QueueWriter) -> axonic::Result<()> {
+    fn leave_writing_to(&mut self, writer: &QueueWriter) -> axonic::Result<()> {
         self.leave_writing_to(writer)
     }
 }
@@ -74,7 +74,7 @@ impl Core for QueueConsumer {
         self.fsync()
     }
 
-    fn leave_writing_to(&self, writer: &QueueWriter) -> axonic::Result<()> {
+    fn leave_writing_to(&mut self, writer: &QueueWriter) -> axonic::Result<()> {
         self.leave_writing_to(writer)
     }
 }
@@ -109,16 +109,50 @@ impl Sides {
     }
 
     fn open_core<T: Core>(&self) -> axonic::Result<T> {
-        let core = T::open(&self.home.core, &self.name, &self.options)?;
+        let mut core = T::open(&self.home.core, &self.name, &self.options)?;
         if self.fsync.get_or_init(|| core.fsync()).is_some() && self.in_loop.load(Ordering::Relaxed) {
-            let mut writer = lock(&self.writer);
-            let writer = match &mut *writer {
-                Some(writer) => writer,
-                none => none.insert(self.home.core.queue_writer(&self.name, &self.options)?),
-            };
-            core.leave_writing_to(writer)?;
+            core.leave_writing_to(&*self.writer_here()?)?;
         }
         Ok(core)
+    }
+
+    /// The writer of this process. Nothing is held while it is opened: a fork may come.
+    fn writer_here(&self) -> axonic::Result<Arc<QueueWriter>> {
+        let here = Process::current();
+        let known = || lock(&self.writer).clone().filter(|(process, _)| *process == here);
+        if let Some((_, writer)) = known() {
+            return Ok(writer);
+        }
+        let opened = Arc::new(self.home.core.queue_writer(&self.name, &self.options)?);
+        let mut writer = lock(&self.writer);
+        match &*writer {
+            // Another thread was faster.
+            Some((process, writer)) if *process == here => Ok(writer.clone()),
+            _ => Ok(writer.insert((here, opened)).1.clone()),
+        }
+    }
+
+    /// The one whose thread does the file work.
+    pub fn writer(&self, py: Python<'_>) -> PyResult<Arc<QueueWriter>> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(self.closed_error(py));
+        }
+        let writer = detached(py, || self.writer_here()).or_raise(py)?;
+        self.close_again(py)?;
+        Ok(writer)
+    }
+
+    /// What a forked child has inherited would do its file work itself, for want of the parent's thread.
+    #[cold]
+    fn adopt<T: Core>(&self, py: Python<'_>, handle: &Handle<T>) -> PyResult<()> {
+        let is_durable = self.fsync.get().is_some_and(Option::is_some);
+        if is_durable && self.in_loop.load(Ordering::Relaxed) {
+            let writer = self.writer(py)?;
+            let patience = Patience::new(py, None)?;
+            handle.enter(py, patience, None, |core, _| core.leave_writing_to(&writer))?;
+        }
+        handle.adopt();
+        Ok(())
     }
 
     /// From now on, before anything is open, a thread is to do the file work.
@@ -129,6 +163,9 @@ impl Sides {
     /// The side, opened by the first thread that asks.
     fn side<'a, T: Core>(&self, py: Python<'_>, side: &'a Side<T>) -> PyResult<&'a Handle<T>> {
         if let Some(handle) = side.get() {
+            if handle.is_inherited() {
+                self.adopt(py, handle)?;
+            }
             return Ok(handle);
         }
         if let Err(late) = side.set(self.open(py)?) {
@@ -160,7 +197,10 @@ impl Sides {
 
     /// This thread's own producer.
     pub fn caller(&self, py: Python<'_>) -> PyResult<Arc<Caller>> {
-        let caller = self.callers.get(|| self.open(py).map(Caller::new))?;
+        let caller = self.callers.get(py, || self.open(py).map(Caller::new))?;
+        if caller.handle.is_inherited() {
+            self.adopt(py, &caller.handle)?;
+        }
         self.close_again(py)?;
         Ok(caller)
     }
@@ -215,7 +255,8 @@ impl Sides {
         let jobs = self.jobs.clear();
         detached(py, || drop(jobs));
         self.consumer.get().map_or(Ok(()), |consumer| consumer.close(py))?;
-        detached(py, || drop(lock(&self.writer).take()));
+        let writer = lock(&self.writer).take();
+        detached(py, || drop(writer));
         Ok(())
     }
 }

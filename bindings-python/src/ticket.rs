@@ -38,28 +38,26 @@ thread_local! {
 pub struct Callers(Mutex<Vec<(Weak<()>, Arc<Caller>)>>);
 
 impl Callers {
-    /// This thread's caller.
-    pub fn get(&self, open: impl FnOnce() -> PyResult<Caller>) -> PyResult<Arc<Caller>> {
+    /// This thread's caller: the one it has, that of a thread that has ended and whose tickets are gone, or a new one.
+    pub fn get(&self, py: Python<'_>, open: impl FnOnce() -> PyResult<Caller>) -> PyResult<Arc<Caller>> {
         let thread = THREAD.with(Arc::downgrade);
-        if let Some(caller) = self.find(&thread) {
-            return Ok(caller);
+        if let Some((_, caller)) = lock(&self.0).iter().find(|(owner, _)| owner.ptr_eq(&thread)) {
+            return Ok(caller.clone());
         }
-        let caller = Arc::new(open()?);
+        let mut left = self.take_left();
+        let caller = left.pop().map_or_else(|| open().map(Arc::new), Ok)?;
+        // There were more threads at a time than there are now.
+        detached(py, || drop(left));
         lock(&self.0).push((thread, caller.clone()));
         Ok(caller)
     }
 
-    /// The one it has, else that of a thread that has ended and whose tickets are gone.
-    fn find(&self, thread: &Weak<()>) -> Option<Arc<Caller>> {
-        let mut callers = lock(&self.0);
-        let own = callers.iter().position(|(owner, _)| owner.ptr_eq(thread));
-        let left = || {
-            let unused = |caller| Arc::strong_count(caller) == 1;
-            callers.iter().position(|(owner, caller)| owner.strong_count() == 0 && unused(caller))
+    /// Those of threads that have ended and whose tickets are gone.
+    fn take_left(&self) -> Vec<Arc<Caller>> {
+        let is_left = |(owner, caller): &mut (Weak<()>, Arc<Caller>)| {
+            owner.strong_count() == 0 && Arc::strong_count(caller) == 1
         };
-        let index = own.or_else(left)?;
-        callers[index].0 = thread.clone();
-        Some(callers[index].1.clone())
+        lock(&self.0).extract_if(.., is_left).map(|(_, caller)| caller).collect()
     }
 
     /// Ends them all; their tickets are given up.

@@ -457,7 +457,10 @@ def test_a_wait_for_a_condition_ends_with_the_mutex(ax: axonic.Domain) -> None:
         condvar.wait(timeout=1)
     with condvar:
         for timeout in (0, 0.03, 0.25):
-            with pytest.raises(axonic.TimeoutError, match="condvar 'c': nobody notified"):
+            with pytest.raises(
+                axonic.TimeoutError,
+                match=r"condvar 'c': it was not notified within .*, and its mutex is locked again",
+            ):
                 condvar.wait(timeout=timeout)
             assert mutex.locked()
             with pytest.raises(axonic.TimeoutError, match="did not come true within"):
@@ -851,3 +854,34 @@ def test_handles_are_used_again(ax: axonic.Domain) -> None:
         with mutex:
             pass
     assert descriptors() == before
+
+
+def test_who_has_a_lock(script: Script) -> None:
+    with axonic.open("test") as ax:
+        with pytest.raises(axonic.NotFoundError, match="lock 'gpu' does not exist in domain 'test'"):
+            ax.lock_holders("gpu")
+        process = holding(script, 'ax.mutex("gpu"); lock.acquire()')
+        [holder] = ax.lock_holders("gpu")
+        assert isinstance(holder, axonic.LockHolder)
+        assert (holder.pid, holder.role, holder.alive, holder.stopped) == (process.pid, "owner", True, False)
+        assert holder.label
+        assert holder.since is not None
+        assert abs(time.time() - holder.since) < 60
+        assert repr(holder) == (
+            f"LockHolder(pid={process.pid}, label={holder.label!r}, since={holder.since!r}, alive=True, "
+            "stopped=False, role='owner')"
+        )
+        kill(process)
+        assert [(dead.pid, dead.alive) for dead in ax.lock_holders("gpu")] == [(process.pid, False)]
+        mutex = ax.mutex("gpu")
+        with mutex:
+            assert [(mine.pid, mine.alive) for mine in ax.lock_holders("gpu")] == [(os.getpid(), True)]
+        assert ax.lock_holders("gpu") == []
+        table, seats = ax.rwlock("table"), ax.semaphore("seats", 3)
+        with table.read(), table.read(), seats, seats:
+            assert [held.role for held in ax.lock_holders("table")] == ["reader"] * 2
+            assert [held.role for held in ax.lock_holders("seats")] == ["permit"] * 2
+        ready = ax.event("ready")
+        assert ax.lock_holders(ready.name) == []
+    with pytest.raises(axonic.ClosedError):
+        ax.lock_holders("gpu")

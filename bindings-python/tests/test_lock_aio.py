@@ -36,11 +36,14 @@ def test_a_mutex(script: Script) -> None:
             assert held is other
             assert other.locked()
             assert not any((other.owner_died, mutex.locked(), mutex.try_acquire()))
-            with pytest.raises(axonic.TimeoutError, match=r"gpu.*not unlocked within 30ms"):
+            with pytest.raises(
+                axonic.TimeoutError,
+                match=r"mutex 'gpu': it was not unlocked within 30ms: had by this process, for 0",
+            ):
                 async with mutex:
                     pytest.fail("two have it")
             for timeout, written in ((0, "0ns"), (0.05, "50ms")):
-                with pytest.raises(axonic.TimeoutError, match=f"within {written}$"):
+                with pytest.raises(axonic.TimeoutError, match=f"within {written}: had by this process"):
                     await mutex.acquire(timeout=timeout)
             with pytest.raises(axonic.InvalidArgumentError, match="timeout=-1"):
                 await mutex.acquire(timeout=-1)
@@ -483,5 +486,37 @@ def test_an_unfair_task_lets_others_run() -> None:
                 pass
         assert ran
         await task
+
+    run(main)
+
+
+def test_who_is_out_of_time_is_told_what_the_core_tells(script: Script) -> None:
+    async def main(ax: Domain) -> None:
+        process = holding(script, 'ax.rwlock("lock"); lock.acquire_write()')
+        had = rf"had by '.*' \(pid {process.pid}\), for .* s; give it more time, or see with `axonic doctor`"
+        lock = ax.rwlock("lock")
+        with pytest.raises(axonic.TimeoutError, match=f"rwlock 'lock': its writers .* within 10ms: {had}"):
+            await lock.acquire_read(timeout=0.01)
+        with pytest.raises(
+            axonic.TimeoutError, match=f"rwlock 'lock': those who had it .* within 10ms: {had}"
+        ):
+            await lock.acquire_write(timeout=0.01)
+        [holder] = ax.lock_holders("lock")
+        assert (holder.pid, holder.role, holder.alive) == (process.pid, "owner", True)
+        kill(process)
+        barrier, seats, event = ax.barrier("b", 3), ax.semaphore("s", 1), ax.event("e")
+        party = asyncio.create_task(barrier.wait())
+        while barrier.waiting != 1:
+            await asyncio.sleep(0.001)
+        for waits, told in (
+            (barrier.wait, "not all .* within 10ms: of 3 parties 1 are missing; there waits this process"),
+            (seats.acquire, "no permit was released within 10ms: had by this process"),
+            (event.wait, "event 'e': it was not set within 10ms; give it more time"),
+        ):
+            if waits == seats.acquire:
+                await seats.acquire()
+            with pytest.raises(axonic.TimeoutError, match=told):
+                await waits(timeout=0.01)
+        party.cancel()
 
     run(main)

@@ -12,6 +12,7 @@ import resource
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -331,6 +332,14 @@ def test_many_at_once(q: axonic.Queue[Any]) -> None:
         q.get_many(0)
 
 
+def test_of_many_all_are_put_or_what_is_too_large_says_that_none_is(ax: axonic.Domain) -> None:
+    q = ax.queue("small", max_bytes=1 << 20)
+    with pytest.raises(axonic.TooLargeError, match="max_bytes") as told:
+        q.put_many([b"little", bytes(2 << 20)])
+    assert told.value.accepted == 0
+    assert q.stats().put == 0
+
+
 def test_iteration(q: axonic.Queue[Any]) -> None:
     q.put_many("abc")
     seen = []
@@ -466,6 +475,31 @@ def test_threads_that_ask_for_results_leave_nothing_behind(q: axonic.Queue[Any])
     assert descriptors[0] == descriptors[-1]
 
 
+def test_what_many_threads_had_open_goes_when_few_are_left(q: axonic.Queue[Any]) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    def ask(tickets: int) -> None:
+        kept.extend(q.put(0, result=True) for _ in range(tickets))
+
+    def in_threads(count: int) -> None:
+        threads = [threading.Thread(target=ask, args=(1,)) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+            thread.join()
+
+    kept: list[Any] = []
+    in_threads(1)
+    few = descriptors()
+    in_threads(20)
+    assert descriptors() >= few + 20
+    kept.clear()
+    gc.collect()
+    in_threads(1)
+    assert descriptors() <= few + 10, "two threads' at most"
+    q.purge()
+
+
 def test_descriptors(q: axonic.Queue[Any], ax: axonic.Domain) -> None:
     poll = select.poll()
     poll.register(q.fileno(), select.POLLIN)
@@ -579,6 +613,12 @@ def test_how_many_ids_are_remembered_and_for_how_long(ax: axonic.Domain) -> None
     short.purge()
 
 
+def given_by_this_thread() -> int:
+    """Bytes that it has given to files and pipes so far."""
+    io = dict(line.split(": ") for line in Path("/proc/thread-self/io").read_text().splitlines())
+    return int(io["wchar"])
+
+
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where durable queues are."""
@@ -640,19 +680,49 @@ def test_what_a_full_disk_does_not_take_is_put_all_the_same(
     # A segment of the journal is larger than this.
     resource.setrlimit(resource.RLIMIT_FSIZE, (7 << 20, before[1]))
     try:
-        with pytest.raises(axonic.NotDurableError, match="all values are accepted, do not put that again"):
+        with pytest.raises(
+            axonic.NotDurableError, match="all values are accepted, do not put that again"
+        ) as all_of_them:
             q.put_many([bytes(1 << 20)] * 20)
-        assert q.stats().ready == 20
+        assert (all_of_them.value.accepted, q.stats().ready) == (20, 20)
         for _ in ("first", "duplicate"):
-            with pytest.raises(axonic.NotDurableError, match="message is accepted, do not put that again"):
+            with pytest.raises(
+                axonic.NotDurableError, match="message is accepted, do not put that again"
+            ) as one:
                 q.put("one more", durable=True, dedup_id="one")
+            assert one.value.accepted == 1
         assert q.stats().ready == 21
-        with pytest.raises(axonic.NotDurableError, match="all values are accepted"):
+        with pytest.raises(axonic.NotDurableError, match="all values are accepted") as lost:
             q.put_many(["with a ticket"], durable=False, result=True)
+        assert lost.value.accepted == 1
+        # Nothing was put.
+        with pytest.raises(axonic.NotDurableError, match="is acknowledged, but") as acknowledged:
+            q.get(timeout=0, durable=True).ack()
+        assert acknowledged.value.accepted == 0
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not q.put("one more", durable=True, timeout=20, dedup_id="one")
-    assert q.purge() == 22
+    assert q.purge() == 21
+
+
+def test_no_values_are_put_and_cost_nothing(data: Path, ax: axonic.Domain) -> None:
+    memory, durable = ax.queue("memory"), ax.queue("jobs", durable=True)
+    for q in (memory, durable):
+        assert q.put_many([]) is None
+        assert q.put_many(iter(()), result=True, timeout=0) == []
+        assert q.stats().put == 0
+    durable.put("x", durable=False)
+    # Nothing of it waits for the disk.
+    before = given_by_this_thread()
+    durable.put_many([], durable=True)
+    assert given_by_this_thread() - before < 100
+    for wrong in ({"durable": True}, {"delay": -1}):
+        with pytest.raises(axonic.InvalidArgumentError):
+            memory.put_many([], **wrong)  # type: ignore[call-overload]
+    assert durable.purge() == 1
+    memory.close()
+    with pytest.raises(axonic.ClosedError):
+        memory.put_many([])
 
 
 def test_queues_are_in_memory_unless_asked(data: Path, q: axonic.Queue[Any]) -> None:
@@ -686,11 +756,8 @@ class Alarm(Exception):
     """Raised by the handler of a signal."""
 
 
-def test_who_waits_for_a_stopped_writer_can_be_interrupted(
-    data: Path, ax: axonic.Domain, script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not even by a handler that uses what it interrupts."""
-    monkeypatch.setenv("AXONIC_DATA_DIR", str(data))
+def busy_writer(script: Script) -> subprocess.Popen[str]:
+    """A process that writes to the journal of `jobs` all the time."""
     writer = script(
         "import axonic\n"
         "q = axonic.open('test').queue('jobs', durable=True)\n"
@@ -699,6 +766,27 @@ def test_who_waits_for_a_stopped_writer_can_be_interrupted(
     )
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
+    return writer
+
+
+def stop_while_it_writes(writer: subprocess.Popen[str], q: axonic.Queue[Any]) -> axonic.NotDurableError:
+    """Stops it where nobody else comes to the disk; the error of one who tried."""
+    for _ in range(100):
+        writer.send_signal(signal.SIGSTOP)
+        try:
+            q.put("mine", timeout=0.2)
+        except axonic.NotDurableError as error:
+            return error
+        writer.send_signal(signal.SIGCONT)
+        time.sleep(0.002)
+    pytest.fail("it was never stopped while it wrote")
+
+
+def test_who_waits_for_a_stopped_writer_can_be_interrupted(
+    data: Path, ax: axonic.Domain, script: Script
+) -> None:
+    """Not even by a handler that uses what it interrupts."""
+    writer = busy_writer(script)
 
     def handle(*_: object) -> None:
         raise Alarm
@@ -707,18 +795,12 @@ def test_who_waits_for_a_stopped_writer_can_be_interrupted(
     try:
         with ax.queue("jobs", durable=True) as q:
             job = q.get(timeout=5)
-            for _ in range(100):
-                writer.send_signal(signal.SIGSTOP)
-                try:
-                    q.put("mine", timeout=0.2)
-                except axonic.NotDurableError as error:
-                    said = str(error)
-                    break
-                writer.send_signal(signal.SIGCONT)
-                time.sleep(0.002)
-            else:
-                pytest.fail("it was never stopped while it wrote")
-            assert "do not put that again" in said
+            error = stop_while_it_writes(writer, q)
+            assert "do not put that again" in str(error)
+            assert error.accepted == 1
+            with pytest.raises(axonic.NotDurableError) as many:
+                q.put_many(["a", "b"], timeout=0.01)
+            assert many.value.accepted == 2
             for call in (lambda: q.put("mine"), job.ack, q.purge, lambda: q.try_put("mine")):
                 signal.setitimer(signal.ITIMER_REAL, 0.1)
                 with pytest.raises(Alarm):

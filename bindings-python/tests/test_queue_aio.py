@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from axonic.aio import Domain
 from conftest import Script, finish
 from test_aio import run
 from test_fork import in_child
+from test_queue import busy_writer, given_by_this_thread, stop_while_it_writes
 
 
 def test_putting_and_getting() -> None:
@@ -94,8 +95,13 @@ def test_putting_waits_for_room() -> None:
         await q.put_many([1, 2])
         with pytest.raises(axonic.TimeoutError, match="no room"):
             await q.put(3, timeout=0.05)
-        with pytest.raises(axonic.TimeoutError, match="0 of 2 values"):
+        with pytest.raises(axonic.TimeoutError, match="0 of 2 values") as none:
             await q.put_many([3, 4], timeout=0.05)
+        assert none.value.accepted == 0
+        q.purge()
+        with pytest.raises(axonic.TimeoutError, match="2 of 3 values") as some:
+            await q.put_many([1, 2, 3], timeout=0.05)
+        assert some.value.accepted == 2
         plain = asyncio.create_task(q.put(3))
         await asyncio.sleep(0.02)
         asked = asyncio.create_task(q.put(4, result=True))
@@ -118,10 +124,17 @@ def test_an_error_in_a_value_puts_none() -> None:
         for bad in (object(), "no integer"):
             with pytest.raises(axonic.InvalidArgumentError):
                 await q.put_many([1, bad, 2])
-        assert q.stats().put == 0
+        small = ax.queue("small", max_bytes=1 << 20)
+        with pytest.raises(axonic.TooLargeError):
+            await small.put_many([b"little", bytes(2 << 20)])
+        assert (q.stats().put, small.stats().put) == (0, 0)
         with pytest.raises(TypeError, match="dedup_id"):
             await q.put_many([1], dedup_id="all")  # type: ignore[call-overload]
         assert await q.put_many((n for n in (1, 2)), priority=3) is None
+        assert (await q.put_many([]), await q.put_many("", result=True)) == (None, [])
+        for wrong in ({"durable": True}, {"delay": -1}):
+            with pytest.raises(axonic.InvalidArgumentError):
+                await q.put_many([], **wrong)  # type: ignore[call-overload]
         assert [(peeked.value, peeked.priority) for peeked in q.peek()] == [(1, 3), (2, 3)]
 
     run(main)
@@ -151,22 +164,14 @@ def test_trying_does_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
         async with await q.get(timeout=5):
             pass
-        # Nobody gets round to waiting for the disk: all threads are taken.
         kept = ax.queue("kept", durable=True)
-        loop, go_on = asyncio.get_running_loop(), threading.Event()
-        loop.set_default_executor(ThreadPoolExecutor(1))
-        taken = asyncio.create_task(asyncio.to_thread(go_on.wait, 20))
-        await asyncio.sleep(0)
         assert kept.try_put("x") is True
         kept_job = kept.try_get()
         assert kept_job is not None
         kept_job.ack()
         with pytest.raises(TypeError, match="durable"):
             kept.try_put("x", durable=True)  # type: ignore[call-overload]
-        go_on.set()
-        await taken
         await kept.flush(timeout=20)
-        await loop.shutdown_default_executor()
 
     run(main)
 
@@ -272,42 +277,126 @@ def test_a_durable_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     asyncio.run(asyncio.wait_for(main(), 60))
 
 
-def given_by_this_thread() -> int:
-    """Bytes that it has given to files and pipes so far."""
-    io = dict(line.split(": ") for line in Path("/proc/thread-self/io").read_text().splitlines())
-    return int(io["wchar"])
+def threads() -> list[str]:
+    """The names of all threads of this process, Python's and others."""
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 
-def test_whoever_stops_waiting_for_the_disk_has_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_those_who_wait_for_the_disk_take_no_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
 
     async def main(ax: Domain) -> None:
-        q = ax.queue("jobs", durable=True)
-        # Nobody gets round to waiting: all threads are taken.
-        loop, go_on = asyncio.get_running_loop(), threading.Event()
-        loop.set_default_executor(ThreadPoolExecutor(1))
-        taken = asyncio.create_task(asyncio.to_thread(go_on.wait, 20))
-        await asyncio.sleep(0)
+        q = ax.queue("jobs", durable=True, fsync="always")
+        memory = ax.queue("memory")
+        await q.put(0)
+        before = threads()
+        assert before.count("axonic-disk") == 1
+        seen = set()
+
+        async def put(n: int) -> None:
+            assert await q.put(n) is True
+            seen.update(set(threads()) - set(before))
+
+        await asyncio.gather(*(put(n) for n in range(1, 200)), q.flush(), memory.flush())
+        await q.put_many(range(200, 300))
+        assert (seen, len(threads())) == (set(), len(before))
+        # Another thread's loop waits for itself.
+        other = threading.Thread(target=asyncio.run, args=(q.put(300),))
+        other.start()
+        await asyncio.gather(*(q.put(n) for n in range(301, 320)))
+        other.join(20)
+        assert q.purge() == 320
+
+    run(main)
+
+
+def test_nobody_who_stopped_waiting_keeps_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Script
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+    writer = busy_writer(script)
+    with axonic.open("test") as ax, ax.queue("jobs", durable=True) as q:
+        try:
+            program = script("""
+                import asyncio, axonic, axonic.aio, sys, time
+
+                async def main():
+                    q = axonic.aio.open("test").queue("jobs", durable=True)
+                    print(await q.put("first", durable=False), flush=True)
+                    sys.stdin.readline()
+                    begun = time.monotonic()
+                    for wait in (q.flush(), q.put("one"), q.put_many(["two", "three"])):
+                        task = asyncio.create_task(wait)
+                        await asyncio.sleep(0.02)
+                        task.cancel()
+                        try:
+                            await task
+                        except asyncio.CancelledError:
+                            print("cancelled")
+                    try:
+                        await q.put_many(["four", "five"], timeout=0.02)
+                    except axonic.NotDurableError as error:
+                        print(error.accepted)
+                    print(time.monotonic() - begun < 5)
+
+                asyncio.run(main())
+                print("over", flush=True)
+                """)
+            assert program.stdout is not None
+            assert program.stdout.readline() == "True\n"
+            stop_while_it_writes(writer, q)
+            begun = time.monotonic()
+            out, err = program.communicate("go on\n", timeout=20)
+            assert (out.split(), err) == (["cancelled"] * 3 + ["2", "True", "over"], "")
+            assert time.monotonic() - begun < 10
+        finally:
+            # Stopped, it takes nothing any more.
+            writer.kill()
+        q.sync(timeout=20)
+        values = {peeked.value for peeked in q.peek()}
+        assert values >= {"one", "two", "three", "four", "five"}
+        q.purge()
+
+
+def test_whoever_stops_waiting_for_the_disk_has_put(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: Script
+) -> None:
+    monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
+    writer = busy_writer(script)
+
+    async def main(ax: Domain) -> None:
+        q, other = ax.queue("jobs", durable=True), ax.queue("jobs", durable=True)
+        await other.put("opened", durable=False)
+        stop_while_it_writes(writer, held)
+        q.purge()
         puts = {
-            "the message is": q.put("late", timeout=0.05),
-            "all values are": q.put_many(["later"], timeout=0.05),
+            "the message is": (1, q.put("late", timeout=0.02)),
+            "all values are": (2, q.put_many(["later", "latest"], timeout=0.02)),
         }
-        for what, put in puts.items():
-            with pytest.raises(axonic.NotDurableError, match=f"^{what} accepted, .* disk within 50ms$"):
+        for what, (accepted, put) in puts.items():
+            with pytest.raises(
+                axonic.NotDurableError, match=f"^{what} accepted, .* disk within 20ms$"
+            ) as caught:
                 await put
+            assert caught.value.accepted == accepted
         cancelled = asyncio.create_task(q.put("cancelled"))
         await asyncio.sleep(0.02)
         cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
             await cancelled
-        assert [job.value for job in await q.get_many(timeout=1)] == ["late", "later", "cancelled"]
-        go_on.set()
-        await taken
+        assert [job.value for job in await q.get_many(timeout=1)] == ["late", "later", "latest", "cancelled"]
+        waiting = asyncio.create_task(other.flush())
+        await asyncio.sleep(0.02)
+        other.close()
+        for late in (waiting, other.flush()):
+            with pytest.raises(axonic.ClosedError):
+                await late
+        writer.kill()
         await q.put("in time", timeout=20)
         q.purge()
-        await loop.shutdown_default_executor()
 
-    run(main)
+    with axonic.open("test") as ax, ax.queue("jobs", durable=True) as held:
+        run(main)
 
 
 @pytest.mark.parametrize("fsync", ["always", "interval", "never"])
@@ -342,23 +431,33 @@ def test_the_event_loop_has_no_file_work(
     run(main)
 
 
-def test_a_forked_child_does_its_file_work_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fsync", ["always", "never"])
+def test_a_forked_child_has_a_thread_of_its_own_for_its_file_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: Literal["always", "never"]
+) -> None:
     monkeypatch.setenv("AXONIC_DATA_DIR", str(tmp_path))
     ax = axonic.aio.open("test")
-    q = ax.queue("jobs", durable=True, fsync="never")
+    q = ax.queue("jobs", durable=True, fsync=fsync)
 
     async def work(value: bytes) -> None:
-        for n in range(40):
+        # All that is inherited is opened anew by its first use.
+        for n in range(2):
+            await q.put(value, result=n % 2 == 0)
+        (await q.get(timeout=1)).ack()
+        before = given_by_this_thread()
+        for n in range(38):
             await q.put(value, result=n % 2 == 0)
         await q.flush(timeout=20)
-        for job in await q.get_many(20, timeout=1):
+        for job in await q.get_many(19, timeout=1):
             job.ack()
+        assert given_by_this_thread() - before < 5000
+        assert threads().count("axonic-disk") == 1
 
     def child() -> None:
-        before = given_by_this_thread()
+        assert "axonic-disk" not in threads()
         asyncio.run(work(b"#" * 5000))
-        assert given_by_this_thread() - before > 5000, "there is no thread to do it"
         q.close()
+        assert "axonic-disk" not in threads()
 
     asyncio.run(work(b"parent"))
     in_child(child)
@@ -379,6 +478,9 @@ def test_what_cannot_be_written_is_told_by_the_next(
         while "not written yet" not in caplog.text:
             await q.put("x", durable=False)
             await asyncio.sleep(0.01)
+        with pytest.raises(axonic.NotDurableError, match="the message is accepted") as caught:
+            await q.put("waits")
+        assert caught.value.accepted == 1
         (tmp_path / "elsewhere").rename(tmp_path / "test")
         await q.flush(timeout=20)
         q.purge()

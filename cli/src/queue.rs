@@ -123,9 +123,14 @@ fn tell(line: &str) -> Outcome {
     Ok(0)
 }
 
-/// How `put` and `get` open a queue.
-fn options(durable: bool) -> QueueOptions {
-    QueueOptions { durable: durable.then_some(Fsync::Always), ..QueueOptions::default() }
+/// How `put` and `get` open a queue: one that is on the disk only as it was made, and only if it is to be `durable`.
+fn options(place: &Place, verb: &str, name: &str, durable: bool) -> Result<QueueOptions, Stop> {
+    let on_disk = axonic::queues_on_disk(&place.options(verb))?;
+    match on_disk.iter().find(|queue| queue.name == name) {
+        Some(queue) if durable => Ok(queue.options()?),
+        Some(queue) => Err(only_on_disk(place, queue)),
+        None => Ok(QueueOptions { durable: durable.then_some(Fsync::Always), ..QueueOptions::default() }),
+    }
 }
 
 /// Waits for the disk where the queue's changes do, until `end` (`None`: for ever) or a signal: whoever writes may be stopped.
@@ -162,15 +167,6 @@ fn find(place: &Place, verb: &str, name: &str) -> Result<QueueInfo, Stop> {
             "queue '{name}': there is none in domain '{}'; `axonic queue ls` names those there are",
             snapshot.domain
         ))),
-    }
-}
-
-/// Refuses to make a queue where the journal of one waits to be read, unless it is to be `durable`.
-fn check_durable(place: &Place, verb: &str, name: &str, durable: bool) -> Result<(), Stop> {
-    let on_disk = axonic::queues_on_disk(&place.options(verb))?;
-    match on_disk.iter().find(|queue| queue.name == name && !durable) {
-        Some(queue) => Err(only_on_disk(place, queue)),
-        None => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::args::{self, Out, Versioned};
 use crate::error::{Failure, Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
-use axonic::{Domain, DomainOptions, ErrorKind};
+use axonic::{Domain, DomainOptions};
 use std::ffi::{CString, c_char, c_int};
 use std::ptr::null;
 
@@ -214,9 +214,4 @@ pub unsafe extern "C" fn axonic_domain_unlink(
         let (state, name) = unsafe { (handle::get(domain)?, args::text(name, "name")?) };
         Ok(state.domain.unlink(noun, name)?)
     })
-}
-
-/// The ordinary answer of a call with timeout 0 that found nothing.
-pub(crate) fn nothing(text: &'static std::ffi::CStr) -> Failure {
-    Failure::Nothing(ErrorKind::WouldBlock, text)
 }

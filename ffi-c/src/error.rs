@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// What a function returns: AXONIC_OK or the negative number of what went wrong. Numbers are never
 /// reused; later versions may add some.
@@ -69,8 +69,10 @@ pub const AXONIC_VERSION_PATCH: u32 = 0;
 /// Why a call failed: the core's error, or one found before the core was reached.
 pub(crate) enum Failure {
     Core(Error),
-    /// The ordinary answer of a poll that found nothing; costs no allocation.
-    Nothing(ErrorKind, &'static CStr),
+    /// A poll found nothing: a noun, its name, and what was not there.
+    Nothing(&'static str, Arc<CStr>, &'static str),
+    /// The same poll as the last of this thread that failed found nothing again.
+    NothingAgain,
 }
 
 pub(crate) type Outcome<T> = Result<T, Failure>;
@@ -84,12 +86,30 @@ impl Failure {
         Failure::new(ErrorKind::InvalidArgument, message)
     }
 
+    /// The ordinary answer of a poll: it costs no allocation, and from the second time on not even a count of who has the
+    /// name, which takes as long as the poll.
+    pub(crate) fn nothing(noun: &'static str, name: &Arc<CStr>, lacking: &'static str) -> Failure {
+        let is_told = |last: &RefCell<Last>| match &last.borrow().failure {
+            Some(Failure::Nothing(_, told, lacked)) => Arc::ptr_eq(told, name) && *lacked == lacking,
+            _ => false,
+        };
+        match LAST.try_with(is_told) {
+            Ok(true) => Failure::NothingAgain,
+            _ => Failure::Nothing(noun, name.clone(), lacking),
+        }
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         match self {
             Failure::Core(error) => error.kind(),
-            Failure::Nothing(kind, _) => *kind,
+            Failure::Nothing(..) | Failure::NothingAgain => ErrorKind::WouldBlock,
         }
     }
+}
+
+/// What a call with timeout 0 says that found nothing.
+pub(crate) fn nothing(object: &dyn fmt::Display, text: &str) -> String {
+    format!("{object}: {text}, and the timeout was 0; give it one to wait")
 }
 
 impl From<Error> for Failure {
@@ -102,7 +122,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Core(error) => error.fmt(f),
-            Failure::Nothing(_, text) => f.write_str(&text.to_string_lossy()),
+            Failure::Nothing(noun, name, text) => {
+                f.write_str(&nothing(&format_args!("{noun} '{}'", name.to_string_lossy()), text))
+            }
+            Failure::NothingAgain => f.write_str("nothing again"),
         }
     }
 }
@@ -126,8 +149,10 @@ thread_local! {
 
 fn remember(failure: Failure) -> c_int {
     let code = -failure.kind().number();
-    // A thread that is ending has no place for the text any more; the code still says what happened.
-    let _ = LAST.try_with(|last| last.borrow_mut().failure = Some(failure));
+    if !matches!(failure, Failure::NothingAgain) {
+        // A thread that is ending has no place for the text any more; the code still says what happened.
+        let _ = LAST.try_with(|last| last.borrow_mut().failure = Some(failure));
+    }
     code
 }
 
@@ -178,10 +203,7 @@ pub extern "C" fn axonic_last_error_message() -> *const c_char {
         LAST.try_with(|last| {
             let Last { failure, text } = &mut *last.borrow_mut();
             if let Some(failure) = failure.take() {
-                *text = Some(match failure {
-                    Failure::Nothing(_, text) => text.to_owned(),
-                    Failure::Core(error) => without_nul(error.to_string()),
-                });
+                *text = Some(without_nul(failure.to_string()));
             }
             text.as_ref().map(|text| text.as_ptr())
         })
@@ -290,8 +312,27 @@ mod tests {
         assert_eq!(enter(|| Err(Failure::new(ErrorKind::Busy, "held\0by 7.3"))), -17);
         assert_eq!(enter(|| Ok(())), 0);
         assert!(text(axonic_last_error_message()).contains("held\u{fffd}by 7.3"));
-        assert_eq!(enter(|| Err(Failure::Nothing(ErrorKind::WouldBlock, c"nothing there"))), -7);
-        assert_eq!(text(axonic_last_error_message()), "nothing there");
+        let told = "queue 'jobs': it has none, and the timeout was 0; give it one to wait";
+        let (jobs, others) = (c"jobs".into(), c"others".into());
+        let nothing = |name, lacking| enter(|| Err(Failure::nothing("queue", name, lacking)));
+        for repeated in [1, 2, 1] {
+            (0..repeated).for_each(|_| assert_eq!(nothing(&jobs, "it has none"), -7));
+            assert_eq!(text(axonic_last_error_message()), told);
+        }
+        // What else fails in between is told, and then nothing anew.
+        assert_eq!((nothing(&jobs, "it has none"), nothing(&others, "it has none")), (-7, -7));
+        assert_eq!(text(axonic_last_error_message()), told.replace("jobs", "others"));
+        assert_eq!((nothing(&jobs, "it has none"), nothing(&jobs, "it is empty")), (-7, -7));
+        assert_eq!(text(axonic_last_error_message()), told.replace("has none", "is empty"));
+        assert_eq!(
+            (
+                nothing(&jobs, "it has none"),
+                enter(|| Err(Failure::argument("no"))),
+                nothing(&jobs, "it has none")
+            ),
+            (-7, -1, -7)
+        );
+        assert_eq!(text(axonic_last_error_message()), told);
         let other_thread = std::thread::spawn(|| text(axonic_last_error_message())).join().unwrap();
         assert_eq!(other_thread, "");
     }

@@ -5,10 +5,10 @@
 
 use crate::args::{self, Out, Timeout, Versioned};
 use crate::domain::{self, axonic_domain};
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome, enter, nothing};
 use crate::handle::{self, Noun};
-use axonic::{Domain, LockHandle, LockOptions, SharedLock};
-use std::ffi::{CStr, c_char};
+use axonic::{Domain, ErrorKind, LockHandle, LockHolder, LockOptions, SharedLock};
+use std::ffi::{c_char, c_int};
 use std::time::Duration;
 
 pub mod mutex;
@@ -39,6 +39,76 @@ pub struct axonic_lock_options {
 unsafe impl Versioned for axonic_lock_options {
     const INIT: Self = axonic_lock_options { size: size_of::<Self>(), wait: 0, reserved: 0 };
     const NAME: &'static str = "axonic_lock_options";
+}
+
+/// Who has a lock, or something of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct axonic_lock_holder {
+    /// Since when: nanoseconds since 1970, to a millisecond; 0 where that is not known.
+    pub since: i64,
+    /// As its own pid namespace numbers it; 0 where nothing is known of it any more.
+    pub pid: u32,
+    /// 0: it died, and nobody has taken the lock since.
+    pub alive: i32,
+    /// Not 0: it is stopped by a signal or a debugger.
+    pub stopped: i32,
+    /// 0; for later versions.
+    pub reserved: i32,
+    /// "owner" (of a mutex, or one that writes), "reader", "permit" (each of a semaphore's) or "party" (one that waits
+    /// at a barrier).
+    pub role: [c_char; 16],
+    /// What `axonic ls` shows for it; "" where nothing is known of it any more.
+    pub label: [c_char; 208],
+}
+
+/// Who has the lock `name`, of any type. The first `capacity` of them are written to `out`, which may be NULL if that is
+/// 0, and how many there are to `out_count`: none of an event or a condition. AXONIC_ERROR_NOT_FOUND if there is no such
+/// lock.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_domain_lock_holders(
+    domain: *const axonic_domain,
+    name: *const c_char,
+    out: *mut axonic_lock_holder,
+    capacity: usize,
+    out_count: *mut usize,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles, strings and pointers.
+        let (count, state, name) =
+            unsafe { (Out::new(out_count)?, handle::get(domain)?, args::text(name, "name")?) };
+        if capacity > 0 && (out.is_null() || !out.is_aligned()) {
+            return Err(Failure::argument(format!("there is no room for {capacity} holders")));
+        }
+        let holders = state.domain.lock_holders(name)?;
+        for (index, holder) in holders.iter().take(capacity).enumerate() {
+            // SAFETY: inside the caller's array of `capacity`.
+            unsafe { out.add(index).write(describe(holder)) };
+        }
+        count.set(holders.len());
+        Ok(())
+    })
+}
+
+fn describe(holder: &LockHolder) -> axonic_lock_holder {
+    let millis = i64::try_from(holder.since_unix_ms).unwrap_or(0);
+    axonic_lock_holder {
+        since: millis.saturating_mul(1_000_000),
+        pid: holder.pid,
+        alive: i32::from(holder.alive),
+        stopped: i32::from(holder.stopped),
+        reserved: 0,
+        role: chars(holder.role),
+        label: chars(&holder.label),
+    }
+}
+
+/// As much of a text as there is room for, and its end.
+fn chars<const N: usize>(text: &str) -> [c_char; N] {
+    let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
+    let text = args::c_string(&text[..ends.take_while(|end| *end < N).last().unwrap_or(0)]);
+    let bytes = text.as_bytes_with_nul();
+    std::array::from_fn(|at| bytes.get(at).map_or(0, |byte| c_char::from_ne_bytes([*byte])))
 }
 
 /// Opens a lock, `what` it is, whose handles `open` opens.
@@ -99,14 +169,16 @@ fn give<T: LockHandle>(lock: &SharedLock<T>, act: impl FnOnce(&mut T) -> axonic:
 }
 
 /// Waits, or with a timeout of 0 tries.
-fn seek<T, R>(
+fn seek<T: LockHandle, R>(
+    lock: &SharedLock<T>,
     handle: &mut T,
     timeout: i64,
-    (attempt, nothing): (impl FnOnce(&mut T) -> axonic::Result<Option<R>>, &'static CStr),
+    (attempt, lacking): (impl FnOnce(&mut T) -> axonic::Result<Option<R>>, &str),
     wait: impl FnOnce(&mut T, Option<Duration>) -> axonic::Result<R>,
 ) -> Outcome<R> {
     match args::timeout(timeout) {
-        Timeout::Try => attempt(handle)?.ok_or_else(|| domain::nothing(nothing)),
+        Timeout::Try => attempt(handle)?
+            .ok_or_else(|| Failure::new(ErrorKind::WouldBlock, nothing(&lock.what(), lacking))),
         Timeout::Wait(limit) => Ok(wait(handle, limit)?),
     }
 }

@@ -265,6 +265,7 @@ fn fsync(given: &axonic_queue_options) -> Outcome<Option<Fsync>> {
 fn waits(durable: i32) -> Option<bool> {
     (durable != 0).then_some(durable > 0)
 }
+
 fn stats(stats: QueueStats) -> axonic_queue_stats {
     axonic_queue_stats {
         ready: stats.ready,

@@ -2,18 +2,19 @@
 
 use crate::args::{self, Out, Timeout, Versioned};
 use crate::domain::{self, axonic_domain};
-use crate::error::{Outcome, enter, enter_or};
+use crate::error::{Failure, Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
 use axonic::{RingConsumer, RingOptions, RingProducer, RingStats};
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null;
+use std::sync::Arc;
 
 /// The writing end of a ring.
 pub struct axonic_ring_producer(());
 
 pub(crate) struct Writing {
     producer: RingProducer,
-    name: CString,
+    name: Arc<CStr>,
 }
 
 impl Noun for axonic_ring_producer {
@@ -26,7 +27,7 @@ pub struct axonic_ring_consumer(());
 
 pub(crate) struct Reading {
     consumer: RingConsumer,
-    name: CString,
+    name: Arc<CStr>,
 }
 
 impl Noun for axonic_ring_consumer {
@@ -107,7 +108,7 @@ pub unsafe extern "C" fn axonic_ring_producer_open(
             (Out::new(out)?, handle::get(domain)?, args::text(name, "name")?, args::versioned(options)?)
         };
         let producer = domain.domain.ring_producer(name, &self::options(&given)?)?;
-        let name = args::c_string(producer.name());
+        let name = args::c_string(producer.name()).into();
         out.set(handle::give::<axonic_ring_producer>(Writing { producer, name }));
         Ok(())
     })
@@ -218,7 +219,7 @@ pub unsafe extern "C" fn axonic_ring_consumer_open(
             (Out::new(out)?, handle::get(domain)?, args::text(name, "name")?, args::versioned(options)?)
         };
         let consumer = domain.domain.ring_consumer(name, &self::options(&given)?)?;
-        let name = args::c_string(consumer.name());
+        let name = args::c_string(consumer.name()).into();
         out.set(handle::give::<axonic_ring_consumer>(Reading { consumer, name }));
         Ok(())
     })
@@ -247,13 +248,15 @@ pub unsafe extern "C" fn axonic_ring_consumer_pop(
     out_data: *mut *const c_void,
     out_size: *mut usize,
 ) -> c_int {
-    const NO_MESSAGE: &CStr = c"no message is in the ring yet (the timeout was 0)";
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
         let (data, size, state) =
             unsafe { (Out::new(out_data)?, Out::new(out_size)?, handle::get_mut(consumer)?) };
         let message = match args::timeout(timeout) {
-            Timeout::Try => state.consumer.try_pop()?.ok_or_else(|| domain::nothing(NO_MESSAGE))?,
+            Timeout::Try => state
+                .consumer
+                .try_pop()?
+                .ok_or_else(|| Failure::nothing("ring", &state.name, "no message is in it yet"))?,
             Timeout::Wait(limit) => state.consumer.pop(limit)?,
         };
         data.set(message.as_ptr().cast());

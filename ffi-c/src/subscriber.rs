@@ -2,19 +2,20 @@
 
 use crate::args::{self, Out, Timeout, Versioned};
 use crate::domain::{self, axonic_domain};
-use crate::error::{Outcome, enter, enter_or};
+use crate::error::{Failure, Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
 use crate::message::{Borrowed, Strings, axonic_message, axonic_sample, describe};
 use axonic::{Sample, Schema, Start, Subscriber, SubscriberOptions};
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null;
+use std::sync::Arc;
 
 /// Receives what is published to the topics that match its pattern.
 pub struct axonic_subscriber(());
 
 pub(crate) struct State {
     pub(crate) subscriber: Subscriber,
-    pattern: CString,
+    pattern: Arc<CStr>,
     /// Of the message received last.
     strings: Strings,
 }
@@ -109,7 +110,7 @@ pub unsafe extern "C" fn axonic_subscriber_open(
         // SAFETY: as above.
         let schema = unsafe { args::schema(given.schema)? };
         let subscriber = domain.domain.subscriber(pattern, &self::options(&given, schema)?)?;
-        let pattern = args::c_string(subscriber.pattern());
+        let pattern = args::c_string(subscriber.pattern()).into();
         let strings = Strings::default();
         out.set(handle::give::<axonic_subscriber>(State { subscriber, pattern, strings }));
         Ok(())
@@ -137,7 +138,9 @@ pub unsafe extern "C" fn axonic_subscriber_id(subscriber: *const axonic_subscrib
     enter_or(0, || Ok(unsafe { handle::get(subscriber)? }.subscriber.id()))
 }
 
-const NO_MESSAGE: &CStr = c"no message is there yet (the timeout was 0)";
+fn nothing(pattern: &Arc<CStr>) -> Failure {
+    Failure::nothing("subscriber", pattern, "no message is there yet")
+}
 
 /// Copies the next message into the subscriber and describes it in `out`.
 #[unsafe(no_mangle)]
@@ -150,7 +153,7 @@ pub unsafe extern "C" fn axonic_subscriber_receive(
         // SAFETY: the header's rules for handles and pointers.
         let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(subscriber)?) };
         let message = match args::timeout(timeout) {
-            Timeout::Try => state.subscriber.try_receive()?.ok_or_else(|| domain::nothing(NO_MESSAGE))?,
+            Timeout::Try => state.subscriber.try_receive()?.ok_or_else(|| nothing(&state.pattern))?,
             Timeout::Wait(limit) => state.subscriber.receive(limit)?,
         };
         out.set(describe!(message, state.strings));
@@ -170,7 +173,7 @@ pub unsafe extern "C" fn axonic_subscriber_borrow(
         // SAFETY: the header's rules for handles and pointers.
         let (out, state) = unsafe { (Out::new(out)?, handle::get_mut(subscriber)?) };
         let sample = match args::timeout(timeout) {
-            Timeout::Try => state.subscriber.try_borrow()?.ok_or_else(|| domain::nothing(NO_MESSAGE))?,
+            Timeout::Try => state.subscriber.try_borrow()?.ok_or_else(|| nothing(&state.pattern))?,
             Timeout::Wait(limit) => state.subscriber.borrow(limit)?,
         };
         out.set(lend(sample)?);

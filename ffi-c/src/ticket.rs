@@ -1,13 +1,13 @@
 //! What becomes of a message that was put into a queue.
 
 use crate::args::{self, Out, Timeout};
-use crate::domain;
-use crate::error::{Outcome, enter, enter_or};
+use crate::error::{Failure, Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
 use crate::message::{Strings, axonic_message};
 use crate::queue::producer::axonic_queue_producer;
 use axonic::{ErrorKind, Ticket};
 use std::ffi::{CStr, c_int};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A claim on what becomes of one message. It belongs to the producer that put it.
@@ -15,6 +15,7 @@ pub struct axonic_ticket(());
 
 pub(crate) struct State {
     ticket: Ticket,
+    queue: Arc<CStr>,
     /// What the struct in C points into.
     outcome: Option<axonic::Outcome>,
     strings: Strings,
@@ -26,10 +27,10 @@ impl Noun for axonic_ticket {
 }
 
 /// Moves a ticket behind a pointer of C.
-pub(crate) fn give(ticket: Ticket, queue: &CStr) -> *mut axonic_ticket {
+pub(crate) fn give(ticket: Ticket, queue: &Arc<CStr>) -> *mut axonic_ticket {
     let mut strings = Strings::default();
     strings.set_topic(&queue.to_string_lossy());
-    handle::give::<axonic_ticket>(State { ticket, outcome: None, strings })
+    handle::give::<axonic_ticket>(State { ticket, queue: queue.clone(), outcome: None, strings })
 }
 
 /// Gives the claim up; the message is worked on all the same.
@@ -67,7 +68,7 @@ pub unsafe extern "C" fn axonic_ticket_result(
             Timeout::Wait(limit) => limit,
         };
         let outcome = putting.producer.result(&mut state.ticket, limit).map_err(|error| match timeout {
-            0 if error.kind() == ErrorKind::Timeout => domain::nothing(NO_RESULT),
+            0 if error.kind() == ErrorKind::Timeout => Failure::nothing("queue", &state.queue, NO_RESULT),
             _ => error.into(),
         })?;
         out.set(state.keep(outcome)?);
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn axonic_ticket_result(
     })
 }
 
-const NO_RESULT: &CStr = c"nothing has become of the message yet (the timeout was 0)";
+const NO_RESULT: &str = "nothing has become of the message yet";
 
 impl State {
     /// Keeps the outcome where the struct that is made of it points.

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 enum { THREADS = 4, ROUNDS = 500 };
 
@@ -61,7 +62,8 @@ static void mutexes(void) {
     OK(axonic_mutex_lock(one, AXONIC_FOREVER, &died));
     CHECK(!died);
     died = true;
-    FAILS(AXONIC_ERROR_WOULD_BLOCK, "locked", axonic_mutex_lock(other, 0, &died));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "mutex 'm': it is locked, and the timeout was 0; give it one to wait",
+          axonic_mutex_lock(other, 0, &died));
     FAILS(AXONIC_ERROR_TIMEOUT, "mutex 'm'", axonic_mutex_lock(other, AXONIC_MILLISECOND, &died));
     FAILS(AXONIC_ERROR_TIMEOUT, "mutex 'm'", axonic_mutex_lock(one, AXONIC_MILLISECOND, &died));
     CHECK(died);
@@ -90,6 +92,46 @@ static void mutexes(void) {
     OK(axonic_mutex_unlock(other));
     OK(axonic_mutex_close(other));
     FAILS(AXONIC_ERROR_NOT_FOUND, "lock 'm'", axonic_domain_unlink(domain, AXONIC_NOUN_LOCK, "m"));
+}
+
+/* Those who have a lock, at most 4. */
+static size_t holders_of(const char *name, axonic_lock_holder *holders) {
+    size_t count = 0;
+    OK(axonic_domain_lock_holders(domain, name, holders, 4, &count));
+    return count;
+}
+
+static void who_has_it(void) {
+    axonic_lock_holder holders[4];
+    size_t count = 7;
+    FAILS(AXONIC_ERROR_NOT_FOUND, "lock 'm' does not exist", axonic_domain_lock_holders(domain, "m", holders, 4, &count));
+    const pid_t child = holding(lock_m);
+    FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "room for 4", axonic_domain_lock_holders(domain, "m", NULL, 4, &count));
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_domain_lock_holders(domain, "m", holders, 4, NULL));
+    CHECK(count == 7);
+    OK(axonic_domain_lock_holders(domain, "m", NULL, 0, &count));
+    CHECK(count == 1 && holders_of("m", holders) == 1);
+    CHECK(holders[0].pid == (uint32_t)child && holders[0].alive != 0 && holders[0].stopped == 0);
+    CHECK(holders[0].label[0] != '\0' && llabs(holders[0].since / AXONIC_SECOND - (int64_t)time(NULL)) < 60);
+    SAME(holders[0].role, "owner");
+    end(child);
+    CHECK(holders_of("m", holders) == 1 && holders[0].pid == (uint32_t)child && holders[0].alive == 0);
+    axonic_mutex *mutex = mutex_open();
+    OK(axonic_mutex_lock(mutex, 0, NULL));
+    CHECK(holders_of("m", holders) == 1 && holders[0].pid == (uint32_t)getpid() && holders[0].alive != 0);
+    OK(axonic_mutex_unlock(mutex));
+    CHECK(holders_of("m", holders) == 0);
+    OK(axonic_mutex_close(mutex));
+
+    axonic_semaphore *semaphore = NULL;
+    OK(axonic_semaphore_open(domain, "s", 3, NULL, &semaphore));
+    OK(axonic_semaphore_acquire(semaphore, 0));
+    OK(axonic_semaphore_acquire(semaphore, 0));
+    holders[1].pid = 7;
+    OK(axonic_domain_lock_holders(domain, "s", holders, 1, &count));
+    CHECK(count == 2 && holders[1].pid == 7);
+    SAME(holders[0].role, "permit");
+    OK(axonic_semaphore_close(semaphore));
 }
 
 static void wrong_arguments(void) {
@@ -200,14 +242,14 @@ static void readers_and_writers(void) {
     CHECK(!died);
     OK(axonic_rwlock_read(one, 0, NULL));
     OK(axonic_rwlock_read(other, 0, NULL));
-    FAILS(AXONIC_ERROR_WOULD_BLOCK, "reads or writes", axonic_rwlock_write(other, 0, NULL));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "rwlock 'rw': somebody reads or writes", axonic_rwlock_write(other, 0, NULL));
     FAILS(AXONIC_ERROR_TIMEOUT, "rwlock 'rw'", axonic_rwlock_write(other, AXONIC_MILLISECOND, NULL));
     OK(axonic_rwlock_unlock(one));
     OK(axonic_rwlock_unlock(one));
     OK(axonic_rwlock_unlock(other));
     FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "not locked", axonic_rwlock_unlock(one));
     OK(axonic_rwlock_write(one, AXONIC_SECOND, &died));
-    FAILS(AXONIC_ERROR_WOULD_BLOCK, "writes", axonic_rwlock_read(other, 0, NULL));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "rwlock 'rw': somebody writes", axonic_rwlock_read(other, 0, NULL));
     FAILS(AXONIC_ERROR_TIMEOUT, "rwlock 'rw'", axonic_rwlock_read(other, AXONIC_MILLISECOND, NULL));
     OK(axonic_rwlock_close(one)); /* while it is held */
     OK(axonic_rwlock_read(other, 0, &died));
@@ -262,7 +304,7 @@ static void semaphores(void) {
     OK(axonic_semaphore_acquire(one, 0));
     OK(axonic_semaphore_available(other, &free));
     CHECK(free == 0);
-    FAILS(AXONIC_ERROR_WOULD_BLOCK, "permit", axonic_semaphore_acquire(other, 0));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "semaphore 's': no permit is free", axonic_semaphore_acquire(other, 0));
     FAILS(AXONIC_ERROR_TIMEOUT, "semaphore 's'", axonic_semaphore_acquire(one, AXONIC_MILLISECOND));
     FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "no permit", axonic_semaphore_release(other));
     OK(axonic_semaphore_release(one));
@@ -341,7 +383,7 @@ static void events(void) {
     OK(axonic_event_open(domain, "auto", AXONIC_RESET_AUTO, NULL, &automatic));
     OK(axonic_event_is_set(manual, &set));
     CHECK(!set);
-    FAILS(AXONIC_ERROR_WOULD_BLOCK, "not set", axonic_event_wait(manual, 0));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "event 'manual': it is not set", axonic_event_wait(manual, 0));
     FAILS(AXONIC_ERROR_TIMEOUT, "event 'manual'", axonic_event_wait(manual, AXONIC_MILLISECOND));
     OK(axonic_event_set(manual));
     OK(axonic_event_wait(manual, 0));
@@ -513,6 +555,7 @@ int main(void) {
     check_start();
     OK(axonic_domain_open("locks", NULL, &domain));
     mutexes();
+    who_has_it();
     wrong_arguments();
     a_dead_owner();
     threads_share_a_mutex();

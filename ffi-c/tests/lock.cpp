@@ -20,9 +20,9 @@ template <class F> static void die_holding(F take) {
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
 }
 
-static void die_with_mutex() {
-    die_holding([] {
-        auto mutex = axonic::open("locks").mutex("m");
+static void die_with_mutex(const char* name = "m") {
+    die_holding([name] {
+        auto mutex = axonic::open("locks").mutex(name);
         mutex.lock();
         return mutex;
     });
@@ -94,6 +94,28 @@ static void mutexes() {
 }
 
 // What the guard of a lock that went back already does at its end.
+static void who_has_it() {
+    auto ax = axonic::open("locks");
+    std::error_code ec;
+    CHECK(ax.lock_holders("m", ec).empty() && ec == axonic::ErrorKind::NotFound);
+    auto seats = ax.semaphore("many", 12);
+    for (int i = 0; i < 12; i++) {
+        seats.acquire();
+    }
+    const auto holders = ax.lock_holders("many");
+    CHECK(holders.size() == 12);
+    for (const axonic::LockHolder& holder : holders) {
+        CHECK(holder.pid == static_cast<std::uint32_t>(getpid()) && holder.alive && !holder.stopped);
+        CHECK(holder.role == "permit" && !holder.label.empty());
+        CHECK(std::chrono::abs(std::chrono::system_clock::now() - holder.since) < 60s);
+    }
+    die_with_mutex();
+    CHECK(ax.lock_holders("m").size() == 1 && !ax.lock_holders("m")[0].alive);
+    CHECK(ax.lock_holders("m")[0].role == "owner");
+    ax.unlink(axonic::Noun::Lock, "m");
+    THROWS(InvalidNameError, "NUL", ax.lock_holders(std::string("a\0b", 3)));
+}
+
 static void guards_of_what_is_gone() {
     auto ax = axonic::open("locks");
     auto leaving = axonic::open("locks");
@@ -172,6 +194,53 @@ static void owners_that_died() {
         CHECK(lock.owner_died()); // until somebody could set it right
     }
     CHECK(!lock.owner_died());
+}
+
+// Of several at once, one whose owner died is had by whoever catches that; those whose owners did not are not.
+static void several_with_a_dead_owner() {
+    auto ax = axonic::open("locks");
+    auto a = ax.mutex("a");
+    auto b = ax.mutex("b");
+    const auto is_free = [&](const char* name) { return ax.mutex(name).try_lock(); };
+    die_with_mutex("b");
+    try {
+        std::scoped_lock guard(a, b);
+        CHECK(false);
+    } catch (const axonic::OwnerDied& died) {
+        CHECK(std::strstr(died.what(), "lock 'b'") != nullptr);
+        CHECK(b.owner_died() && !is_free("b") && !a.owner_died() && is_free("a"));
+        std::scoped_lock guard(std::adopt_lock, b);
+    }
+    { std::scoped_lock guard(a, b); }
+
+    die_with_mutex("a");
+    die_with_mutex("b");
+    int told = 0;
+    for (int i = 0; i < 3; i++) {
+        try {
+            std::scoped_lock guard(a, b);
+            CHECK(i == 2 && !a.owner_died() && !b.owner_died());
+        } catch (const axonic::OwnerDied& died) {
+            CHECK(a.owner_died() != b.owner_died());
+            auto& dead = a.owner_died() ? a : b;
+            CHECK(std::strstr(died.what(), a.owner_died() ? "lock 'a'" : "lock 'b'") != nullptr);
+            std::scoped_lock guard(std::adopt_lock, dead);
+            told++;
+        }
+    }
+    CHECK(told == 2);
+
+    // Opened as who takes several at once had better.
+    axonic::LockOptions quiet;
+    quiet.throw_owner_died = false;
+    auto calm_a = ax.mutex("a", quiet);
+    auto calm_b = ax.mutex("b", quiet);
+    die_with_mutex("b");
+    {
+        std::scoped_lock guard(calm_a, calm_b);
+        CHECK(!calm_a.owner_died() && calm_b.owner_died() && !is_free("a") && !is_free("b"));
+    }
+    CHECK(is_free("a") && is_free("b"));
 }
 
 static void readers_and_writers() {
@@ -350,8 +419,10 @@ static void condvars() {
 int main() {
     return check_main([] {
         mutexes();
+        who_has_it();
         guards_of_what_is_gone();
         owners_that_died();
+        several_with_a_dead_owner();
         readers_and_writers();
         semaphores();
         events();

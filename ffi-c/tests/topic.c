@@ -38,7 +38,8 @@ static void publish_and_receive(void) {
     axonic_message message;
     memset(&message, 0x5a, sizeof message);
     const axonic_message untouched = message;
-    ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_subscriber_receive(subscriber, 0, &message));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "subscriber 'orders.>': no message is there yet",
+          axonic_subscriber_receive(subscriber, 0, &message));
     FAILS(AXONIC_ERROR_TIMEOUT, "orders.>", axonic_subscriber_receive(subscriber, AXONIC_MILLISECOND, &message));
     ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_subscriber_borrow(subscriber, 0, &message));
     ANSWERS(AXONIC_ERROR_TIMEOUT, axonic_subscriber_borrow(subscriber, AXONIC_MILLISECOND, &message));

@@ -9,10 +9,13 @@
 #include "ring.hpp"
 #include "subscriber.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace axonic {
 
@@ -131,6 +134,19 @@ public:
         return lock<Condvar>(name, options, report, [&](auto* given, auto* out) {
             return axonic_condvar_open(use(report), name.c_str(), given, out);
         });
+    }
+    // Who has the lock of this name, of any type; nobody has an event or a condition.
+    std::vector<LockHolder> lock_holders(const std::string& name, Report report = {}) const {
+        std::vector<axonic_lock_holder> found(8);
+        std::size_t count = 0;
+        do {
+            found.resize(std::max(found.size(), count));
+            if (!detail::nul_free(name, report) ||
+                !report(axonic_domain_lock_holders(use(report), name.c_str(), found.data(), found.size(), &count))) {
+                return {};
+            }
+        } while (count > found.size());
+        return std::vector<LockHolder>(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(count));
     }
     void unlink(Noun noun, const std::string& name, Report report = {}) const {
         if (detail::nul_free(name, report)) {

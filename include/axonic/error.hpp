@@ -144,7 +144,8 @@ using NotDurableError = ErrorOf<ErrorKind::NotDurable>;
 //     }
 //
 // It is no axonic::Error, since the call has done what it was to do. A call that is given a std::error_code sets it to
-// std::errc::owner_dead. Who takes several locks at once opens them without throw_owner_died (LockOptions).
+// std::errc::owner_dead. Of several locks that are taken at once only the one that it names is had then; who would rather
+// have all opens them without throw_owner_died (LockOptions).
 class OwnerDied : public std::system_error {
 public:
     explicit OwnerDied(const std::string& lock)

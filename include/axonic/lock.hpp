@@ -27,6 +27,24 @@ struct LockOptions {
     bool throw_owner_died = true;
 };
 
+// Who has a lock, or something of it.
+struct LockHolder {
+    explicit LockHolder(const axonic_lock_holder& holder)
+        : pid(holder.pid), label(holder.label), since(std::chrono::nanoseconds(holder.since)),
+          alive(holder.alive != 0), stopped(holder.stopped != 0), role(holder.role) {}
+
+    // 0, and label "", where nothing is known of it any more.
+    std::uint32_t pid;
+    std::string label;
+    // The epoch where it is not known.
+    std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds> since;
+    // If not, it died, and nobody has taken the lock since.
+    bool alive;
+    bool stopped;
+    // "owner", "reader", "permit" or "party".
+    std::string role;
+};
+
 // How an event is cleared.
 enum class Reset : std::int32_t {
     Manual = AXONIC_RESET_MANUAL, // by clear(); until then everybody passes

@@ -7,7 +7,7 @@ mod locks;
 mod queues;
 
 use crate::domain::layout::{Kind, ObjectId, check_file};
-use crate::domain::participants::Participants;
+use crate::domain::participants::{ParticipantEntry, Participants};
 use crate::domain::{Directory, DomainOptions, ParticipantId, Place, find};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{MAX_EXPECTED, RingHead, RingMap, open_head};
@@ -16,6 +16,7 @@ use crate::mechanisms::topic::lifetime::open_page;
 use crate::mechanisms::topic::{NOWHERE, Overflow, SubscriberHead};
 use crate::name::Pattern;
 use crate::sys::atomic::{AtomicU64, Ordering};
+use crate::sys::clock::{find_difference, unix_of};
 use crate::sys::mapping::page_size;
 use crate::sys::{file, process};
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,7 @@ fn read(word: &AtomicU64) -> u64 {
 /// Looks at a domain without taking part in it. `NotFound` if there is none.
 pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
     let place = find(options)?;
+    find_difference()?;
     let table = open_table(&place)?;
     let participants: Vec<ParticipantInfo> = table.list(None).iter().map(describe_participant).collect();
     let mut living = HashMap::new();
@@ -102,7 +104,7 @@ fn list<T>(
     Ok(names.iter().filter_map(|name| each(directory.join(name), ObjectId::named(name)?)).collect())
 }
 
-fn describe_participant(entry: &crate::domain::participants::ParticipantEntry) -> ParticipantInfo {
+fn describe_participant(entry: &ParticipantEntry) -> ParticipantInfo {
     ParticipantInfo {
         slot: entry.id.slot,
         epoch: entry.id.epoch,
@@ -139,7 +141,7 @@ fn describe_publisher(path: PathBuf, id: ObjectId, alive: bool) -> Option<Publis
         pinned: 0,
         pinned_bytes: 0,
         waiting: alive && (read(&head.armed) & 1 == 1 || read(&head.blocked_since) != 0),
-        blocked_since_unix_ms: if alive { read(&head.blocked_since) } else { 0 },
+        blocked_since_unix_ms: if alive { unix_of(read(&head.blocked_since)) } else { 0 },
     })
 }
 
@@ -316,7 +318,7 @@ fn describe_ring(directory: &Path, name: String) -> Option<RingInfo> {
         pending_messages,
         pending_bytes: read(&head.head).saturating_sub(position),
         blocked: read(&head.blocked),
-        blocked_since_unix_ms: if producer { read(&head.blocked_since) } else { 0 },
+        blocked_since_unix_ms: if producer { unix_of(read(&head.blocked_since)) } else { 0 },
         wakes_sent: read(&head.wakes_sent),
         wakes_elided: read(&head.seq).saturating_sub(read(&head.wakes_sent)),
         producer,

@@ -6,6 +6,7 @@ use axonic::*;
 use common::{Place, child, options_in};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(10));
@@ -211,6 +212,78 @@ fn a_stopped_process_and_a_dead_one() {
     for kind in ["dead", "orphan", "left_behind"] {
         assert!(of_kind(&place, kind).is_empty(), "{kind}");
     }
+}
+
+#[test]
+fn what_nobody_has_any_more_is_called_what_it_is() {
+    if child::role().is_some() {
+        let domain = Domain::open_with(options_in(&child::directory())).unwrap();
+        let _queue = domain.queue_consumer("q", &QueueOptions::default()).unwrap();
+        let _lock = domain.event("l", Reset::Manual, &LockOptions::default()).unwrap();
+        let _ring = domain.ring_producer("r", &RingOptions::default()).unwrap();
+        child::ready_until_told();
+    }
+    let place = Place::new();
+    child::Running::start("what_nobody_has_any_more_is_called_what_it_is", "opens", place.path()).kill();
+    let left = of_kind(&place, "left_behind");
+    for (directory, noun) in [("queues", "a queue"), ("locks", "a lock"), ("rings", "a ring")] {
+        let of = |found: &&Finding| {
+            found.path.as_ref().is_some_and(|path| path.parent().unwrap().ends_with(directory))
+        };
+        let what = left.iter().find(of).map_or("", |found| found.what.as_str());
+        assert!(what.starts_with(&format!("{noun} that nobody")), "{directory}: {what:?} of {left:#?}");
+    }
+    let cleaned = doctor(&place.options(), true).unwrap();
+    assert!(left.iter().all(|left| cleaned.iter().any(|f| f.path == left.path && f.remedy == "removed")));
+}
+
+#[test]
+fn a_journal_on_the_disk_is_looked_into() {
+    let (place, data) = (Place::new(), tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    let options = DomainOptions { data_dir: Some(data.path().into()), ..place.options() };
+    let durable = QueueOptions { durable: Some(Fsync::Always), ..QueueOptions::default() };
+    let domain = Domain::open_with(options.clone()).unwrap();
+    let mut producer = domain.queue_producer("jobs", &durable).unwrap();
+    (0..20).for_each(|_| producer.put(&[7; 300], SECOND).unwrap());
+    drop((producer, domain));
+    std::fs::remove_dir_all(place.path().join("test")).unwrap();
+
+    let files =
+        std::fs::read_dir(data.path().join("test/queues/jobs")).unwrap().map(|entry| entry.unwrap().path());
+    let is_journal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "journal");
+    let journal = files.into_iter().find(is_journal).unwrap();
+    let whole = std::fs::read(&journal).unwrap();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let found_with = |damage: Option<usize>| {
+        let mut bytes = whole.clone();
+        damage.iter().for_each(|at| bytes[*at] ^= 4);
+        std::fs::write(&journal, &bytes).unwrap();
+        let mut found = doctor(&options, false).unwrap();
+        assert_eq!(std::fs::read(&journal).unwrap(), bytes, "it was looked at, and no more");
+        assert!(found.len() == 1 && found[0].what.contains("queue 'jobs' is on the disk only"), "{found:#?}");
+        found.remove(0)
+    };
+    let found = found_with(None);
+    assert_eq!((found.kind, found.severity), ("queue_on_disk", Severity::Note));
+    assert_eq!(found.why, "what is in it is delivered once somebody opens it");
+    let found = found_with(Some(end));
+    assert_eq!((found.kind, found.severity), ("queue_on_disk", Severity::Note));
+    assert!(
+        found.what.contains("bytes of its journal are not whole") && found.why.contains("cut off"),
+        "{found:#?}"
+    );
+    let found = found_with(Some(1000));
+    assert_eq!((found.kind, found.severity), ("queue_journal_damaged", Severity::Problem));
+    assert!(
+        found.what.contains("damaged at offset") && found.remedy.contains("unlink queue jobs"),
+        "{found:#?}"
+    );
+    // Whoever opens it is told the same.
+    let refused = Domain::open_with(options.clone()).unwrap().queue_consumer("jobs", &durable).unwrap_err();
+    assert!(
+        refused.kind() == ErrorKind::Corrupt && refused.message().contains("damaged at offset"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -106,3 +106,48 @@ fn who_puts_before_is_served_before() {
     // Unless one was killed, who may have had the first of them before it said so.
     check(&[put, got], &[1, 2], 1);
 }
+
+#[test]
+fn what_is_for_later_comes_when_it_is_due() {
+    let later = "later 1 100\nput 1 0\naccepted 1 0\ndue 1 120\n";
+    check(&[later, "got 1 5\nasked 1 50\nseen 1 100\n"], &[1], 0);
+    broken(&[later, "got 1 5\nasked 1 50\nseen 1 99\n"], &[1], "1 ns before its time");
+    broken(&[later], &[], "it is lost");
+    // Due, it is where it was put: before the second, unless that was asked for before.
+    let both = format!("{later}put 2 0\naccepted 2 0\n");
+    let got = |asked| format!("got 2 5\nasked 2 {asked}\nseen 2 130\ngot 1 6\nasked 1 131\nseen 1 140\n");
+    check(&[&both, &got(119)], &[1, 2], 0);
+    broken(&[&both, &got(120)], &[1, 2], "these came late");
+    // Nobody knows when it is due whose producer died.
+    check(&[both.replace("due 1 120\n", "").as_str(), &got(120)], &[1, 2], 0);
+    // What was put before it comes before it.
+    let both = format!("put 0 0\naccepted 0 0\n{later}");
+    broken(&[&both, "got 1 6\nasked 1 131\nseen 1 140\ngot 0 7\nasked 0 141\n"], &[0, 1], "these came late");
+}
+
+#[test]
+fn what_is_put_for_a_time_comes_before_or_never() {
+    let put = "ttl 1 0\nput 1 0\naccepted 1 0\nuntil 1 100\n";
+    let checked = |histories: &[&str], ready: &[u64], dead: &[u64]| {
+        Told::of(histories.iter().copied()).check(ready, dead, 0).err().unwrap_or_default()
+    };
+    let got = |asked| format!("got 1 5\nasked 1 {asked}\nseen 1 130\nsettling 1 5\nacked 1 5\n");
+    assert_eq!(checked(&[put, &got(100)], &[], &[]), "");
+    assert!(checked(&[put, &got(101)], &[], &[]).contains("1 ns too late"));
+    assert_eq!(checked(&[put, "expired 1 0\n"], &[], &[1]), "");
+    assert!(checked(&[put], &[], &[]).contains("it is lost"));
+    assert!(checked(&[put, &got(100), "expired 1 0\n"], &[], &[1]).contains("more than once"));
+    assert!(checked(&[PUT, "expired 1 0\n"], &[], &[1]).contains("nobody had said when it would"));
+    // Across the gaps it makes no order is kept.
+    let more = format!("{put}put 2 0\naccepted 2 0\n");
+    assert_eq!(checked(&[&more, "got 2 1\nasked 2 1\ngot 1 1\nasked 1 2\n"], &[1, 2], &[]), "");
+}
+
+#[test]
+fn what_is_put_once_is_there_once() {
+    let again = "put 1 0\nduplicate 1 0\n";
+    check(&[PUT, again, ACKED], &[], 0);
+    check(&["put 1 0\n", again], &[1], 0);
+    broken(&[PUT, PUT, ACKED], &[], "put more than once");
+    broken(&["put 1 0\n", again], &[], "it is lost");
+}

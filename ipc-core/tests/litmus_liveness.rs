@@ -6,7 +6,7 @@ mod litmus;
 use axonic::*;
 use common::Place;
 use litmus::survivor::{asleep, block, clone_that_waits};
-use litmus::{PATIENCE, Parent, Process, SOON, Stray, number_of, payload, start, start_with};
+use litmus::{PATIENCE, Parent, Process, SOON, Stray, may_unshare, number_of, payload, start, start_with};
 use nix::libc;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -160,18 +160,6 @@ fn a_raw_clone_does_not_keep_its_dead_parent_alive() {
 /// The pages and bells of the dead go with the first object of a participant.
 fn clear(place: &Place) {
     drop(place.open().subscriber("none", &asleep()).unwrap());
-}
-
-/// Whether this system lets us make namespaces of this kind; a test that cannot run says so.
-fn may_unshare(flags: CloneFlags) -> bool {
-    let mut command = std::process::Command::new("/bin/true");
-    // SAFETY: unshare is a bare system call.
-    unsafe { command.pre_exec(move || unshare(flags).map_err(std::io::Error::from)) };
-    let may = command.status().is_ok_and(|status| status.success());
-    if !may {
-        common::child::skip(&format!("namespaces {flags:?} are not permitted here"));
-    }
-    may
 }
 
 /// Runs a role as the first process of a pid namespace of its own, with the outer `/proc`.

@@ -71,6 +71,72 @@ fn who_runs_out_of_time_is_told_who_has_it() {
 }
 
 #[test]
+fn who_waited_for_others_is_told_what_they_lacked() {
+    let place = Place::new();
+    let domain = place.open();
+    let soon = Some(Duration::from_millis(1));
+    let mut party = domain.barrier("b", 3, &asleep()).unwrap();
+    let alone = [
+        "barrier 'b': not all parties arrived within 1ms: of 3 parties 2 are missing; nobody else waits there;",
+    ];
+    expect(party.wait(soon), ErrorKind::Timeout, &alone);
+    let mut other = domain.barrier("b", 3, &asleep()).unwrap();
+    assert_eq!(other.try_wait().unwrap(), None);
+    let one = ["of 3 parties 1 are missing; there waits this process, for 0."];
+    expect(party.wait(soon), ErrorKind::Timeout, &one);
+    // The one that asks is no other, whether it was withdrawn or not.
+    assert!(party.timed_out(soon).message().contains(one[0]));
+    assert_eq!(party.try_wait().unwrap(), None);
+    assert!(party.timed_out(soon).message().contains(one[0]));
+    let mut mutex = domain.mutex("m", &asleep()).unwrap();
+    let mut condvar = domain.condvar("c", &asleep()).unwrap();
+    mutex.lock(None).unwrap();
+    let told =
+        ["condvar 'c': it was not notified within 1ms, and its mutex is locked again; give it more time"];
+    expect(condvar.wait(&mut mutex, soon), ErrorKind::Timeout, &told);
+}
+
+#[test]
+fn whoever_takes_part_can_ask_who_has_a_lock() {
+    let place = Place::new();
+    let domain = place.open();
+    let me = std::process::id();
+    let named = |holders: &[LockHolder]| {
+        holders.iter().map(|h| (h.pid, h.alive, h.role)).collect::<Vec<(u32, bool, &str)>>()
+    };
+    expect(domain.lock_holders("m"), ErrorKind::NotFound, &["lock 'm' does not exist in domain"]);
+    expect(domain.lock_holders("no/name"), ErrorKind::InvalidName, &[]);
+    let mut holder = playing("hold", &place, "mutex");
+    let pid = holder.pid().as_raw() as u32;
+    let held = domain.lock_holders("m").unwrap();
+    assert_eq!(named(&held), [(pid, true, "owner")]);
+    assert_eq!(held[0].label, seen(&place, "m").holders[0].label);
+    // Each counts back from its now, by a clock that goes in steps of some milliseconds.
+    assert!(held[0].since_unix_ms.abs_diff(seen(&place, "m").holders[0].since_unix_ms) < 1000);
+    holder.kill();
+    assert_eq!(named(&domain.lock_holders("m").unwrap()), [(pid, false, "owner")]);
+    // One's own are as alive as the others': no lock of the table tells of them.
+    let mut lock = domain.rwlock("r", &asleep()).unwrap();
+    lock.read(None).unwrap();
+    assert_eq!(named(&domain.lock_holders("r").unwrap()), [(me, true, "reader")]);
+    lock.unlock().unwrap();
+    lock.write(None).unwrap();
+    assert_eq!(named(&domain.lock_holders("r").unwrap()), [(me, true, "owner")]);
+    let mut seat = domain.semaphore("s", 3, &asleep()).unwrap();
+    seat.acquire(None).unwrap();
+    seat.acquire(None).unwrap();
+    assert_eq!(named(&domain.lock_holders("s").unwrap()), [(me, true, "permit"); 2]);
+    let mut party = domain.barrier("b", 2, &asleep()).unwrap();
+    assert_eq!(party.try_wait().unwrap(), None);
+    assert_eq!(named(&domain.lock_holders("b").unwrap()), [(me, true, "party")]);
+    let _event = domain.event("e", Reset::Manual, &asleep()).unwrap();
+    assert_eq!(named(&domain.lock_holders("e").unwrap()), []);
+    domain.unlink(Noun::Lock, "m").unwrap();
+    domain.close();
+    expect(domain.lock_holders("m"), ErrorKind::Closed, &[]);
+}
+
+#[test]
 fn a_circle_of_waiters_is_told_of_as_a_deadlock() {
     let place = Place::new();
     let circle = |place: &Place| {

@@ -324,6 +324,207 @@ fn without_its_death_notice_the_ring_is_lost() {
     rung_one_dies(false);
 }
 
+/// A semaphore: two permits, what each lets in, and the rows of two that sleep for one.
+struct Permits {
+    words: [AtomicU64; 2],
+    data: [UnsafeCell<u64>; 2],
+    /// As the mutex has them.
+    asleep: Arc<Locked>,
+}
+
+impl Permits {
+    fn of(holders: [u64; 2]) -> Arc<Permits> {
+        Arc::new(Permits {
+            words: holders.map(AtomicU64::new),
+            data: [UnsafeCell::new(0), UnsafeCell::new(0)],
+            asleep: Locked::by(0),
+        })
+    }
+
+    /// What the library does: those that nobody has, then those of the dead.
+    fn attempt(&self, me: u64) -> Option<usize> {
+        let free =
+            |at: &usize| self.words[*at].load(Ordering::Relaxed) == 0 && steps::take(&self.words[*at], 0, me);
+        let dead = |at: &usize| {
+            let holder = self.words[*at].load(Ordering::Relaxed);
+            let is_dead = self.asleep.dead.lock().unwrap().contains(&holder);
+            is_dead && steps::take(&self.words[*at], holder, me)
+        };
+        (0..2).find(free).or_else(|| (0..2).find(dead))
+    }
+
+    /// Sleeps until it has one; a wake-up that is lost is a deadlock.
+    fn acquire(&self, me: u64, who: usize) -> usize {
+        loop {
+            let look = &mut |permits: &mut &Permits| -> Result<Option<usize>> { Ok(permits.attempt(me)) };
+            let arming: fn(&&Permits) -> Arming<'static> = match who {
+                0 => |permits| arming(&permits.asleep, 0),
+                _ => |permits| arming(&permits.asleep, 1),
+            };
+            let sleep = |permits: &mut &Permits| -> Result<()> {
+                permits.asleep.bell.sleep(who);
+                Ok(())
+            };
+            let mut sleeper = self;
+            if let Some(place) = turn(&mut sleeper, arming, false, look, sleep).0.unwrap() {
+                return place;
+            }
+        }
+    }
+
+    fn touch(&self, place: usize) {
+        self.data[place].with_mut(|data| {
+            // SAFETY: the permit is held, and no other has this place; loom checks it.
+            unsafe { *data += 1 }
+        });
+    }
+
+    fn release(&self, place: usize, me: u64, owed: &Owed) {
+        assert!(steps::give(&self.words[place], me));
+        self.asleep.call(owed);
+    }
+}
+
+/// Both permits are had, by one; two sleep, and each gets one when that releases both.
+fn permits_released(ordered: bool, fences: bool) {
+    check(2, move || {
+        let permits = Permits::of([9, 9]);
+        let sleeping: Vec<_> = (0..2)
+            .map(|who| {
+                let permits = permits.clone();
+                thread::spawn(move || {
+                    if !ordered {
+                        without_order();
+                    }
+                    let place = permits.acquire(who as u64 + 1, who);
+                    permits.touch(place);
+                    place
+                })
+            })
+            .collect();
+        if !fences {
+            without_fences();
+        }
+        let owed = Owed::default();
+        for place in 0..2 {
+            permits.touch(place);
+            permits.release(place, 9, &owed);
+        }
+        let places = sleeping.into_iter().map(|thread| thread.join().unwrap());
+        assert_eq!(places.sum::<usize>(), 1, "both have the same");
+    });
+}
+
+#[test]
+fn two_permits_that_are_released_wake_two() {
+    permits_released(true, true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_the_releasers_fence_somebody_waits_for_a_free_permit() {
+    permits_released(true, false);
+}
+
+#[test]
+#[should_panic]
+fn without_its_order_a_permit_lets_in_too_early() {
+    permits_released(false, true);
+}
+
+/// One that has a permit and takes another is killed before each of its stores: the two that sleep get one each, of those
+/// it had and had given back, once it is known to be dead.
+fn holder_dies(notice: bool) {
+    for stores in 0..3 {
+        check(2, move || {
+            let permits = Permits::of([9, 0]);
+            let holder = permits.clone();
+            let dying = thread::spawn(move || {
+                dies_after(stores, || {
+                    if let Some(place) = holder.attempt(9) {
+                        holder.release(place, 9, &Owed::default());
+                    }
+                });
+                if notice {
+                    holder.asleep.kill(9);
+                }
+            });
+            let other = permits.clone();
+            let sleeping = thread::spawn(move || {
+                let place = other.acquire(1, 0);
+                other.touch(place);
+                place
+            });
+            let place = permits.acquire(2, 1);
+            permits.touch(place);
+            assert_eq!(place + sleeping.join().unwrap(), 1, "both have the same");
+            dying.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn permits_of_the_dead_go_to_those_who_wait() {
+    holder_dies(true);
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn without_the_death_notice_permits_are_lost() {
+    holder_dies(false);
+}
+
+/// One handle hands its permit to another of its process, or releases it, while a third thread closes their domain: each
+/// gives back what it has, and in the end nobody has any.
+fn permits_while_closing(fences: bool) {
+    check(3, move || {
+        let permits = Permits::of([1, 1]);
+        let closed = Arc::new(AtomicU64::new(0));
+        let gate = Arc::new(Gate::default());
+        let give_back =
+            |permits: &Permits, me: u64| permits.words.iter().filter(|word| steps::give(word, me)).count();
+        let (theirs, flag, passed) = (permits.clone(), closed.clone(), gate.clone());
+        let user = thread::spawn(move || {
+            if !fences {
+                without_fences();
+            }
+            let released = usize::from(steps::give(&theirs.words[0], 1));
+            passed.begin();
+            if flag.load(Ordering::Relaxed) == 0 {
+                steps::take(&theirs.words[1], 1, 2);
+            }
+            passed.end();
+            released + if flag.load(Ordering::Relaxed) == 0 { 0 } else { give_back(&theirs, 2) }
+        });
+        closed.store(1, Ordering::Release);
+        if !fences {
+            without_fences();
+        }
+        fence(Ordering::SeqCst);
+        let mut given = give_back(&permits, 1);
+        if gate.is_out() == Some(true) {
+            given += give_back(&permits, 2);
+        }
+        given += user.join().unwrap();
+        assert!(
+            permits.words.iter().all(|word| word.load(Ordering::Relaxed) == 0),
+            "a closed handle holds it"
+        );
+        assert_eq!(given, 2, "each went back once");
+    });
+}
+
+#[test]
+fn permits_that_are_handed_over_while_the_domain_closes_go_back() {
+    permits_while_closing(true);
+}
+
+#[test]
+#[should_panic(expected = "a closed handle holds it")]
+fn without_fences_a_permit_stays_with_a_closed_handle() {
+    permits_while_closing(false);
+}
+
 /// A readers' and writers' lock: the words and marks of one writer and one reader, and what they protect.
 struct Shared {
     writer: AtomicU64,

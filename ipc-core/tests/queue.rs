@@ -146,6 +146,37 @@ fn a_full_queue_holds_its_producers_back() {
 }
 
 #[test]
+fn who_tries_a_long_full_queue_again_and_again_does_not_look_at_all_of_it_each_time() {
+    let place = Place::new();
+    let domain = place.open();
+    let long = QueueOptions { capacity: 200_000, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &long);
+    let mut other = domain.queue_producer("jobs", &long).unwrap();
+    let attempt = |producer: &mut QueueProducer| producer.try_put(&Payload::raw(b"x"), &Put::default());
+    let looked = loop {
+        let begun = Instant::now();
+        if attempt(&mut producer).is_err() {
+            break begun.elapsed();
+        }
+    };
+    let begun = Instant::now();
+    (0..200).for_each(|_| drop(expect(attempt(&mut producer), ErrorKind::WouldBlock, &["200000 messages"])));
+    assert!(begun.elapsed() < looked * 100, "{:?} for 200, {looked:?} for one that looks", begun.elapsed());
+    // What another has set aside is found all the same.
+    let freed = consumer.get_many(64, &Get::default(), SECOND).unwrap();
+    freed.into_iter().for_each(|delivery| delivery.ack().unwrap());
+    other.put(b"x", SECOND).unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    for _ in 1..64 {
+        while attempt(&mut producer).is_err() {
+            assert!(Instant::now() < end, "63 places are free");
+        }
+    }
+    expect(attempt(&mut producer), ErrorKind::WouldBlock, &[]);
+    assert_eq!(consumer.purge().unwrap(), 200_000);
+}
+
+#[test]
 fn who_finds_no_room_is_told_what_takes_it() {
     let place = Place::new();
     let domain = place.open();
@@ -204,6 +235,13 @@ fn large_messages_are_bounded_in_bytes() {
     let small = QueueOptions { max_bytes: 1 << 20, ..options() };
     let (mut producer, mut consumer) = pair(&domain, &small);
     expect(producer.put(&vec![0; 2 << 20], SECOND), ErrorKind::TooLarge, &["jobs", "2097152", "max_bytes"]);
+    let (little, large) = (Payload::raw(b"little"), vec![0; 2 << 20]);
+    let both = [little, Payload::raw(&large)];
+    let put = producer.stats().put;
+    expect(producer.put_many(&both, &Put::default(), SECOND), ErrorKind::TooLarge, &["jobs", "max_bytes"]);
+    assert_eq!(producer.stats().put, put, "none is put");
+    producer.check(&both[0]).unwrap();
+    expect(producer.check(&both[1]), ErrorKind::TooLarge, &["jobs", "max_bytes"]);
     producer.put(&vec![1; 600 << 10], SECOND).unwrap();
     expect(producer.put(&vec![2; 600 << 10], SOON), ErrorKind::Timeout, &["jobs", "max_bytes"]);
     producer.put(&[3; 100], SECOND).unwrap();

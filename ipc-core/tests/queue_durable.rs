@@ -120,6 +120,50 @@ fn a_reboot_changes_nothing() {
     }
 }
 
+/// Delays and times to live go on over a reboot, and while the machine is off, by the wall clock.
+#[test]
+fn times_go_on_over_a_reboot() {
+    const TIME: Duration = Duration::from_millis(500);
+    // The journal has whole milliseconds.
+    const ROUNDED: Duration = Duration::from_millis(2);
+    for off in [Duration::ZERO, TIME] {
+        let here = Durable::new();
+        let domain = here.open();
+        let begun = Instant::now();
+        for (text, time) in [("short", TIME), ("long", 1000 * TIME)] {
+            let delayed = Put { delay: time, ..Put::default() };
+            let perishing = Put { ttl: Some(time), ..Put::default() };
+            for (queue, put) in [("delays", delayed), ("lives", perishing)] {
+                let mut producer = domain.queue_producer(queue, &options(Fsync::Always)).unwrap();
+                producer.put_with(&Payload::raw(text.as_bytes()), &put, SECOND).unwrap();
+            }
+        }
+        drop(domain);
+        here.reboot();
+        std::thread::sleep(off);
+        let domain = here.open();
+        let mut delays = domain.queue_consumer("delays", &options(Fsync::Always)).unwrap();
+        let mut lives = domain.queue_consumer("lives", &options(Fsync::Always)).unwrap();
+        // What ended meanwhile has ended.
+        assert!(off < TIME || (delays.stats().ready, lives.stats().dead) == (1, 1));
+        let short = delays.get(Some(20 * TIME)).unwrap();
+        assert!(short.data() == b"short" && begun.elapsed() >= TIME - ROUNDED, "{:?}", begun.elapsed());
+        short.ack().unwrap();
+        while lives.stats().dead == 0 {
+            assert!(begun.elapsed() < 20 * TIME, "it lives for ever");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(begun.elapsed() >= TIME - ROUNDED, "{:?}", begun.elapsed());
+        let dead = lives.dead_letters(9).unwrap();
+        assert_eq!((dead[0].data(), dead[0].reason()), (&b"short"[..], Some(Reason::Expired)));
+        // What is long goes on.
+        assert_eq!((texts(&mut lives), delays.stats().delayed), (vec!["long".to_owned()], 1));
+        lives.purge_dead_letters().unwrap();
+        lives.purge().unwrap();
+        delays.purge().unwrap();
+    }
+}
+
 #[test]
 fn an_interval_passes_without_anybody_putting_more() {
     let here = Durable::new();
@@ -216,8 +260,8 @@ fn writing_is_left_to_a_writer_of_the_same_queue_only() {
         domain.queue_writer(name, &QueueOptions { durable, ..Default::default() }).unwrap()
     };
     let always = Some(Fsync::Always);
-    let producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
-    let consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    let mut producer = domain.queue_producer("jobs", &options(Fsync::Always)).unwrap();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
     for writer in [of(&domain, "others", always), of(&domain, "memory", None), of(&other, "jobs", always)] {
         expect(producer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
         expect(consumer.leave_writing_to(&writer), ErrorKind::InvalidArgument, &["jobs", "another"]);
@@ -465,6 +509,95 @@ fn a_queue_is_opened_as_what_it_is() {
     let mut nowhere = here.place.options();
     nowhere.data_dir = Some("no/path".into());
     Domain::open_with(nowhere).unwrap().queue_consumer("other", &memory).unwrap();
+}
+
+/// What is on the disk only.
+fn left(here: &Durable) -> QueueOnDisk {
+    let mut left = queues_on_disk(&in_data(here.place.options(), here.data.path().into())).unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    left.remove(0)
+}
+
+#[test]
+fn how_a_queue_was_made_is_kept_on_the_disk() {
+    let here = Durable::new();
+    let dedup = Dedup { count: 10, within: Duration::from_secs(3) };
+    let fsync = Some(Fsync::Interval(Duration::from_millis(7)));
+    let small = QueueOptions {
+        capacity: 100,
+        max_attempts: 2,
+        max_bytes: 224_000,
+        durable: fsync,
+        dedup,
+        ..options(Fsync::Never)
+    };
+    here.open().queue_producer("jobs", &small).unwrap().put(b"poison", SECOND).unwrap();
+    here.reboot();
+    let kept = left(&here).options().unwrap();
+    let essence = |o: &QueueOptions| (o.capacity, o.max_attempts, o.max_bytes, o.durable, o.dedup);
+    assert_eq!(essence(&kept), essence(&small));
+    {
+        let domain = here.open();
+        let mut consumer = domain.queue_consumer("jobs", &kept).unwrap();
+        // Whoever comes second has what there is, whatever it asks for.
+        let mut other = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+        assert_eq!((other.fsync(), other.stats().capacity, other.stats().max_bytes), (fsync, 100, 224_000));
+        consumer.get(SECOND).unwrap().nack(Duration::ZERO).unwrap();
+        other.get(SECOND).unwrap().nack(Duration::ZERO).unwrap();
+        assert_eq!((other.try_get().unwrap().is_none(), other.stats().dead), (true, 1));
+    }
+    // Whoever makes it in memory decides, and is whom it is kept of: it need not be full for that, nor change.
+    here.reboot();
+    let large = QueueOptions { capacity: 200_000, max_attempts: 0, ..options(Fsync::Never) };
+    let mut consumer = here.open().queue_consumer("jobs", &large).unwrap();
+    assert_eq!(consumer.purge_dead_letters().unwrap(), 1);
+    drop(consumer);
+    let kept = left(&here).options().unwrap();
+    assert_eq!((kept.capacity, kept.max_attempts, kept.durable), (200_000, 0, Some(Fsync::Never)));
+}
+
+#[test]
+fn options_with_too_little_room_change_nothing() {
+    let here = Durable::new();
+    let few = QueueOptions { capacity: 2, ..options(Fsync::Never) };
+    let mut producer = here.open().queue_producer("jobs", &options(Fsync::Always)).unwrap();
+    (0..3).for_each(|_| producer.put(b"kept", SECOND).unwrap());
+    drop(producer);
+    here.reboot();
+    let files = || std::fs::read_dir(left(&here).path).unwrap().count();
+    let before = files();
+    for _ in 0..2 {
+        let domain = here.open();
+        expect(domain.queue_producer("jobs", &few), ErrorKind::LimitReached, &["3 messages", "capacity"]);
+    }
+    let kept = left(&here).options().unwrap();
+    assert_eq!((files(), kept.capacity, kept.durable), (before, 65536, Some(Fsync::Always)));
+    let domain = here.open();
+    assert_eq!(domain.queue_consumer("jobs", &kept).unwrap().stats().ready, 3);
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
+fn a_data_directory_that_does_not_fit_is_called_what_it_is() {
+    let (here, other) = (Durable::new(), Durable::new());
+    let options = options(Fsync::Always);
+    let mut producer = here.open().queue_producer("jobs", &options).unwrap();
+    producer.put(b"kept", SECOND).unwrap();
+    // The same domain with another data directory, where nothing is made.
+    let strayed = Domain::open_with(in_data(here.place.options(), other.data.path().into())).unwrap();
+    let told = ["'jobs'", "another data directory", "AXONIC_DATA_DIR"];
+    expect(strayed.queue_consumer("jobs", &options), ErrorKind::InvalidArgument, &told);
+    assert_eq!(std::fs::read_dir(other.data.path()).unwrap().count(), 0);
+    // Another domain with the same one.
+    let twin = Domain::open_with(in_data(other.place.options(), here.data.path().into())).unwrap();
+    expect(twin.queue_consumer("jobs", &options), ErrorKind::Busy, &["'jobs'", "another runtime directory"]);
+    // It was removed under those who use it.
+    std::fs::remove_dir_all(here.data.path().join("test")).unwrap();
+    let told = ["'jobs'", "was removed", "unlink"];
+    expect(here.open().queue_consumer("jobs", &options), ErrorKind::NotFound, &told);
+    assert!(!here.data.path().join("test").exists());
+    drop(producer);
+    strayed.unlink(Noun::Queue, "jobs").unwrap();
 }
 
 #[test]

@@ -1,9 +1,11 @@
-//! Producers, workers and counters in mixed languages, killed and stopped at random and replaced, on one queue and one
-//! mutex: what was accepted is worked off once, a number is counted once, and nobody waits for ever.
+//! Producers, workers and those who share a number in mixed languages, killed and stopped at random and replaced, on one
+//! queue, one mutex, one rwlock and one semaphore: what was accepted is worked off once, a number is counted once and does
+//! not change while it is read, there are no more permits than there are, and nobody waits for ever.
 
 use crate::common::history::Counts;
+use crate::common::often;
 use crate::common::random::Random;
-use crate::history::{Jobs, Printed, check_counts};
+use crate::history::{Jobs, Printed, check_counts, check_seats};
 use crate::peers::Peer;
 use crate::{PATIENCE, Place, Telltale, byte, long, memory, seed_of_now};
 use axonic::*;
@@ -16,7 +18,8 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// So many of a role are there at any time.
-const ROLES: [(Role, usize); 3] = [(Role::Producer, 3), (Role::Worker, 4), (Role::Counter, 3)];
+const ROLES: [(Role, usize); 4] =
+    [(Role::Producer, 3), (Role::Worker, 4), (Role::Counter, 3), (Role::Sharer, 4)];
 /// Which of the peers comes next: those that are slow to start are rarer, or they would never get to work.
 const LANGUAGES: [usize; 9] = [0, 1, 2, 0, 1, 2, 3, 4, 5];
 /// In one round somebody is killed, stopped or continued so often.
@@ -26,12 +29,15 @@ const LEASE: Duration = Duration::from_secs(2);
 /// What a process does at most.
 const MESSAGES: &str = "12000";
 const COUNTS: &str = "5000";
+/// Of the semaphore.
+const PERMITS: i32 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Role {
     Producer,
     Worker,
     Counter,
+    Sharer,
 }
 
 struct Member {
@@ -67,6 +73,7 @@ struct Tally {
     stops: usize,
     jobs: Counts,
     counts: u64,
+    shared: u64,
 }
 
 struct Crew<'a> {
@@ -78,13 +85,16 @@ struct Crew<'a> {
     started: u64,
     jobs: Jobs,
     counters: Vec<Printed>,
+    sharers: Vec<Printed>,
     tally: Tally,
 }
 
 impl<'a> Crew<'a> {
     fn new(place: &'a Place, peers: &'a [Peer], random: &mut Random) -> Crew<'a> {
         let outputs = tempfile::Builder::new().prefix("axonic-crew-").tempdir_in("/dev/shm").unwrap();
-        std::fs::write(outputs.path().join("number"), 0u64.to_le_bytes()).unwrap();
+        for number in ["number", "shared"] {
+            std::fs::write(outputs.path().join(number), 0u64.to_le_bytes()).unwrap();
+        }
         let (jobs, tally) = (Jobs::default(), Tally::default());
         let mut crew = Crew {
             place,
@@ -94,6 +104,7 @@ impl<'a> Crew<'a> {
             started: 0,
             jobs,
             counters: Vec::new(),
+            sharers: Vec::new(),
             tally,
         };
         for (role, count) in ROLES {
@@ -106,11 +117,13 @@ impl<'a> Crew<'a> {
         self.started += 1;
         let first = self.started << 32;
         let peer = &self.peers[LANGUAGES[random.below(LANGUAGES.len() as u64) as usize]];
-        let (number, beginning) = (self.outputs.path().join("number"), first.to_string());
+        let file = |name| self.outputs.path().join(name).to_str().unwrap().to_owned();
+        let (number, shared, beginning) = (file("number"), file("shared"), first.to_string());
         let words = match role {
             Role::Producer => vec!["put", "chaos", "jobs", &beginning, MESSAGES, "64"],
             Role::Worker => vec!["work", "chaos", "jobs"],
-            Role::Counter => vec!["count", "chaos", number.to_str().unwrap(), COUNTS],
+            Role::Counter => vec!["count", "chaos", &number, COUNTS],
+            Role::Sharer => vec!["share", "chaos", &shared, COUNTS],
         };
         let output = self.outputs.path().join(format!("{}-{}", self.started, peer.language));
         let mut command = peer.to_start(self.place.directory.path(), &words);
@@ -166,6 +179,7 @@ impl<'a> Crew<'a> {
             Role::Producer => self.jobs.add_producer(member.first, &printed),
             Role::Worker => self.jobs.add_worker(&printed),
             Role::Counter => self.counters.push(printed),
+            Role::Sharer => self.sharers.push(printed),
         }
     }
 
@@ -224,18 +238,26 @@ impl<'a> Crew<'a> {
         consumer.purge_dead_letters().unwrap();
         let stats = consumer.stats();
         assert_eq!(stats.ready + stats.delayed + stats.leased + stats.done + stats.dead, 0, "{stats:?}");
-        // Nobody has the mutex any more, whoever died with it.
-        let mut mutex = self.place.domain.mutex("count", &LockOptions::default()).unwrap();
-        mutex.lock(PATIENCE).unwrap();
+        // Nobody has the locks any more, whoever died with them.
+        let (domain, plain) = (&self.place.domain, LockOptions::default());
+        domain.mutex("count", &plain).unwrap().lock(PATIENCE).unwrap();
+        domain.rwlock("page", &plain).unwrap().write(PATIENCE).unwrap();
+        let mut seats = domain.semaphore("seats", PERMITS as u32, &plain).unwrap();
+        (0..PERMITS).for_each(|_| seats.acquire(PATIENCE).unwrap());
     }
 
     fn check(mut self) -> Tally {
-        let number = std::fs::read(self.outputs.path().join("number")).unwrap();
-        let last = u64::from_le_bytes(number.try_into().unwrap());
+        let [last, shared] = ["number", "shared"].map(|file| {
+            let number = std::fs::read(self.outputs.path().join(file)).unwrap();
+            u64::from_le_bytes(number.try_into().unwrap())
+        });
         let outcome = self.jobs.check().and_then(|()| check_counts(&self.counters, last));
+        let outcome = outcome.and_then(|()| check_counts(&self.sharers, shared));
+        let outcome = outcome.and_then(|()| check_seats(&self.sharers, PERMITS));
         outcome.unwrap_or_else(|wrong| panic!("{wrong}"));
         self.tally.jobs = self.jobs.counts();
         self.tally.counts = last;
+        self.tally.shared = shared;
         self.tally
     }
 }
@@ -283,6 +305,7 @@ impl Tally {
         self.jobs.acknowledged += other.jobs.acknowledged;
         self.jobs.lost += other.jobs.lost;
         self.counts += other.counts;
+        self.shared += other.shared;
     }
 }
 
@@ -299,10 +322,15 @@ fn rounds(time: Duration) {
         all.add(round(&peers, first + count));
         count += 1;
     }
-    let Tally { kills, idle_kills, stops, jobs, counts } = &all;
-    println!("{count} rounds, killed: {kills:?} ({idle_kills} before they printed anything), {stops} stops");
-    println!("{jobs:?}; counted to {counts}");
-    assert!(jobs.acknowledged > 0 && *counts > 0, "nobody got to work");
+    let Tally { kills, idle_kills, stops, jobs, counts, shared } = &all;
+    println!("{count} rounds, killed: {kills:?} ({idle_kills} before they printed anything)");
+    println!("{jobs:?}; counted to {counts}, and to {shared} by a rwlock");
+    for (role, _) in ROLES {
+        let killed = kills.get(&role).copied().unwrap_or(0);
+        often(format!("kills of a {role:?}"), killed as u64, time, 0.1);
+    }
+    often("stops", *stops as u64, time, 0.3);
+    assert!(jobs.acknowledged > 0 && *counts > 0 && *shared > 0, "nobody got to work");
 }
 
 #[test]

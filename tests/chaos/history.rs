@@ -3,7 +3,7 @@
 //! core's litmus tests do it.
 
 use crate::common::history::{Counts, Told, verdict};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one process printed, and whether it was killed.
 pub struct Printed {
@@ -99,20 +99,27 @@ fn is_acknowledged(k: u64, attempt: u64) -> bool {
     k % 11 != 7 && !(k % 5 == 3 && attempt == 1)
 }
 
-/// Whether those who counted by a mutex were alone with the number, which is `last` now, and were told of those who
-/// died with it.
+/// Whether those who counted by a lock were alone with the number, which is `last` now, and were told of those who died
+/// with it; readers say at which number they were told.
 pub fn check_counts(counters: &[Printed], last: u64) -> Result<(), String> {
     let killed = counters.iter().filter(|printed| printed.killed).count();
     let (mut died, mut told_before, mut wrong) = (0, BTreeMap::new(), Vec::new());
+    let mut told_readers = BTreeSet::new();
     for counter in counters {
         let mut is_told = false;
-        for line in counter.lines().filter(|line| !line.starts_with("counted ")) {
-            if line == "owner died" {
-                died += 1;
-                is_told = true;
-            } else if told_before.insert(number(line, 0), std::mem::take(&mut is_told)).is_some() {
-                wrong.push(format!("{line} was counted twice"));
+        for line in counter.lines() {
+            match line.split(' ').next() {
+                Some("owner") if line == "owner died" => is_told = true,
+                Some("owner") => drop(told_readers.insert(number(line, 2))),
+                Some("in" | "out" | "counted" | "shared") => continue,
+                _ => {
+                    if told_before.insert(number(line, 0), std::mem::take(&mut is_told)).is_some() {
+                        wrong.push(format!("{line} was counted twice"));
+                    }
+                    continue;
+                }
             }
+            died += 1;
         }
     }
     if told_before.keys().any(|number| !(1..=last).contains(number)) {
@@ -122,10 +129,40 @@ pub fn check_counts(counters: &[Printed], last: u64) -> Result<(), String> {
     if died.max(missing.len()) > killed {
         wrong.push(format!("{killed} were killed, {died} told of it, and nobody counted {missing:?}"));
     }
-    // Who counted it died before it could say so, and had the mutex.
-    let untold = missing.iter().filter(|number| told_before.get(&(*number + 1)) == Some(&false));
+    // Who counted it died before it could say so, and had the lock.
+    let untold = missing
+        .iter()
+        .filter(|number| !told_readers.contains(number) && told_before.get(&(*number + 1)) == Some(&false));
     wrong.extend(untold.map(|number| format!("who counted {number} died, and who counted on was not told")));
     verdict(wrong)
+}
+
+/// Whether never more had a permit at once than there are. Of one that died with it nobody knows until when.
+pub fn check_seats(sharers: &[Printed], permits: i32) -> Result<(), String> {
+    let mut changes = Vec::new();
+    for sharer in sharers {
+        let mut since = None;
+        for line in sharer.lines() {
+            match line.split(' ').next() {
+                Some("in") => since = Some(number(line, 1)),
+                Some("out") => {
+                    let since = since.take().unwrap_or_else(|| panic!("{line:?} without a beginning"));
+                    changes.extend([(since, true), (number(line, 1), false)]);
+                }
+                _ => {}
+            }
+        }
+    }
+    // Who goes makes room for one who comes at the same time.
+    changes.sort_unstable();
+    let mut taken = 0;
+    for (time, comes) in changes {
+        taken += if comes { 1 } else { -1 };
+        if taken > permits {
+            return Err(format!("{taken} had one of {permits} permits at {time}"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -220,5 +257,22 @@ mod tests {
         assert!(!counted("1\n", "owner died\n4\ncounted 1\n", 4), "one killed, two missing");
         assert!(!counted("1\n2\n3\n", "", 2), "went back");
         assert!(!counted("1\nowner died\n2\n", "owner died\n3\n", 3), "told twice of one");
+    }
+
+    #[test]
+    fn who_reads_is_told_in_the_place_of_who_writes() {
+        assert!(counted("1\n", "in 1\nout 2\nowner died 2\n3\nshared 2\n", 3), "a reader was told");
+        assert!(!counted("1\n", "owner died 1\n3\n", 3), "it was told of another");
+        assert!(!counted("1\nowner died 1\n", "owner died 1\n2\n", 2), "one killed, two told");
+    }
+
+    #[test]
+    fn permits_are_counted() {
+        let seated = |first: &str, second: &str, third: &str| {
+            check_seats(&[printed(first, false), printed(second, true), printed(third, false)], 2).is_ok()
+        };
+        assert!(seated("in 1\nout 5\n", "in 2\nout 6\n", "in 5\nout 7\n"));
+        assert!(seated("in 1\nout 5\n", "in 2\n", "in 3\nout 4\n"), "killed, and its permit went to another");
+        assert!(!seated("in 1\nout 5\n", "in 2\nout 6\n", "in 4\nout 7\n"));
     }
 }

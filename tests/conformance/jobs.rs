@@ -18,7 +18,7 @@ fn domain(directory: &Path) -> Domain {
 }
 
 /// What is wrong with each pair that `try_pairs` finds something wrong with.
-fn with_each(mut try_pairs: impl FnMut(&Peer, &[Peer]) -> Vec<(&'static str, Result<(), String>)>) {
+pub fn with_each(mut try_pairs: impl FnMut(&Peer, &[Peer]) -> Vec<(&'static str, Result<(), String>)>) {
     let peers = Peer::with_asyncio();
     let (mut pairs, mut failures) = (0, Vec::new());
     for left in &peers {
@@ -132,7 +132,7 @@ fn every_pair_exchanges_questions_and_answers() {
     });
 }
 
-fn said(peer: Running, wanted: &str) -> Result<(), String> {
+pub fn said(peer: Running, wanted: &str) -> Result<(), String> {
     let last = peer.finish()?;
     if last == wanted { Ok(()) } else { Err(format!("said {last:?}, expected {wanted:?}")) }
 }

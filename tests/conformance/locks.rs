@@ -19,22 +19,32 @@ fn every_pair_meets() {
         let start = |peer: &Peer, domain, role| peer.start(place.path(), &["meet", domain, role]);
         let pairs: Vec<_> = peers
             .iter()
-            .map(|second| (second.language, [(first, "first"), (second, "second")]))
-            .map(|(domain, pair)| (domain, pair.map(|(peer, role)| start(peer, domain, role))))
+            .map(|second| (second, [(first, "first"), (second, "second")]))
+            .map(|(second, pair)| (second, pair.map(|(peer, role)| start(peer, second.language, role))))
             .collect();
         for (second, pair) in pairs {
-            failures.extend(met(pair).err().map(|why| format!("{} and {second}: {why}", first.language)));
+            let met = met(pair, [first, second].map(Peer::program));
+            failures
+                .extend(met.err().map(|why| format!("{} and {}: {why}", first.language, second.language)));
         }
         left_behind(&place).expect("locks go with their last handle");
     }
     assert!(failures.is_empty(), "{} pairs failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// Each turn one of both leads.
-fn met(pair: [Running; 2]) -> Result<(), String> {
+/// Each turn one of both leads. Each tells what the other has, and who that is.
+fn met(pair: [Running; 2], programs: [String; 2]) -> Result<(), String> {
     let mut led = 0;
-    for peer in pair {
-        let last = peer.finish()?;
+    let had = [("page", "owner"), ("seat", "permit")];
+    let ids = [&pair[0], &pair[1]].map(|peer| peer.child.id());
+    for (peer, other) in pair.into_iter().zip([1, 0]) {
+        let mut said = peer.lines()?;
+        let last = said.pop().unwrap_or_default();
+        let (lock, role) = had[other];
+        let holder = format!("{lock}: {role} {} ", ids[other]);
+        if said.len() != 1 || !said[0].starts_with(&holder) || !said[0].ends_with(&programs[other]) {
+            return Err(format!("said {said:?} of {holder:?}by {:?}", programs[other]));
+        }
         let times = last.strip_prefix("met ").and_then(|times| times.parse::<u32>().ok());
         led += times.ok_or_else(|| format!("said {last:?}"))?;
     }

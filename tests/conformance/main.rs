@@ -5,10 +5,12 @@
 //! environment `cargo xtask test interop` sets.
 
 mod jobs;
+mod journal;
 mod layout;
 mod locks;
 mod peers;
 mod table;
+mod talk;
 
 use peers::Peer;
 use std::collections::BTreeMap;

@@ -44,6 +44,12 @@ impl Peer {
         Peer { language, command, environment }
     }
 
+    /// What its label in a domain ends with: the name of its program.
+    pub fn program(&self) -> String {
+        let name = self.command.last().and_then(|program| program.file_name()).expect("a program");
+        name.to_string_lossy().into_owned()
+    }
+
     /// Starts it with a runtime directory of its own.
     pub fn start(&self, runtime: &Path, arguments: &[&str]) -> Running {
         self.start_with(runtime, arguments, |_| {})

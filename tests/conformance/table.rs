@@ -30,7 +30,7 @@ pub const SMALL: Work = Work { sizes: &[0, 1, 47, 64, 2047, 4096], count: 50 };
 pub const LARGE: Work = Work { sizes: &[1 << 20, 64 << 20], count: 2 };
 
 /// What `peer raise` does, and the kind it must report.
-pub const CASES: [(&str, ErrorKind); 9] = [
+pub const CASES: [(&str, ErrorKind); 10] = [
     ("invalid-name", ErrorKind::InvalidName),
     ("not-found", ErrorKind::NotFound),
     ("timeout", ErrorKind::Timeout),
@@ -39,6 +39,7 @@ pub const CASES: [(&str, ErrorKind); 9] = [
     ("busy", ErrorKind::Busy),
     ("rejected", ErrorKind::Rejected),
     ("lease-lost", ErrorKind::LeaseLost),
+    ("full", ErrorKind::WouldBlock),
     ("other-lock", ErrorKind::InvalidArgument),
 ];
 
@@ -95,4 +96,58 @@ pub const MUTEX_WORDS: [Word; 6] = [
     (64, 5, "length of the mutex's name"),
     (1024, 1, "type: mutex"),
     (1032, 0, "parameter: none"),
+];
+
+/// What the file of a durable queue must hold once one message is on the disk.
+pub const JOURNAL_HEAD: [Word; 8] = [
+    (1048, 3, "durable: synced never"),
+    (1056, 0, "interval"),
+    (4096, 0, "the lock of the journal: free"),
+    (4128, 1, "it was read into this queue"),
+    (4152, 1, "position in the log lane up to which all is on the disk"),
+    (4184, 0, "changes that were ever owed"),
+    (4192, 0, "of these, those that are no more"),
+    (4608, 1, "tail of the log lane"),
+];
+
+/// What the header of its first segment must hold.
+pub const SEGMENT_WORDS: [Word; 8] = [
+    (0, u64::from_le_bytes(*b"AXJRNL\r\n"), "magic"),
+    (16, 1, "number"),
+    (32, 1, "LSN of its first record"),
+    (40, 0, "number of the previous segment: none"),
+    (48, 0, "its salt"),
+    (56, 0, "where it ends"),
+    (72, 0, "durable"),
+    (80, 0, "flags"),
+];
+
+/// What every lock's file must hold.
+pub const LOCK_WORDS: [Word; 3] =
+    [(0, MAGIC, "magic"), (8, 9 << 32 | 1, "kind, layout version"), (32, 0, "required features")];
+
+/// A lock by its name, what its file must hold, and the words that name its owner, the handle in the first row.
+pub type Lock = (&'static str, &'static [Word], &'static [usize]);
+
+/// The locks of `peer meet`, while the first waits for the second.
+pub const LOCKS: [Lock; 5] = [
+    ("page", &[(1024, 2, "type: rwlock"), (1032, 0, "parameter: none")], &[1152, 1160]),
+    ("seat", &[(1024, 3, "type: semaphore"), (1032, 1, "permits")], &[135_168]),
+    ("go", &[(1024, 4, "type: event"), (1032, 0, "manual"), (1152, 0, "it was never set")], &[]),
+    ("bell", &[(1024, 4, "type: event"), (1032, 1, "auto"), (1152, 3, "it was set, and is")], &[]),
+    (
+        "turn",
+        &[(1024, 5, "type: barrier"), (1032, 2, "parties"), (1152, 1, "the first row has arrived")],
+        &[],
+    ),
+];
+
+/// The condvar of `peer alternate`, and its mutex, while it waits for another.
+pub const WAITING: [Lock; 2] = [
+    (
+        "turn",
+        &[(1024, 6, "type: condvar"), (1152, 1, "the last ticket"), (4120, 1 << 2 | 1, "it waits with that")],
+        &[4128],
+    ),
+    ("count", &[(1024, 1, "type: mutex")], &[]),
 ];

@@ -8,7 +8,8 @@ use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
 use super::Pool;
-use crate::error::{OrThrow, closed};
+use crate::error::{Failure, OrThrow, closed};
+use crate::options;
 
 /// The native barrier behind the facade's.
 #[napi]
@@ -90,6 +91,17 @@ impl Party {
     #[napi]
     pub fn waiting(&self, env: &Env) -> Result<u32> {
         self.with(env, axonic::Barrier::waiting)
+    }
+
+    /// What is said to one that is out of time.
+    #[napi]
+    pub fn timed_out(&self, milliseconds: f64) -> Failure {
+        let said = match (&*self.handle.borrow(), options::duration("timeout", milliseconds)) {
+            (Some(handle), Ok(limit)) => handle.timed_out(Some(limit)),
+            (None, _) => closed("barrier", &self.name),
+            (_, Err(e)) => e,
+        };
+        said.into()
     }
 
     /// Is no party any more.

@@ -9,7 +9,13 @@ use napi_derive::napi;
 use super::{LockLine, Pool, Way};
 use crate::error::OrThrow;
 
-static PASS: Way<axonic::Event> = Way { once: attempt, waiting: attempt, fd: axonic::Event::fd, put: pass };
+static PASS: Way<axonic::Event> = Way {
+    once: attempt,
+    waiting: attempt,
+    fd: axonic::Event::fd,
+    timed_out: axonic::Event::timed_out,
+    put: pass,
+};
 
 /// The native event behind the facade's.
 #[napi]

@@ -13,6 +13,7 @@ static LOCK: Way<axonic::Mutex> = Way {
     once: axonic::Mutex::try_lock,
     waiting: axonic::Mutex::try_lock,
     fd: axonic::Mutex::fd,
+    timed_out: axonic::Mutex::timed_out,
     put: SharedLock::put_holding,
 };
 

@@ -13,6 +13,7 @@ static READ: Way<axonic::RwLock> = Way {
     once: axonic::RwLock::try_read,
     waiting: axonic::RwLock::try_read,
     fd: axonic::RwLock::fd,
+    timed_out: axonic::RwLock::reading_timed_out,
     put: SharedLock::put_holding,
 };
 
@@ -20,6 +21,7 @@ static WRITE: Way<axonic::RwLock> = Way {
     once: axonic::RwLock::try_write,
     waiting: axonic::RwLock::claim_write,
     fd: axonic::RwLock::fd,
+    timed_out: axonic::RwLock::writing_timed_out,
     put: SharedLock::put_holding,
 };
 

@@ -10,8 +10,13 @@ use super::{LockLine, Pool, Way};
 use crate::call::{Answer, Call, bind};
 use crate::error::OrThrow;
 
-static PERMIT: Way<axonic::Semaphore> =
-    Way { once: attempt, waiting: attempt, fd: axonic::Semaphore::fd, put: SharedLock::put_permit };
+static PERMIT: Way<axonic::Semaphore> = Way {
+    once: attempt,
+    waiting: attempt,
+    fd: axonic::Semaphore::fd,
+    timed_out: axonic::Semaphore::timed_out,
+    put: SharedLock::put_permit,
+};
 
 /// The native semaphore behind the facade's.
 #[napi]

@@ -2,7 +2,7 @@
 
 import axonic, { AxonicError, Reject, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
 import type {
-  ArrayOf, Attributes, Barrier, BorrowedMessage, Domain, ErrorCode, Event, Held, Job, Message, Mutex, Peeked, Publisher,
+  ArrayOf, Attributes, Barrier, BorrowedMessage, Domain, ErrorCode, Event, Held, Job, LockHolder, Message, Mutex, Peeked, Publisher,
   PublisherStats, Queue, QueueStats, QueueWorker, Receipt, Region, RingConsumer, RingProducer, RingStats, RwLock, Semaphore,
   Shaped, Subscriber, SubscriberStats, TensorInfo, Ticket
 } from 'axonic'
@@ -162,6 +162,9 @@ export async function surface (): Promise<void> {
   same<Awaited<ReturnType<typeof event.wait>>, void>(true)
   const barrier: Barrier = ax.barrier('start', 2)
   same<Awaited<ReturnType<typeof barrier.wait>>, boolean>(true)
+  const [holder] = ax.lockHolders('gpu')
+  same<typeof holder, LockHolder | undefined>(true)
+  same<LockHolder['since'], number | null>(true)
   ax.unlink('lock', 'gpu')
   void [held.ownerDied, mutex.locked, semaphore.available, semaphore.permits, event.isSet, event.tryWait(), barrier.waiting]
 

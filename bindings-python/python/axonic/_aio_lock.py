@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from . import _native
 from ._native import AxonicError
-from ._readiness import BURST, Open, Readiness, check_timeout, too_late
+from ._readiness import BURST, Open, Readiness, check_timeout
 
 
 class Lock(Open):
@@ -39,7 +39,7 @@ class Lock(Open):
             self._loop, self._line = loop, asyncio.Lock()
         return self._line
 
-    async def _get(self, attempts: _native._Attempts, timeout: float | None, awaited: str) -> bool:
+    async def _get(self, attempts: _native._Attempts, timeout: float | None) -> bool:
         """Wait until an attempt gets something."""
         check_timeout(timeout)
         self._asked += 1
@@ -50,7 +50,7 @@ class Lock(Open):
                 return await self._try(attempts)
         except builtins.TimeoutError as error:
             if (late := attempts.end()) is None:
-                raise too_late(awaited, timeout) from error
+                raise attempts.timed_out(timeout or 0) from error
             return late
         finally:
             attempts.end()
@@ -80,12 +80,8 @@ class Acquired(Lock):
     async def acquire(self, timeout: float | None = None) -> Literal[True]:
         """Take it, or a permit, waiting up to `timeout` seconds, by default what it was opened with."""
         timeout = self.timeout if timeout is None else timeout
-        await self._get(self.sync._attempts(), timeout, self._awaited())
+        await self._get(self.sync._attempts(), timeout)
         return True
-
-    def _awaited(self) -> str:
-        """What has not happened when the time is over."""
-        raise NotImplementedError
 
     async def __aenter__(self) -> Self:
         await self.acquire()
@@ -104,9 +100,6 @@ class Mutex(Acquired):
     """
 
     sync: _native.Mutex
-
-    def _awaited(self) -> str:
-        return f"mutex {self.name!r}: it was not unlocked"
 
     @property
     def owner_died(self) -> bool:
@@ -214,9 +207,7 @@ class RwLock(Lock):
         return self.sync.locked()
 
     async def _take(self, write: bool, timeout: float | None) -> bool:
-        return await self._get(
-            self.sync._attempts(write), timeout, f"rwlock {self.name!r}: those who had it did not unlock it"
-        )
+        return await self._get(self.sync._attempts(write), timeout)
 
 
 class Semaphore(Acquired):
@@ -226,9 +217,6 @@ class Semaphore(Acquired):
     """
 
     sync: _native.Semaphore
-
-    def _awaited(self) -> str:
-        return f"semaphore {self.name!r}: no permit was released"
 
     @property
     def permits(self) -> int:
@@ -280,7 +268,7 @@ class Event(Together):
 
     async def wait(self, timeout: float | None = None) -> Literal[True]:
         """Wait until it is set."""
-        await self._get(self.sync._attempts(), timeout, f"event {self.name!r}: it was not set")
+        await self._get(self.sync._attempts(), timeout)
         return True
 
     def try_wait(self) -> bool:
@@ -305,6 +293,4 @@ class Barrier(Together):
 
     async def wait(self, timeout: float | None = None) -> bool:
         """Arrive, and wait until all have; see `axonic.Barrier.wait`."""
-        return await self._get(
-            self.sync._attempts(), timeout, f"barrier {self.name!r}: not all parties arrived"
-        )
+        return await self._get(self.sync._attempts(), timeout)

@@ -101,14 +101,36 @@ def _countdown(timeout: float | None) -> Callable[[], float | None]:
     return lambda: None if end is None else max(0, end - clock())
 
 
+class _Disk(Readiness):
+    """Waits for the disk in one event loop. A thread syncs, once for all who asked before it began."""
+
+    def __init__(self, sync: _native.Queue[Any]) -> None:
+        self._disk = sync._disk()
+        super().__init__(self._disk.fileno, sync)
+
+    def wake(self) -> None:
+        """Let those look who asked."""
+        self._disk.hear()
+        super().wake()
+
+    async def sync(self) -> None:
+        """Wait until all that was put and settled before is on the disk."""
+        await self.retry(self._disk.ask().answer)
+
+
 _ALL = "all values are"
 
 
-def _not_durable(what: str, error: AxonicError) -> NotDurableError:
+def _accepting(error: AxonicError, accepted: int) -> AxonicError:
+    """The same error of a call that has put so many messages all the same."""
+    error.accepted = accepted
+    return error
+
+
+def _not_durable(what: str, accepted: int, error: AxonicError) -> AxonicError:
     """The error of what is in the queue all the same, in the words of the core's."""
-    return NotDurableError(
-        f"{what} accepted, do not put that again, but not known to be on the disk: {error}"
-    )
+    text = f"{what} accepted, do not put that again, but not known to be on the disk: {error}"
+    return _accepting(NotDurableError(text), accepted)
 
 
 class Ticket:
@@ -159,9 +181,10 @@ class Queue(Handle, Generic[T]):
         sync._use_in_loop()
         self._room = Readiness(sync.put_fileno, sync)
         self._results = _Results(functools.partial(sync.put_fileno, result=True), sync)
+        self._disks: dict[asyncio.AbstractEventLoop, _Disk] = {}
 
     def _readinesses(self) -> Iterable[Readiness]:
-        return (self._ready, self._room, self._results)
+        return (self._ready, self._room, self._results, *self._disks.values())
 
     @property
     def name(self) -> str:
@@ -239,7 +262,7 @@ class Queue(Handle, Generic[T]):
                 return None
 
         (answer,) = await ready.until(put, timeout, f"queue {self.name!r}: no room for the message")
-        await self._on_disk("the message is", durable, left(), timeout)
+        await self._on_disk("the message is", 1, durable, left(), timeout)
         return answer
 
     @overload
@@ -301,14 +324,14 @@ class Queue(Handle, Generic[T]):
         return self.sync.fsync == "always" if durable is None else durable
 
     async def _on_disk(
-        self, what: str, durable: bool | None, left: float | None, timeout: float | None
+        self, what: str, accepted: int, durable: bool | None, left: float | None, timeout: float | None
     ) -> None:
         if not self._awaits_disk(durable):
             return
         try:
             await self._flush(left, timeout)
         except AxonicError as error:
-            raise _not_durable(what, error) from error
+            raise _not_durable(what, accepted, error) from error
 
     @overload
     async def put_many(
@@ -351,12 +374,15 @@ class Queue(Handle, Generic[T]):
         timeout: float | None = None,
         content: _Content | None = None,
     ) -> list[Ticket] | None:
-        """Put several values in their order; a TimeoutError tells how many were put, the first ones.
+        """Put several values in their order; an error's `accepted` is how many were put, the first ones.
 
-        An error in a value comes before any is put.
+        An error in a value comes before any is put. No values: nothing is done.
         """
         left = _countdown(timeout)
         batch, tickets = list(values), []
+        if not batch:
+            self.sync.put_many([], priority=priority, delay=delay, ttl=ttl, durable=durable, content=content)
+            return [] if result else None
         self.sync._check(batch, attributes, content)
         put: Any = functools.partial(
             self.put,
@@ -377,11 +403,14 @@ class Queue(Handle, Generic[T]):
                 unwritten = error
             except TimeoutError as error:
                 text = f"no room in time; {done} of {len(batch)} values were put, in their order"
-                raise TimeoutError(f"queue {self.name!r}: {text}") from error
-        await self._on_disk(_ALL, durable, left(), timeout)
+                raise _accepting(TimeoutError(f"queue {self.name!r}: {text}"), done) from error
+            except AxonicError as error:
+                error.accepted = done
+                raise
+        await self._on_disk(_ALL, len(batch), durable, left(), timeout)
         # By now it may be there, but a ticket was lost.
         if unwritten is not None and (result or not self._awaits_disk(durable)):
-            raise _not_durable(_ALL, unwritten) from unwritten
+            raise _not_durable(_ALL, len(batch), unwritten) from unwritten
         return tickets if result else None
 
     def try_get(self, lease: float | None = None) -> Job[T] | None:
@@ -422,7 +451,10 @@ class Queue(Handle, Generic[T]):
         return self.sync.redrive(max)
 
     async def flush(self, timeout: float | None = None) -> None:
-        """Wait, in a thread, until all that was put and settled is on the disk; see `axonic.Queue.sync`."""
+        """Wait until all that was put and settled is on the disk; see `axonic.Queue.sync`.
+
+        Cancelled, or out of time, it leaves that to the queue's thread, for which nobody waits.
+        """
         check_timeout(timeout)
         await self._flush(timeout, timeout)
 
@@ -431,11 +463,18 @@ class Queue(Handle, Generic[T]):
         if self.sync.fsync is None:
             return
         try:
-            # All threads may be waiting already, so the time is not left to the one that will.
             async with asyncio.timeout(left):
-                await asyncio.to_thread(self.sync.sync, left)
+                await self._disk().sync()
         except builtins.TimeoutError as error:
             raise too_late(f"queue {self.name!r}: not all is on the disk", timeout) from error
+
+    def _disk(self) -> _Disk:
+        loop = asyncio.get_running_loop()
+        if loop not in self._disks:
+            for ended in [other for other in list(self._disks) if other.is_closed()]:
+                del self._disks[ended]
+            self._disks[loop] = _Disk(self.sync)
+        return self._disks[loop]
 
     def stats(self) -> QueueStats:
         """What is in it now, and counters."""

@@ -2,7 +2,8 @@
 
 Each derives from AxonicError and, where Python has a fitting built-in, from that too: a timeout is
 caught by `except TimeoutError` as well as by `except axonic.TimeoutError`. `kind` is the core's name
-("Timeout"), `code` its stable number.
+("Timeout"), `code` its stable number. `accepted` is how many messages of a queue's put() or put_many() are in
+the queue all the same, the first ones: 0 with nearly every error, all of them with NotDurableError.
 """
 
 from ._native import (

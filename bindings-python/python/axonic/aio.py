@@ -27,6 +27,7 @@ from ._aio_queue import Queue, Ticket
 from ._native import (
     DisconnectedError,
     InvalidArgumentError,
+    LockHolder,
     Message,
     PublisherStats,
     Region,
@@ -429,6 +430,10 @@ class Domain:
     def barrier(self, name: str, parties: int, *, wait: _Wait = "adaptive") -> Barrier:
         """Open a barrier; see `axonic.Domain.barrier`."""
         return self._keep(Barrier(self.sync.barrier(name, parties, wait=wait)))
+
+    def lock_holders(self, name: str) -> list[LockHolder]:
+        """Who has a lock; see `axonic.Domain.lock_holders`."""
+        return self.sync.lock_holders(name)
 
     def unlink(self, noun: _Noun, name: str) -> None:
         """Remove an object; see `axonic.Domain.unlink`."""

@@ -3,12 +3,14 @@
 use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use axonic::LockHandle;
+use axonic::{Error, LockHandle};
 use pyo3::prelude::*;
 
 use super::{Lock, Way};
-use crate::error::OrRaise;
+use crate::error::{OrRaise, raise};
+use crate::gate::limit;
 use crate::log::{deliver, detached};
 use crate::message::lock;
 
@@ -46,6 +48,12 @@ impl PyAttempts {
         deliver(py);
         late
     }
+
+    /// The error of who is out of time, once the attempts have ended.
+    fn timed_out(&self, py: Python<'_>, timeout: f64) -> PyResult<PyErr> {
+        let timeout = limit(py, Some(timeout))?;
+        Ok(raise(py, detached(py, || lock(&self.0).timed_out(timeout))))
+    }
 }
 
 /// The same for a lock of any type.
@@ -56,6 +64,7 @@ trait Attempts: Send {
     fn attempt(&mut self) -> axonic::Result<Option<bool>>;
     fn fd(&mut self) -> axonic::Result<RawFd>;
     fn end(&mut self) -> Option<bool>;
+    fn timed_out(&self, timeout: Option<Duration>) -> Error;
 }
 
 struct Task<T: 'static> {
@@ -111,5 +120,9 @@ impl<T: LockHandle + 'static> Attempts for Task<T> {
         let late = (self.way.give_up)(&mut handle);
         self.lock.shared.put_idle(handle);
         late
+    }
+
+    fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.lock.timed_out(self.way, timeout)
     }
 }

@@ -18,6 +18,7 @@ static ARRIVE: Way<Barrier> = Way {
     waiting: None,
     wait: Barrier::wait,
     fd: Barrier::fd,
+    timed_out: Barrier::timed_out,
     give_up: |barrier| matches!(barrier.withdraw(), Ok(false)).then_some(false),
     put: put_idle,
 };

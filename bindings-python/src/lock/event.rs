@@ -16,6 +16,7 @@ static WAIT: Way<Event> = Way {
     waiting: None,
     wait: |event, timeout| event.wait(timeout).map(|()| true),
     fd: Event::fd,
+    timed_out: Event::timed_out,
     give_up: nothing_late,
     put: put_idle,
 };

@@ -17,6 +17,7 @@ static LOCK: Way<Mutex> = Way {
     waiting: None,
     wait: |mutex, timeout| Ok(mutex.lock(timeout)?.owner_died),
     fd: Mutex::fd,
+    timed_out: Mutex::timed_out,
     give_up: nothing_late,
     put: SharedLock::put_holding,
 };

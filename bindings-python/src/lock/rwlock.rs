@@ -18,6 +18,7 @@ static READ: Way<RwLock> = Way {
     waiting: None,
     wait: |lock, timeout| Ok(lock.read(timeout)?.owner_died),
     fd: RwLock::fd,
+    timed_out: RwLock::reading_timed_out,
     give_up: nothing_late,
     put: SharedLock::put_holding,
 };
@@ -27,6 +28,7 @@ static WRITE: Way<RwLock> = Way {
     waiting: Some(|lock| Ok(lock.claim_write()?.map(|how| how.owner_died))),
     wait: |lock, timeout| Ok(lock.write(timeout)?.owner_died),
     fd: RwLock::fd,
+    timed_out: RwLock::writing_timed_out,
     give_up: nothing_late,
     put: SharedLock::put_holding,
 };

@@ -19,6 +19,7 @@ static ACQUIRE: Way<Semaphore> = Way {
     waiting: None,
     wait: |semaphore, timeout| semaphore.acquire(timeout).map(|()| true),
     fd: Semaphore::fd,
+    timed_out: Semaphore::timed_out,
     give_up: nothing_late,
     put: SharedLock::put_permit,
 };

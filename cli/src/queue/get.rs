@@ -12,7 +12,7 @@ use crate::interrupt::{Interrupt, until};
 use crate::message;
 use crate::output::Output;
 use crate::place::Place;
-use crate::queue::{check_durable, options};
+use crate::queue::options;
 use crate::stop::{Outcome, Stop};
 use crate::subscribe::seconds;
 
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// One JSON object per message: its value (or data, or data_base64), priority, attempt, attributes
     #[arg(long)]
     json: bool,
-    /// A queue that is made here survives a reboot, as one that was made so and is read back
+    /// A queue that is made here survives a reboot; one that is on the disk only is read back as it was made
     #[arg(long)]
     durable: bool,
     /// Take N messages
@@ -46,8 +46,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let interrupt = Interrupt::catch()?;
     let mut out = Output::interruptible(&interrupt)?;
-    check_durable(place, "queue get", &args.queue, args.durable)?;
-    let options = options(args.durable);
+    let options = options(place, "queue get", &args.queue, args.durable)?;
     let mut consumer = place.open("queue get")?.queue_consumer(&args.queue, &options)?;
     for taken in 0..args.count {
         let Some(delivery) = next(&mut consumer, args.timeout, &interrupt, &out)? else {

@@ -6,12 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use axonic::{Attributes, ErrorKind, Payload, Put, QueueProducer};
+use clap::ArgGroup;
 use nix::poll::{PollFd, PollFlags};
 
 use crate::input::{attributes, content, each_line, key_value, read_whole};
 use crate::interrupt::{Interrupt, until};
 use crate::place::Place;
-use crate::queue::{check_durable, options};
+use crate::queue::options;
 use crate::stop::{Outcome, Stop};
 use crate::subscribe::seconds;
 
@@ -22,10 +23,11 @@ Examples:
   find . -name '*.png' | axonic queue put jobs      each line is a message
   axonic queue put jobs --whole < cat.png           all of stdin is one message
   axonic queue put jobs 'pay bill 7' --durable      on the disk when it ends
+  axonic queue put jobs 'pay bill 7' --dedup-id 7   once, however often it is tried
   axonic queue put jobs ping --delay 60 --ttl 3600  in a minute, and not after an hour";
 
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("single").args(["data", "whole"]))]
 pub(crate) struct Args {
     /// The queue; made if there is none
     queue: String,
@@ -36,9 +38,9 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// All of stdin is one message
-    #[arg(long, conflicts_with = "data")]
+    #[arg(long)]
     whole: bool,
-    /// A queue that is made here survives a reboot, as one that was made so and is read back
+    /// A queue that is made here survives a reboot; one that is on the disk only is read back as it was made
     #[arg(long)]
     durable: bool,
     /// 0 to 7; the highest is served first
@@ -50,6 +52,9 @@ pub(crate) struct Args {
     /// If nobody has taken it after SECONDS, it is a dead letter
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     ttl: Option<Duration>,
+    /// Put it only if the queue remembers no message of this ID; of one message, not of lines
+    #[arg(long, value_name = "ID", requires = "single")]
+    dedup_id: Option<String>,
     /// Wait at most SECONDS for room [default: for ever]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
@@ -63,14 +68,14 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     let attributes = attributes(&args.attribute)?;
     let whole = if args.whole { Some(read_whole(&interrupt)?) } else { None };
     let single: Option<&[u8]> = whole.as_deref().or(args.data.as_ref().map(|data| data.as_bytes()));
-    check_durable(place, "queue put", &args.queue, args.durable)?;
-    let options = options(args.durable);
+    let options = options(place, "queue put", &args.queue, args.durable)?;
     let producer = place.open("queue put")?.queue_producer(&args.queue, &options)?;
     let limit = usize::try_from(producer.stats().max_bytes).unwrap_or(usize::MAX);
     let put = Put {
         priority: args.priority,
         delay: args.delay.unwrap_or_default(),
         ttl: args.ttl,
+        dedup_id: args.dedup_id.clone(),
         // Then it waits so that it can be interrupted.
         durable: Some(false),
         ..Put::default()

@@ -164,6 +164,45 @@ fn a_queue_on_the_disk_only_is_named_wherever_one_looks() {
 }
 
 #[test]
+fn what_doctor_advises_changes_no_queue() {
+    let place = Place::new();
+    let fsync = Some(axonic::Fsync::Never);
+    let options = QueueOptions { durable: fsync, max_attempts: 2, capacity: 70_000, ..Default::default() };
+    let (mut producer, consumer) = both(&place, &options);
+    let more_than_usual: Vec<_> = (0..65_537).map(|_| Payload::raw(b"x")).collect();
+    producer.put_many(&more_than_usual, &Put::default(), SECOND).unwrap();
+    drop((producer, consumer));
+    place.reboot();
+    assert!(place.ok(["doctor"]).contains("`axonic queue get jobs --durable --count 0 --domain default`"));
+    assert_eq!(place.ok(["queue", "get", "jobs", "--durable", "--count", "0"]), "");
+    let (_, mut consumer) = both(&place, &QueueOptions::default());
+    assert_eq!(
+        (consumer.fsync(), consumer.stats().capacity, consumer.stats().ready),
+        (fsync, 70_000, 65_537)
+    );
+    for _ in 0..2 {
+        let first = consumer.get(SECOND).unwrap();
+        first.nack(Duration::ZERO).unwrap();
+    }
+    assert_eq!(consumer.stats().dead, 1);
+}
+
+#[test]
+fn a_message_with_an_id_is_put_once() {
+    let place = Place::new();
+    for _ in 0..2 {
+        place.ok(["queue", "put", "jobs", "bill", "--dedup-id", "7"]);
+    }
+    place.ok(["queue", "put", "jobs", "bill", "--dedup-id", "8"]);
+    assert_eq!(place.snapshot().queues[0].stats.ready, 2);
+    for args in [&["--dedup-id", "9"][..], &["x", "--whole"]] {
+        let done = place.run(["queue", "put", "jobs"].iter().chain(args));
+        let (code, message) = done.error();
+        assert!(code == 2 && message.contains("--whole"), "{message}");
+    }
+}
+
+#[test]
 fn unlink_removes_the_journal_that_a_reboot_left() {
     let (place, other) = (Place::new(), Place::new());
     place.ok(["queue", "put", "jobs", "kept", "--durable"]);

@@ -6,7 +6,7 @@ use crate::domain::axonic_domain;
 use crate::error::{Outcome, enter};
 use crate::handle::{self, Noun};
 use axonic::{Event, Reset, SharedLock};
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 /// An event between processes: set or clear. It belongs to nobody, and goes with its last handle.
 pub struct axonic_event(());
@@ -26,7 +26,7 @@ pub enum axonic_reset {
     AXONIC_RESET_AUTO = 1,
 }
 
-const CLEAR: &CStr = c"the event is not set (the timeout was 0)";
+const CLEAR: &str = "it is not set";
 
 fn reset(given: i32) -> Outcome<Reset> {
     use axonic_reset::*;
@@ -95,6 +95,6 @@ pub unsafe extern "C" fn axonic_event_wait(event: *const axonic_event, timeout: 
         // SAFETY: the header's rules for handles.
         let lock = unsafe { handle::get(event)? };
         let attempt = |handle: &mut Event| Ok(handle.try_wait()?.then_some(()));
-        lend(lock, |handle| seek(handle, timeout, (attempt, CLEAR), Event::wait))
+        lend(lock, |handle| seek(lock, handle, timeout, (attempt, CLEAR), Event::wait))
     })
 }

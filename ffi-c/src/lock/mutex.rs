@@ -6,7 +6,7 @@ use crate::domain::axonic_domain;
 use crate::error::enter;
 use crate::handle::{self, Noun};
 use axonic::{Mutex, SharedLock};
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 /// A mutex between processes, and between the threads that share this handle: one of them all has it. It is the
 /// handle's, not the thread's: any thread may unlock it.
@@ -17,7 +17,7 @@ impl Noun for axonic_mutex {
     type State = SharedLock<Mutex>;
 }
 
-const LOCKED: &CStr = c"the mutex is locked (the timeout was 0)";
+const LOCKED: &str = "it is locked";
 
 /// Opens the mutex `name`, making it if there is none. `options` NULL: the defaults. It is not fair: whoever unlocks
 /// it and wants it again at once mostly gets it before one that sleeps for it.
@@ -54,7 +54,8 @@ pub unsafe extern "C" fn axonic_mutex_lock(
         // SAFETY: the header's rules for handles and pointers.
         let (out, lock) = unsafe { (Out::optional(owner_died), handle::get(mutex)?) };
         let attempt = (Mutex::try_lock, LOCKED);
-        let how = take(lock, SharedLock::put_holding, |handle| seek(handle, timeout, attempt, Mutex::lock))?;
+        let how =
+            take(lock, SharedLock::put_holding, |handle| seek(lock, handle, timeout, attempt, Mutex::lock))?;
         out.into_iter().for_each(|out| out.set(how.owner_died));
         Ok(())
     })

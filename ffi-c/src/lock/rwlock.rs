@@ -6,7 +6,7 @@ use crate::domain::axonic_domain;
 use crate::error::enter;
 use crate::handle::{self, Noun};
 use axonic::{RwLock, SharedLock};
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 /// A lock that many read, or one writes, between processes, and between the threads that share this handle. One
 /// that waits to write stops those who come to read.
@@ -17,8 +17,8 @@ impl Noun for axonic_rwlock {
     type State = SharedLock<RwLock>;
 }
 
-const WRITTEN: &CStr = c"somebody writes, or waits to (the timeout was 0)";
-const HELD: &CStr = c"somebody reads or writes (the timeout was 0)";
+const WRITTEN: &str = "somebody writes, or waits to";
+const HELD: &str = "somebody reads or writes";
 
 /// Opens the readers' and writers' lock `name`, making it if there is none. `options` NULL: the defaults.
 #[unsafe(no_mangle)]
@@ -53,7 +53,8 @@ pub unsafe extern "C" fn axonic_rwlock_read(
         // SAFETY: the header's rules for handles and pointers.
         let (out, lock) = unsafe { (Out::optional(owner_died), handle::get(rwlock)?) };
         let attempt = (RwLock::try_read, WRITTEN);
-        let how = take(lock, SharedLock::put_holding, |handle| seek(handle, timeout, attempt, RwLock::read))?;
+        let how =
+            take(lock, SharedLock::put_holding, |handle| seek(lock, handle, timeout, attempt, RwLock::read))?;
         out.into_iter().for_each(|out| out.set(how.owner_died));
         Ok(())
     })
@@ -70,8 +71,9 @@ pub unsafe extern "C" fn axonic_rwlock_write(
         // SAFETY: the header's rules for handles and pointers.
         let (out, lock) = unsafe { (Out::optional(owner_died), handle::get(rwlock)?) };
         let attempt = (RwLock::try_write, HELD);
-        let how =
-            take(lock, SharedLock::put_holding, |handle| seek(handle, timeout, attempt, RwLock::write))?;
+        let how = take(lock, SharedLock::put_holding, |handle| {
+            seek(lock, handle, timeout, attempt, RwLock::write)
+        })?;
         out.into_iter().for_each(|out| out.set(how.owner_died));
         Ok(())
     })

@@ -6,7 +6,7 @@ use crate::domain::axonic_domain;
 use crate::error::enter;
 use crate::handle::{self, Noun};
 use axonic::{Semaphore, SharedLock};
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{c_char, c_int};
 
 /// A semaphore between processes: a number of permits. Those of one that dies come back by themselves.
 pub struct axonic_semaphore(());
@@ -16,7 +16,7 @@ impl Noun for axonic_semaphore {
     type State = SharedLock<Semaphore>;
 }
 
-const NO_PERMIT: &CStr = c"no permit is free (the timeout was 0)";
+const NO_PERMIT: &str = "no permit is free";
 
 /// Opens the semaphore `name`, making it with so many permits, 1 to 1024, if there is none. `options` NULL: the
 /// defaults.
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn axonic_semaphore_acquire(semaphore: *const axonic_semap
         let lock = unsafe { handle::get(semaphore)? };
         let attempt = |handle: &mut Semaphore| Ok(handle.try_acquire()?.then_some(()));
         take(lock, SharedLock::put_permit, |handle| {
-            seek(handle, timeout, (attempt, NO_PERMIT), Semaphore::acquire)
+            seek(lock, handle, timeout, (attempt, NO_PERMIT), Semaphore::acquire)
         })
     })
 }

@@ -6,19 +6,20 @@ use super::{
 };
 use crate::args::{self, Out, Timeout};
 use crate::delivery::{self, Held, axonic_delivery};
-use crate::domain::{self, axonic_domain};
+use crate::domain::axonic_domain;
 use crate::error::{Failure, Outcome, enter};
 use crate::handle::{self, Noun};
 use crate::message::{Strings, axonic_message};
 use axonic::{Get, Peeked, QueueConsumer};
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::sync::Arc;
 
 /// The taking side of a queue.
 pub struct axonic_queue_consumer(());
 
 pub(crate) struct Taking {
     consumer: QueueConsumer,
-    name: CString,
+    name: Arc<CStr>,
     /// What was looked at last, and the structs that point at it.
     seen: Vec<Seen>,
     peeked: Vec<axonic_peeked>,
@@ -51,7 +52,7 @@ pub unsafe extern "C" fn axonic_queue_consumer_open(
         // SAFETY: as above.
         let schema = unsafe { args::schema(given.schema)? };
         let consumer = domain.domain.queue_consumer(name, &self::options(&given, schema)?)?;
-        let name = args::c_string(consumer.name());
+        let name = args::c_string(consumer.name()).into();
         let taking = Taking { consumer, name, seen: Vec::new(), peeked: Vec::new() };
         out.set(handle::give::<axonic_queue_consumer>(taking));
         Ok(())
@@ -64,8 +65,6 @@ pub unsafe extern "C" fn axonic_queue_consumer_close(consumer: *mut axonic_queue
     // SAFETY: the header's rules for handles.
     enter(|| unsafe { handle::close(consumer) })
 }
-
-const NO_MESSAGE: &CStr = c"no message is in the queue now (the timeout was 0)";
 
 /// Takes the next message, waiting for one: of the highest priority, and of these what was given back
 /// before what is delivered first. It is settled with axonic_delivery_ack(), _nack() or _reject(), or
@@ -81,7 +80,10 @@ pub unsafe extern "C" fn axonic_queue_consumer_get(
         // SAFETY: the header's rules for handles and pointers.
         let (out, state, get) = unsafe { (Out::new(out)?, handle::get_mut(consumer)?, self::get(options)?) };
         let taken = match args::timeout(timeout) {
-            Timeout::Try => state.consumer.try_get_with(&get)?.ok_or_else(|| domain::nothing(NO_MESSAGE))?,
+            Timeout::Try => state
+                .consumer
+                .try_get_with(&get)?
+                .ok_or_else(|| Failure::nothing("queue", &state.name, "no message is in it now"))?,
             Timeout::Wait(limit) => state.consumer.get_with(&get, limit)?,
         };
         out.set(delivery::hand_out(Held::new(taken, &state.name)?)?);

@@ -10,15 +10,16 @@ use crate::handle::{self, Noun};
 use crate::message::{Sent, axonic_payload};
 use crate::ticket;
 use axonic::{Payload, Put, QueueProducer, Receipt};
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::Arc;
 
 /// The putting side of a queue.
 pub struct axonic_queue_producer(());
 
 pub(crate) struct Putting {
     pub(crate) producer: QueueProducer,
-    name: CString,
+    name: Arc<CStr>,
 }
 
 impl Noun for axonic_queue_producer {
@@ -58,7 +59,7 @@ pub unsafe extern "C" fn axonic_queue_producer_open(
         // SAFETY: as above.
         let schema = unsafe { args::schema(given.schema)? };
         let producer = domain.domain.queue_producer(name, &self::options(&given, schema)?)?;
-        let name = args::c_string(producer.name());
+        let name = args::c_string(producer.name()).into();
         out.set(handle::give::<axonic_queue_producer>(Putting { producer, name }));
         Ok(())
     })
@@ -122,7 +123,7 @@ pub unsafe extern "C" fn axonic_queue_producer_send(
     })
 }
 
-fn describe_receipt(receipt: Receipt, queue: &CStr) -> axonic_receipt {
+fn describe_receipt(receipt: Receipt, queue: &Arc<CStr>) -> axonic_receipt {
     let duplicate = i32::from(receipt.is_duplicate());
     let ticket = receipt.ticket().map_or(null_mut(), |ticket| ticket::give(ticket, queue));
     axonic_receipt { ticket, duplicate, reserved0: 0, reserved: [0; 2] }

@@ -20,7 +20,7 @@ use crate::sys::fork;
 use catalogue::Catalogue;
 use layout::ObjectId;
 pub use layout::ParticipantId;
-use participants::Participants;
+use participants::{ParticipantEntry, Participants};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -320,9 +320,13 @@ impl Inner {
         self.participants.is_alive(id, Some(self.me))
     }
 
+    pub fn entry_of(&self, id: ParticipantId) -> Option<ParticipantEntry> {
+        self.participants.entry_of(id, Some(self.me))
+    }
+
     /// A participant as people know it: `'worker' (pid 7)`.
     pub fn who(&self, id: ParticipantId) -> String {
-        match self.participants.entry_of(id) {
+        match self.entry_of(id) {
             Some(_) if self.participants.is_own(id) => "this process".into(),
             Some(entry) => format!("'{}' (pid {})", short(&entry.label), entry.pid),
             None => format!("participant {id}, which is gone"),

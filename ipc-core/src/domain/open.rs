@@ -7,7 +7,7 @@ use super::quota::Quotas;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
 use crate::sys::file::{self, Access, distrust, inspect_directory};
-use crate::sys::{descriptor, process};
+use crate::sys::{clock, descriptor, process};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -328,6 +328,7 @@ fn enter(
     place.access = place.check_domain()?;
     // Before the table takes what may be the last descriptor.
     let started = process::own_start_time()?;
+    clock::find_difference()?;
     let participants = Participants::open_or_create(&place.participants(), slots, quotas, &place.access)?;
     let me = match participants.join(&place.name, label, started) {
         Ok(Some(me)) => me,

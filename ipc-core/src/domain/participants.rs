@@ -53,7 +53,7 @@ pub struct Board {
 #[repr(C)]
 struct Entry {
     tenancy: Tenancy,
-    /// Milliseconds since 1970.
+    /// When it came, in milliseconds of the machine's monotonic clock.
     since: AtomicU64,
     /// [`REGISTERED`], [`NO_BARRIER`].
     flags: AtomicU64,
@@ -208,7 +208,7 @@ impl Participants {
             tenancy.pid.store(u64::from(process::pid()), Ordering::Relaxed);
             tenancy.namespace.store(self.namespace, Ordering::Relaxed);
             tenancy.start_time.store(started, Ordering::Relaxed);
-            entry.since.store(clock::unix_millis(), Ordering::Relaxed);
+            entry.since.store(clock::coarse_millis(), Ordering::Relaxed);
             let barrier = if fence::available() { 0 } else { NO_BARRIER };
             entry.flags.store(barrier | if fence::register() { REGISTERED } else { 0 }, Ordering::Relaxed);
             entry.label.write(label);
@@ -312,8 +312,8 @@ impl Participants {
     }
 
     /// What is known of one of them, as long as its entry is not another's.
-    pub fn entry_of(&self, id: ParticipantId) -> Option<ParticipantEntry> {
-        (id.slot < self.slots).then(|| self.describe(id.slot, None))?.filter(|entry| entry.id == id)
+    pub fn entry_of(&self, id: ParticipantId, me: Option<ParticipantId>) -> Option<ParticipantEntry> {
+        (id.slot < self.slots).then(|| self.describe(id.slot, me))?.filter(|entry| entry.id == id)
     }
 
     fn describe(&self, slot: u32, me: Option<ParticipantId>) -> Option<ParticipantEntry> {
@@ -323,7 +323,7 @@ impl Participants {
             id,
             pid: entry.tenancy.pid.load(Ordering::Relaxed) as u32,
             label: entry.label.read(),
-            since_unix_ms: entry.since.load(Ordering::Relaxed),
+            since_unix_ms: clock::unix_of(entry.since.load(Ordering::Relaxed)),
             same_pid_namespace: self.namespace != 0
                 && entry.tenancy.namespace.load(Ordering::Relaxed) == self.namespace,
             alive: self.is_alive(id, me),

@@ -183,7 +183,7 @@ mod sleep {
             self.shared.as_ref()
         }
 
-        /// Has it rung at `nanos` of the monotonic clock, as if somebody had; the last call counts.
+        /// Has it rung at `nanos` of the machine's monotonic clock, as if somebody had; the last call counts.
         pub fn wake_at(&mut self, nanos: u64) -> Result<()> {
             if self.alarm.as_ref().is_some_and(|(at, _)| *at == nanos) {
                 return Ok(());

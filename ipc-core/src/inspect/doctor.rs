@@ -176,7 +176,8 @@ fn died<'a>(p: &ParticipantInfo, left: impl Iterator<Item = &'a PathBuf>) -> Fin
 
 fn left_behind(path: PathBuf, dead: &HashMap<ParticipantId, &ParticipantInfo>, clean: bool) -> Finding {
     let what = match owner(&path).map(|id| dead.get(&id)) {
-        None if is_lock(&path) => "a lock that nobody has open".into(),
+        None if is_in(&path, "locks") => "a lock that nobody has open".into(),
+        None if is_in(&path, "queues") => "a queue that nobody has open and in which nothing is left".into(),
         None => "a ring that nobody holds and in which nothing is left".into(),
         Some(None) => "left behind by a participant or publisher that is gone".into(),
         Some(Some(p)) => format!("left behind by {}, which died", who(p)),
@@ -194,8 +195,8 @@ fn left_behind(path: PathBuf, dead: &HashMap<ParticipantId, &ParticipantInfo>, c
     }
 }
 
-fn is_lock(path: &Path) -> bool {
-    path.parent().is_some_and(|directory| directory.ends_with("locks"))
+fn is_in(path: &Path, directory: &str) -> bool {
+    path.parent().is_some_and(|parent| parent.ends_with(directory))
 }
 
 /// Removes the damaged files that are nobody's data.

@@ -3,8 +3,10 @@
 use super::QueueOnDisk;
 use crate::domain::{Directory, DomainOptions, data_dir, find};
 use crate::error::Result;
-use crate::mechanisms::queue::durable;
+use crate::mechanisms::journal::{Journal, Torn};
+use crate::mechanisms::queue::{QueueOptions, durable};
 use crate::name::check_name;
+use crate::sys::disk::DataDirectory;
 use crate::sys::{disk, file};
 use std::path::Path;
 
@@ -24,6 +26,24 @@ pub fn queues_on_disk(options: &DomainOptions) -> Result<Vec<QueueOnDisk>> {
         QueueOnDisk { domain: place.name.clone(), name, path }
     });
     Ok(found.collect())
+}
+
+/// What whoever opens this queue next finds of its journal: what is cut off at its end, or why it is not opened. Nothing is
+/// changed. `None`: somebody has opened or removed it meanwhile.
+pub(super) fn examine(options: &DomainOptions, queue: &QueueOnDisk) -> Result<Option<Result<Option<Torn>>>> {
+    let access = find(options)?.access;
+    let disk = DataDirectory::open(&queue.path, access, false);
+    let read = disk.and_then(|disk| Journal::examine(Box::new(disk)));
+    let is_still_there = queues_on_disk(options)?.iter().any(|other| other.name == queue.name);
+    Ok(is_still_there.then_some(read))
+}
+
+impl QueueOnDisk {
+    /// How it was made when somebody last opened it: whoever opens it with these options has it as it was. As by default, and
+    /// with [`Fsync::Always`](crate::Fsync), where its journal does not tell.
+    pub fn options(&self) -> Result<QueueOptions> {
+        durable::kept(&self.path).map_err(|e| e.of("queue", &self.name))
+    }
 }
 
 /// The names of the domains that have queues of which only the journal is on the disk.

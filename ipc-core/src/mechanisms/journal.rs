@@ -30,11 +30,12 @@ mod tests;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
-pub use format::{Batch, Kind, MAX_BODY, Name, Record};
+pub use format::{Batch, Kept, Kind, MAX_BODY, Name, Record};
 use format::{HEADER, Header, Link, MAX_NUMBER};
 pub use fresh::Fresh;
 #[cfg(test)]
 pub use recover::Recovery;
+pub use recover::Torn;
 pub use state::{STATE_WORDS, State};
 use std::ops::Range;
 use tracing::warn;
@@ -48,14 +49,20 @@ const SPARE: u64 = SEGMENT / 8;
 /// A journal as one process uses it. It remembers nothing that is not on the disk or in the [`State`].
 pub struct Journal {
     disk: Box<dyn Disk>,
+    /// For the headers of new segments.
+    kept: Kept,
     /// Bytes of new segments, and those of them that stay free.
     segment: u64,
     spare: u64,
 }
 
 impl Journal {
-    /// Takes part in a journal that others use; `NotFound` if the directory has none.
-    pub fn resume(mut disk: Box<dyn Disk>) -> Result<Journal> {
+    fn new(disk: Box<dyn Disk>, kept: Kept) -> Journal {
+        Journal { disk, kept, segment: SEGMENT, spare: SPARE }
+    }
+
+    /// Takes part in a journal that others use, with the same `kept`; `NotFound` if the directory has none.
+    pub fn resume(mut disk: Box<dyn Disk>, kept: Kept) -> Result<Journal> {
         if chain::names(&mut *disk)?.is_empty() {
             let text = format!(
                 "journal {}: it is not there; let all processes use the same data directory (AXONIC_DATA_DIR)",
@@ -63,7 +70,13 @@ impl Journal {
             );
             return Err(Error::new(ErrorKind::NotFound, text));
         }
-        Ok(Journal { disk, segment: SEGMENT, spare: SPARE })
+        Ok(Journal::new(disk, kept))
+    }
+
+    /// What was kept when it was last read; nothing if there is no journal, or none that can be read. Only looks.
+    pub fn kept(mut disk: Box<dyn Disk>) -> Result<Kept> {
+        let found = chain::find(&mut *disk)?;
+        Ok(chain::select(&mut *disk, &found)?.map_or(Kept::default(), |chain| chain.newest().kept))
     }
 
     /// Appends a batch, whose first LSN must be the one after [`State::last`], with one write, and tells the number of
@@ -214,7 +227,7 @@ impl Journal {
     fn header(&self, state: &State, name: Name, oldest: u64, size: u64) -> Header {
         let previous = (state.segment != 0).then(|| Link { name: state.name(), end: state.end });
         let (first, durable, provisional) = (state.last + 1, state.durable, state.provisional);
-        Header { name, first, previous, oldest, durable, provisional, size }
+        Header { name, first, previous, oldest, durable, provisional, kept: self.kept, size }
     }
 
     /// Takes back a batch whose write failed. It must not be there after a power cut either, when a shorter one that

@@ -185,7 +185,7 @@ pub(crate) fn names(place: &Place) -> Result<Vec<String>> {
 /// The locks that nobody alive has open and that tell those to come nothing.
 pub(crate) fn spent(place: &Place, mut is_alive: impl FnMut(ParticipantId) -> bool) -> Result<Vec<PathBuf>> {
     let paths = names(place)?.into_iter().map(|name| place.directory(Directory::Locks).join(name));
-    Ok(paths.filter(|path| look::look(path).is_some_and(|seen| seen.is_spent(&mut is_alive))).collect())
+    Ok(paths.filter(|path| look::look(path).is_ok_and(|seen| seen.is_spent(&mut is_alive))).collect())
 }
 
 /// Removes those of a domain in which nobody is alive, and into which nobody comes meanwhile.

@@ -41,6 +41,9 @@ use store::{ITEMS_BELL, MAX_ATTEMPTS, MAX_CAPACITY, MAX_DEDUP, PART, Plan, ROOM_
 pub use ticket::{Outcome, Ticket};
 
 /// How to open a queue.
+///
+/// Of these, whoever makes the queue in memory decides all but the last two. A durable one keeps them on the disk, too: after
+/// a reboot the first to open it decides anew, and [`QueueOnDisk::options`](crate::QueueOnDisk::options) tells how it was.
 #[derive(Clone, Debug)]
 pub struct QueueOptions {
     /// Messages it can hold, 1 to 16,777,216; default 65,536. Whoever makes the queue decides. Dead letters, and results

@@ -1,5 +1,6 @@
 //! Descriptors one sleeps on: epoll sets, bells (FIFOs) and timers.
 
+use super::clock::own_nanos;
 use super::crash::point;
 use super::file::{self, Access};
 use super::os_error;
@@ -239,9 +240,9 @@ impl Timer {
         Ok(timer)
     }
 
-    /// Becomes readable at `nanos` of the monotonic clock, instead of what was set before.
+    /// Becomes readable at `nanos` of the machine's monotonic clock, instead of what was set before.
     pub fn at(&self, nanos: u64) -> Result<()> {
-        let at = Duration::from_nanos(nanos.max(1));
+        let at = Duration::from_nanos(own_nanos(nanos).max(1));
         self.0
             .set(Expiration::OneShot(at.into()), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
             .map_err(|e| os_error(e, "setting a timer"))

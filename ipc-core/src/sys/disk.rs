@@ -68,7 +68,14 @@ impl DataDirectory {
     }
 
     fn failed(&self, doing: &str, name: &str, errno: Errno) -> Error {
-        disk_error(errno, format!("{doing} {}", self.path.join(name).display()))
+        let what = format!("{doing} {}", self.path.join(name).display());
+        if errno != Errno::ENOENT {
+            return disk_error(errno, what);
+        }
+        let text = format!(
+            "{what}: it, or the data directory it is in, was removed while it was in use: end all that use it, and begin anew with `axonic unlink` ({errno:?})"
+        );
+        Error::new(ErrorKind::NotFound, text)
     }
 
     /// The descriptor of a file, which is opened unless it was the last one used.
@@ -208,12 +215,15 @@ pub enum Claim {
     Others,
     /// Somebody is just claiming it, or removing it.
     Busy,
+    /// There is none, or nobody has ever claimed it.
+    Missing,
 }
 
 /// Claims a directory for all who have the same `token`; who comes `fresh` takes over what nobody holds.
 pub fn claim(path: &Path, access: Access, token: u64, fresh: bool) -> Result<Claim> {
     let failed = |e| disk_error(e, format!("claiming the data directory {}", path.display()));
-    let Some(fd) = open_owner(path, access.mode).map_err(failed)? else { return Ok(Claim::Busy) };
+    let create = if fresh { OFlag::O_CREAT } else { OFlag::empty() };
+    let Some(fd) = open_owner(path, create, access.mode).map_err(failed)? else { return Ok(Claim::Missing) };
     let alone = fresh && lock::try_lock(fd.as_fd(), 0)?;
     if alone {
         write_all(&fd, 0, &token.to_le_bytes()).map_err(failed)?;
@@ -237,7 +247,7 @@ pub fn is_claimed(path: &Path) -> bool {
 /// Whoever ends here leaves a directory that is unclaimed, with fewer files in it: it is to be removed again.
 pub fn remove(path: &Path) -> Result<bool> {
     let failed = |e| disk_error(e, format!("removing the data directory {}", path.display()));
-    let Some(fd) = open_owner(path, 0o600).map_err(failed)? else { return Ok(false) };
+    let Some(fd) = open_owner(path, OFlag::O_CREAT, 0o600).map_err(failed)? else { return Ok(false) };
     if !lock::try_lock(fd.as_fd(), 0)? || file::is_unlinked(fd.as_fd()) {
         return Ok(false);
     }
@@ -250,9 +260,9 @@ pub fn remove(path: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// The file whose lock says whose a directory is; `None` if the directory is gone.
-fn open_owner(path: &Path, mode: u32) -> nix::Result<Option<OwnedFd>> {
-    let flags = OFlag::O_CREAT | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+/// The file whose lock says whose a directory is; `None` if it, or the directory, is not there.
+fn open_owner(path: &Path, create: OFlag, mode: u32) -> nix::Result<Option<OwnedFd>> {
+    let flags = create | OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     match open(&path.join(OWNER), flags, Mode::from_bits_truncate(mode)) {
         Err(Errno::ENOENT) => Ok(None),
         opened => opened.map(Some),
@@ -402,14 +412,18 @@ mod tests {
         let path = place.path().join("jobs");
         let access = Access { mode: 0o600, group: None };
         let claims = |fresh| claim(&path, access, 7, fresh).unwrap();
-        assert!(matches!(claims(true), Claim::Busy), "it is not there");
+        assert!(matches!(claims(true), Claim::Missing), "it is not there");
         ensure(&path, &access).unwrap();
+        assert!(
+            matches!(claims(false), Claim::Missing) && !path.join(OWNER).exists(),
+            "nobody has claimed it"
+        );
         std::fs::write(path.join("a"), "kept").unwrap();
         let Claim::Shared(mine) = claims(true) else { panic!("nobody else is there") };
         assert!(!remove(&path).unwrap() && path.join("a").exists(), "it is claimed");
         // One opens the file before it is removed, and has its lock after.
         drop(mine);
-        let early = open_owner(&path, 0o600).unwrap().unwrap();
+        let early = open_owner(&path, OFlag::O_CREAT, 0o600).unwrap().unwrap();
         assert!(lock::try_lock(early.as_fd(), 0).unwrap());
         assert!(matches!(claims(true), Claim::Busy), "it is being removed");
         lock::unlock(early.as_fd(), 0);
@@ -425,7 +439,8 @@ mod tests {
         let mut disk = disk(place.path());
         assert_eq!(disk.create("huge", u64::MAX).unwrap_err().kind(), ErrorKind::LimitReached);
         assert_eq!(disk.list().unwrap(), [""; 0], "what could not be made is not there");
-        assert_eq!(disk.open("none").unwrap_err().kind(), ErrorKind::NotFound);
+        let gone = disk.open("none").unwrap_err();
+        assert!(gone.kind() == ErrorKind::NotFound && gone.message().contains("was removed"), "{gone}");
         disk.create("a", 1).unwrap();
         assert_eq!(disk.create("a", 1).unwrap_err().kind(), ErrorKind::AlreadyExists);
         std::os::unix::fs::symlink("a", place.path().join("link")).unwrap();

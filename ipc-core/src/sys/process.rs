@@ -52,16 +52,22 @@ fn start_in(stat: &str) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// When this process started; zero where /proc does not tell. Lacking a descriptor to look is an error:
-/// others would watch this process by slower means for as long as it lives.
-pub fn own_start_time() -> Result<u64> {
-    match std::fs::read_to_string("/proc/self/stat") {
-        Ok(stat) => Ok(start_in(&stat).unwrap_or(0)),
+/// What /proc tells of this process; `None` where it does not. Lacking a descriptor to look is an error: what is not known
+/// at first would not be known for as long as the process lives.
+pub fn read_own(name: &str) -> Result<Option<String>> {
+    let path = format!("/proc/self/{name}");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text)),
         Err(e) => match Errno::from_raw(e.raw_os_error().unwrap_or(0)) {
-            lack @ (Errno::EMFILE | Errno::ENFILE) => Err(os_error(lack, "reading /proc/self/stat")),
-            _ => Ok(0),
+            lack @ (Errno::EMFILE | Errno::ENFILE) => Err(os_error(lack, format!("reading {path}"))),
+            _ => Ok(None),
         },
     }
+}
+
+/// When this process started; zero where /proc does not tell: others watch it by slower means then.
+pub fn own_start_time() -> Result<u64> {
+    Ok(read_own("stat")?.and_then(|stat| start_in(&stat)).unwrap_or(0))
 }
 
 /// Whether a process is stopped (SIGSTOP, a debugger).

@@ -6,11 +6,19 @@
 //! - `settling N T`: it is about to be acknowledged; then `acked N T`, or `lost N T`: the lease was over.
 //! - `rejected N T`: it is a dead letter, for good.
 //!
+//! Where times matter there are more, in nanoseconds of the monotonic clock:
+//!
+//! - `later N T`: it is about to be put for later, not to be delivered before T; `due N T`: it is put, and due then.
+//! - `ttl N 0`: it is about to be put for a time; `until N T`: it is put, and after T it is too late for it.
+//! - `asked N T`: whoever got it began to wait for a message then, and had it before `seen N T`.
+//! - `duplicate N 0`: it was not put, since one with its id had been before.
+//! - `expired N 0`: it is a dead letter in the end, because it was too late for it.
+//!
 //! A line is one write to a file opened for appending: it is there, whenever the process dies, but for the last one, of
 //! which a part may be missing where it goes over a page; then it does not count. The number's upper half says whose
 //! message it is; those of one sender and one priority are numbered in the order of their puts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -34,8 +42,13 @@ impl History {
 struct Fate {
     priority: u64,
     put: bool,
-    accepted: bool,
+    accepted: usize,
+    duplicate: bool,
     refused: bool,
+    later: u64,
+    due: Option<u64>,
+    until: Option<u64>,
+    expired: bool,
     tokens: Vec<u64>,
     settling: Vec<u64>,
     acked: Vec<u64>,
@@ -50,6 +63,18 @@ pub struct Counts {
     pub delivered: usize,
     pub acknowledged: usize,
     pub lost: usize,
+    pub delayed: usize,
+    pub expired: usize,
+    pub duplicates: usize,
+}
+
+/// What one process was told of a delivery. Whoever died before it said when it asked may have asked long ago.
+#[derive(Clone, Copy)]
+struct Got {
+    number: u64,
+    token: u64,
+    asked: u64,
+    seen: u64,
 }
 
 /// What several histories tell.
@@ -57,7 +82,7 @@ pub struct Counts {
 pub struct Told {
     fates: HashMap<u64, Fate>,
     /// Of each file, the deliveries in their order.
-    deliveries: Vec<Vec<(u64, u64)>>,
+    deliveries: Vec<Vec<Got>>,
 }
 
 impl Told {
@@ -96,12 +121,21 @@ impl Told {
         let fate = self.fates.entry(message).or_default();
         match what {
             "put" => (fate.put, fate.priority) = (true, more),
-            "accepted" => fate.accepted = true,
+            "accepted" => fate.accepted += 1,
+            "duplicate" => fate.duplicate = true,
             "refused" => fate.refused = true,
+            "later" => fate.later = more,
+            "due" => fate.due = Some(more),
+            "ttl" => fate.until = Some(u64::MAX),
+            "until" => fate.until = Some(more),
+            "expired" => fate.expired = true,
             "got" => {
                 fate.tokens.push(more);
-                self.deliveries.last_mut().expect("a history was begun").push((message, more));
+                let got = Got { number: message, token: more, asked: 0, seen: u64::MAX };
+                self.deliveries.last_mut().expect("a history was begun").push(got);
             }
+            "asked" => self.last_got().asked = more,
+            "seen" => self.last_got().seen = more,
             "settling" => fate.settling.push(more),
             "acked" => fate.acked.push(more),
             "lost" => fate.lost.push(more),
@@ -110,13 +144,21 @@ impl Told {
         }
     }
 
+    /// What the current history was delivered last.
+    fn last_got(&mut self) -> &mut Got {
+        self.deliveries.last_mut().and_then(|deliveries| deliveries.last_mut()).expect("it got something")
+    }
+
     pub fn counts(&self) -> Counts {
         let sum = |of: fn(&Fate) -> usize| self.fates.values().map(of).sum();
         Counts {
-            accepted: sum(|fate| usize::from(fate.accepted)),
+            accepted: sum(|fate| fate.accepted),
             delivered: sum(|fate| fate.tokens.len()),
             acknowledged: sum(|fate| fate.acked.len()),
             lost: sum(|fate| fate.lost.len()),
+            delayed: sum(|fate| usize::from(fate.due.is_some())),
+            expired: sum(|fate| usize::from(fate.expired)),
+            duplicates: sum(|fate| usize::from(fate.duplicate)),
         }
     }
 
@@ -135,26 +177,53 @@ impl Told {
                 what.map(|what| format!("{number:#x}: {what}; {ready} ready, {dead} dead; {fate:x?}")),
             );
         }
+        wrong.extend(self.deliveries.iter().flatten().filter_map(|got| self.check_times(got).err()));
         wrong.extend(self.check_order(killed).err());
         verdict(wrong)
     }
 
-    /// What one consumer is delivered first of one sender and priority comes in the order of its puts. Only of what was
-    /// in the hands of one that died before it was told, nobody knows that it is not the first delivery.
+    /// Nobody is delivered a message before its time, nor when it is too late for it.
+    fn check_times(&self, got: &Got) -> Result<(), String> {
+        let Fate { later, until, .. } = self.fates[&got.number];
+        if got.seen < later {
+            return Err(format!("{:#x} came {} ns before its time", got.number, later - got.seen));
+        }
+        match until {
+            Some(until) if got.asked > until => {
+                Err(format!("{:#x} came {} ns too late", got.number, got.asked - until))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What one consumer is delivered first of one sender and priority comes in the order of its puts; what was for later
+    /// is passed over by those that were asked for before it was due. Only of what was in the hands of one that died before
+    /// it was told, nobody knows that it is not the first delivery. Where messages may expire there are gaps, across which
+    /// no order is kept.
     fn check_order(&self, killed: usize) -> Result<(), String> {
+        let has_gaps: BTreeSet<u64> =
+            self.fates.values().filter(|fate| fate.until.is_some()).map(|fate| fate.priority).collect();
         let mut late = Vec::new();
         for deliveries in &self.deliveries {
-            let mut last: BTreeMap<(u64, u64), u64> = BTreeMap::new();
-            for (number, token) in deliveries {
-                let fate = &self.fates[number];
-                if fate.tokens.iter().any(|other| other < token) {
+            let mut before: BTreeMap<(u64, u64), (u64, Vec<Got>)> = BTreeMap::new();
+            for got in deliveries {
+                let fate = &self.fates[&got.number];
+                if has_gaps.contains(&fate.priority) || fate.tokens.iter().any(|other| *other < got.token) {
                     continue;
                 }
-                let last = last.entry((number >> 32, fate.priority)).or_default();
-                if number < last {
-                    late.push((*number, *last));
+                let (last, before) = before.entry((got.number >> 32, fate.priority)).or_default();
+                let passed = match (fate.later, fate.due.unwrap_or(u64::MAX)) {
+                    (0, _) => *last,
+                    (_, due) => {
+                        let since = before.iter().rev().take_while(|other| other.asked >= due);
+                        since.map(|other| other.number).max().unwrap_or(0)
+                    }
+                };
+                if got.number < passed {
+                    late.push((got.number, passed));
                 }
-                *last = (*last).max(*number);
+                *last = (*last).max(got.number);
+                before.push(*got);
             }
         }
         if late.len() <= killed {
@@ -188,6 +257,12 @@ impl Fate {
         if places > 1 {
             return Err("it is there more than once");
         }
+        if self.accepted > 1 {
+            return Err("it was put more than once");
+        }
+        if self.expired && self.until.is_none() {
+            return Err("it expired, and nobody had said when it would");
+        }
         if self.refused && places + tokens.len() > 0 {
             return Err("it was refused");
         }
@@ -198,7 +273,7 @@ impl Fate {
         let is_last = |token: &u64| tokens.last().is_none_or(|last| last <= token);
         let told = |token: &u64| self.acked.contains(token) || self.lost.contains(token);
         let unknown = self.settling.iter().any(|token| !told(token) && is_last(token));
-        if self.accepted && !unknown && places == 0 {
+        if (self.accepted > 0 || self.duplicate) && !unknown && places == 0 {
             return Err("it is lost");
         }
         if !self.acked.iter().chain(&self.rejected).all(is_last) {

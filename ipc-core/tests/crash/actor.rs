@@ -4,6 +4,7 @@
 use super::super::litmus::{self, PATIENCE, Parent, SOON, number_of, payload};
 use axonic::*;
 use nix::sys::signal::Signal;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
@@ -194,21 +195,8 @@ pub const OPERATIONS: &[Operation] = &[
         let _third = consumer.try_get().unwrap();
         actor.disarm();
     }),
-    op("queue_expire", 0, |actor| {
-        let (mut producer, mut consumer) = (actor.producer(), actor.consumer());
-        let short = || Put { ttl: Some(Duration::from_micros(1)), ..Put::default() };
-        (0..2).for_each(|n| actor.put(&mut producer, n, LARGE, short()));
-        actor.arm();
-        assert!(consumer.try_get().unwrap().is_none());
-        actor.disarm();
-    }),
-    op("queue_redrive", 3, |actor| {
-        let mut consumer = actor.consumer();
-        (0..2).for_each(|_| consumer.get(PATIENCE).unwrap().reject("bad luck").unwrap());
-        actor.arm();
-        consumer.redrive(9).unwrap();
-        actor.disarm();
-    }),
+    op("queue_expire", 0, |actor| actor.expire()),
+    op("queue_redrive", 3, |actor| actor.redrive()),
     op("queue_peek", 3, |actor| {
         let mut consumer = actor.consumer();
         consumer.get(PATIENCE).unwrap().reject("bad luck").unwrap();
@@ -216,21 +204,8 @@ pub const OPERATIONS: &[Operation] = &[
         assert_eq!((consumer.peek(9).unwrap().len(), consumer.dead_letters(9).unwrap().len()), (2, 1));
         actor.disarm();
     }),
-    op("queue_purge_dead_letters", 3, |actor| {
-        let mut consumer = actor.consumer();
-        (0..2).for_each(|_| consumer.get(PATIENCE).unwrap().reject("bad luck").unwrap());
-        actor.parent.say("purging 0");
-        actor.arm();
-        consumer.purge_dead_letters().unwrap();
-        actor.disarm();
-    }),
-    op("queue_purge", CAPACITY as u64, |actor| {
-        let mut consumer = actor.consumer();
-        actor.parent.say("purging 0");
-        actor.arm();
-        consumer.purge().unwrap();
-        actor.disarm();
-    }),
+    op("queue_purge_dead_letters", 3, |actor| actor.purge_dead_letters()),
+    op("queue_purge", CAPACITY as u64, |actor| actor.purge(CAPACITY as u64)),
     Operation {
         dead: true,
         ..op("queue_recover", 4, |actor| {
@@ -245,6 +220,11 @@ pub const OPERATIONS: &[Operation] = &[
     durable("queue_close_durably", 1, |actor| actor.close_unsynced()),
     durable("queue_start_over", 2, |actor| actor.start_over()),
     durable("queue_ack_durably", 2, |actor| actor.settle("ack", |d| d.ack(), Get::default())),
+    durable("queue_reject_durably", 2, |actor| actor.reject()),
+    durable("queue_expire_durably", 0, |actor| actor.expire()),
+    durable("queue_redrive_durably", 3, |actor| actor.redrive()),
+    durable("queue_purge_durably", 3, |actor| actor.purge(3)),
+    durable("queue_purge_dead_letters_durably", 3, |actor| actor.purge_dead_letters()),
     durable("queue_write_and_sync", 1, |actor| actor.write_and_sync()),
     durable("queue_go_round_the_disk", 1, |actor| actor.go_round()),
     Operation {
@@ -262,6 +242,11 @@ pub const OPERATIONS: &[Operation] = &[
     rebooted("queue_nack_before_a_reboot", 2, |actor| {
         actor.settle_alone("nack", |d| d.nack(Duration::ZERO), Get::default());
     }),
+    rebooted("queue_reject_before_a_reboot", 2, |actor| actor.reject()),
+    rebooted("queue_expire_before_a_reboot", 0, |actor| actor.expire()),
+    rebooted("queue_redrive_before_a_reboot", 3, |actor| actor.redrive()),
+    rebooted("queue_purge_before_a_reboot", 3, |actor| actor.purge(3)),
+    rebooted("queue_purge_dead_letters_before_a_reboot", 3, |actor| actor.purge_dead_letters()),
     rebooted("queue_close_before_a_reboot", 1, |actor| actor.close_unsynced()),
     rebooted("queue_write_before_a_reboot", 1, |actor| actor.write_and_sync()),
     rebooted("queue_go_round_before_a_reboot", 1, |actor| actor.go_round()),
@@ -306,6 +291,8 @@ pub struct Actor<'a> {
     parent: &'a mut Parent,
     domain: Domain,
     options: QueueOptions,
+    /// What it was told must be so after a reboot.
+    reboot: bool,
     after: u64,
     signal: i32,
 }
@@ -419,6 +406,77 @@ impl Actor<'_> {
         self.disarm();
     }
 
+    /// Says what has become of messages: at once, or where everything in memory will be lost, once it is on the disk.
+    fn tell(&self, consumer: &mut QueueConsumer, what: &str, numbers: Range<u64>) {
+        if self.reboot {
+            consumer.sync(PATIENCE).unwrap();
+        }
+        numbers.for_each(|number| self.parent.say(format!("{what} {number}")));
+    }
+
+    /// Rejects one, in so many words that they take some parts.
+    fn reject(&self) {
+        let mut consumer = self.consumer();
+        let delivery = self.get(&mut consumer, &Get::default());
+        self.arm();
+        delivery.reject(&"why ".repeat(100)).unwrap();
+        self.tell(&mut consumer, "rejected", 0..1);
+        self.disarm();
+    }
+
+    /// Puts two for which it is too late at once, and comes to take them.
+    fn expire(&self) {
+        let (mut producer, mut consumer) = (self.producer(), self.consumer());
+        for number in 0..2 {
+            self.parent.say(format!("expiring {number}"));
+            let ttl = Some(Duration::from_micros(1));
+            self.put(&mut producer, number, LARGE, Put { ttl, ..Put::default() });
+        }
+        self.arm();
+        assert!(consumer.try_get().unwrap().is_none());
+        consumer.sync(PATIENCE).unwrap();
+        self.disarm();
+    }
+
+    /// Rejects so many; where the queue is durable, on the disk.
+    fn bury(&self, consumer: &mut QueueConsumer, count: usize) {
+        (0..count).for_each(|_| consumer.get(PATIENCE).unwrap().reject("bad luck").unwrap());
+        consumer.sync(PATIENCE).unwrap();
+    }
+
+    /// Lets two dead letters be delivered again.
+    fn redrive(&self) {
+        let mut consumer = self.consumer();
+        self.bury(&mut consumer, 2);
+        self.arm();
+        assert_eq!(consumer.redrive(9).unwrap(), 2);
+        self.tell(&mut consumer, "redriven", 0..2);
+        self.disarm();
+    }
+
+    /// Takes so many messages away, of which the first is a dead letter and stays.
+    fn purge(&self, count: u64) {
+        let mut consumer = self.consumer();
+        self.bury(&mut consumer, 1);
+        self.parent.say("rejected 0");
+        (1..count).for_each(|number| self.parent.say(format!("purging {number}")));
+        self.arm();
+        assert_eq!(consumer.purge().unwrap(), count - 1);
+        (1..count).for_each(|number| self.parent.say(format!("purged {number}")));
+        self.disarm();
+    }
+
+    /// Takes two dead letters away, and no message that is none.
+    fn purge_dead_letters(&self) {
+        let mut consumer = self.consumer();
+        self.bury(&mut consumer, 2);
+        (0..2).for_each(|number| self.parent.say(format!("purging {number}")));
+        self.arm();
+        assert_eq!(consumer.purge_dead_letters().unwrap(), 2);
+        (0..2).for_each(|number| self.parent.say(format!("purged {number}")));
+        self.disarm();
+    }
+
     /// Closes a queue of which something is not on the disk yet.
     fn close_unsynced(&mut self) {
         let mut producer = self.producer();
@@ -516,7 +574,14 @@ pub fn act_on_queue(parent: &mut Parent) {
     let (after, signal) = (parent.number(1), parent.number(2) as i32);
     let operation = OPERATIONS.iter().find(|known| known.name == name).expect("an operation");
     let options = options(operation.durable);
-    (operation.run)(&mut Actor { parent, domain: litmus::open(), options, after, signal });
+    (operation.run)(&mut Actor {
+        parent,
+        domain: litmus::open(),
+        options,
+        reboot: operation.reboot,
+        after,
+        signal,
+    });
     parent.wait_for_end();
 }
 

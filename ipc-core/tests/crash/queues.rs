@@ -22,10 +22,15 @@ struct Fate {
     acking: bool,
     acked: bool,
     rejected: bool,
+    /// It is too late for it, from the beginning.
+    expiring: bool,
+    redriven: bool,
     purging: bool,
+    purged: bool,
     /// Where it was found: delivered now, or among the dead letters.
     delivered: u32,
     dead: u32,
+    reason: Option<Reason>,
 }
 
 /// Those who live on.
@@ -125,7 +130,10 @@ impl Survivors {
             "acking" => fate.acking = true,
             "acked" => fate.acked = true,
             "rejected" => fate.rejected = true,
-            "purging" => self.fates.values_mut().for_each(|fate| fate.purging = true),
+            "expiring" => fate.expiring = true,
+            "redriven" => fate.redriven = true,
+            "purging" => fate.purging = true,
+            "purged" => fate.purged = true,
             _ => {}
         }
     }
@@ -222,7 +230,9 @@ impl Survivors {
             }
         }
         for letter in living.consumer.dead_letters(100).unwrap() {
-            self.fates.entry(number_of(letter.data())).or_default().dead += 1;
+            let fate = self.fates.entry(number_of(letter.data())).or_default();
+            fate.dead += 1;
+            fate.reason = letter.reason();
         }
         living.consumer.purge_dead_letters().unwrap();
     }
@@ -232,8 +242,12 @@ impl Survivors {
         for (number, fate) in &self.fates {
             let found = fate.delivered + fate.dead;
             assert!(found <= 1, "{number} is there {found} times: {fate:?}");
-            assert!(!fate.acked || found == 0, "{number} was acknowledged: {fate:?}");
+            assert!(!(fate.acked || fate.purged) || found == 0, "{number} is gone for good: {fate:?}");
             assert!(!fate.rejected || fate.dead == 1, "{number} is a dead letter: {fate:?}");
+            assert!(!fate.redriven || fate.delivered == 1, "{number} is none any more: {fate:?}");
+            assert!(!fate.expiring || fate.delivered == 0, "it is too late for {number}: {fate:?}");
+            let reason = if fate.expiring { Reason::Expired } else { Reason::Rejected };
+            assert!(fate.dead == 0 || fate.reason == Some(reason), "{number}: {fate:?}");
             let may_be_gone = !fate.accepted || fate.acking || fate.purging;
             assert!(may_be_gone || found == 1, "{number} is lost: {fate:?}");
         }

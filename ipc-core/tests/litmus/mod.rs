@@ -8,6 +8,7 @@ pub mod survivor;
 use axonic::Domain;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::cell::Cell;
@@ -236,6 +237,18 @@ impl Drop for Stray {
     }
 }
 
+/// Whether this system lets us make namespaces of this kind; a test that cannot run says so.
+pub fn may_unshare(flags: CloneFlags) -> bool {
+    let mut command = Command::new("/bin/true");
+    // SAFETY: unshare is a bare system call.
+    unsafe { command.pre_exec(move || unshare(flags).map_err(std::io::Error::from)) };
+    let may = command.status().is_ok_and(|status| status.success());
+    if !may {
+        crate::common::child::skip(&format!("namespaces {flags:?} are not permitted here"));
+    }
+    may
+}
+
 /// Binds the calling thread, and those it makes, to a core; what there is of them.
 pub fn pin_to_core(core: usize) {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -271,6 +284,11 @@ pub fn long(share: u32) -> Duration {
         Duration::from_secs(10)
     }
 }
+
+/// Kills in a second there must be at least; several dozen are usual.
+pub const KILLS: f64 = 3.0;
+/// Stops: one that was rung for may hold its message, or lock, up for a second, until somebody looks around.
+pub const STOPS: f64 = 0.3;
 
 /// Random numbers. A test prints the seed of its own and its roles'; `AXONIC_CHAOS_SEED` draws the same again, though
 /// the scheduler makes of it what it likes.

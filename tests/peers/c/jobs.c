@@ -16,7 +16,7 @@ static const int64_t lease = 2 * AXONIC_SECOND;
 
 /* Message k: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
  * many. The caller frees it. */
-static unsigned char *message(uint64_t k, size_t size, size_t *length) {
+unsigned char *message(uint64_t k, size_t size, size_t *length) {
     const size_t factors[] = {1, 10, 300};
     *length = size * factors[k % 3];
     unsigned char *bytes = malloc(*length);
@@ -26,7 +26,7 @@ static unsigned char *message(uint64_t k, size_t size, size_t *length) {
 }
 
 /* The number of a message, every byte of which is as it should be. */
-static uint64_t number_in(const axonic_message *m) {
+uint64_t number_in(const axonic_message *m) {
     const unsigned char *bytes = m->data;
     uint64_t k = 0;
     memcpy(&k, bytes, m->size < sizeof k ? m->size : sizeof k);
@@ -101,7 +101,7 @@ int work(axonic_domain *domain, const char *queue) {
     }
 }
 
-static void check_result(axonic_ticket *ticket, axonic_queue_producer *producer, uint64_t k) {
+void check_result(axonic_ticket *ticket, axonic_queue_producer *producer, uint64_t k) {
     axonic_message result;
     check(axonic_ticket_result(ticket, producer, PATIENCE, &result));
     size_t length = 0;
@@ -140,6 +140,20 @@ int ask(axonic_domain *domain, const char *queue, size_t count) {
     return axonic_queue_producer_close(producer);
 }
 
+void acknowledge_reversed(axonic_delivery *job) {
+    const size_t length = job->message.size;
+    const unsigned char *asked = job->message.data;
+    unsigned char *reversed = malloc(length);
+    for (size_t i = 0; i < length; i++) {
+        reversed[i] = asked[length - 1 - i];
+    }
+    axonic_payload result = AXONIC_PAYLOAD_INIT;
+    result.data = reversed;
+    result.data_size = length;
+    check(axonic_delivery_ack(job, &result));
+    free(reversed);
+}
+
 int answer(axonic_domain *domain, const char *queue, size_t count) {
     axonic_queue_consumer *consumer = NULL;
     check(axonic_queue_consumer_open(domain, queue, NULL, &consumer));
@@ -147,17 +161,7 @@ int answer(axonic_domain *domain, const char *queue, size_t count) {
         axonic_delivery job;
         check(axonic_queue_consumer_get(consumer, NULL, PATIENCE, &job));
         number_in(&job.message);
-        const size_t length = job.message.size;
-        const unsigned char *asked = job.message.data;
-        unsigned char *reversed = malloc(length);
-        for (size_t i = 0; i < length; i++) {
-            reversed[i] = asked[length - 1 - i];
-        }
-        axonic_payload result = AXONIC_PAYLOAD_INIT;
-        result.data = reversed;
-        result.data_size = length;
-        check(axonic_delivery_ack(&job, &result));
-        free(reversed);
+        acknowledge_reversed(&job);
     }
     tell("answered", count);
     return axonic_queue_consumer_close(consumer);
@@ -184,6 +188,21 @@ int keep(axonic_domain *domain, const char *queue, size_t count) {
     }
     tell("kept", count);
     sleep(PATIENCE / AXONIC_SECOND);
+    return axonic_queue_producer_close(producer);
+}
+
+int hurry(axonic_domain *domain, const char *queue) {
+    const axonic_queue_options options = durable();
+    axonic_queue_producer *producer = NULL;
+    check(axonic_queue_producer_open(domain, queue, &options, &producer));
+    axonic_payload payload = AXONIC_PAYLOAD_INIT;
+    axonic_put_options how = AXONIC_PUT_OPTIONS_INIT;
+    unsigned char *bytes = message(0, ASKED, &payload.data_size);
+    payload.data = bytes;
+    how.durable = 1;
+    const int put = axonic_queue_producer_send(producer, &payload, &how, 10 * AXONIC_MILLISECOND, NULL);
+    puts(put == AXONIC_OK ? "nothing" : axonic_error_name(put));
+    free(bytes);
     return axonic_queue_producer_close(producer);
 }
 

@@ -176,6 +176,16 @@ static void raise_with_queue(axonic_domain *domain) {
     check(axonic_queue_producer_close(producer));
 }
 
+static void raise_in_full_queue(axonic_domain *domain) {
+    axonic_queue_producer *producer = NULL;
+    axonic_queue_options tiny = AXONIC_QUEUE_OPTIONS_INIT;
+    tiny.capacity = 1;
+    check(axonic_queue_producer_open(domain, "full", &tiny, &producer));
+    check(axonic_queue_producer_put(producer, "x", 1, PATIENCE));
+    raised("full", axonic_queue_producer_put(producer, "x", 1, 0));
+    check(axonic_queue_producer_close(producer));
+}
+
 static int raise_each(const char *name, axonic_domain *domain) {
     axonic_publisher *publisher = NULL;
     axonic_subscriber *subscriber = NULL;
@@ -210,6 +220,7 @@ static int raise_each(const char *name, axonic_domain *domain) {
     check(axonic_subscriber_close(subscriber));
 
     raise_with_queue(domain);
+    raise_in_full_queue(domain);
     axonic_mutex *mutex = NULL;
     axonic_rwlock *rwlock = NULL;
     check(axonic_mutex_open(domain, "errors", NULL, &mutex));
@@ -226,6 +237,15 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     }
     if (strcmp(verb, "work") == 0 && argc == 4) {
         return work(domain, argv[3]);
+    }
+    if (strcmp(verb, "hurry") == 0 && argc == 4) {
+        return hurry(domain, argv[3]);
+    }
+    if (strcmp(verb, "bring") == 0 && argc == 4) {
+        return bring(domain, argv[3]);
+    }
+    if (strcmp(verb, "fetch") == 0 && argc == 4) {
+        return fetch(domain, argv[3]);
     }
     if (strcmp(verb, "meet") == 0 && argc == 4) {
         return meet(domain, strcmp(argv[3], "first") == 0);
@@ -247,6 +267,9 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     }
     if (strcmp(verb, "count") == 0 && argc == 5) {
         return count_up(domain, argv[3], last);
+    }
+    if (strcmp(verb, "share") == 0 && argc == 5) {
+        return share(domain, argv[3], last);
     }
     if (strcmp(verb, "put") == 0 && argc == 7) {
         return put_all(domain, argv[3], strtoull(argv[4], NULL, 10), strtoull(argv[5], NULL, 10), last);

@@ -17,7 +17,7 @@ static constexpr auto lease = 2s;
 
 // Message k: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
 // many.
-static std::vector<std::byte> message(std::uint64_t k, std::size_t size) {
+std::vector<std::byte> message(std::uint64_t k, std::size_t size) {
     constexpr std::size_t factors[] = {1, 10, 300};
     std::vector<std::byte> bytes(size * factors[k % 3]);
     fill(bytes, k);
@@ -27,14 +27,14 @@ static std::vector<std::byte> message(std::uint64_t k, std::size_t size) {
 
 using Bytes = axonic::span<const std::byte>;
 
-static std::vector<std::byte> reversed(Bytes data) {
+std::vector<std::byte> reversed(Bytes data) {
     std::vector<std::byte> bytes(data.size());
     std::reverse_copy(data.begin(), data.end(), bytes.begin());
     return bytes;
 }
 
 // The number of a message, every byte of which is as it should be.
-static std::uint64_t number_in(Bytes data) {
+std::uint64_t number_in(Bytes data) {
     std::uint64_t k = 0;
     std::memcpy(&k, data.data(), std::min(data.size(), sizeof k));
     std::vector<std::byte> wanted(data.size());
@@ -143,6 +143,20 @@ int keep(const std::string& domain, const std::string& queue, std::size_t count)
     }
     std::cout << "kept " << count << std::endl;
     std::this_thread::sleep_for(patience);
+    return 0;
+}
+
+int hurry(const std::string& domain, const std::string& queue) {
+    auto ax = axonic::open(domain);
+    auto to = ax.queue(queue, durable());
+    axonic::Put how;
+    how.durable = true;
+    try {
+        to.put(message(0, asked_size), how, 10ms);
+        std::cout << "nothing" << std::endl;
+    } catch (const axonic::Error& error) {
+        std::cout << error.code().message() << std::endl;
+    }
     return 0;
 }
 

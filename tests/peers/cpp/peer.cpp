@@ -143,6 +143,11 @@ static int raise_each(const std::string& name) {
     auto late = queue.get(patience, {1ms});
     queue.get(patience)->ack();
     raised("lease-lost", [&] { late->ack(); });
+    axonic::QueueOptions tiny;
+    tiny.capacity = 1;
+    auto full = ax.queue("full", tiny);
+    full.put("x");
+    raised("full", [&] { full.put("x", {}, 0s); });
     auto mutex = ax.mutex("errors");
     raised("other-lock", [&] { ax.rwlock("errors"); });
     return 0;
@@ -172,11 +177,17 @@ static int act(std::string_view verb, const std::vector<std::string>& words) {
     if (verb == "keep" || verb == "spend") {
         return (verb == "keep" ? keep : spend)(words[0], words[1], number(2));
     }
+    if (verb == "hurry") {
+        return hurry(words[0], words[1]);
+    }
+    if (verb == "bring" || verb == "fetch") {
+        return (verb == "bring" ? bring : fetch)(words[0], words[1]);
+    }
     if (verb == "alternate") {
         return alternate(words[0], words[1], number(2), number(3));
     }
-    if (verb == "count") {
-        return count(words[0], words[1], number(2));
+    if (verb == "count" || verb == "share") {
+        return (verb == "count" ? count : share)(words[0], words[1], number(2));
     }
     return verb == "meet" ? meet(words[0], words[1] == "first") : 2;
 }

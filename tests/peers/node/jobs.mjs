@@ -11,7 +11,7 @@ const IDLE = 1000
 const LEASE = 2000
 
 /** Message k: its number, then bytes as in topics: one in three is in its slot, one in some parts and one in many. */
-function message (k, size) {
+export function message (k, size) {
   const data = Buffer.allocUnsafe(size * [1, 10, 300][k % 3])
   fill(data, k)
   data.writeBigUInt64LE(BigInt(k))
@@ -19,7 +19,7 @@ function message (k, size) {
 }
 
 /** The number of a message, every byte of which must be as it should be. */
-function numberIn (data) {
+export function numberIn (data) {
   const k = data.length < 8 ? 0 : Number(data.readBigUInt64LE())
   const wanted = Buffer.allocUnsafe(data.length)
   fill(wanted, k)
@@ -116,6 +116,19 @@ export async function keep (domain, queue, count) {
   }
   console.log(`kept ${count}`)
   await sleep(PATIENCE)
+  ax.close()
+  return 0
+}
+
+export async function hurry (domain, queue) {
+  const ax = open(domain)
+  const to = ax.queue(queue, { durable: true, fsync: 'never' })
+  try {
+    await to.putAsync(message(0, 64), { durable: true, timeout: 10 })
+    console.log('nothing')
+  } catch (error) {
+    console.log(error instanceof AxonicError ? error.kind : error)
+  }
   ax.close()
   return 0
 }

@@ -1,38 +1,93 @@
 // What the Node peer does with locks.
 
 import { openSync, readSync, writeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { open } from '../../../bindings-node/index.mjs'
 
 const PATIENCE = { timeout: 20_000 }
+
+function numberIn (file) {
+  const bytes = Buffer.alloc(8)
+  readSync(file, bytes, 0, 8, 0)
+  return bytes.readBigUInt64LE()
+}
+
+/** Raises the number in a file, and answers what it is now. */
+function raised (file) {
+  const bytes = Buffer.alloc(8)
+  const number = numberIn(file) + 1n
+  bytes.writeBigUInt64LE(number)
+  writeSync(file, bytes, 0, 8, 0)
+  return number
+}
+
+function raise (file, held) {
+  if (held.ownerDied) console.log('owner died')
+  console.log(`${raised(file)}`)
+  held.release()
+}
 
 export async function count (domain, path, times) {
   const ax = open(domain)
   const mutex = ax.mutex('count')
   const file = openSync(path, 'r+')
-  const bytes = Buffer.alloc(8)
   for (let n = 0; n < Number(times); n++) {
-    const held = await mutex.acquire(PATIENCE)
-    if (held.ownerDied) console.log('owner died')
-    readSync(file, bytes, 0, 8, 0)
-    const number = bytes.readBigUInt64LE() + 1n
-    bytes.writeBigUInt64LE(number)
-    writeSync(file, bytes, 0, 8, 0)
-    console.log(`${number}`)
-    held.release()
+    raise(file, await mutex.acquire(PATIENCE))
   }
   ax.close()
   console.log(`counted ${times}`)
   return 0
 }
 
-function must (holds, what) {
+/** Has a permit for a moment, and tells from when to when. */
+async function sit (seats) {
+  const seat = await seats.acquire(PATIENCE)
+  console.log(`in ${process.hrtime.bigint()}`)
+  // Long enough for others to come.
+  await sleep(1)
+  console.log(`out ${process.hrtime.bigint()}`)
+  seat.release()
+}
+
+export async function share (domain, path, times) {
+  const ax = open(domain)
+  const page = ax.rwlock('page')
+  const seats = ax.semaphore('seats', 2)
+  const file = openSync(path, 'r+')
+  for (let n = 0; n < Number(times); n++) {
+    if (n % 4 === 0) {
+      raise(file, await page.write(PATIENCE))
+      continue
+    }
+    const held = await page.read(PATIENCE)
+    const number = numberIn(file)
+    if (held.ownerDied) console.log(`owner died ${number}`)
+    await sit(seats)
+    must(numberIn(file) === number, 'nobody writes while somebody reads')
+    held.release()
+  }
+  ax.close()
+  console.log(`shared ${times}`)
+  return 0
+}
+
+export function must (holds, what) {
   if (!holds) throw new Error(`not so: ${what}`)
+}
+
+/** Says who has a lock. */
+function tell (ax, name) {
+  for (const { alive, since, role, pid, label } of ax.lockHolders(name)) {
+    must(alive && since > 0, 'it is there, and has come')
+    console.log(`${name}: ${role} ${pid} ${label}`)
+  }
 }
 
 class Hall {
   led = 0
 
   constructor (ax) {
+    this.ax = ax
     this.barrier = ax.barrier('turn', 2)
     this.event = ax.event('go')
     this.bell = ax.event('bell', { autoReset: true })
@@ -62,6 +117,7 @@ class Hall {
     must(reading !== undefined, 'two read')
     reading.release()
     must(this.seats.tryAcquire() === undefined, 'the other has the only permit')
+    tell(this.ax, 'seat')
     must(this.event.isSet, 'it stays set')
     this.event.clear()
     await this.turn()
@@ -79,6 +135,7 @@ class Hall {
     must(this.rwlock.tryRead() === undefined, 'the other writes, so nobody reads')
     must(this.rwlock.tryWrite() === undefined, 'the other writes, so nobody else does')
     must(this.seats.tryAcquire() === undefined, 'the other has the only permit')
+    tell(this.ax, 'page')
     must(!this.event.tryWait(), 'nobody has set it')
     must(this.bell.tryWait(), 'it was set before')
     must(!this.bell.tryWait(), 'set twice it lets one pass')

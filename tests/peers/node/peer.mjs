@@ -2,9 +2,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, errors, open } from '../../../bindings-node/index.mjs'
-import { answer, ask, keep, put, spend, work } from './jobs.mjs'
-import { count, meet } from './locks.mjs'
+import { answer, ask, hurry, keep, put, spend, work } from './jobs.mjs'
+import { count, meet, share } from './locks.mjs'
 import { fill, matches } from './pattern.mjs'
+import { bring, fetch } from './talk.mjs'
 
 const PATIENCE = 20_000
 
@@ -103,6 +104,8 @@ async function provoke (domain) {
   const late = other.publisher('peer.late')
   other.close()
   const mutex = ax.mutex('peer-lock')
+  const full = ax.queue('peer-full', { capacity: 1 })
+  full.put(Buffer.from('x'))
   const cases = {
     'invalid-name': () => ax.publisher('a/b'),
     'not-found': () => ax.region('peer-nothing', { create: 'open' }),
@@ -112,6 +115,7 @@ async function provoke (domain) {
     busy: () => ax.ringProducer('peer-ring'),
     rejected: () => reject(ax.queue('peer-queue')),
     'lease-lost': () => lose(ax.queue('peer-queue')),
+    full: () => full.put(Buffer.from('x')),
     'other-lock': () => ax.rwlock(mutex.name)
   }
   for (const [name, run] of Object.entries(cases)) {
@@ -127,7 +131,8 @@ async function provoke (domain) {
   return 0
 }
 
-const verbs = { send, recv, put, work, ask, answer, keep, spend, count, meet, errors: table, raise: provoke }
+const queues = { put, work, ask, answer, keep, spend, hurry, bring, fetch }
+const verbs = { send, recv, ...queues, count, share, meet, errors: table, raise: provoke }
 const [verb, ...args] = process.argv.slice(2)
 try {
   process.exitCode = await verbs[verb](...args)

@@ -9,7 +9,9 @@ import sys
 from collections.abc import Callable, Coroutine
 
 from jobs import IDLE, LEASE, PATIENCE, message, number_in, settle
-from locks import must, raised
+from locks import MOMENT, must, raised, tell_holders, tell_time
+from locks import number_in as number_at
+from talk import HALF, HOUR, SIZE, SOON, checked, tell, tell_dead, tell_stats
 
 import axonic
 from axonic import aio
@@ -65,6 +67,15 @@ async def keep(domain: str, queue: str, count: str) -> None:
         await asyncio.sleep(PATIENCE)
 
 
+async def hurry(domain: str, queue: str) -> None:
+    async with aio.open(domain) as ax:
+        try:
+            await ax.queue(queue, durable=True, fsync="never").put(message(0, 64), durable=True, timeout=0.01)
+            print("nothing")
+        except axonic.AxonicError as error:
+            print(error.kind)
+
+
 async def spend(domain: str, queue: str, count: str) -> None:
     async with aio.open(domain) as ax:
         source = ax.queue(queue, durable=True, fsync="never")
@@ -79,6 +90,60 @@ async def spend(domain: str, queue: str, count: str) -> None:
     print(f"spent {count}")
 
 
+async def bring(domain: str, queue: str) -> None:
+    async with aio.open(domain) as ax:
+        to = ax.queue(queue)
+        first = [message(k, SIZE) for k in range(3)]
+        await to.put_many(first, timeout=PATIENCE)
+        ticket = await to.put(message(3, SIZE), priority=2, result=True, timeout=PATIENCE)
+        await to.put(message(4, SIZE), ttl=0.001, timeout=PATIENCE)
+        put = [await to.put(message(k, SIZE), dedup_id="once", timeout=PATIENCE) for k in (5, 9)]
+        await to.put(message(6, SIZE), delay=HOUR, timeout=PATIENCE)
+        await to.put(message(7, SIZE), delay=SOON, timeout=PATIENCE)
+        print("brought", len(first), *(int(not new) for new in put), flush=True)
+        async with asyncio.timeout(PATIENCE):
+            while ticket.progress != HALF:
+                await asyncio.sleep(0.001)
+        await to.put(message(8, SIZE), priority=7, timeout=PATIENCE)
+        result = await ticket.result(timeout=PATIENCE)
+    must(result == message(3, SIZE)[::-1], "the result is the message's reverse")
+    print("answered")
+
+
+async def fetch(domain: str, queue: str) -> None:
+    clock = asyncio.get_running_loop().time
+    async with aio.open(domain) as ax:
+        source = ax.queue(queue)
+
+        async def take(k: int, attempt: int) -> axonic.Job[object]:
+            return checked(await source.get(timeout=PATIENCE), k, attempt)
+
+        tell("peek", source.peek(5))
+        asked, first, late = await source.get_many(3, timeout=PATIENCE, lease=PATIENCE)
+        tell("many", (asked, first, late))
+        first.ack()
+        two = await source.get_many(2, timeout=PATIENCE)
+        tell("many", two)
+        for job in two:
+            job.ack()
+        (await take(7, 1)).ack()
+        late.extend(SOON)
+        again, given = await take(1, 2), clock()
+        again.nack(SOON)
+        (await take(1, 3)).reject("as agreed")
+        must(clock() - given >= SOON, "what is given back for later comes later")
+        asked.progress(HALF)
+        (await take(8, 1)).ack()
+        tell_dead(source.dead_letters(9))
+        print("redriven", source.redrive(9))
+        (await take(1, 1)).ack()
+        (await take(4, 1)).reject()
+        tell_stats(source.stats())
+        print("purged", source.purge(), source.purge(dead=True))
+        asked.ack(asked.data[::-1])
+    print("fetched")
+
+
 async def count(domain: str, path: str, times: str) -> None:
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     async with aio.open(domain) as ax:
@@ -91,8 +156,32 @@ async def count(domain: str, path: str, times: str) -> None:
     print(f"counted {times}")
 
 
+async def share(domain: str, path: str, times: str) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    async with aio.open(domain) as ax:
+        page, seats = ax.rwlock("page"), ax.semaphore("seats", 2, timeout=PATIENCE)
+        for n in range(int(times)):
+            if n % 4 == 0:
+                async with page.write(timeout=PATIENCE) as held:
+                    if held.owner_died:
+                        print("owner died", flush=True)
+                    print(raised(file), flush=True)
+                continue
+            async with page.read(timeout=PATIENCE) as held:
+                number = number_at(file)
+                if held.owner_died:
+                    print("owner died", number, flush=True)
+                async with seats:
+                    tell_time("in")
+                    await asyncio.sleep(MOMENT)
+                    tell_time("out")
+                must(number_at(file) == number, "nobody writes while somebody reads")
+    print(f"shared {times}")
+
+
 class Hall:
     def __init__(self, ax: aio.Domain) -> None:
+        self.ax = ax
         self.barrier = ax.barrier("turn", 2)
         self.event = ax.event("go")
         self.bell = ax.event("bell", auto_reset=True)
@@ -119,6 +208,7 @@ class Hall:
         must(self.rwlock.try_acquire_read(), "two read")
         self.rwlock.release()
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("seat"), "seat")
         must(self.event.is_set(), "it stays set")
         self.event.clear()
         await self.turn()
@@ -133,6 +223,7 @@ class Hall:
         must(not self.rwlock.try_acquire_read(), "the other writes, so nobody reads")
         must(not self.rwlock.try_acquire_write(), "the other writes, so nobody else does")
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("page"), "page")
         must(not self.event.try_wait(), "nobody has set it")
         must(self.bell.try_wait(), "it was set before")
         must(not self.bell.try_wait(), "set twice it lets one pass")
@@ -163,7 +254,11 @@ def main(arguments: list[str]) -> int:
         "answer": answer,
         "keep": keep,
         "spend": spend,
+        "hurry": hurry,
+        "bring": bring,
+        "fetch": fetch,
         "count": count,
+        "share": share,
         "meet": meet,
     }
     try:

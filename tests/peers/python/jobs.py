@@ -110,6 +110,16 @@ def keep(domain: str, queue: str, count: str) -> int:
     return 0
 
 
+def hurry(domain: str, queue: str) -> int:
+    with axonic.open(domain) as ax:
+        try:
+            ax.queue(queue, durable=True, fsync="never").put(message(0, 64), durable=True, timeout=0.01)
+            print("nothing")
+        except axonic.AxonicError as error:
+            print(error.kind)
+    return 0
+
+
 def spend(domain: str, queue: str, count: str) -> int:
     with axonic.open(domain) as ax:
         source = ax.queue(queue, durable=True, fsync="never")

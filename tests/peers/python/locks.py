@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 
 import axonic
 
 PATIENCE = 20
+# Long enough for others to come.
+MOMENT = 0.0001
 
 
 def number_in(file: int) -> int:
@@ -46,13 +49,49 @@ def count(domain: str, path: str, times: str) -> int:
     return 0
 
 
+def tell_time(what: str) -> None:
+    print(what, time.monotonic_ns(), flush=True)
+
+
+def share(domain: str, path: str, times: str) -> int:
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    with axonic.open(domain) as ax:
+        page, seats = ax.rwlock("page"), ax.semaphore("seats", 2, timeout=PATIENCE)
+        for n in range(int(times)):
+            if n % 4 == 0:
+                with page.write(timeout=PATIENCE) as held:
+                    if held.owner_died:
+                        print("owner died", flush=True)
+                    print(raised(file), flush=True)
+                continue
+            with page.read(timeout=PATIENCE) as held:
+                number = number_in(file)
+                if held.owner_died:
+                    print("owner died", number, flush=True)
+                with seats:
+                    tell_time("in")
+                    time.sleep(MOMENT)
+                    tell_time("out")
+                must(number_in(file) == number, "nobody writes while somebody reads")
+    print(f"shared {times}")
+    return 0
+
+
 def must(holds: bool, what: str) -> None:
     if not holds:
         raise ValueError(f"not so: {what}")
 
 
+def tell_holders(holders: list[axonic.LockHolder], name: str) -> None:
+    """Says who has a lock."""
+    for holder in holders:
+        must(holder.alive and holder.since is not None, "it is there, and has come")
+        print(f"{name}: {holder.role} {holder.pid} {holder.label}")
+
+
 class Hall:
     def __init__(self, ax: axonic.Domain) -> None:
+        self.ax = ax
         self.barrier = ax.barrier("turn", 2)
         self.event = ax.event("go")
         self.bell = ax.event("bell", auto_reset=True)
@@ -79,6 +118,7 @@ class Hall:
         must(self.rwlock.try_acquire_read(), "two read")
         self.rwlock.release()
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("seat"), "seat")
         must(self.event.is_set(), "it stays set")
         self.event.clear()
         self.turn()
@@ -93,6 +133,7 @@ class Hall:
         must(not self.rwlock.try_acquire_read(), "the other writes, so nobody reads")
         must(not self.rwlock.try_acquire_write(), "the other writes, so nobody else does")
         must(not self.seats.try_acquire(), "the other has the only permit")
+        tell_holders(self.ax.lock_holders("page"), "page")
         must(not self.event.try_wait(), "nobody has set it")
         must(self.bell.try_wait(), "it was set before")
         must(not self.bell.try_wait(), "set twice it lets one pass")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import jobs
 import locks
+import talk
 from pattern import fill, matches
 
 import axonic
@@ -104,6 +105,8 @@ def provoke(domain: str) -> int:
     late = other.publisher("peer.late")
     other.close()
     mutex = ax.mutex("peer-lock")
+    full = ax.queue("peer-full", capacity=1)
+    full.put(b"x")
     cases: dict[str, Callable[[], object]] = {
         "invalid-name": lambda: ax.publisher("a/b"),
         "not-found": lambda: ax.region("peer-nothing", create="open"),
@@ -113,6 +116,7 @@ def provoke(domain: str) -> int:
         "busy": lambda: ax.ring_producer("peer-ring"),
         "rejected": lambda: reject(ax.queue("peer-queue")),
         "lease-lost": lambda: lose(ax.queue("peer-queue")),
+        "full": lambda: full.try_put(b"x"),
         "other-lock": lambda: ax.rwlock(mutex.name),
     }
     for name, case in cases.items():
@@ -137,7 +141,11 @@ def main(arguments: list[str]) -> int:
         "answer": jobs.answer,
         "keep": jobs.keep,
         "spend": jobs.spend,
+        "hurry": jobs.hurry,
+        "bring": talk.bring,
+        "fetch": talk.fetch,
         "count": locks.count,
+        "share": locks.share,
         "alternate": locks.alternate,
         "meet": locks.meet,
         "errors": errors,

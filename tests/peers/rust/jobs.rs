@@ -11,7 +11,7 @@ const LEASE: Duration = Duration::from_secs(2);
 
 /// Message `k`: its number, then bytes as in topics, so that one in three is in its slot, one in some parts and one in
 /// many.
-fn message(k: u64, size: usize) -> Vec<u8> {
+pub fn message(k: u64, size: usize) -> Vec<u8> {
     let length = size * [1, 10, 300][(k % 3) as usize];
     let mut data = k.to_le_bytes().to_vec();
     data.extend((8..length).map(|i| byte(i, k as usize, length)));
@@ -19,7 +19,7 @@ fn message(k: u64, size: usize) -> Vec<u8> {
 }
 
 /// The number of a message, every byte of which is as it should be.
-fn number_in(data: &[u8]) -> Result<u64> {
+pub fn number_in(data: &[u8]) -> Result<u64> {
     let k = data.first_chunk().map_or(0, |first| u64::from_le_bytes(*first));
     let whole = data.len() >= 8 && (8..data.len()).all(|i| data[i] == byte(i, k as usize, data.len()));
     let torn = || Error::new(ErrorKind::Corrupt, format!("message {k} of {} bytes is torn", data.len()));
@@ -122,6 +122,15 @@ pub fn keep(domain: &str, queue: &str, count: usize) -> Result<()> {
     }
     println!("kept {count}");
     std::thread::sleep(PATIENCE.unwrap_or_default());
+    Ok(())
+}
+
+pub fn hurry(domain: &str, queue: &str) -> Result<()> {
+    let domain = Domain::open(domain)?;
+    let mut producer = domain.queue_producer(queue, &durable())?;
+    let how = Put { durable: Some(true), ..Put::default() };
+    let put = producer.put_with(&Payload::raw(&message(0, 64)), &how, Some(Duration::from_millis(10)));
+    println!("{}", put.err().map_or("nothing", |e| e.kind().name()));
     Ok(())
 }
 

@@ -2,8 +2,10 @@
 
 use crate::PATIENCE;
 use axonic::*;
+use nix::time::{ClockId, clock_gettime};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 /// Raises the number in a file, and says what it is now.
 fn raise(file: &File) -> u64 {
@@ -54,7 +56,49 @@ pub fn count(domain: &str, file: &str, times: usize) -> Result<()> {
     Ok(())
 }
 
+/// Long enough for others to come.
+const MOMENT: Duration = Duration::from_micros(100);
+
+/// Has a permit for a moment, and tells from when to when.
+fn sit(seats: &mut Semaphore) -> Result<()> {
+    let now = || {
+        let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock");
+        time.tv_sec() * 1_000_000_000 + time.tv_nsec()
+    };
+    seats.acquire(PATIENCE)?;
+    println!("in {}", now());
+    std::thread::sleep(MOMENT);
+    println!("out {}", now());
+    seats.release()
+}
+
+pub fn share(domain: &str, file: &str, times: usize) -> Result<()> {
+    let (domain, plain) = (Domain::open(domain)?, LockOptions::default());
+    let (mut page, mut seats) = (domain.rwlock("page", &plain)?, domain.semaphore("seats", 2, &plain)?);
+    let file = opened(file);
+    for n in 0..times {
+        if n % 4 == 0 {
+            if page.write(PATIENCE)?.owner_died {
+                println!("owner died");
+            }
+            println!("{}", raise(&file));
+        } else {
+            let died = page.read(PATIENCE)?.owner_died;
+            let number = number_in(&file);
+            if died {
+                println!("owner died {number}");
+            }
+            sit(&mut seats)?;
+            must(number_in(&file) == number, "nobody writes while somebody reads")?;
+        }
+        page.unlock()?;
+    }
+    println!("shared {times}");
+    Ok(())
+}
+
 struct Hall {
+    domain: Domain,
     barrier: Barrier,
     event: Event,
     bell: Event,
@@ -63,13 +107,22 @@ struct Hall {
     led: usize,
 }
 
-fn must(holds: bool, what: &str) -> Result<()> {
+pub fn must(holds: bool, what: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::new(ErrorKind::Corrupt, format!("not so: {what}"))) }
 }
 
 impl Hall {
     fn turn(&mut self) -> Result<()> {
         self.led += usize::from(self.barrier.wait(PATIENCE)?);
+        Ok(())
+    }
+
+    /// Says who has a lock.
+    fn tell(&self, name: &str) -> Result<()> {
+        for LockHolder { pid, label, since_unix_ms, alive, role, .. } in self.domain.lock_holders(name)? {
+            must(alive && since_unix_ms > 0, "it is there, and has come")?;
+            println!("{name}: {role} {pid} {label}");
+        }
         Ok(())
     }
 
@@ -90,6 +143,7 @@ impl Hall {
         must(self.rwlock.try_read()?.is_some(), "two read")?;
         self.rwlock.unlock()?;
         must(!self.seats.try_acquire()?, "the other has the only permit")?;
+        self.tell("seat")?;
         must(self.event.is_set()?, "it stays set")?;
         self.event.clear()?;
         self.turn()?;
@@ -105,6 +159,7 @@ impl Hall {
         must(self.rwlock.try_read()?.is_none(), "the other writes, so nobody reads")?;
         must(self.rwlock.try_write()?.is_none(), "the other writes, so nobody else does")?;
         must(!self.seats.try_acquire()?, "the other has the only permit")?;
+        self.tell("page")?;
         must(!self.event.try_wait()?, "nobody has set it")?;
         must(self.bell.try_wait()?, "it was set before")?;
         must(!self.bell.try_wait()?, "set twice it lets one pass")?;
@@ -131,6 +186,7 @@ pub fn meet(domain: &str, role: &str) -> Result<()> {
         rwlock: domain.rwlock("page", &plain)?,
         seats: domain.semaphore("seat", 1, &plain)?,
         led: 0,
+        domain,
     };
     if role == "first" {
         hall.first()?

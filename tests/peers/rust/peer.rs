@@ -8,7 +8,13 @@
 //!   once they are, and then waits to be killed
 //!   peer spend <domain> <queue> <count>: takes so many of them, acknowledges every other one, on the disk, and gives the
 //!   others back; `spent N`
+//!   peer hurry <domain> <queue>: a message into such a queue that must be on the disk in no time; which error that is
+//!   peer bring|fetch <domain> <queue>: one puts in every way, `brought N 0 1` (how many at once; whether what has an id was
+//!   there before), and then `answered`; the other takes, settles and looks in every way, and tells
 //!   peer count <domain> <file> <times>: numbers the file's 8 bytes were raised to, `owner died`, then `counted N`
+//!   peer share <domain> <file> <times>: as count by a rwlock, every fourth time; the other times it reads the number twice,
+//!   which must not change, `owner died K` if it was told so, K being the number, and has one of two permits meanwhile,
+//!   `in T` to `out T` in nanoseconds of the monotonic clock; `shared N`
 //!   peer meet <domain> first|second: what one has, the other cannot take; `met N`, which led the barrier N times
 //!   peer alternate <domain> <file> <0|1> <times>: raises the number when it is even or odd, by a condvar where the language
 //!   has them; `alternated N`
@@ -17,6 +23,7 @@
 
 mod jobs;
 mod locks;
+mod talk;
 
 use axonic::*;
 use std::time::{Duration, Instant};
@@ -41,7 +48,11 @@ fn main() {
         ["answer", domain, queue, count] => jobs::answer(domain, queue, number(count)),
         ["keep", domain, queue, count] => jobs::keep(domain, queue, number(count)),
         ["spend", domain, queue, count] => jobs::spend(domain, queue, number(count)),
+        ["hurry", domain, queue] => jobs::hurry(domain, queue),
+        ["bring", domain, queue] => talk::bring(domain, queue),
+        ["fetch", domain, queue] => talk::fetch(domain, queue),
         ["count", domain, file, times] => locks::count(domain, file, number(times)),
+        ["share", domain, file, times] => locks::share(domain, file, number(times)),
         ["alternate", domain, file, parity, times] => {
             locks::alternate(domain, file, number(parity) as u64, number(times))
         }
@@ -159,6 +170,9 @@ fn raise(name: &str) -> Result<()> {
     let (mut producer, mut consumer) = (domain.queue_producer("q", &all)?, domain.queue_consumer("q", &all)?);
     tell("rejected", reject(&mut producer, &mut consumer)?.map(|e| e.kind()));
     tell("lease-lost", lose(&mut producer, &mut consumer)?.map(|e| e.kind()));
+    let mut full = domain.queue_producer("full", &QueueOptions { capacity: 1, ..all })?;
+    full.put(b"x", PATIENCE)?;
+    tell("full", full.put(b"x", Some(Duration::ZERO)).err().map(|e| e.kind()));
     let _mutex = domain.mutex("lock", &LockOptions::default())?;
     tell("other-lock", domain.rwlock("lock", &LockOptions::default()).err().map(|e| e.kind()));
     Ok(())

@@ -1,10 +1,12 @@
 //! Queues in which nothing gets on, or from which somebody must take something.
 
-use super::super::{QueueHandle, QueueInfo, Snapshot, queues_on_disk};
+use super::super::journals::examine;
+use super::super::{QueueHandle, QueueInfo, QueueOnDisk, Snapshot, queues_on_disk};
 use super::waits::for_how_long;
 use super::{Finding, Severity, finding};
 use crate::domain::DomainOptions;
 use crate::error::Result;
+use crate::mechanisms::journal::Torn;
 
 pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
     for queue in &seen.queues {
@@ -24,18 +26,45 @@ pub(super) fn look(seen: &Snapshot, findings: &mut Vec<Finding>) {
 
 /// Queues of which only the journal is there.
 pub(super) fn on_disk(options: &DomainOptions) -> Result<Vec<Finding>> {
-    let found = queues_on_disk(options)?.into_iter().map(|queue| {
-        let name = &queue.name;
-        let what = format!(
-            "queue '{name}' is on the disk only: it was not opened since the machine was started, or since it was left empty"
-        );
-        let remedy = format!(
-            "start the program it belongs to, or read it back with `axonic queue get {name} --durable --count 0`; `axonic unlink queue {name}` drops it"
-        );
-        let why = "what is in it is delivered once somebody opens it";
-        Finding { path: Some(queue.path), ..finding(Severity::Note, "queue_on_disk", what, why, &remedy) }
-    });
-    Ok(found.collect())
+    let mut found = Vec::new();
+    for queue in queues_on_disk(options)? {
+        found.extend(examine(options, &queue)?.map(|read| journal(&queue, read)));
+    }
+    Ok(found)
+}
+
+fn journal(queue: &QueueOnDisk, read: Result<Option<Torn>>) -> Finding {
+    let name = &queue.name;
+    let mut what = format!(
+        "queue '{name}' is on the disk only: it was not opened since the machine was started, or since it was left empty"
+    );
+    let back = format!(
+        "start the program it belongs to, or read it back with `axonic queue get {name} --durable --count 0`"
+    );
+    let delivered = "what is in it is delivered once somebody opens it";
+    let (severity, kind, why, remedy) = match read {
+        Ok(None) => (Severity::Note, "queue_on_disk", delivered.into(), back),
+        Ok(Some(torn)) => {
+            what += &format!(
+                "; the last {} bytes of its journal are not whole, as after a power cut",
+                torn.bytes
+            );
+            let why = format!("{delivered}, except for these bytes, which are cut off then");
+            (Severity::Note, "queue_on_disk", why, back)
+        }
+        Err(e) if e.is_damage() => {
+            what += &format!("; its journal cannot be read: {e}");
+            let why = "nobody can open it, and what is in it is not delivered".into();
+            (Severity::Problem, "queue_journal_damaged", why, "put back a copy of its directory".into())
+        }
+        Err(e) => {
+            what += &format!("; its journal could not be looked into: {e}");
+            let why = "what is in it is delivered once somebody opens it, if its journal is whole".into();
+            (Severity::Note, "queue_on_disk", why, back)
+        }
+    };
+    let remedy = format!("{remedy}; `axonic unlink queue {name}` drops it");
+    Finding { path: Some(queue.path.clone()), ..finding(severity, kind, what, &why, &remedy) }
 }
 
 /// Why there is no room.

@@ -13,6 +13,8 @@ pub const HEADER: usize = 128;
 pub const BATCH: usize = 48;
 /// Bytes of a record's header.
 pub const RECORD: usize = 16;
+/// Words of a segment's header that are its user's.
+pub const KEPT_WORDS: usize = 4;
 /// Batches and records begin at multiples of this.
 const GRAIN: usize = 8;
 /// What a disk writes from its beginning on: if the power goes meanwhile, the end may be what it was before.
@@ -80,6 +82,9 @@ fn half(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
+/// What whoever uses a journal keeps in each segment's header; all zeros: nothing.
+pub type Kept = [u64; KEPT_WORDS];
+
 /// The segment another one continues, and where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -101,6 +106,7 @@ pub struct Header {
     pub durable: u64,
     /// It belongs to a chain that is not finished.
     pub provisional: bool,
+    pub kept: Kept,
     /// Bytes that the segment was made with; zero: not told.
     pub size: u64,
 }
@@ -123,9 +129,9 @@ impl Header {
             self.oldest,
             self.durable,
             flags,
-            self.size,
         ];
-        words.iter().enumerate().for_each(|(i, word)| put(&mut bytes, 16 + 8 * i, *word));
+        let words = words.iter().chain(&self.kept).chain([&self.size]);
+        words.enumerate().for_each(|(i, word)| put(&mut bytes, 16 + 8 * i, *word));
         let crc = crc32c_append(self.name.seed(0), &bytes);
         put_half(&mut bytes, 12, crc);
         bytes
@@ -156,7 +162,8 @@ impl Header {
             oldest: word(bytes, 64),
             durable: word(bytes, 72),
             provisional: flags & PROVISIONAL != 0,
-            size: word(bytes, 88),
+            kept: std::array::from_fn(|i| word(bytes, 88 + 8 * i)),
+            size: word(bytes, 120),
         };
         let named = Name { number: word(bytes, 16), salt: word(bytes, 24) } == name;
         Ok((named && header.is_sound()).then_some(header))

@@ -3,8 +3,9 @@
 //! An input is a list of instructions, so that checksums can be right where everything else is wrong.
 
 use super::format::{BATCH, Batch, HEADER, Header, Kind, Link, MAX_NUMBER, Name};
+use super::recover::Recovered;
 use super::simulator::{Image, Simulated, sectors};
-use super::{Journal, STATE_WORDS, State};
+use super::{Journal, Kept, STATE_WORDS, State};
 use crate::error::{ErrorKind, Result};
 use crc32c::crc32c_append;
 
@@ -67,6 +68,7 @@ impl Directory {
             oldest: input.number(),
             durable: input.number(),
             provisional: flags & 2 != 0,
+            kept: Kept::default(),
             size: 0,
         };
         self.content.extend(header.encode());
@@ -145,7 +147,7 @@ fn fair<T>(result: Result<T>) -> Option<T> {
 
 /// A journal with small segments, which take less time.
 fn journal(world: &Simulated) -> Journal {
-    Journal { disk: world.disk(), segment: 512, spare: 0 }
+    Journal { segment: 512, spare: 0, ..Journal::new(world.disk(), Kept::default()) }
 }
 
 /// Reads the directory that `data` tells of.
@@ -160,7 +162,7 @@ pub fn read(data: &[u8]) {
         count += record.body.len() as u64 + 1;
         Ok(())
     });
-    let Some((_, state, recovery)) = fair(recovered) else {
+    let Some((_, state, recovery)) = fair(recovered.and_then(Recovered::begin)) else {
         assert_eq!(world.operations(), 0, "a log that is refused is left alone");
         return;
     };
@@ -170,7 +172,7 @@ pub fn read(data: &[u8]) {
         again += record.body.len() as u64 + 1;
         Ok(())
     });
-    let (_, _, second) = second.expect("what was recovered can be recovered");
+    let (_, _, second) = second.and_then(Recovered::begin).expect("what was recovered can be recovered");
     assert_eq!((second.records, second.last, again), (recovery.records, recovery.last, count));
 }
 
@@ -230,11 +232,12 @@ mod tests {
     fn inputs_can_tell_of_a_log() {
         let recovered = |data: &[u8]| {
             let world = Simulated::new(&directory(&mut Input(data)));
-            journal(&world).recovered(&mut |_| Ok(())).map(|(_, _, recovery)| recovery.records)
+            let begun = journal(&world).recovered(&mut |_| Ok(())).and_then(Recovered::begin);
+            begun.map(|(_, _, recovery)| recovery.records)
         };
         let torn = |data: &[u8]| {
             let world = Simulated::new(&directory(&mut Input(data)));
-            journal(&world).recovered(&mut |_| Ok(())).unwrap().2.torn
+            journal(&world).recovered(&mut |_| Ok(())).unwrap().begin().unwrap().2.torn
         };
         let first = [&[0, 1, 0, 0, 1, 0, 0, 1, 1, 0][..], &[1, 1, 1, 0, 7, 4, 9, 9, 9, 9, 0, 1]].concat();
         assert_eq!(recovered(&first).unwrap(), 1);

@@ -1,11 +1,12 @@
 //! Reading a journal after a reboot.
 //!
-//! Everything is read and judged first, then the disk is changed: a new segment says where the log ends, and what is
-//! not part of it is removed. A power cut on the way changes nothing, since reading gives the same again.
+//! Everything is read and judged first, and its user says whether it can do with it. Then the disk is changed: a new
+//! segment says where the log ends, and what is not part of it is removed. A power cut on the way changes nothing, since
+//! reading gives the same again.
 
 use super::chain::{self, Chain, Found};
 use super::format::{Aftermath, Batch, BatchHeader, HEADER, MAX_NUMBER, Name, Record, visit_records};
-use super::{Journal, SEGMENT, SPARE, State};
+use super::{Journal, Kept, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
 use tracing::warn;
@@ -35,6 +36,14 @@ pub struct Torn {
     pub following: u64,
 }
 
+/// A journal that was read, of which nothing was changed yet.
+pub struct Recovered {
+    journal: Journal,
+    found: Vec<Found>,
+    log: Log,
+    torn: Option<Torn>,
+}
+
 /// What could be read of a chain.
 #[derive(Default)]
 struct Log {
@@ -60,34 +69,31 @@ fn may_go_on(found: &[Found], state: &State) -> bool {
 }
 
 impl Journal {
-    /// Reads a journal nobody uses, gives each record to `visit` in the order of the LSNs, and begins a new segment
-    /// if the disk has room for one.
-    /// Everything read is on the disk afterwards. `Corrupt` if something is missing that had been on the disk;
-    /// then nothing was changed, and what was visited is not the whole.
+    /// Reads a journal nobody uses, and gives each record to `visit` in the order of the LSNs; nothing is changed before
+    /// [`Recovered::begin`]. `Corrupt` if something is missing that had been on the disk; what was visited is not the
+    /// whole then.
     pub fn recover(
         disk: Box<dyn Disk>,
+        kept: Kept,
         visit: &mut dyn FnMut(Record<'_>) -> Result<()>,
-    ) -> Result<(Journal, State, Recovery)> {
-        Journal { disk, segment: SEGMENT, spare: SPARE }.recovered(visit)
+    ) -> Result<Recovered> {
+        Journal::new(disk, kept).recovered(visit)
     }
 
-    pub(super) fn recovered(
-        mut self,
-        visit: &mut dyn FnMut(Record<'_>) -> Result<()>,
-    ) -> Result<(Journal, State, Recovery)> {
+    /// What is cut off at the end of a journal that is read, or the error that it ends with. Nothing is changed.
+    pub fn examine(disk: Box<dyn Disk>) -> Result<Option<Torn>> {
+        Journal::recover(disk, Kept::default(), &mut |_| Ok(())).map(|recovered| recovered.torn)
+    }
+
+    pub(super) fn recovered(mut self, visit: &mut dyn FnMut(Record<'_>) -> Result<()>) -> Result<Recovered> {
         let found = chain::find(&mut *self.disk)?;
         let chain = chain::select(&mut *self.disk, &found)?;
         let log = chain.as_ref().map_or(Ok(Log::default()), |chain| self.read(chain, visit))?;
         let torn = self.judge(&found, chain.as_ref(), &log)?;
-        let next = found.last().map_or(1, |last| last.name.number + 1);
-        if next.max(log.last + 1) >= MAX_NUMBER {
+        if next_number(&found).max(log.last + 1) >= MAX_NUMBER {
             return Err(self.used_up());
         }
-        if let Some(torn) = &torn {
-            self.tell(torn);
-        }
-        let state = self.begin_anew(next, &found, &log)?;
-        Ok((self, state, Recovery { records: log.records, last: log.last, torn }))
+        Ok(Recovered { journal: self, found, log, torn })
     }
 
     fn read(&mut self, chain: &Chain, visit: &mut dyn FnMut(Record<'_>) -> Result<()>) -> Result<Log> {
@@ -181,8 +187,8 @@ impl Journal {
 
     /// Makes all that was read durable (it may be in the page cache only, if there was no reboot), then begins the
     /// segment that says where it ends, and removes all others once that is on the disk.
-    fn begin_anew(&mut self, next: u64, found: &[Found], log: &Log) -> Result<State> {
-        let mut state = State::before(next, log.last, log.durable);
+    fn begin_anew(&mut self, found: &[Found], log: &Log) -> Result<State> {
+        let mut state = State::before(next_number(found), log.last, log.durable);
         if let Some((name, end, _)) = log.segments.last() {
             state.enter(*name, log.segments[0].0.number, *end, log.bytes);
             self.sync_again(&mut state, log)?;
@@ -236,4 +242,21 @@ impl Journal {
         state.unsynced_segment = unsynced[0].0.number;
         self.sync(state)
     }
+}
+
+impl Recovered {
+    /// Goes on with it in a new segment. Everything that was read is on the disk afterwards.
+    pub fn begin(mut self) -> Result<(Journal, State, Recovery)> {
+        if let Some(torn) = &self.torn {
+            self.journal.tell(torn);
+        }
+        let state = self.journal.begin_anew(&self.found, &self.log)?;
+        let recovery = Recovery { records: self.log.records, last: self.log.last, torn: self.torn };
+        Ok((self.journal, state, recovery))
+    }
+}
+
+/// The number of the segment to begin.
+fn next_number(found: &[Found]) -> u64 {
+    found.last().map_or(1, |last| last.name.number + 1)
 }

@@ -84,11 +84,12 @@ type Visited = Vec<(u64, u64, Own)>;
 /// Recovers a journal with tiny segments.
 fn recover(world: &Simulated) -> Result<(Journal, State, Recovery, Visited)> {
     let mut visited = Vec::new();
-    let journal = Journal { disk: world.disk(), segment: TINY, spare: 0 };
-    let (journal, state, recovery) = journal.recovered(&mut |record| {
+    let journal = Journal { segment: TINY, spare: 0, ..Journal::new(world.disk(), Kept::default()) };
+    let recovered = journal.recovered(&mut |record| {
         visited.push((record.lsn, record.segment, (record.kind, record.id, record.body.to_vec())));
         Ok(())
     })?;
+    let (journal, state, recovery) = recovered.begin()?;
     Ok((journal, state, recovery, visited))
 }
 
@@ -113,7 +114,7 @@ impl Caller {
 
     /// Goes on where a dead caller stopped, with the state it left and what it had in mind.
     fn succeed(world: &Simulated, mut state: State, line: &Line) -> Result<Caller> {
-        let mut journal = Journal::resume(world.disk())?;
+        let mut journal = Journal::resume(world.disk(), Kept::default())?;
         journal.segment = TINY;
         let last = journal.verify(&mut state)?;
         let mut line = line.clone();

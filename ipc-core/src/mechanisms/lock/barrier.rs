@@ -7,7 +7,7 @@ use crate::domain::Domain;
 use crate::domain::object::{Object, existing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl Barrier {
             }
         });
         self.arrived = before && done.as_ref().is_err_and(|e| e.kind() == ErrorKind::Forked);
-        done?.ok_or_else(|| self.handle.timed_out(timeout, "not all parties arrived"))
+        done?.ok_or_else(|| self.timed_out(timeout))
     }
 
     /// Arrives, unless it has, and does not wait: whether it was the last, once all have arrived; `None` until then. Its arrival
@@ -132,6 +132,20 @@ impl Barrier {
         Ok(back)
     }
 
+    /// The error of `wait` when its time is over, for who waits by the descriptor.
+    pub fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        let mut others = self.handle.holders();
+        others.retain(|held| held.id != self.handle.id());
+        // With this one they were not enough, whoever has come since.
+        let missing = (self.parties() as usize).saturating_sub(others.len() + 1).max(1);
+        let there = match others.is_empty() {
+            true => "nobody else waits there".into(),
+            false => format!("there waits {}", self.handle.told(&others)),
+        };
+        let more = format!(": of {} parties {missing} are missing; {there}", self.parties());
+        self.handle.too_late(timeout, "not all parties arrived", &more)
+    }
+
     /// The pollable descriptor: readable when a `try_wait` that gave `None` is worth trying again.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.handle.fd(self.arrived)
@@ -152,7 +166,7 @@ fn arrive(handle: &mut Handle) -> Result<bool> {
         // One that died after it arrived is no party, though nobody may have noticed yet.
         bury(handle.object(), &NATURE, handle.id(), |_| true);
     }
-    handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+    handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     let leads = steps::arrive(&handle.head().word, own, handle.parameter as u32);
     if leads {
         handle.count(ACQUIRED);

@@ -79,7 +79,7 @@ impl Condvar {
             let how = locked.unwrap_or_else(|| mutex.lock(None))?;
             Ok(notified.then_some(how))
         })?;
-        done.ok_or_else(|| self.handle.timed_out(timeout, "nobody notified it; its mutex is locked again"))
+        done.ok_or_else(|| self.timed_out(timeout))
     }
 
     /// Begins to wait: says that it does, and unlocks the mutex. For those who wait by the descriptor.
@@ -124,6 +124,10 @@ impl Condvar {
         let (object, last) = (self.handle.object(), self.handle.head().word.load(Ordering::Acquire));
         // Not those who begin to wait meanwhile.
         Ok(std::iter::from_fn(|| notify_next(object, last).then_some(())).count())
+    }
+
+    fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.handle.too_late(timeout, "it was not notified", ", and its mutex is locked again")
     }
 
     /// The pollable descriptor: readable when a `try_wait` that gave `false` is worth trying again.

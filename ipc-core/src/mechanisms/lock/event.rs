@@ -4,7 +4,7 @@ use super::handle::Handle;
 use super::stake::{ACQUIRED, Nature};
 use super::{LOCK_HANDLES, LockHandle, LockOptions, steps};
 use crate::domain::Domain;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::atomic::Ordering;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -115,7 +115,7 @@ impl Event {
             handle.wait(timeout, EVENT, &mut |handle| Ok(attempt(handle, reset, since)))
         })?;
         self.since = None;
-        passed.ok_or_else(|| self.handle.timed_out(timeout, "it was not set"))
+        passed.ok_or_else(|| self.timed_out(timeout))
     }
 
     /// Whether it is set; if so (auto), clears it. Where the descriptor is watched, it is enough that it was set since the
@@ -129,6 +129,11 @@ impl Event {
         })?;
         self.since = (!passed && self.handle.seat.waiter.is_evented()).then_some(since);
         Ok(passed)
+    }
+
+    /// The error of `wait` when its time is over, for who waits by the descriptor.
+    pub fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.handle.timed_out(timeout, "it was not set")
     }
 
     /// The pollable descriptor: readable when a `try_wait` that found it clear is worth trying again.

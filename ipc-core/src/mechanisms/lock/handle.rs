@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::topic::lifetime;
 use crate::name::check_name;
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis};
 use crate::sys::fence;
 use crate::sys::mapping::{Mapping, round_to_pages};
 use std::os::fd::RawFd;
@@ -173,24 +173,35 @@ impl Handle {
         Error::new(ErrorKind::WouldBlock, text)
     }
 
+    /// The error of a wait whose time is over, with those who have it.
     #[cold]
     pub fn timed_out(&self, timeout: Option<Duration>, what: &str) -> Error {
+        let held = self.holders();
+        let had = if held.is_empty() { String::new() } else { format!(": had by {}", self.told(&held)) };
+        self.too_late(timeout, what, &had)
+    }
+
+    /// The same with something else that is to be known.
+    #[cold]
+    pub fn too_late(&self, timeout: Option<Duration>, what: &str, more: &str) -> Error {
         let text = format!(
-            "{} '{}': {what} within {:?}{}; give it more time, or see with `axonic doctor` who holds it up",
+            "{} '{}': {what} within {:?}{more}; give it more time, or see with `axonic doctor` who holds it up",
             self.nature.name,
             self.name(),
             timeout.unwrap_or_default(),
-            self.holders()
         );
         Error::new(ErrorKind::Timeout, text)
     }
 
-    /// `: had by 'worker' (pid 7), for 3.0 s`; empty where nobody has it.
-    fn holders(&self) -> String {
-        let inner = self.domain().inner();
-        let seen = look::look(&inner.directory(Directory::Locks).join(self.name()));
-        let held = seen.map_or_else(Vec::new, |seen| seen.holders());
-        let now = coarse_unix_millis();
+    /// Everybody who has something of it.
+    pub fn holders(&self) -> Vec<Held> {
+        let seen = look::look(&self.domain().inner().directory(Directory::Locks).join(self.name()));
+        seen.map_or_else(|_| Vec::new(), |seen| seen.holders())
+    }
+
+    /// `'worker' (pid 7), for 3.0 s`.
+    pub fn told(&self, held: &[Held]) -> String {
+        let (inner, now) = (self.domain().inner(), coarse_millis());
         let holder = |held: &Held| match held.since {
             0 => inner.who(held.id.owner()),
             since => {
@@ -200,9 +211,8 @@ impl Handle {
         };
         let told: Vec<String> = held.iter().take(NAMED).map(holder).collect();
         match held.len().saturating_sub(NAMED) {
-            _ if held.is_empty() => String::new(),
-            0 => format!(": had by {}", told.join("; ")),
-            more => format!(": had by {}; and {more} more", told.join("; ")),
+            0 => told.join("; "),
+            more => format!("{}; and {more} more", told.join("; ")),
         }
     }
 
@@ -232,7 +242,7 @@ impl Handle {
         let mut got = attempt(self)?;
         if got.is_none() {
             self.count(WAITED);
-            self.row().words[WAITS_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+            self.row().words[WAITS_SINCE].store(coarse_millis(), Ordering::Relaxed);
             let waited = self.sleep(timeout, wants, attempt);
             self.row().words[WAITS_SINCE].store(0, Ordering::Relaxed);
             got = waited?;

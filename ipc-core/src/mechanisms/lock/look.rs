@@ -5,6 +5,7 @@ use super::{HEAD, LOCK, NATURES, event, nature, semaphore, steps};
 use crate::domain::ParticipantId;
 use crate::domain::layout::{Kind, ObjectId, check_growing_file};
 use crate::domain::object::{NOUN_HEAD, OWN_WORDS as OWN, ROW, ROWS_AT};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::file;
 use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
@@ -24,34 +25,44 @@ pub(crate) struct Held {
     pub id: ObjectId,
     /// "owner", "reader", "permit", "party", "waiter".
     pub role: &'static str,
-    /// In milliseconds since 1970; zero where it is not known.
+    /// In milliseconds of the machine's monotonic clock; zero where it is not known.
     pub since: u64,
 }
 
-fn read(fd: &OwnedFd, offset: usize, words: usize) -> Option<Vec<u64>> {
+fn read(fd: &OwnedFd, offset: usize, words: usize) -> Result<Option<Vec<u64>>> {
     let mut bytes = vec![0; words * 8];
-    (file::read_at(fd.as_fd(), &mut bytes, offset as i64).ok()? == bytes.len()).then_some(())?;
-    Some(bytes.chunks_exact(8).map(|word| u64::from_le_bytes(std::array::from_fn(|i| word[i]))).collect())
+    let whole = file::read_at(fd.as_fd(), &mut bytes, offset as i64)? == bytes.len();
+    let word = |word: &[u8]| u64::from_le_bytes(std::array::from_fn(|i| word[i]));
+    Ok(whole.then(|| bytes.chunks_exact(8).map(word).collect()))
 }
 
-/// Looks at the lock in this file; `None` where there is none that makes sense.
-pub(crate) fn look(path: &Path) -> Option<Look> {
-    check_growing_file(path, Kind::Lock, HEAD).ok()?;
-    let fd = file::open_existing(path, false).ok()?;
-    let head = read(&fd, 0, HEAD / 8)?;
+/// Looks at the lock in this file. `Corrupt` where it makes no sense.
+pub(crate) fn look(path: &Path) -> Result<Look> {
+    check_growing_file(path, Kind::Lock, HEAD)?;
+    let senseless = || {
+        let text =
+            format!("{}: it makes no sense as a lock; remove it with `axonic unlink lock`", path.display());
+        Error::new(ErrorKind::Corrupt, text)
+    };
+    try_look(&file::open_existing(path, false)?)?.ok_or_else(senseless)
+}
+
+fn try_look(fd: &OwnedFd) -> Result<Option<Look>> {
+    let Some(head) = read(fd, 0, HEAD / 8)? else { return Ok(None) };
     let own = |offset: usize| head[(NOUN_HEAD + offset) / 8];
-    let nature = nature(own(0))?;
+    let Some(nature) = nature(own(0)) else { return Ok(None) };
     let rows = head[ROWS_AT / 8].min(u64::from(LOCK.handles)) as usize;
-    let rows = read(&fd, HEAD, rows * ROW / 8)?;
     let permits = semaphore::words_of(nature, own(8).min(own(16)).min(u64::from(semaphore::MAX_PERMITS)));
-    Some(Look {
+    let (rows, permits) = (read(fd, HEAD, rows * ROW / 8)?, read(fd, semaphore::offset(0), permits)?);
+    let (Some(rows), Some(permits)) = (rows, permits) else { return Ok(None) };
+    Ok(Some(Look {
         nature,
         parameter: own(8),
         word: own(128),
         inside: own(136),
         rows: rows.chunks_exact(ROW / 8).map(|row| std::array::from_fn(|i| row[i])).collect(),
-        permits: read(&fd, semaphore::offset(0), permits)?,
-    })
+        permits,
+    }))
 }
 
 impl Look {

@@ -5,9 +5,9 @@ use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, bury};
 use super::{Acquired, LOCK_HANDLES, LockHandle, LockOptions, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use crate::sys::fence;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -91,6 +91,11 @@ impl Mutex {
         self.held.is_some_and(|how| how.owner_died)
     }
 
+    /// The error of `lock` when its time is over, for who waits by the descriptor.
+    pub fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.handle.timed_out(timeout, "it was not unlocked")
+    }
+
     /// The pollable descriptor: readable when a `try_lock` that found it locked is worth trying again.
     pub fn fd(&mut self) -> Result<RawFd> {
         self.handle.fd(self.held.is_some())
@@ -133,7 +138,7 @@ impl Mutex {
     #[inline(always)]
     fn note(&mut self, how: Acquired) {
         let row = self.handle.row();
-        row.words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+        row.words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
         self.handle.count(ACQUIRED);
         self.held = Some(how);
     }
@@ -144,7 +149,7 @@ impl Mutex {
         self.check_free()?;
         let locked = self.handle.within(false, |handle| handle.wait(timeout, LOCK, &mut attempt))?;
         self.held = locked;
-        locked.ok_or_else(|| self.handle.timed_out(timeout, "it was not unlocked"))
+        locked.ok_or_else(|| self.timed_out(timeout))
     }
 
     #[cold]
@@ -186,7 +191,7 @@ fn attempt(handle: &mut Handle) -> Result<Option<Acquired>> {
         return Ok(None);
     }
     let how = Acquired { owner_died: owner != 0 };
-    handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+    handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     handle.count(ACQUIRED);
     if how.owner_died {
         handle.count(OWNERS_DIED);

@@ -5,9 +5,9 @@ use super::stake::{ACQUIRED, HELD_SINCE, Nature, OWNERS_DIED, STATE, bury, word}
 use super::{Acquired, LOCK_HANDLES, LockHandle, LockOptions, head_of, steps};
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -68,7 +68,7 @@ impl RwLock {
         self.check_free()?;
         let got = self.handle.within(false, |handle| handle.wait(timeout, READ, &mut enter_reading))?;
         self.held = got.map(|how| (Held::Reading, how));
-        got.ok_or_else(|| self.handle.timed_out(timeout, "its writers did not let readers in"))
+        got.ok_or_else(|| self.reading_timed_out(timeout))
     }
 
     /// Locks it for reading if nobody alive writes or waits to.
@@ -91,7 +91,7 @@ impl RwLock {
             got
         })?;
         self.held = got.map(|how| (Held::Writing, how));
-        got.ok_or_else(|| self.handle.timed_out(timeout, "those who had it did not unlock it"))
+        got.ok_or_else(|| self.writing_timed_out(timeout))
     }
 
     /// Locks it for writing if nobody alive has it.
@@ -172,6 +172,16 @@ impl RwLock {
     /// Whether this handle was told that a writer died in it; until it is unlocked.
     pub fn owner_died(&self) -> bool {
         self.held.is_some_and(|(_, how)| how.owner_died)
+    }
+
+    /// The error of `read` when its time is over, for who waits by the descriptor.
+    pub fn reading_timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.handle.timed_out(timeout, "its writers did not let readers in")
+    }
+
+    /// The error of `write` when its time is over, for who waits by the descriptor.
+    pub fn writing_timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.handle.timed_out(timeout, "those who had it did not unlock it")
     }
 
     /// The pollable descriptor: readable when a `try_` call that found it locked is worth trying again.
@@ -279,7 +289,7 @@ fn has_readers(handle: &mut Handle) -> bool {
 }
 
 fn entered(handle: &Handle, owner_died: bool) {
-    handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+    handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     handle.count(ACQUIRED);
     if owner_died {
         handle.count(OWNERS_DIED);

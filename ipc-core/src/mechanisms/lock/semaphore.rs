@@ -6,9 +6,9 @@ use super::{LOCK as DESIGN, LOCK_HANDLES, LockHandle, LockOptions, check_range, 
 use crate::domain::Domain;
 use crate::domain::layout::ObjectId;
 use crate::domain::object::Object;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::atomic::{AtomicU64, Ordering};
-use crate::sys::clock::coarse_unix_millis;
+use crate::sys::clock::coarse_millis;
 use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -128,7 +128,7 @@ impl Semaphore {
             .within(true, |handle| handle.wait(timeout, PERMIT, &mut |handle| Ok(attempt(handle, from))))?;
         match found {
             Some(place) => self.take(place),
-            None => return Err(self.handle.timed_out(timeout, "no permit was released")),
+            None => return Err(self.timed_out(timeout)),
         }
         Ok(())
     }
@@ -170,7 +170,7 @@ impl Semaphore {
             // Where the other's file is one of the same name, there is no such permit in it.
             let handed = steps::take(permit(other.object(), place), me, other.id().0);
             if handed {
-                other.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+                other.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
             }
             Ok(handed)
         });
@@ -180,6 +180,11 @@ impl Semaphore {
             other.take(place);
         }
         handed
+    }
+
+    /// The error of `acquire` when its time is over, for who waits by the descriptor.
+    pub fn timed_out(&self, timeout: Option<Duration>) -> Error {
+        self.handle.timed_out(timeout, "no permit was released")
     }
 
     /// The pollable descriptor: readable when a `try_acquire` that found no permit is worth trying again.
@@ -238,7 +243,7 @@ fn attempt(handle: &mut Handle, from: u32) -> Option<u32> {
     }
     if found.is_some() {
         handle.count(ACQUIRED);
-        handle.row().words[HELD_SINCE].store(coarse_unix_millis(), Ordering::Relaxed);
+        handle.row().words[HELD_SINCE].store(coarse_millis(), Ordering::Relaxed);
     }
     found
 }

@@ -43,6 +43,11 @@ impl<T: LockHandle> SharedLock<T> {
         Ok(SharedLock { what, open: Box::new(open), handles: Turns::new(handles) })
     }
 
+    /// Which it is, as errors say it.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Takes out a handle that has nothing.
     pub fn idle(&self) -> Result<T> {
         let mut handles = self.open_handles()?;

@@ -42,7 +42,7 @@ impl Reason {
 /// Bytes of a reason in words; what is longer is cut.
 pub const MAX_REASON: usize = 4096;
 
-/// Whether a time of the monotonic clock is over; zero never is.
+/// Whether a time of the machine's monotonic clock is over; zero never is.
 pub fn is_over(time: u64, now: u64) -> bool {
     time != 0 && time <= now
 }

@@ -22,6 +22,7 @@ mod damage;
 mod full;
 #[cfg(test)]
 mod held;
+mod kept;
 mod load;
 mod lock;
 mod naming;
@@ -45,6 +46,7 @@ use crate::sys::file;
 use crate::sys::fork::LockFd;
 use beside::Beside;
 pub use beside::QueueWriter;
+pub use kept::kept;
 use lock::Writer;
 use refused::Refused;
 pub use state::StateCopy;
@@ -280,7 +282,7 @@ impl Handle {
     }
 
     /// Writes what was named and is not written yet, and syncs if it is time; for one who is about to sleep. When it will
-    /// be time to sync, in nanoseconds of the monotonic clock; later than now.
+    /// be time to sync, in nanoseconds of the machine's monotonic clock; later than now.
     #[inline(always)]
     pub fn flush(&self) -> Result<Option<u64>> {
         if self.store.is_durable() { self.flush_journal() } else { Ok(None) }

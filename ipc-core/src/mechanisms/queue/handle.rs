@@ -42,7 +42,8 @@ pub enum Count {
     Wakes = 11,
 }
 
-/// The word of a row that says since when its handle has waited for room in a call, in milliseconds since 1970.
+/// The word of a row that says since when its handle has waited for room in a call, in milliseconds of the
+/// machine's monotonic clock.
 pub const BLOCKED_SINCE: usize = 4;
 
 impl Attached for Handle {

@@ -8,7 +8,7 @@ use crate::domain::layout::{Kind, ObjectId, check_growing_file};
 use crate::domain::object::{BELL_MARK, NOUN_HEAD, OWN_WORDS, ROW, ROWS_AT, existing, remove_files};
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::Result;
-use crate::sys::clock::{coarse_millis, monotonic_nanos, unix_millis};
+use crate::sys::clock::{monotonic_nanos, unix_of};
 use crate::sys::file;
 use std::mem::offset_of;
 use std::os::fd::AsFd;
@@ -140,13 +140,11 @@ fn each_slot(
 /// The handle of a row, which has so many messages since then.
 fn seen(row: &[u64; ROW / 8], (leased, since): (u64, u64)) -> Option<Seen> {
     let (id, wants) = (row[0], row[2]);
-    // The clock of slots is of no use to people.
-    let ago = coarse_millis().saturating_sub(since);
     (id != 0).then(|| Seen {
         id: ObjectId(id),
         puts: wants == WANTS_ROOM,
-        blocked_since: row[OWN_WORDS + BLOCKED_SINCE],
+        blocked_since: unix_of(row[OWN_WORDS + BLOCKED_SINCE]),
         leased,
-        leased_since: if leased == 0 { 0 } else { unix_millis().saturating_sub(ago) },
+        leased_since: if leased == 0 { 0 } else { unix_of(since) },
     })
 }

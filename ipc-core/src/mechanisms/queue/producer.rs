@@ -16,7 +16,7 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis, unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis};
 use crate::value::{Payload, encode_meta};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -25,6 +25,11 @@ use std::time::{Duration, Instant};
 
 /// How soon who waited in vain comes again if it waits in slices.
 const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// Slots and parts at which whoever finds no room may look each time.
+const FEW: u32 = 4096;
+/// Where there are more, whoever tries again and again spends no more of its time on that than one part in so many.
+const SHARE: u32 = 16;
 
 /// Puts messages into a queue. One thread uses it at a time.
 pub struct QueueProducer {
@@ -39,6 +44,8 @@ pub struct QueueProducer {
     held_up: Option<ObjectId>,
     /// Since when the last put waited for room in vain, until when, and where its message was.
     gave_up: Option<(u64, Instant, usize)>,
+    /// When a put that does not wait last looked everywhere in vain, and how long that took.
+    searched: Option<(Instant, Duration)>,
 }
 
 /// A message ready to be put.
@@ -74,6 +81,7 @@ impl QueueProducer {
             expiries: Expiries::default(),
             held_up: None,
             gave_up: None,
+            searched: None,
         }
     }
 
@@ -127,7 +135,7 @@ impl QueueProducer {
 
     /// Puts messages one after another, each as `put` says, waiting for room up to `timeout` in all (`None`: for ever), and
     /// for the disk once, if at all. How many were put: fewer than given where a later one found no room or failed, which
-    /// the next call tells; none if one does not satisfy the schema. They have no tickets. Where they are put and not
+    /// the next call tells; none if [`Self::check`] refuses one. They have no tickets. Where they are put and not
     /// durable the error is `NotDurable`, and [`Error::accepted`] says how many.
     pub fn put_many(
         &mut self,
@@ -141,7 +149,7 @@ impl QueueProducer {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         self.handle.check_durable(put.durable)?;
-        payloads.iter().try_for_each(|payload| self.options.check(self.handle.name(), payload))?;
+        payloads.iter().try_for_each(|payload| self.check(payload))?;
         let deadline = Deadline::after(timeout);
         let each = Put { durable: Some(false), ..put.clone() };
         let (mut done, mut is_behind) = (0, false);
@@ -167,16 +175,45 @@ impl QueueProducer {
         written.map(|()| done).map_err(|e| not_durable(done, &what, &e))
     }
 
+    /// Refuses a message that this producer never puts: one that is too large for the queue, or does not satisfy the
+    /// schema. Every put asks it, too.
+    pub fn check(&self, payload: &Payload<'_>) -> Result<()> {
+        self.options.check(self.handle.name(), payload)?;
+        self.measure(payload).map(drop)
+    }
+
     /// Puts a message if there is room, or fails with `WouldBlock`. For the disk it waits all the same, if `put` or the
-    /// queue says so.
+    /// queue says so. Where there are thousands of places, who tries again at once may overlook some that another
+    /// producer has set aside.
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
         self.options.check(self.handle.name(), payload)?;
         let ready = self.prepare(payload, put, None)?;
-        if let Some(receipt) = self.attempt(&ready, true)? {
+        if let Some(receipt) = self.attempt(&ready, false)? {
             return Ok(receipt);
         }
-        let again = if self.waits_by_descriptor()? { self.attempt(&ready, true)? } else { None };
+        let is_evented = self.seat.waiter.is_evented();
+        // Who is told from now on must have seen that there is none. The others may overlook for a while what somebody
+        // else has set aside.
+        let thorough = is_evented && self.arms()? || self.held_up.is_none() && self.is_search_due();
+        let again = if is_evented || thorough { self.attempt_again(&ready, thorough)? } else { None };
         again.ok_or_else(|| self.full(ErrorKind::WouldBlock))
+    }
+
+    fn is_search_due(&self) -> bool {
+        let store = &self.handle.store;
+        self.searched.is_none_or(|(at, took)| {
+            store.slots().grown().saturating_add(store.parts().grown()) <= FEW || at.elapsed() >= took * SHARE
+        })
+    }
+
+    #[cold]
+    fn attempt_again(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
+        let begun = Instant::now();
+        let done = self.attempt(ready, thorough)?;
+        if done.is_none() && thorough {
+            self.searched = Some((Instant::now(), begun.elapsed()));
+        }
+        Ok(done)
     }
 
     /// The common case: raw bytes for which there is room; `false`: it is not.
@@ -217,19 +254,8 @@ impl QueueProducer {
             return Err(Error::new(ErrorKind::InvalidArgument, text));
         }
         self.handle.check_durable(put.durable)?;
-        self.handle.check_size("message", payload.data.len())?;
+        let meta = self.measure(payload)?;
         let (tensor, attributes) = (payload.tensor, payload.attributes.filter(|a| !a.is_empty()));
-        let meta = encode_meta(payload.content, tensor, attributes, payload.data.len())
-            .map_err(|e| e.of("queue", self.name()))?;
-        let most = self.handle.store.plan.parts * PART;
-        if payload.data.len() + meta.len() > most.max(super::store::INLINE) {
-            let text = format!(
-                "queue '{}': a message of {} bytes is over what it can hold, {most} bytes; make the queue with a larger max_bytes",
-                self.name(),
-                payload.data.len()
-            );
-            return Err(Error::new(ErrorKind::TooLarge, text));
-        }
         let flags = [(tensor.is_some(), TENSOR), (attributes.is_some(), ATTRIBUTES), (put.result, TICKET)];
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
@@ -240,6 +266,23 @@ impl QueueProducer {
         let wait = put.durable.unwrap_or(self.handle.waits_for_disk()).then(|| Deadline::after(timeout));
         let key = put.dedup_id.as_deref().map(dedup::key);
         Ok(Ready { data: payload.data, meta, shape, expires, delay: put.delay, wait, key })
+    }
+
+    /// Refuses a message that is too large for the queue. What is kept of it beside its bytes.
+    fn measure(&self, payload: &Payload<'_>) -> Result<Vec<u8>> {
+        let (name, bytes) = (self.handle.name(), payload.data.len());
+        self.handle.check_size("message", bytes)?;
+        let attributes = payload.attributes.filter(|a| !a.is_empty());
+        let meta = encode_meta(payload.content, payload.tensor, attributes, bytes)
+            .map_err(|e| e.of("queue", name))?;
+        let most = self.handle.store.plan.parts * PART;
+        if bytes + meta.len() > most.max(super::store::INLINE) {
+            let text = format!(
+                "queue '{name}': a message of {bytes} bytes is over what it can hold, {most} bytes; make the queue with a larger max_bytes"
+            );
+            return Err(Error::new(ErrorKind::TooLarge, text));
+        }
+        Ok(meta)
     }
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
@@ -385,28 +428,27 @@ impl QueueProducer {
         })
     }
 
-    /// Since when it has waited for room, in milliseconds since 1970. Who comes again with the same message as soon as the
+    /// Since when it has waited for room. Who comes again with the same message as soon as the
     /// time was over waits on: some wait in slices.
     fn blocked_since(&mut self, place: usize) -> u64 {
         let goes_on = self.gave_up.take().filter(|(_, at, of)| *of == place && at.elapsed() < AT_ONCE);
         goes_on.map_or_else(
             || {
                 self.handle.count(Count::Blocked, 1);
-                unix_millis()
+                coarse_millis()
             },
             |(since, ..)| since,
         )
     }
 
-    fn waits_by_descriptor(&mut self) -> Result<bool> {
-        if !self.seat.waiter.is_evented() {
-            return Ok(false);
-        }
-        if self.settle()? == Some(true) {
+    /// The descriptor tells of room from now on, if it did not do so before.
+    fn arms(&mut self) -> Result<bool> {
+        let armed = self.settle()?;
+        if armed == Some(true) {
             self.tidy()?;
         }
         self.look_around()?;
-        Ok(true)
+        Ok(armed.is_some())
     }
 
     /// Whoever waits for tickets of ours is woken when a message that is about to be put becomes a dead letter at `expires`,

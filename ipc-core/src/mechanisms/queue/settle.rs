@@ -9,7 +9,7 @@ use crate::sys::atomic::Ordering;
 use crate::sys::clock::monotonic_nanos;
 use std::time::Duration;
 
-/// A time from now on the monotonic clock, in nanoseconds.
+/// A time from now on the machine's monotonic clock, in nanoseconds.
 pub fn after(delay: Duration) -> u64 {
     monotonic_nanos().saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX))
 }

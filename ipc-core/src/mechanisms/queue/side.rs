@@ -20,7 +20,7 @@ pub struct Side {
     cursor: u64,
     /// Messages to be delivered, by priority: place in line, slot, and the word they have then.
     ready: [BinaryHeap<Reverse<(u64, u32, u64)>>; PRIORITIES],
-    /// Slots to look at, by when, in nanoseconds of the monotonic clock.
+    /// Slots to look at, by when, in nanoseconds of the machine's monotonic clock.
     timers: BinaryHeap<Reverse<(u64, u32)>>,
 }
 

@@ -104,7 +104,9 @@ pub struct JournalHead {
     /// named since.
     pub owed: AtomicU64,
     pub repaid: AtomicU64,
-    _pad0: [AtomicU64; 3],
+    /// Tells where the journal is from other places.
+    pub place: AtomicU64,
+    _pad0: [AtomicU64; 2],
     /// How far the journal has come.
     pub states: [StateCopy; 2],
     _pad1: [AtomicU64; 20],
@@ -126,7 +128,7 @@ const _: () =
 pub struct DedupEntry {
     pub key_low: AtomicU64,
     pub key_high: AtomicU64,
-    /// When, in nanoseconds of the monotonic clock.
+    /// When, in nanoseconds of the machine's monotonic clock.
     pub stamp: AtomicU64,
     /// The slot and the generation in which it was filled; zero: the entry does not count.
     pub place: AtomicU64,
@@ -146,9 +148,9 @@ pub struct Slot {
     pub body: AtomicU64,
     /// Its place in the order of puts of its priority: about there when it is put, exactly once it was taken.
     pub position: AtomicU64,
-    /// Milliseconds of the monotonic clock when it came to be as its word says.
+    /// Milliseconds of the machine's monotonic clock when it came to be as its word says.
     pub since: AtomicU64,
-    /// Nanoseconds of the monotonic clock when it is to be delivered, or its lease ends.
+    /// Nanoseconds of the machine's monotonic clock when it is to be delivered, or its lease ends.
     pub due: AtomicU64,
     /// The same when it is too late to deliver it; zero: never.
     pub expires: AtomicU64,

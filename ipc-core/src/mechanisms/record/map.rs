@@ -59,7 +59,7 @@ pub struct RingHead {
     pub slab_bytes: AtomicU64,
     /// Commits after which somebody had to be rung: one message each, or one batch.
     pub waking: AtomicU64,
-    /// Since when the writer waits for room, in milliseconds since 1970; 0 while it does not.
+    /// Since when the writer waits for room, in milliseconds of the machine's monotonic clock; 0 while it does not.
     pub blocked_since: AtomicU64,
     _pad2: [AtomicU64; 8],
     /// The writer's waiter: odd while it sleeps for room (W1).

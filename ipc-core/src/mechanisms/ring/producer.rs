@@ -6,7 +6,7 @@ use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::record::{self, Blocked, GRAIN, Shape, Writer};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -179,14 +179,14 @@ impl RingProducer {
         if self.room(shape)? {
             return Ok(());
         }
-        self.blocked.begin(self.end.data.head(), unix_millis());
+        self.blocked.begin(self.end.data.head(), coarse_millis());
         let (wait, deadline) = (self.end.options.wait, Deadline::after(timeout));
         let attempt = &mut |producer: &mut RingProducer| {
             producer.end.enter()?;
             Ok(producer.room(shape)?.then_some(()))
         };
         let waited = wait_for(self, wait, &deadline, attempt);
-        self.blocked.end(self.end.data.head(), unix_millis());
+        self.blocked.end(self.end.data.head(), coarse_millis());
         waited?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 

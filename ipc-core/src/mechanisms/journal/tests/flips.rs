@@ -124,6 +124,7 @@ fn a_version_to_come_is_refused() {
         oldest: 1,
         durable: 0,
         provisional: false,
+        kept: Kept::default(),
         size: 0,
     }
     .encode();

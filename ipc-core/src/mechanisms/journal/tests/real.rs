@@ -15,17 +15,21 @@ fn put(journal: &mut Journal, state: &mut State, id: u64, length: usize) -> u64 
     journal.append(state, &mut batch).unwrap()
 }
 
+const KEPT: Kept = [1, 2, 3, u64::MAX];
+
 /// Two take turns, with messages of every size; a third reads all of it.
 #[test]
 fn processes_take_turns_in_a_directory() {
     let place = tempfile::tempdir().unwrap();
-    let missing = Journal::resume(disk(place.path())).err().unwrap();
+    let missing = Journal::resume(disk(place.path()), KEPT).err().unwrap();
     assert_eq!(missing.kind(), ErrorKind::NotFound);
     assert!(missing.message().contains("AXONIC_DATA_DIR"), "{missing}");
-    let (mut one, mut state, recovery) = Journal::recover(disk(place.path()), &mut |_| Ok(())).unwrap();
+    let recovered = Journal::recover(disk(place.path()), KEPT, &mut |_| Ok(())).unwrap();
+    assert_eq!(Journal::kept(disk(place.path())).unwrap(), Kept::default(), "nothing is changed yet");
+    let (mut one, mut state, recovery) = recovered.begin().unwrap();
     assert_eq!(recovery, Recovery::default());
     assert_eq!((state.bytes(), state.oldest(), state.segment()), (SEGMENT, 1, 1));
-    let mut other = Journal::resume(disk(place.path())).unwrap();
+    let mut other = Journal::resume(disk(place.path()), KEPT).unwrap();
     let most = SEGMENT as usize / 8;
     let lengths = [0, 1, 2 * most, 4 * most, MAX_BODY, 100];
     for (id, length) in lengths.into_iter().enumerate() {
@@ -42,12 +46,14 @@ fn processes_take_turns_in_a_directory() {
     other.retire(&mut state).unwrap();
     assert_eq!((state.oldest(), last), (2, state.segment()));
     let mut seen = Vec::new();
-    let recovered = Journal::recover(disk(place.path()), &mut |record| {
+    let recovered = Journal::recover(disk(place.path()), Kept::default(), &mut |record| {
         assert!(record.body.iter().all(|byte| u64::from(*byte) == record.id));
         seen.push((record.id, record.body.len()));
         Ok(())
     });
-    let (_, state, recovery) = recovered.unwrap();
+    assert_eq!(Journal::kept(disk(place.path())).unwrap(), KEPT, "both wrote it into their segments");
+    let (_, state, recovery) = recovered.unwrap().begin().unwrap();
+    assert_eq!(Journal::kept(disk(place.path())).unwrap(), Kept::default(), "whoever reads it decides anew");
     let expected = [4, 5, 0, 1, 2, 3].map(|id| (id as u64, lengths[id]));
     assert_eq!((seen.as_slice(), recovery.last, recovery.torn), (&expected[..], 10, None));
     let names = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap());

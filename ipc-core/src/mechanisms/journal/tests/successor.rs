@@ -143,7 +143,7 @@ fn a_state_ahead_of_the_disk_is_refused() {
     ahead.last += 1;
     assert_eq!(caller.journal.verify(&mut ahead).unwrap_err().kind(), ErrorKind::Corrupt);
     let empty = Simulated::new(&Image::new());
-    assert_eq!(Journal::resume(empty.disk()).err().unwrap().kind(), ErrorKind::NotFound);
+    assert_eq!(Journal::resume(empty.disk(), Kept::default()).err().unwrap().kind(), ErrorKind::NotFound);
 }
 
 /// A state goes through shared memory, and what cannot be one is refused.

@@ -9,8 +9,10 @@ use crate::mechanisms::queue::{Fsync, Put, QueueOptions};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::monotonic_nanos;
 use crate::value::Payload;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+const LONG: Duration = Duration::from_secs(20);
 const SHORT: Option<Duration> = Some(Duration::from_millis(50));
 
 #[test]
@@ -59,6 +61,46 @@ fn whoever_is_far_ahead_of_one_that_writes_waits_no_longer_than_told() {
     producer.sync(Some(Duration::from_secs(5))).unwrap();
     assert_eq!(consumer.stats().ready, 2);
     drop((producer, consumer, other));
+    domain.unlink(Noun::Queue, "jobs").unwrap();
+}
+
+#[test]
+fn who_asks_a_writer_for_the_disk_shares_a_sync_with_all_others() {
+    let (_place, domain) = domain();
+    let options = QueueOptions { durable: Some(Fsync::Always), ..Default::default() };
+    let writer = domain.queue_writer("jobs", &options).unwrap();
+    let mut producer = domain.queue_producer("jobs", &options).unwrap();
+    producer.leave_writing_to(&writer).unwrap();
+    let other = domain.queue_producer("jobs", &options).unwrap();
+    let turns = || other.handle().store.journal().turns.load(Ordering::Acquire);
+    let (tell, told) = mpsc::channel();
+    let ask = |n: u8| {
+        let tell = tell.clone();
+        writer.sync_then(move |done| tell.send(done.map(|()| n)).unwrap()).unwrap();
+    };
+    let held = Held::take(other.handle()).unwrap();
+    for n in 0..200 {
+        let put = Put { durable: Some(false), ..Put::default() };
+        producer.try_put(&Payload::raw(&[n]), &put).unwrap();
+        ask(n);
+    }
+    assert!(told.try_recv().is_err(), "nobody can have written");
+    let before = turns();
+    drop(held);
+    for n in 0..200 {
+        assert_eq!(told.recv_timeout(LONG).unwrap().unwrap(), n);
+    }
+    assert!(turns() - before <= 4, "{} turns for 200", turns() - before);
+
+    let held = Held::take(other.handle()).unwrap();
+    producer.try_put(&Payload::raw(b"last"), &Put { durable: Some(false), ..Put::default() }).unwrap();
+    ask(200);
+    let begun = Instant::now();
+    drop(writer);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(told.recv_timeout(LONG).unwrap().unwrap_err().kind(), ErrorKind::Closed);
+    drop(held);
+    drop((producer, other));
     domain.unlink(Noun::Queue, "jobs").unwrap();
 }
 

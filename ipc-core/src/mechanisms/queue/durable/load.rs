@@ -1,15 +1,15 @@
 //! Reading a journal into a queue that was just made.
 
-use super::Log;
 use super::lock::Held;
 use super::record::{Facts, from_wall};
+use super::{Log, kept};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::journal::{Journal, Kind, Record};
-use crate::mechanisms::queue::body;
 use crate::mechanisms::queue::handle::Handle;
 use crate::mechanisms::queue::pool::Stock;
 use crate::mechanisms::queue::steps::{State, Word};
 use crate::mechanisms::queue::store::{Life, PRIORITIES, Store};
+use crate::mechanisms::queue::{body, dedup};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::{Deadline, coarse_millis};
 use crate::sys::disk::{self, Claim};
@@ -29,13 +29,19 @@ pub fn claim(path: &Path, store: &Store) -> Result<LockFd> {
     let token = head.token.load(Ordering::Relaxed);
     let access = store.object.domain.inner().access();
     for _ in 0..ATTEMPTS {
-        // Again each time: somebody may be removing it.
-        disk::ensure(path, access)?;
         let fresh = head.loaded.load(Ordering::Acquire) == 0;
+        if fresh {
+            // Again each time: somebody may be removing it.
+            disk::ensure(path, access)?;
+        }
         match disk::claim(path, *access, token, fresh)? {
             Claim::Shared(fd) => return LockFd::new(fd),
+            Claim::Others | Claim::Missing if !fresh && head.place.load(Ordering::Relaxed) != place(path) => {
+                return Err(elsewhere(path, store));
+            }
+            Claim::Missing if !fresh => return Err(removed(path, store)),
             Claim::Others => break,
-            Claim::Busy => std::thread::sleep(Duration::from_millis(1)),
+            Claim::Busy | Claim::Missing => std::thread::sleep(Duration::from_millis(1)),
         }
     }
     let text = format!(
@@ -44,6 +50,29 @@ pub fn claim(path: &Path, store: &Store) -> Result<LockFd> {
         path.display()
     );
     Err(Error::new(ErrorKind::Busy, text))
+}
+
+/// A number for where a journal is.
+fn place(path: &Path) -> u64 {
+    dedup::key(&path.to_string_lossy()) as u64
+}
+
+fn elsewhere(path: &Path, store: &Store) -> Error {
+    let text = format!(
+        "queue '{}': its journal is not in {} but in another data directory; set AXONIC_DATA_DIR to the one that those have with whom it was made",
+        store.object.name,
+        path.display()
+    );
+    Error::new(ErrorKind::InvalidArgument, text)
+}
+
+fn removed(path: &Path, store: &Store) -> Error {
+    let text = format!(
+        "queue '{}': its journal in {} was removed while the queue was in use, so what is in it is in memory only; let those who have it open take it out and close it, and begin anew with `axonic unlink queue`",
+        store.object.name,
+        path.display()
+    );
+    Error::new(ErrorKind::NotFound, text)
 }
 
 /// A message as the journal has it.
@@ -68,19 +97,22 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     }
     let mut messages = BTreeMap::new();
     let mut visit = |record: Record<'_>| read(&mut messages, record);
-    let (journal, state, recovery) =
-        Journal::recover(log.disk(handle.domain())?, &mut visit).map_err(|e| e.of("queue", handle.name()))?;
-    if recovery.records > 0 {
-        info!("queue '{}': {} messages read from its journal", handle.name(), messages.len());
-    }
+    let (disk, kept) = (log.disk(handle.domain())?, kept::of(&handle.store));
+    let of_queue = |e: Error| e.of("queue", handle.name());
+    let recovered = Journal::recover(disk, kept, &mut visit).map_err(of_queue)?;
     clear(handle);
     // Whoever died on the way has left parts nobody would find, and all there are may be needed.
     handle.recover()?;
-    let filled = fill(handle, row, &messages);
-    if filled.is_err() {
+    // Where they have no room nothing is changed on the disk, and what is kept there stays.
+    let begun = fill(handle, row, &messages).and_then(|()| recovered.begin().map_err(of_queue));
+    if begun.is_err() {
         clear(handle);
     }
-    filled?;
+    let (journal, state, recovery) = begun?;
+    if recovery.records > 0 {
+        info!("queue '{}': {} messages read from its journal", handle.name(), messages.len());
+    }
+    head.place.store(place(&log.path), Ordering::Relaxed);
     head.publish(&state, head.log.tail.load(Ordering::Relaxed));
     head.boot.store(state.highest(), Ordering::Relaxed);
     head.synced.store(coarse_millis(), Ordering::Relaxed);

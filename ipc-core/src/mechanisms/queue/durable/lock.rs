@@ -1,6 +1,6 @@
 //! Who writes to the journal.
 
-use super::{Log, PATIENCE};
+use super::{Log, PATIENCE, kept};
 use crate::domain::asked::Asker;
 use crate::domain::layout::ObjectId;
 use crate::error::{Error, Result};
@@ -53,7 +53,7 @@ impl<'a> Writer<'a> {
         let (state, written) = handle.journal_state()?;
         let mut writer = Writer { handle, log, journal, held, state, written, changed: false };
         if writer.journal.is_none() {
-            *writer.journal = Some(Journal::resume(log.disk(handle.domain())?)?);
+            *writer.journal = Some(Journal::resume(log.disk(handle.domain())?, kept::of(&handle.store))?);
         }
         if writer.held.after_death {
             writer.verify()?;

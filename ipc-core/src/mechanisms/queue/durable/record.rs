@@ -103,7 +103,7 @@ pub fn note(handle: &Handle, number: u32, word: Word, id: u64, batch: &mut Batch
     Ok(())
 }
 
-/// A time of the monotonic clock as one of the wall clock; zero stays zero.
+/// A time of the machine's monotonic clock as one of the wall clock; zero stays zero.
 fn to_wall(nanos: u64) -> u64 {
     if nanos == 0 {
         0

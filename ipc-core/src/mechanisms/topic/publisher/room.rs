@@ -8,7 +8,7 @@ use crate::mechanisms::topic::Overflow;
 use crate::mechanisms::topic::slab::{Reclaim, Slab, Slot};
 use crate::mechanisms::topic::steps::claim_unread;
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, unix_millis};
+use crate::sys::clock::{Deadline, coarse_millis};
 use crate::sys::process;
 use tracing::debug;
 
@@ -167,9 +167,9 @@ impl Publisher {
             }
             return attempt(self)?.ok_or_else(|| self.full(ErrorKind::WouldBlock));
         };
-        self.blocked.begin(self.shared.map.head(), unix_millis());
+        self.blocked.begin(self.shared.map.head(), coarse_millis());
         let waited = wait_for(self, self.options.wait, deadline, attempt);
-        self.blocked.end(self.shared.map.head(), unix_millis());
+        self.blocked.end(self.shared.map.head(), coarse_millis());
         waited?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
