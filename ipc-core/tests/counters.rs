@@ -127,7 +127,7 @@ fn who_is_blocked_says_since_when() {
             });
             let since = until(|| seen(&place).publishers[0].blocked_since_unix_ms);
             let outside = &seen(&place).publishers[0];
-            assert!(outside.waiting && outside.blocked == 1 && outside.blocked_since_unix_ms == since);
+            assert!(outside.waiting && outside.blocked == 1 && is_about(outside.blocked_since_unix_ms, since));
             (0..100).for_each(|_| assert_eq!(subscriber.receive(SECOND).unwrap().data().len(), 1000));
             let publisher = writer.join().unwrap();
             assert!(publisher.stats().blocked >= 1);
@@ -158,7 +158,7 @@ fn a_wait_in_slices_counts_once() {
         });
         let since = until(|| seen(&place).publishers[0].blocked_since_unix_ms);
         std::thread::sleep(Duration::from_millis(60));
-        assert_eq!(until(|| seen(&place).publishers[0].blocked_since_unix_ms), since);
+        assert!(is_about(until(|| seen(&place).publishers[0].blocked_since_unix_ms), since));
         waiting.join().unwrap();
     });
     assert_eq!((publisher.stats().blocked, producer.stats().blocked), (1, 1));
@@ -256,6 +256,11 @@ fn rings_count_wakes_and_what_is_pending() {
         let ring = &seen(&place).rings[0];
         assert!(ring.blocked >= 1 && ring.blocked_since_unix_ms == 0 && ring.pending_messages == 0);
     });
+}
+
+/// Since when is told by the clock of whoever looks, to within some milliseconds.
+fn is_about(time: u64, other: u64) -> bool {
+    time.abs_diff(other) < 40
 }
 
 /// Waits until a number is not zero.

@@ -8,8 +8,8 @@
 //! What is on the disk is never believed without a checksum. After a power cut any of the sectors that were not
 //! synced may be there or not, so the log is cut off at the first batch that is not whole ([`Journal::recover`]),
 //! unless something behind it says that it had been durable: then the disk has lost what it had promised to keep, and
-//! nothing is touched. What follows a cut never comes back, since nothing is appended to a segment that was cut: the
-//! next one says where it ends.
+//! nothing is touched. What follows a cut never comes back: the next segment says where the one that was cut
+//! ends, or, where a full disk has no room for one, zeros take the place of what was cut off.
 //!
 //! A failed sync means that nobody knows what is on the disk, though reading shows what was written. The journal is
 //! *poisoned* then, for all processes, until it is written anew ([`Journal::start_over`]).
@@ -92,6 +92,22 @@ impl Journal {
         self.append_leaving(0, state, batch)
     }
 
+    /// Begins a segment of just the size that `bytes` of such copies need, if of all segments so much is not `live` that one
+    /// of the usual size will be free. Whether it did.
+    pub fn begin_for_copies(&mut self, state: &mut State, bytes: u64, live: u64) -> Result<bool> {
+        self.check(state)?;
+        let is_worth = state.bytes >= live + self.segment;
+        if is_worth {
+            self.begin(state, 0, bytes)?;
+        }
+        Ok(is_worth)
+    }
+
+    /// Bytes that are free on the disk, as far as it tells.
+    pub fn room(&self) -> u64 {
+        self.disk.room()
+    }
+
     fn append_leaving(&mut self, spare: u64, state: &mut State, batch: &mut Batch) -> Result<u64> {
         self.check(state)?;
         if batch.first() != state.last + 1 {
@@ -135,7 +151,7 @@ impl Journal {
         self.check(state)?;
         let oldest = state.oldest;
         let names = chain::names(&mut *self.disk)?;
-        let next = names.iter().find(|name| name.number > oldest && name.number <= state.segment);
+        let next = self.segment_after(oldest, state.segment, &names)?;
         let (Some(old), Some(next)) = (names.iter().find(|name| name.number == oldest), next) else {
             let text = format!("journal {}: its only segment cannot be retired", self.disk.place());
             return Err(Error::new(ErrorKind::InvalidArgument, text));
@@ -150,6 +166,16 @@ impl Journal {
         Ok(())
     }
 
+    /// The segment behind the oldest one. A file without a byte is none: a recovery on a full disk has made it.
+    fn segment_after(&mut self, oldest: u64, newest: u64, names: &[Name]) -> Result<Option<Name>> {
+        for name in names.iter().filter(|name| name.number > oldest && name.number <= newest) {
+            if self.disk.open(&name.to_string())? > 0 {
+                return Ok(Some(*name));
+            }
+        }
+        Ok(None)
+    }
+
     /// Removes a segment that does not count any more. One that stays takes room and harms nothing.
     fn discard(&mut self, name: Name) {
         if let Err(e) = self.disk.remove(&name.to_string()) {
@@ -158,9 +184,14 @@ impl Journal {
     }
 
     /// Begins a segment that a batch of `room` bytes fits in. On failure there is none.
+    fn rotate(&mut self, state: &mut State, room: u64) -> Result<()> {
+        self.begin(state, self.segment, room)
+    }
+
+    /// Begins a segment of at least so many bytes.
     ///
     /// A process that ends here leaves a segment without a header, which [`Journal::verify`] removes, or a whole one.
-    fn rotate(&mut self, state: &mut State, room: u64) -> Result<()> {
+    fn begin(&mut self, state: &mut State, least: u64, room: u64) -> Result<()> {
         if state.next.max(state.last + 1) >= MAX_NUMBER {
             return Err(self.used_up());
         }
@@ -169,10 +200,10 @@ impl Journal {
         state.next += 1;
         let mut mark = Batch::new(state.last + 1);
         let used = HEADER as u64 + mark.len();
-        let size = self.segment.max(used + room);
+        let size = least.max(used + room);
         self.disk.create(&name.to_string(), size)?;
         let oldest = if state.oldest == 0 { name.number } else { state.oldest };
-        let header = self.header(state, name, oldest).encode();
+        let header = self.header(state, name, oldest, size).encode();
         // The empty batch tells a damaged header from one that was never written.
         let begin = [&header, mark.seal(name, HEADER as u64, state.durable, oldest)].concat();
         if let Err(e) = self.disk.write_at(&name.to_string(), 0, &begin) {
@@ -193,10 +224,10 @@ impl Journal {
     }
 
     /// The header of the segment that follows the current one, if there is any.
-    fn header(&self, state: &State, name: Name, oldest: u64) -> Header {
+    fn header(&self, state: &State, name: Name, oldest: u64, size: u64) -> Header {
         let previous = (state.segment != 0).then(|| Link { name: state.name(), end: state.end });
         let (first, durable, provisional) = (state.last + 1, state.durable, state.provisional);
-        Header { name, first, previous, oldest, durable, provisional, kept: self.kept }
+        Header { name, first, previous, oldest, durable, provisional, kept: self.kept, size }
     }
 
     /// Takes back a batch whose write failed. It must not be there after a power cut either, when a shorter one that
@@ -238,6 +269,16 @@ impl Journal {
             let length = (range.end - at).min(buffer.len() as u64) as usize;
             let count = self.disk.read_at(&name.to_string(), at, &mut buffer[..length])?;
             self.disk.write_at(&name.to_string(), at, &buffer[..count])?;
+        }
+        Ok(())
+    }
+
+    /// Writes zeros, whatever is there.
+    fn clear(&mut self, name: Name, range: Range<u64>) -> Result<()> {
+        let zeros = vec![0; (range.end.saturating_sub(range.start) as usize).min(1 << 20)];
+        for at in range.clone().step_by(zeros.len().max(1)) {
+            let length = (range.end - at).min(zeros.len() as u64) as usize;
+            self.disk.write_at(&name.to_string(), at, &zeros[..length])?;
         }
         Ok(())
     }

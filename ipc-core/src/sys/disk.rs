@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, OFlag, fallocate, open, openat};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::{Mode, fchmod};
+use nix::sys::statvfs::fstatvfs;
 use nix::sys::uio::{pread, pwrite};
 use nix::unistd::{Gid, UnlinkatFlags, fchown, fdatasync, fsync, mkdir, unlinkat};
 use std::fmt::Display;
@@ -37,6 +38,8 @@ pub trait Disk: Send {
     fn sync_directory(&mut self) -> Result<()>;
     /// Removes a file; one that is gone already is no error.
     fn remove(&mut self, name: &str) -> Result<()>;
+    /// Bytes that are free for new files, as far as it is known; a quota may leave fewer.
+    fn room(&self) -> u64;
     /// A number nobody foresees.
     fn salt(&mut self) -> u64;
 }
@@ -93,10 +96,12 @@ impl DataDirectory {
         if getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(limit, _)| bytes > limit) {
             return Err(Errno::EFBIG);
         }
-        match retried(|| fallocate(fd, FallocateFlags::empty(), 0, length)) {
-            // Filesystems that cannot promise room have it once it is written.
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => write_zeros(fd, bytes)?,
-            other => other?,
+        if bytes > 0 {
+            match retried(|| fallocate(fd, FallocateFlags::empty(), 0, length)) {
+                // Filesystems that cannot promise room have it once it is written.
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => write_zeros(fd, bytes)?,
+                other => other?,
+            }
         }
         if self.filled {
             write_zeros(fd, bytes)?;
@@ -172,6 +177,11 @@ impl Disk for DataDirectory {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
             Err(e) => Err(self.failed("removing", name, e)),
         }
+    }
+
+    fn room(&self) -> u64 {
+        fstatvfs(&self.directory)
+            .map_or(u64::MAX, |free| free.blocks_available().saturating_mul(free.fragment_size()))
     }
 
     fn salt(&mut self) -> u64 {
@@ -272,9 +282,18 @@ fn retried(mut call: impl FnMut() -> nix::Result<()>) -> nix::Result<()> {
 }
 
 fn write_all(fd: &OwnedFd, at: u64, bytes: &[u8]) -> nix::Result<()> {
+    write_parts(at, bytes, |part, at| pwrite(fd, part, at))
+}
+
+/// Goes on where `write` stopped short.
+fn write_parts(
+    at: u64,
+    bytes: &[u8],
+    mut write: impl FnMut(&[u8], i64) -> nix::Result<usize>,
+) -> nix::Result<()> {
     let mut done = 0;
     while done < bytes.len() {
-        match pwrite(fd, &bytes[done..], at as i64 + done as i64) {
+        match write(&bytes[done..], at as i64 + done as i64) {
             // A disk that takes nothing and says nothing will not do better the next time.
             Ok(0) => return Err(Errno::EIO),
             Ok(count) => done += count,
@@ -365,6 +384,25 @@ mod tests {
         other.remove("a").unwrap();
         assert_eq!(one.list().unwrap(), ["b"]);
         assert_ne!(one.salt(), one.salt());
+    }
+
+    #[test]
+    fn what_is_written_short_is_gone_on_with() {
+        let (mut file, text) = ([0; 20], *b"0123456789");
+        let mut answers = [Ok(3), Err(Errno::EINTR), Ok(1), Ok(5), Err(Errno::EINTR), Ok(9)].into_iter();
+        let written = write_parts(7, &text, |part, at| {
+            let count = answers.next().expect("it ends with the last byte")?.min(part.len());
+            file[at as usize..at as usize + count].copy_from_slice(&part[..count]);
+            Ok(count)
+        });
+        assert_eq!((written, answers.next()), (Ok(()), None));
+        assert_eq!(file[7..17], text);
+        assert!(file[..7].iter().chain(&file[17..]).all(|byte| *byte == 0));
+        for (end, told) in [(Ok(0), Errno::EIO), (Err(Errno::ENOSPC), Errno::ENOSPC)] {
+            let mut answers = [Ok(4), end].into_iter();
+            let failed = write_parts(0, &text, |_, _| answers.next().expect("a failure is the end"));
+            assert_eq!(failed, Err(told));
+        }
     }
 
     /// Each order in which one who removes a directory and one who claims it can come.

@@ -1,6 +1,7 @@
 //! Which segments count, and what is in them.
 
 use super::format::{BatchHeader, HEADER, Header, Name};
+use super::state::BEGIN;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
 
@@ -53,9 +54,24 @@ pub fn find(disk: &mut dyn Disk) -> Result<Vec<Found>> {
         let count = disk.read_at(&name.to_string(), 0, &mut bytes)?;
         let header = Header::decode(name, &bytes[..count])
             .map_err(|e| Error::new(e.kind(), format!("{}/{}", disk.place(), e.message())))?;
+        check_size(disk, name, header)?;
         found.push(Found { name, header });
     }
     Ok(found)
+}
+
+/// A segment has all its bytes, or none if it was never synced.
+fn check_size(disk: &mut dyn Disk, name: Name, header: Option<Header>) -> Result<()> {
+    let (size, made) = (disk.open(&name.to_string())?, header.map_or(0, |header| header.size));
+    let least = made.max(BEGIN);
+    if size == 0 || size >= least {
+        return Ok(());
+    }
+    let text = format!(
+        "{}/{name}: it has {size} bytes, and was made with {least} at least; no power cut leaves that, so it was cut or copied in part, and nothing was changed; restore the directory from a copy, or move it away to begin with nothing (AXONIC_DATA_DIR says where it is)",
+        disk.place()
+    );
+    Err(Error::new(ErrorKind::Corrupt, text))
 }
 
 /// Everything a segment holds.

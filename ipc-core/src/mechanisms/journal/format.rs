@@ -17,7 +17,7 @@ pub const RECORD: usize = 16;
 pub const KEPT_WORDS: usize = 4;
 /// Batches and records begin at multiples of this.
 const GRAIN: usize = 8;
-/// What a disk writes as a whole or not at all.
+/// What a disk writes from its beginning on: if the power goes meanwhile, the end may be what it was before.
 pub const SECTOR: usize = 512;
 /// The longest body of a record: the longest message and what a caller adds to it.
 pub const MAX_BODY: usize = (64 << 20) + (16 << 10);
@@ -107,6 +107,8 @@ pub struct Header {
     /// It belongs to a chain that is not finished.
     pub provisional: bool,
     pub kept: Kept,
+    /// Bytes that the segment was made with; zero: not told.
+    pub size: u64,
 }
 
 impl Header {
@@ -128,7 +130,7 @@ impl Header {
             self.durable,
             flags,
         ];
-        let words = words.iter().chain(&self.kept);
+        let words = words.iter().chain(&self.kept).chain([&self.size]);
         words.enumerate().for_each(|(i, word)| put(&mut bytes, 16 + 8 * i, *word));
         let crc = crc32c_append(self.name.seed(0), &bytes);
         put_half(&mut bytes, 12, crc);
@@ -161,6 +163,7 @@ impl Header {
             durable: word(bytes, 72),
             provisional: flags & PROVISIONAL != 0,
             kept: std::array::from_fn(|i| word(bytes, 88 + 8 * i)),
+            size: word(bytes, 120),
         };
         let named = Name { number: word(bytes, 16), salt: word(bytes, 24) } == name;
         Ok((named && header.is_sound()).then_some(header))
@@ -355,8 +358,8 @@ pub struct Aftermath {
     pub records: u64,
     /// Bytes up to the last one that is not zero.
     pub bytes: u64,
-    /// A later batch begins in the very sector in which reading stopped. Sectors are written as a whole, so what is
-    /// broken was whole when that batch was written.
+    /// A later batch begins in the very sector in which reading stopped. A sector is written from its
+    /// beginning on, so what is broken was whole when that batch was written.
     pub overtaken: bool,
 }
 

@@ -69,6 +69,7 @@ impl Directory {
             durable: input.number(),
             provisional: flags & 2 != 0,
             kept: Kept::default(),
+            size: 0,
         };
         self.content.extend(header.encode());
     }

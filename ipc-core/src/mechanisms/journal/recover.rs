@@ -5,7 +5,7 @@
 //! reading gives the same again.
 
 use super::chain::{self, Chain, Found};
-use super::format::{Aftermath, BatchHeader, HEADER, MAX_NUMBER, Name, Record, visit_records};
+use super::format::{Aftermath, Batch, BatchHeader, HEADER, MAX_NUMBER, Name, Record, visit_records};
 use super::{Journal, Kept, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::disk::Disk;
@@ -60,6 +60,12 @@ struct Log {
     broken: Option<u32>,
     /// It stopped before the end of the chain.
     cut_short: bool,
+}
+
+/// Whether the log ends in a segment that can be the newest one: not in one of a chain that only a later one completes.
+fn may_go_on(found: &[Found], state: &State) -> bool {
+    let last = found.iter().find(|found| found.name.number == state.segment);
+    last.and_then(|last| last.header).is_some_and(|header| !header.provisional)
 }
 
 impl Journal {
@@ -187,12 +193,43 @@ impl Journal {
             state.enter(*name, log.segments[0].0.number, *end, log.bytes);
             self.sync_again(&mut state, log)?;
         }
-        self.rotate(&mut state, 0)?;
-        self.sync(&mut state)?;
         let counts = |name: Name| log.segments.iter().any(|(other, _, _)| *other == name);
-        let others = found.iter().map(|found| found.name).filter(|name| !counts(*name));
-        others.into_iter().try_for_each(|name| self.disk.remove(&name.to_string()))?;
+        let others: Vec<_> = found.iter().map(|found| found.name).filter(|name| !counts(*name)).collect();
+        match self.rotate(&mut state, 0) {
+            Err(e) if e.kind() == ErrorKind::NoSpace && !state.poisoned && may_go_on(found, &state) => {
+                self.go_on(&mut state, &others)?;
+            }
+            begun => {
+                begun?;
+                self.sync(&mut state)?;
+                others.into_iter().try_for_each(|name| self.disk.remove(&name.to_string()))?;
+            }
+        }
         Ok(state)
+    }
+
+    /// Goes on in the last segment of the log, since a full disk has no room for another: lest the queue could not even be
+    /// emptied. A file without a byte takes a number, so that the next recovery has a higher one. Then what does not count
+    /// goes, the newest first and each for certain before the next: what is left is read as the same log.
+    fn go_on(&mut self, state: &mut State, others: &[Name]) -> Result<()> {
+        let mark = Name { number: state.next, salt: self.disk.salt() };
+        state.next += 1;
+        self.disk.create(&mark.to_string(), 0)?;
+        self.disk.sync_directory()?;
+        for name in others.iter().rev() {
+            self.disk.remove(&name.to_string())?;
+            self.disk.sync_directory()?;
+        }
+        let name = state.name();
+        state.size = self.disk.open(&name.to_string())?;
+        // Zeros that are read may be in the page cache only, as may be what was read.
+        self.clear(name, state.end..state.size)?;
+        self.disk.sync(&name.to_string())?;
+        if state.end == HEADER as u64 {
+            let oldest = state.oldest;
+            self.put(state, &mut Batch::new(state.last + 1), oldest, 0)?;
+        }
+        self.sync(state)
     }
 
     /// Syncs the segments that have records of which nothing says that they are durable.

@@ -1,7 +1,7 @@
 //! A disk that loses power, fails and fills up.
 //!
 //! It knows of each sector which contents it may have after a power cut: the one that was synced last and each that
-//! was written since. A file may be missing until its directory was synced, and empty until it was synced itself; one
+//! was written since, or the beginning of a later one and the end of an earlier one. A file may be missing until its directory was synced, and empty until it was synced itself; one
 //! that was removed may be back until then. What a failed sync was to make durable is read as before, but no later
 //! sync makes it durable unless it is written again. What a process wrote outlives it: several use one disk.
 
@@ -42,6 +42,25 @@ struct Sector {
     versions: Vec<Arc<[u8]>>,
     /// Written since the last sync, failed or not.
     dirty: bool,
+}
+
+impl Sector {
+    /// What it holds if the power goes while it is written: the beginning of a newer content, then an older one. Whole, as
+    /// often as not.
+    fn torn(&self, whole: usize, random: &mut Random) -> Arc<[u8]> {
+        let whole = self.versions[whole].clone();
+        if self.versions.len() == 1 || random.below(2) == 0 {
+            return whole;
+        }
+        let newer = 1 + random.below(self.versions.len() - 1);
+        let (new, old) = (&self.versions[newer], &self.versions[random.below(newer)]);
+        let differs = |at: &usize| new[*at] != old[*at];
+        let (Some(first), Some(last)) = ((0..new.len()).find(differs), (0..new.len()).rfind(differs)) else {
+            return whole;
+        };
+        let end = first + 1 + random.below((last - first).max(1));
+        [&new[..end], &old[end..]].concat().into()
+    }
 }
 
 #[derive(Clone)]
@@ -130,7 +149,7 @@ pub enum Plan {
         at: usize,
         sixteenths: usize,
     },
-    /// No file is made beyond so many bytes of all of them.
+    /// No file that has any bytes is made beyond so many of all of them.
     Room(usize),
 }
 
@@ -139,6 +158,8 @@ struct Inner {
     /// What it was after each operation, beginning with none.
     history: Vec<Files>,
     plan: Plan,
+    /// How many files there was no room for.
+    refused: usize,
 }
 
 /// A disk, shared by all who have a clone.
@@ -186,7 +207,7 @@ impl Simulated {
             Entry { file, present: true, may_be: true, may_lack: false, dirty: false }
         };
         let files: Files = image.iter().map(|(name, sectors)| (name.clone(), entry(sectors))).collect();
-        let inner = Inner { history: vec![files.clone()], files, plan: Plan::Nothing };
+        let inner = Inner { history: vec![files.clone()], files, plan: Plan::Nothing, refused: 0 };
         Simulated(Arc::new(Mutex::new(inner)))
     }
 
@@ -217,6 +238,11 @@ impl Simulated {
         inner.files.values().filter(|entry| entry.present).map(|entry| entry.file.size).sum()
     }
 
+    /// How many files it had no room for.
+    pub fn refused(&self) -> usize {
+        self.0.lock().unwrap().refused
+    }
+
     /// The names the processes see.
     fn names(&self) -> Vec<String> {
         let inner = self.0.lock().unwrap();
@@ -224,15 +250,29 @@ impl Simulated {
     }
 
     /// What may be on the disk if the power goes after so many operations: all of it if that is at most `most`
-    /// states, else a sixteenth as many of them.
+    /// states, else a sixteenth as many of them; and as many with torn sectors, of which the first ones are among the first.
     pub fn after_cut(&self, operations: usize, most: usize, random: &mut Random) -> Vec<Image> {
         let files = self.0.lock().unwrap().history[operations].clone();
-        let choices = choices(&files);
+        let (choices, few) = (choices(&files), most.div_ceil(16));
         let all = choices.iter().try_fold(1_usize, |product, n| product.checked_mul(*n));
-        match all.filter(|all| *all <= most) {
-            Some(all) => (0..all).map(|number| image(&files, &mut digits(number, &choices))).collect(),
-            None => (0..most.div_ceil(16)).map(|i| image(&files, &mut sample(i, &choices, random))).collect(),
+        let whole = |sector: &Sector, chosen: usize| sector.versions[chosen].clone();
+        let states: Vec<Image> = match all.filter(|all| *all <= most) {
+            Some(all) => (0..all).map(|number| image(&files, &mut digits(number, &choices), whole)).collect(),
+            None => (0..few).map(|i| image(&files, &mut sample(i, &choices, random), whole)).collect(),
+        };
+        let is_unsynced = files.values().any(|entry| entry.file.sectors.iter().any(|s| s.versions.len() > 1));
+        let mut torn = (0..if is_unsynced { few } else { 0 }).map(|i| {
+            let mut tears = Random(random.next());
+            let torn = |sector: &Sector, chosen| sector.torn(chosen, &mut tears);
+            image(&files, &mut sample(i, &choices, random), torn)
+        });
+        let mut mixed = Vec::new();
+        for state in states {
+            mixed.push(state);
+            mixed.extend(torn.next());
         }
+        mixed.extend(torn);
+        mixed
     }
 
     /// Does an operation, as far as the plan lets it come.
@@ -265,7 +305,8 @@ impl Disk for Simulated {
 
     fn create(&mut self, name: &str, bytes: u64) -> Result<()> {
         let plan = self.0.lock().unwrap().plan;
-        if matches!(plan, Plan::Room(room) if self.used() + bytes as usize > room) {
+        if matches!(plan, Plan::Room(room) if bytes > 0 && self.used() + bytes as usize > room) {
+            self.0.lock().unwrap().refused += 1;
             return Err(Error::new(ErrorKind::NoSpace, "the simulated disk is full"));
         }
         self.step(|files, course| {
@@ -324,6 +365,14 @@ impl Disk for Simulated {
         })
     }
 
+    fn room(&self) -> u64 {
+        let plan = self.0.lock().unwrap().plan;
+        match plan {
+            Plan::Room(room) => room.saturating_sub(self.used()) as u64,
+            _ => u64::MAX,
+        }
+    }
+
     fn salt(&mut self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.operations(), self.names()).hash(&mut hasher);
@@ -342,8 +391,12 @@ fn choices(files: &Files) -> Vec<usize> {
     choices
 }
 
-/// What is on the disk if things are as chosen: the larger a choice, the newer the state.
-fn image(files: &Files, chosen: &mut dyn Iterator<Item = usize>) -> Image {
+/// What is on the disk if things are as chosen: the larger a choice, the newer the state. `hold` tells what a sector does.
+fn image(
+    files: &Files,
+    chosen: &mut dyn Iterator<Item = usize>,
+    mut hold: impl FnMut(&Sector, usize) -> Arc<[u8]>,
+) -> Image {
     let mut image = Image::new();
     for (name, entry) in files {
         let newest = chosen.next().unwrap() == 1 || !(entry.may_be && entry.may_lack);
@@ -351,7 +404,7 @@ fn image(files: &Files, chosen: &mut dyn Iterator<Item = usize>) -> Image {
         let full = chosen.next().unwrap() == 1 || entry.file.sized;
         let mut content = Vec::new();
         for sector in &entry.file.sectors {
-            content.push(sector.versions[chosen.next().unwrap()].clone());
+            content.push(hold(sector, chosen.next().unwrap()));
         }
         if there {
             image.insert(name.clone(), if full { content } else { Vec::new() });

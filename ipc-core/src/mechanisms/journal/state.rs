@@ -54,6 +54,11 @@ impl State {
         self.segment
     }
 
+    /// The highest number that a segment was given: greater after each recovery than ever before.
+    pub fn highest(&self) -> u64 {
+        self.next - 1
+    }
+
     /// The number of the oldest segment, which can be retired if it is not the current one.
     pub fn oldest(&self) -> u64 {
         self.oldest
@@ -191,4 +196,4 @@ impl State {
 /// No segment has more bytes: one that was made for a batch has room for small records and one of the largest.
 const LARGEST: u64 = 2 * MAX_BODY as u64;
 /// Where the second batch of a segment is; the first one is made with it.
-const BEGIN: u64 = (HEADER + BATCH) as u64;
+pub(super) const BEGIN: u64 = (HEADER + BATCH) as u64;

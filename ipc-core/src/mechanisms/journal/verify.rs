@@ -93,10 +93,16 @@ impl Journal {
     }
 
     /// Removes what does not count: segments that were half made, those of a chain that was not finished, and those
-    /// before the oldest, which a chain replaces only once it is on the disk.
+    /// before the oldest, which a chain replaces only once it is on the disk. A file without a byte that is newer than the
+    /// chain stays: a recovery may have made it to have a number of its own.
     fn remove_leftovers(&mut self, state: &mut State, found: &[Found], chain: &Chain) -> Result<()> {
-        let leftover: Vec<_> =
+        let mut leftover: Vec<_> =
             found.iter().map(|found| found.name).filter(|name| !chain.has(name.number)).collect();
+        if let Some(last) = leftover.last().copied().filter(|last| last.number > state.segment)
+            && self.disk.open(&last.to_string())? == 0
+        {
+            leftover.pop();
+        }
         if leftover.iter().any(|name| name.number < state.oldest) {
             self.sync(state)?;
         }

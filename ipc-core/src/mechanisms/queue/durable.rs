@@ -29,6 +29,7 @@ mod naming;
 #[cfg(test)]
 mod power;
 mod record;
+mod refused;
 mod state;
 mod wait;
 mod write;
@@ -47,6 +48,7 @@ use beside::Beside;
 pub use beside::QueueWriter;
 pub use kept::kept;
 use lock::Writer;
+use refused::Refused;
 pub use state::StateCopy;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -95,6 +97,8 @@ pub struct Log {
     journal: Mutex<Option<Journal>>,
     /// Bytes of segments that are not too many, as of the last time somebody looked.
     enough: AtomicU64,
+    /// What a full disk has no room for.
+    refused: Refused,
     /// It was told that what this handle changed could not be written, and nothing was since.
     told: AtomicBool,
     /// Whoever writes and syncs for this handle, which is in an event loop.
@@ -158,7 +162,8 @@ impl Log {
         let claim = load::claim(&path, store)?;
         let (journal, enough) = (Mutex::default(), AtomicU64::new(0));
         let (told, beside) = (AtomicBool::new(false), OnceLock::new());
-        let log = Log { fsync, wait, path, journal, enough, told, beside, _claim: claim };
+        let refused = Refused::default();
+        let log = Log { fsync, wait, path, journal, enough, refused, told, beside, _claim: claim };
         load::load(handle, &log, seat.number)?;
         Ok(Some(log))
     }

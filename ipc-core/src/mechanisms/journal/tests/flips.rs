@@ -125,6 +125,7 @@ fn a_version_to_come_is_refused() {
         durable: 0,
         provisional: false,
         kept: Kept::default(),
+        size: 0,
     }
     .encode();
     header[80] = 2;
@@ -136,4 +137,28 @@ fn a_version_to_come_is_refused() {
     let error = visited(&image).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LayoutMismatch);
     assert!(error.message().starts_with(&format!("simulated/{name}: ")), "{error}");
+}
+
+/// What some tool cut off is told, though what is left looks like the end of a log.
+#[test]
+fn a_size_that_no_power_cut_leaves_is_named() {
+    let mut caller = Caller::begin(&Simulated::new(&Image::new())).unwrap();
+    for step in [Put(1, 30), Sync, Put(1, 200), Sync, Put(1, 300), Sync] {
+        caller.step(step).unwrap();
+    }
+    let image = caller.world.seen();
+    assert_eq!(image.len(), 2);
+    for (name, content) in &image {
+        let content = content.concat();
+        for size in [1, 100, 150, 176, 177, 300, 512, content.len() - 1] {
+            let mut cut = image.clone();
+            cut.insert(name.clone(), sectors(&content[..size]));
+            let world = Simulated::new(&cut);
+            let told = recover(&world).err().expect("it was cut");
+            let words = [format!("{name}: it has {size} bytes"), "restore the directory".to_owned()];
+            assert_eq!(told.kind(), ErrorKind::Corrupt);
+            assert!(words.iter().all(|word| told.message().contains(word)), "{told}");
+            assert_eq!(world.operations(), 0);
+        }
+    }
 }

@@ -19,7 +19,7 @@ impl Handle {
                 return Ok(());
             }
             let live = self.live();
-            let bytes: u64 = live.iter().map(|(number, _)| record::length(self, *number)).sum();
+            let bytes = self.bytes(&live);
             if !writer.is_worth(bytes) {
                 return Ok(());
             }
@@ -33,20 +33,30 @@ impl Handle {
         Ok(())
     }
 
-    /// The disk is full: the oldest segment goes, if what is still there of it fits into what is kept free for that.
-    /// Whether it did.
+    /// The disk is full: the oldest segment goes, if what is still there of it fits into what is kept free for that, or
+    /// into a segment of its own. Whether it did.
     pub(super) fn make_room(&self, writer: &mut Writer<'_>) -> Result<bool> {
-        let live = self.of_oldest(self.live(), writer);
-        let bytes: u64 = live.iter().map(|(number, _)| record::length(self, *number)).sum();
-        if writer.state.oldest() == writer.state.segment() || bytes > writer.state.left() {
+        let live = self.live();
+        let all = self.bytes(&live);
+        let copies = self.of_oldest(live, writer);
+        let bytes = self.bytes(&copies);
+        // With the headers of the batches they are in, and of the one that retires the segment.
+        let room = bytes + (bytes / BATCH_BYTES + 2) * writer.batch().len();
+        let is_alone = writer.state.oldest() == writer.state.segment();
+        if (is_alone || room > writer.state.left()) && !writer.begin_for_copies(room, all)? {
             return Ok(false);
         }
-        if !self.copy(live, &mut Spare(writer))? {
+        if !self.copy(copies, &mut Spare(writer))? {
             return Ok(false);
         }
         writer.retire()?;
         writer.publish();
         Ok(true)
+    }
+
+    /// What messages take in the journal.
+    fn bytes(&self, messages: &[(u32, Word)]) -> u64 {
+        messages.iter().map(|(number, word)| record::length(self, *number, *word)).sum()
     }
 
     /// Of live messages those of which the oldest segment has the newest record.

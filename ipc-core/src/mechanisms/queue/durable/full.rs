@@ -8,7 +8,7 @@ use crate::mechanisms::journal::simulator::{Image, Plan, Random, Simulated};
 use crate::mechanisms::queue::{Fsync, Get, Put, QueueConsumer, QueueOptions, QueueProducer};
 use crate::sys::atomic::Ordering;
 use crate::value::Payload;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
 
@@ -268,4 +268,98 @@ fn whoever_only_acknowledges_is_told_once_that_the_disk_takes_nothing() {
         producer.sync(SECOND).unwrap();
         consumer.purge().unwrap();
     }
+}
+
+#[test]
+fn a_queue_on_a_full_disk_is_opened_and_emptied() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    (0..12u8).for_each(|n| producer.put(&[n; 1000], SECOND).unwrap());
+    producer.sync(SECOND).unwrap();
+    let token = consumer.get(SECOND).unwrap().token();
+    let image = world.after_cut(world.operations(), 1, &mut Random(1)).remove(0);
+    let full = Simulated::new(&image);
+    full.plan(Plan::Room(full.used()));
+    let (mut producer, mut consumer) = pair(&domain, "full", &full);
+    assert_eq!(consumer.stats().ready, 12);
+    let first = consumer.get(SECOND).unwrap();
+    assert!(first.token() > token, "a later delivery has a higher number");
+    first.ack().unwrap();
+    (1..12u8).for_each(|n| {
+        let taken = consumer.get(SECOND).unwrap();
+        assert_eq!(taken.data(), [n; 1000]);
+        taken.ack().unwrap();
+    });
+    producer.sync(SECOND).unwrap();
+    assert!(full.used() <= 12 << 10 && full.used() < world.used(), "{}", full.used());
+    let found = after_a_cut(&domain, &full);
+    assert!(found.iter().all(Vec::is_empty), "{found:?}");
+}
+
+#[test]
+fn a_full_disk_is_not_asked_by_every_change() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    producer.put(b"stays", SECOND).unwrap();
+    let first = fill_up(&mut producer, &world);
+    let (refused, begun) = (world.refused(), Instant::now());
+    let durable = Put { durable: Some(true), ..Put::default() };
+    for round in 0..2000 {
+        consumer.get(SECOND).unwrap().nack(Duration::ZERO).unwrap();
+        if round % 50 == 0 {
+            let told = producer.put_with(&Payload::raw(b"1"), &durable, SECOND).unwrap_err();
+            assert_eq!(told.kind(), first.kind());
+            assert!(told.message().contains("disk is full"), "{told}");
+        }
+    }
+    let most = begun.elapsed().as_millis() as usize / 50 + 1;
+    // Each of two handles.
+    assert!(world.refused() - refused <= 2 * most, "{} times", world.refused() - refused);
+    // Whoever asks for the disk has it asked.
+    let refused = world.refused();
+    (0..3).for_each(|_| drop(producer.sync(SECOND).unwrap_err()));
+    assert_eq!(world.refused(), refused + 3);
+    // As soon as there is room, it is used.
+    world.plan(Plan::Nothing);
+    producer.put_with(&Payload::raw(b"1"), &durable, SECOND).unwrap();
+}
+
+#[test]
+fn a_full_disk_heals_though_much_of_the_oldest_segment_lives() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    // More than the eighth of a segment that is kept free, less than three quarters.
+    (0..14u8).for_each(|n| producer.put(&[n; 30], SECOND).unwrap());
+    producer.sync(SECOND).unwrap();
+    let urgent = Put { priority: 1, ..Put::default() };
+    (0..12).for_each(|_| producer.put_with(&Payload::raw(&[99; 1000]), &urgent, SECOND).map(drop).unwrap());
+    producer.sync(SECOND).unwrap();
+    // Less than a segment.
+    world.plan(Plan::Room(world.used() + (3 << 10)));
+    for _ in 0..100 {
+        consumer.get(SECOND).unwrap().ack().unwrap();
+        producer.put_with(&Payload::raw(&[99; 1000]), &urgent, SECOND).unwrap();
+    }
+    (0..12).for_each(|_| consumer.get(SECOND).unwrap().ack().unwrap());
+    producer.sync(SECOND).unwrap();
+    let found = after_a_cut(&domain, &world);
+    assert!(found.iter().all(|texts| texts.iter().map(|text| text[0]).eq(0..14)), "{found:?}");
+}
+
+#[test]
+fn a_full_segment_that_is_the_only_one_is_given_back_when_it_is_done_with() {
+    let (_place, domain) = domain();
+    let world = Simulated::new(&Image::new());
+    let (mut producer, mut consumer) = pair(&domain, "jobs", &world);
+    fill_up(&mut producer, &world);
+    world.plan(Plan::Room(world.used() + 500));
+    while consumer.try_get().unwrap().map(|taken| taken.ack().unwrap()).is_some() {}
+    producer.sync(SECOND).unwrap();
+    let found = after_a_cut(&domain, &world);
+    assert!(found.iter().all(Vec::is_empty), "{found:?}");
+    producer.put(&[2; 1000], SECOND).unwrap();
+    producer.sync(SECOND).unwrap();
 }

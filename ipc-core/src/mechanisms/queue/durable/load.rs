@@ -21,6 +21,8 @@ use tracing::info;
 
 /// Milliseconds until a queue of the same name elsewhere is called in the way.
 const ATTEMPTS: u32 = 1000;
+/// Milliseconds in which a claim goes that nobody has any more: a child of whoever left has it until it runs its program.
+const LEAVING: u32 = 200;
 
 /// Shares the claim on a journal for this queue in memory. Another one of the same name, in another runtime directory,
 /// must not use it at the same time, nor go on after this one has.
@@ -28,7 +30,7 @@ pub fn claim(path: &Path, store: &Store) -> Result<LockFd> {
     let head = store.journal();
     let token = head.token.load(Ordering::Relaxed);
     let access = store.object.domain.inner().access();
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let fresh = head.loaded.load(Ordering::Acquire) == 0;
         if fresh {
             // Again each time: somebody may be removing it.
@@ -40,8 +42,8 @@ pub fn claim(path: &Path, store: &Store) -> Result<LockFd> {
                 return Err(elsewhere(path, store));
             }
             Claim::Missing if !fresh => return Err(removed(path, store)),
-            Claim::Others => break,
-            Claim::Busy | Claim::Missing => std::thread::sleep(Duration::from_millis(1)),
+            Claim::Others if attempt >= LEAVING => break,
+            Claim::Others | Claim::Busy | Claim::Missing => std::thread::sleep(Duration::from_millis(1)),
         }
     }
     let text = format!(
@@ -114,7 +116,7 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     }
     head.place.store(place(&log.path), Ordering::Relaxed);
     head.publish(&state, head.log.tail.load(Ordering::Relaxed));
-    head.boot.store(state.segment(), Ordering::Relaxed);
+    head.boot.store(state.highest(), Ordering::Relaxed);
     head.synced.store(coarse_millis(), Ordering::Relaxed);
     head.loaded.store(1, Ordering::Release);
     *log.journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(journal);

@@ -3,7 +3,7 @@
 use super::{Log, PATIENCE, kept};
 use crate::domain::asked::Asker;
 use crate::domain::layout::ObjectId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mechanisms::journal::{Batch, Journal, State};
 use crate::mechanisms::queue::handle::Handle;
 use crate::sys::atomic::{AtomicU64, Ordering};
@@ -96,6 +96,26 @@ impl<'a> Writer<'a> {
     /// Makes the copies of the oldest segment's messages durable, and removes it.
     pub fn retire(&mut self) -> Result<()> {
         self.with(|journal, state| journal.retire(state))
+    }
+
+    /// Begins a segment that takes no more of the disk than `bytes` of copies need, if that is worth it where `live` bytes
+    /// of messages are left.
+    pub fn begin_for_copies(&mut self, bytes: u64, live: u64) -> Result<bool> {
+        self.with(|journal, state| journal.begin_for_copies(state, bytes, live))
+    }
+
+    /// Why the disk has no room, if that is known and nothing speaks for more by now.
+    pub fn refused(&self) -> Option<Error> {
+        self.log.refused.now(|| self.room())
+    }
+
+    /// The disk has no room: what was to be written is not tried again at once.
+    pub fn refuse(&self, error: &Error) {
+        self.log.refused.begin(error, self.room());
+    }
+
+    fn room(&self) -> u64 {
+        self.journal.as_ref().map_or(u64::MAX, Journal::room)
     }
 
     /// Whether the journal takes more of the disk than when it was last found to be worth it.

@@ -77,10 +77,11 @@ impl Facts {
     }
 }
 
-/// Bytes that a message takes in the journal.
-pub fn length(handle: &Handle, number: u32) -> u64 {
+/// Bytes that a message takes in the journal at most.
+pub fn length(handle: &Handle, number: u32, word: Word) -> u64 {
     let shape = Shape(handle.store.slot(number).shape.load(Ordering::Relaxed));
-    (FACTS + shape.bytes() + 64) as u64
+    let text = if word.is(State::Dead) { handle.reason(number).1.len() } else { 0 };
+    (FACTS + text + shape.bytes() + 64) as u64
 }
 
 /// Adds a message to a batch; nothing if its memory was damaged.

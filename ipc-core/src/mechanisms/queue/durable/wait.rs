@@ -85,10 +85,9 @@ impl Handle {
 
     /// Everything that was put and settled before is on the disk when this returns.
     pub fn sync(&self, timeout: Option<Duration>) -> Result<()> {
-        if !self.store.is_durable() {
-            return Ok(());
-        }
+        let Some(log) = &self.log else { return Ok(()) };
         let deadline = Deadline::after(timeout);
+        log.refused.forget();
         loop {
             self.name_owed();
             let (owes, written) = (self.owes(), self.written());

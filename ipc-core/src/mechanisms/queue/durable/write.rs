@@ -13,13 +13,25 @@ use std::time::Instant;
 use tracing::warn;
 
 impl Handle {
-    /// Writes what was named to the journal, batch by batch, and frees what is done with. A message whose memory was
-    /// damaged is told of once and holds up no other.
+    /// Writes what was named to the journal, and frees what is done with. What a full disk has just refused it is not asked
+    /// for again.
     pub(super) fn write_named(&self, writer: &mut Writer<'_>) -> Result<()> {
+        if let Some(refused) = writer.refused() {
+            return Err(refused);
+        }
+        self.write_batches(writer).inspect_err(|e| {
+            if e.kind() == ErrorKind::NoSpace {
+                writer.refuse(e);
+            }
+        })
+    }
+
+    /// Batch by batch. A message whose memory was damaged is told of once and holds up no other.
+    fn write_batches(&self, writer: &mut Writer<'_>) -> Result<()> {
         if writer.state.is_poisoned() {
             self.start_over(writer)?;
         }
-        let mut damaged = None;
+        let (mut damaged, newest) = (None, writer.state.segment());
         loop {
             let mut batch = writer.batch();
             let mut position = writer.written;
@@ -49,9 +61,11 @@ impl Handle {
                 let last = writer.state.last();
                 let appended = writer.append(&mut batch).inspect_err(|_| self.forget_unwritten(last));
                 let segment = match appended {
-                    // One segment less each time: there is an end to that.
+                    // Each segment goes once: there is an end to that.
                     Err(e)
-                        if e.kind() == ErrorKind::NoSpace && matches!(self.make_room(writer), Ok(true)) =>
+                        if e.kind() == ErrorKind::NoSpace
+                            && writer.state.oldest() <= newest
+                            && matches!(self.make_room(writer), Ok(true)) =>
                     {
                         continue;
                     }
