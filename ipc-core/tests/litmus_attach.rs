@@ -5,9 +5,9 @@ mod common;
 mod litmus;
 
 use axonic::*;
-use common::Place;
 use common::flat::stays_flat;
-use litmus::{PATIENCE, Parent, Random, long, number_of, payload, pin_to_core, start};
+use common::{Place, often};
+use litmus::{KILLS, PATIENCE, Parent, Random, long, number_of, payload, pin_to_core, start};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use std::collections::{HashMap, VecDeque};
@@ -177,7 +177,8 @@ fn joining(overflow: &str, time: Duration) {
         assert!(started.elapsed() < time + PATIENCE.unwrap(), "{joined} joined, {held} samples held");
     }
     publisher.end();
-    println!("{overflow}: joined {joined} times, {held} samples held, {kills} killed");
+    println!("joined {joined} times, {held} samples held");
+    often(format!("kills of those who join, {overflow}"), kills, time, KILLS);
     drop(place.open().subscriber("none", &SubscriberOptions::default()).unwrap());
 }
 

@@ -4,9 +4,9 @@ mod common;
 mod litmus;
 
 use axonic::*;
-use common::Place;
 use common::flat::stays_flat;
-use litmus::{PATIENCE, Parent, Process, Random, long, number_of, payload, start};
+use common::{Place, often};
+use litmus::{KILLS, PATIENCE, Parent, Process, Random, long, number_of, payload, start};
 use std::time::{Duration, Instant};
 
 roles!(open_and_close, both_ends);
@@ -52,9 +52,10 @@ fn last_ones_out(time: Duration, kills: bool) {
     }
     let opened: u64 = processes.iter_mut().map(|process| process.hear().parse::<u64>().unwrap()).sum();
     processes.into_iter().for_each(Process::finish);
-    println!("opened and closed {opened} times by four at once, {killed} killed");
+    println!("opened and closed {opened} times by four at once");
     assert!(opened > 100, "{opened}");
     if kills {
+        often("kills of those who open and close", killed, time, KILLS);
         // What the last one killed left goes with whoever next makes something.
         drop(place.open().subscriber("t", &SubscriberOptions::default()).unwrap());
     }

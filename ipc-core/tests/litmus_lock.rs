@@ -5,9 +5,9 @@ mod common;
 mod litmus;
 
 use axonic::*;
-use common::Place;
 use common::flat::stays_flat;
-use litmus::{PATIENCE, Parent, Process, Random, SOON, long, rounds, start};
+use common::{Place, often};
+use litmus::{KILLS, PATIENCE, Parent, Process, Random, SOON, STOPS, long, rounds, start};
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
@@ -169,7 +169,7 @@ fn killing(place: &Place, role: &str, time: Duration, mut living: impl FnMut(&mu
         }
         players[victim] = playing(role, place);
     });
-    println!("{role}: {count} kills");
+    often(format!("kills at {role}"), count, time, KILLS);
     count
 }
 
@@ -299,7 +299,7 @@ fn consumers_killed(time: Duration) {
         }
         players[victim] = playing("consume", &place);
     });
-    println!("{count} consumers killed");
+    often("kills of those who wait for a condition", count, time, KILLS);
     drop((players, mutex, condvar));
     finish(&domain, &["m", "c"]);
 }
@@ -354,7 +354,9 @@ fn rung_ones(time: Duration, signal: Signal) {
             players[player].say("unlock");
         }
     });
-    println!("{signal}: {count} rounds, in {stopped} the stopped one had it");
+    println!("in {stopped} rounds it was the one with the {signal} that had it");
+    let a_second = if signal == Signal::SIGKILL { KILLS } else { STOPS };
+    often(format!("{signal} of one that was rung for"), count, time, a_second);
     drop((players, mutex));
     finish(&domain, &["m"]);
 }

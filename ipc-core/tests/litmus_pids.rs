@@ -6,7 +6,7 @@ mod litmus;
 
 use axonic::*;
 use common::container::Container;
-use common::{Place, child};
+use common::{Place, child, often};
 use litmus::survivor::{self, Survivor, asleep, block, victim};
 use litmus::{PATIENCE, Parent, Process, Random, Stray, long, number_of, payload, start, start_with};
 use nix::sys::wait::waitpid;
@@ -138,7 +138,8 @@ fn numbers_come_again(time: Duration) {
         start_with("succeed", container.path(), &format!("{} {seed}", time.as_millis()), |command| {
             container.hold(command)
         });
-    println!("{} deaths, each with the number given to another", first.hear());
+    let deaths = first.hear().parse().expect("a number");
+    often("deaths, each with the number given to another", deaths, time, 0.5);
     first.finish();
     drop(place.open().subscriber("none", &asleep()).unwrap());
 }

@@ -5,10 +5,12 @@ mod common;
 mod litmus;
 
 use axonic::*;
-use common::Place;
 use common::flat::stays_flat;
 use common::history::{History, Told};
-use litmus::{PATIENCE, Parent, Process, Random, SOON, long, number_of, payload, rounds, start};
+use common::{Place, often};
+use litmus::{
+    KILLS, PATIENCE, Parent, Process, Random, SOON, STOPS, long, number_of, payload, rounds, start,
+};
 use nix::sys::signal::Signal;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -181,17 +183,18 @@ fn all_killed(time: Duration) {
         let process = players.play(number);
         players.processes.push(process);
     }
-    let (mut killed, mut redriven) = (0, 0);
-    let count = rounds(time, |round| {
+    let (mut killed, mut redriven, mut stops) = ([0; 2], 0, 0);
+    rounds(time, |round| {
         random.pause(3000);
         let victim = random.below(players.processes.len() as u64) as usize;
         if random.below(3) == 0 {
             players.processes[victim].signal(Signal::SIGSTOP);
             random.pause(20_000);
             players.processes[victim].signal(Signal::SIGCONT);
+            stops += 1;
         } else {
             players.processes[victim].kill();
-            killed += usize::from(victim >= PRODUCERS);
+            killed[usize::from(victim >= PRODUCERS)] += 1;
             players.processes[victim] = players.play(victim);
         }
         let mut consumer = domain.queue_consumer("q", &options(&mut random)).unwrap();
@@ -203,18 +206,17 @@ fn all_killed(time: Duration) {
         players.check();
     });
     players.processes.iter_mut().for_each(Process::kill);
-    killed += players.processes.len() - PRODUCERS;
+    let consumers = players.processes.len() - PRODUCERS;
     drop(players);
     let mut consumer = domain.queue_consumer("q", &options(&mut random)).unwrap();
     let [ready, dead] = drain(&producer, &mut consumer);
     let told = Told::read(histories.path());
-    println!(
-        "{count} rounds, {:?}, {redriven} redriven, {} and {} left",
-        told.counts(),
-        ready.len(),
-        dead.len()
-    );
-    told.check(&ready, &dead, killed).unwrap_or_else(|wrong| panic!("{wrong}"));
+    println!("{:?}, {redriven} redriven, {} and {} left", told.counts(), ready.len(), dead.len());
+    told.check(&ready, &dead, killed[1] + consumers).unwrap_or_else(|wrong| panic!("{wrong}"));
+    for (what, count) in [("producers", killed[0]), ("consumers", killed[1])] {
+        often(format!("kills of a queue's {what}"), count as u64, time, KILLS / 2.0);
+    }
+    often("stops of them", stops, time, KILLS / 2.0);
     let stats = producer.stats();
     assert_eq!((stats.done, stats.dead, stats.bytes), (0, 0, 0), "something is left: {stats:?}");
     for number in 0..20 {
@@ -267,7 +269,9 @@ fn sleepers(time: Duration, signal: Signal) {
         }
         slowest = slowest.max(started.elapsed());
     });
-    println!("{signal}: {count} rounds, the slowest took {slowest:?}");
+    println!("the slowest took {slowest:?}");
+    let a_second = if signal == Signal::SIGKILL { KILLS } else { STOPS };
+    often(format!("{signal} of one that was rung for"), count, time, a_second);
 }
 
 #[test]

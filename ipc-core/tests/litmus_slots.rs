@@ -5,9 +5,9 @@ mod common;
 mod litmus;
 
 use axonic::*;
-use common::Place;
 use common::flat::Flat;
-use litmus::{PATIENCE, Parent, Process, Random, long, number_of, payload, start};
+use common::{Place, often};
+use litmus::{KILLS, PATIENCE, Parent, Process, Random, long, number_of, payload, start};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -131,7 +131,8 @@ fn slots_pass_on(time: Duration) {
     while let Some(message) = subscriber.try_receive().unwrap() {
         heard.take(&message);
     }
-    println!("{} participants in {SLOTS} slots, {killed} killed", heard.participants);
+    println!("{} participants in {SLOTS} slots", heard.participants);
+    often("kills of those who have a slot", killed, time, KILLS);
     assert!(heard.participants > 10 * u64::from(SLOTS));
     let (first, last) = (heard.epochs.first(), heard.epochs.last());
     assert!(first < Some(&10) && last > Some(&(MAX_EPOCH - 10)), "{:?}", heard.epochs);

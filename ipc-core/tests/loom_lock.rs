@@ -474,8 +474,8 @@ fn without_the_death_notice_permits_are_lost() {
     holder_dies(false);
 }
 
-/// One handle hands its permit to another of its process, or releases it, while a third thread closes their domain: each
-/// gives back what it has, and in the end nobody has any.
+/// One handle releases a permit, which a stranger takes, and hands another to a handle of its process, while a third thread
+/// closes their domain: both are given back once, and the stranger keeps what it has.
 fn permits_while_closing(fences: bool) {
     check(3, move || {
         let permits = Permits::of([1, 1]);
@@ -489,6 +489,7 @@ fn permits_while_closing(fences: bool) {
                 without_fences();
             }
             let released = usize::from(steps::give(&theirs.words[0], 1));
+            assert!(steps::take(&theirs.words[0], 0, 3), "nobody else wants it");
             passed.begin();
             if flag.load(Ordering::Relaxed) == 0 {
                 steps::take(&theirs.words[1], 1, 2);
@@ -506,10 +507,8 @@ fn permits_while_closing(fences: bool) {
             given += give_back(&permits, 2);
         }
         given += user.join().unwrap();
-        assert!(
-            permits.words.iter().all(|word| word.load(Ordering::Relaxed) == 0),
-            "a closed handle holds it"
-        );
+        let had = [0, 1].map(|at: usize| permits.words[at].load(Ordering::Relaxed));
+        assert_eq!(had, [3, 0], "a closed handle holds it, or the stranger does not");
         assert_eq!(given, 2, "each went back once");
     });
 }
@@ -520,7 +519,7 @@ fn permits_that_are_handed_over_while_the_domain_closes_go_back() {
 }
 
 #[test]
-#[should_panic(expected = "a closed handle holds it")]
+#[should_panic(expected = "a closed handle holds it, or")]
 fn without_fences_a_permit_stays_with_a_closed_handle() {
     permits_while_closing(false);
 }

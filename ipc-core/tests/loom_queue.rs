@@ -32,6 +32,7 @@ struct Queue {
     tail: AtomicU64,
     side: Vec<AtomicU64>,
     side_tail: AtomicU64,
+    unnamed: AtomicU64,
     armed: [AtomicU64; 2],
     armings: Generation,
     bell: SharedBell,
@@ -73,6 +74,7 @@ impl Queue {
             tail: word(),
             side: vec![word(), word()],
             side_tail: word(),
+            unnamed: word(),
             armed: [word(), word()],
             armings: Generation::new(),
             bell: SharedBell::default(),
@@ -645,6 +647,43 @@ fn given_back_or_freed(freed: bool) {
 #[test]
 fn who_sleeps_hears_of_what_is_given_back() {
     given_back_or_freed(false);
+}
+
+/// Where there is no memory for the side lane a count says that something was given back, and who sleeps looks at all slots
+/// once for that.
+fn given_back_unnamed(ordered: bool) {
+    check(3, move || {
+        let queue = Queue::new();
+        let leased = FREE.then(State::Leased, 1);
+        queue.word(0).store(leased.0, Ordering::Release);
+        let sleeper = queue.clone();
+        let sleeping = thread::spawn(move || {
+            let mut seen = 0;
+            sleeper.wait(0, &mut |queue| {
+                let now = queue.unnamed.load(Ordering::Acquire);
+                let moved = std::mem::replace(&mut seen, now) != now;
+                moved.then(|| assert!(Word::of(queue.word(0)).is(State::Returned)))
+            });
+        });
+        if !ordered {
+            without_order();
+        }
+        assert!(leased.change(queue.word(0), leased.then(State::Returned, 1)));
+        queue.unnamed.fetch_add(1, Ordering::AcqRel);
+        queue.call(&Owed::default());
+        sleeping.join().unwrap();
+    });
+}
+
+#[test]
+fn who_sleeps_hears_of_what_the_side_lane_does_not_name() {
+    given_back_unnamed(true);
+}
+
+#[test]
+#[should_panic]
+fn without_its_order_what_the_side_lane_does_not_name_is_not_found() {
+    given_back_unnamed(false);
 }
 
 #[test]

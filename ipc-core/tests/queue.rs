@@ -257,6 +257,23 @@ fn large_messages_are_bounded_in_bytes() {
 }
 
 #[test]
+fn the_largest_message_there_can_be_passes() {
+    const MOST: usize = 64 << 20;
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let mut data: Vec<u8> = (0..MOST as u32).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 24) as u8).collect();
+    producer.put(&data, SECOND).unwrap();
+    let delivery = get(&mut consumer);
+    assert!(delivery.data() == data);
+    delivery.ack().unwrap();
+    assert_eq!(producer.stats().bytes, 0);
+    data.push(0);
+    expect(producer.put(&data, SECOND), ErrorKind::TooLarge, &["jobs", "67108865", "64 MiB"]);
+    assert_eq!(producer.stats().put, 1);
+}
+
+#[test]
 fn messages_for_later_and_messages_that_come_too_late() {
     let place = Place::new();
     let domain = place.open();
@@ -527,6 +544,26 @@ fn a_lease_ends_by_time_and_its_holder_cannot_settle_any_more() {
 
 /// A storage that is asked with a token tells who is late, also when the message's place holds another by then.
 #[test]
+fn a_lease_ends_while_its_result_is_written() {
+    let place = Place::new();
+    let domain = place.open();
+    let (mut producer, mut consumer) = pair(&domain, &options());
+    let wanted = Put { result: true, ..Put::default() };
+    let mut ticket = put(&mut producer, "a", wanted).ticket().unwrap();
+    let mut other = domain.queue_consumer("jobs", &options()).unwrap();
+    let result = vec![7; 64 << 20];
+    let lease = Some(Duration::from_millis(5));
+    let late = consumer.get_with(&Get { lease, ..Get::default() }, SECOND).unwrap();
+    // It takes much longer than that to write it.
+    let late = std::thread::spawn(move || late.ack_with(&Payload::raw(&result)));
+    let again = get(&mut other);
+    expect(late.join().unwrap(), ErrorKind::LeaseLost, &["jobs", "ran out"]);
+    again.ack_with(&Payload::raw(b"of the second")).unwrap();
+    assert_eq!(producer.result(&mut ticket, SECOND).unwrap().data(), b"of the second");
+    assert_eq!(producer.stats().bytes, 0, "parts of the first are left");
+}
+
+#[test]
 fn a_late_token_stays_the_smaller_one() {
     let place = Place::new();
     let domain = place.open();
@@ -618,6 +655,30 @@ fn the_same_id_is_put_once_as_far_as_ids_are_remembered() {
     assert_eq!(consumer.stats().put, 6);
     let none = QueueOptions { dedup: Dedup { count: 0, within }, ..options() };
     expect(domain.queue_producer("x", &none), ErrorKind::InvalidArgument, &["x", "dedup", "1048576"]);
+}
+
+#[test]
+fn that_it_was_put_before_is_told_of_a_message_for_which_there_is_no_room() {
+    let place = Place::new();
+    let domain = place.open();
+    let small = QueueOptions { capacity: 2, max_bytes: 16 * 224, ..options() };
+    let (mut producer, mut consumer) = pair(&domain, &small);
+    let mut other = domain.queue_producer("jobs", &small).unwrap();
+    let with = |id: &str| Put { dedup_id: Some(id.into()), ..Put::default() };
+    put(&mut producer, &"1".repeat(1000), with("a"));
+    // No room for its bytes, and then none for any.
+    let large = [7; 3000];
+    assert!(other.try_put(&Payload::raw(&large), &with("a")).unwrap().is_duplicate());
+    expect(other.try_put(&Payload::raw(&large), &with("b")), ErrorKind::WouldBlock, &["jobs", "no room"]);
+    put(&mut producer, "2", with("b"));
+    for producer in [&mut producer, &mut other] {
+        assert!(producer.try_put(&Payload::raw(b"3"), &with("a")).unwrap().is_duplicate());
+        assert!(put(producer, "4", with("b")).is_duplicate());
+        expect(producer.try_put(&Payload::raw(b"5"), &with("c")), ErrorKind::WouldBlock, &["no room"]);
+        let waited = producer.put_with(&Payload::raw(b"6"), &with("c"), SOON);
+        expect(waited, ErrorKind::Timeout, &["no room"]);
+    }
+    assert_eq!(consumer.purge().unwrap(), 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! not change while it is read, there are no more permits than there are, and nobody waits for ever.
 
 use crate::common::history::Counts;
+use crate::common::often;
 use crate::common::random::Random;
 use crate::history::{Jobs, Printed, check_counts, check_seats};
 use crate::peers::Peer;
@@ -322,8 +323,13 @@ fn rounds(time: Duration) {
         count += 1;
     }
     let Tally { kills, idle_kills, stops, jobs, counts, shared } = &all;
-    println!("{count} rounds, killed: {kills:?} ({idle_kills} before they printed anything), {stops} stops");
+    println!("{count} rounds, killed: {kills:?} ({idle_kills} before they printed anything)");
     println!("{jobs:?}; counted to {counts}, and to {shared} by a rwlock");
+    for (role, _) in ROLES {
+        let killed = kills.get(&role).copied().unwrap_or(0);
+        often(format!("kills of a {role:?}"), killed as u64, time, 0.1);
+    }
+    often("stops", *stops as u64, time, 0.3);
     assert!(jobs.acknowledged > 0 && *counts > 0 && *shared > 0, "nobody got to work");
 }
 

@@ -196,6 +196,6 @@ fn open(domain: &Domain, name: &str, options: &QueueOptions, hears: &str) -> Res
     }
     store::allocate_bits(&handle.store)?;
     handle.log = Log::open(&seat, &handle, options.wait)?;
-    handle.recover()?;
+    handle.recover();
     Ok((seat, handle))
 }

@@ -101,6 +101,15 @@ pub fn expect<T>(result: axonic::Result<T>, kind: axonic::ErrorKind, words: &[&s
     error
 }
 
+/// Says how often something was done in this time. It must have been `a_second`, some part of what is usual: a run in which
+/// hardly anybody is killed shows nothing.
+#[track_caller]
+pub fn often(what: impl std::fmt::Display, count: u64, time: std::time::Duration, a_second: f64) {
+    println!("{what}: {count} in {time:.0?}");
+    let least = (time.as_secs_f64() * a_second) as u64;
+    assert!(count >= least, "{what}: {count} in {time:?}, at least {least} were to be");
+}
+
 /// Whether a descriptor has input now.
 pub fn readable(fd: i32) -> bool {
     wait_readable(fd, std::time::Duration::ZERO)

@@ -285,6 +285,11 @@ pub fn long(share: u32) -> Duration {
     }
 }
 
+/// Kills in a second there must be at least; several dozen are usual.
+pub const KILLS: f64 = 3.0;
+/// Stops: one that was rung for may hold its message, or lock, up for a second, until somebody looks around.
+pub const STOPS: f64 = 0.3;
+
 /// Random numbers. A test prints the seed of its own and its roles'; `AXONIC_CHAOS_SEED` draws the same again, though
 /// the scheduler makes of it what it likes.
 pub struct Random(pub u64);

@@ -75,7 +75,8 @@ pub struct QueueStats {
     pub dead: u64,
     /// Messages it can hold.
     pub capacity: u64,
-    /// Bytes of messages over 128 bytes, in the parts they are stored in, and the most there can be.
+    /// Bytes of messages over 128 bytes, in the parts they are stored in; in a durable queue of those too that are done with
+    /// as long as the journal does not have that yet, which a sync sees to.
     pub bytes: u64,
     /// The most there can be of these.
     pub max_bytes: u64,
@@ -163,7 +164,7 @@ impl Handle {
     }
 
     fn redrive(&self, most: usize) -> Result<u64> {
-        self.bury_expired()?;
+        self.bury_expired();
         let mut count = 0;
         for (number, word) in self.slots_that(|word| word.is(State::Dead)).take(most) {
             let slot = self.store.slot(number);
@@ -171,8 +172,8 @@ impl Handle {
             let life = Life(slot.life.load(Ordering::Relaxed));
             slot.life.store(Life::new(life.generation()).0, Ordering::Relaxed);
             slot.expires.store(0, Ordering::Relaxed);
-            body::free_after(&self.store, number);
-            count += u64::from(self.give_back(number, held, Duration::ZERO, self.row)?);
+            body::free_after(&self.store, number, word, slot.after.swap(0, Ordering::Relaxed));
+            count += u64::from(self.give_back(number, held, Duration::ZERO, self.row));
         }
         Ok(count)
     }
@@ -263,7 +264,7 @@ impl QueueConsumer {
     pub fn peek(&mut self, most: usize) -> Result<Vec<Peeked>> {
         self.enter()?;
         let handle = self.handle();
-        handle.bury_expired()?;
+        handle.bury_expired();
         handle.peek_all(handle.in_order().into_iter(), most)
     }
 
@@ -271,7 +272,7 @@ impl QueueConsumer {
     pub fn dead_letters(&mut self, most: usize) -> Result<Vec<Peeked>> {
         self.enter()?;
         let handle = self.handle();
-        handle.bury_expired()?;
+        handle.bury_expired();
         handle.peek_all(handle.slots_that(|word| word.is(State::Dead)), most)
     }
 
@@ -280,7 +281,7 @@ impl QueueConsumer {
     pub fn purge(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();
-        handle.bury_expired()?;
+        handle.bury_expired();
         // In their order: no cell of a lane may name a message still that those after it have outlived.
         let messages = handle.in_order();
         handle.purge(messages.into_iter().chain(handle.slots_that(|word| word.is(State::Delayed))))
@@ -290,7 +291,7 @@ impl QueueConsumer {
     pub fn purge_dead_letters(&mut self) -> Result<u64> {
         self.enter()?;
         let handle = self.handle();
-        handle.bury_expired()?;
+        handle.bury_expired();
         handle.purge(handle.slots_that(|word| word.is(State::Dead)))
     }
 

@@ -102,41 +102,70 @@ fn split_inline<'a>(data: &'a [u8], meta: &'a [u8]) -> ([u8; INLINE], [&'a [u8];
     (first, [data, meta])
 }
 
-/// The owner of what is left of the message in slot `number` when it is done or dead.
-fn owner_after(slot: &Slot, number: u32) -> Cell {
-    Cell::new(AFTER, number, Life(slot.life.load(Ordering::Acquire)).generation())
+/// The owner of what is left of the message in slot `number`, whose word this is: it is written by one who has the message,
+/// and belongs to the generation its word has then. Held it is in the next one, done or dead in the one after that. Should
+/// the message go to somebody else instead, the parts are garbage that instant.
+fn owner_after(number: u32, word: Word) -> Option<Cell> {
+    let since = match word.state()? {
+        State::Leased | State::Timed => 0,
+        State::Held | State::Writing => 1,
+        State::Done | State::Dead => 2,
+        State::Gone => 3,
+        _ => return None,
+    };
+    Some(Cell::new(AFTER, number, word.generation().wrapping_sub(since)))
 }
 
-/// Frees that; the caller holds the message.
-pub fn free_after(store: &Store, number: u32) {
-    let slot = store.slot(number);
-    free_chain(store, owner_after(slot, number), slot.after.swap(0, Ordering::AcqRel));
-}
-
-/// Writes what is left when the message in slot `number` is done or dead, which the caller holds; always in parts.
-pub fn write_after(
-    store: &Store,
-    row: u32,
-    number: u32,
+/// What is to be left of a message when it is done or dead, in parts that the message does not name yet.
+#[derive(Default)]
+pub struct After {
     shape: Shape,
-    data: &[u8],
-    meta: &[u8],
-) -> Result<bool> {
-    let slot = store.slot(number);
-    free_after(store, number);
-    let owner = owner_after(slot, number);
-    slot.after_shape.store(shape.0, Ordering::Relaxed);
-    let mut stock = Stock::default();
-    let written = write_chain(store, &mut stock, row, owner, &slot.after, [data, meta], true);
-    store.parts().give_stock(&mut stock);
-    written
+    owner: Option<Cell>,
+    first: u64,
+}
+
+impl After {
+    /// Writes two slices for the message in a slot that the caller has as its word says; always in parts. `None`: there are not
+    /// parts enough.
+    pub fn write(
+        store: &Store,
+        row: u32,
+        (number, word): (u32, Word),
+        shape: Shape,
+        bytes: [&[u8]; 2],
+    ) -> Result<Option<After>> {
+        let Some(owner) = owner_after(number, word).filter(|_| shape.bytes() > 0) else {
+            return Ok(Some(After { shape, ..After::default() }));
+        };
+        let (mut stock, first) = (Stock::default(), AtomicU64::new(0));
+        let written = write_chain(store, &mut stock, row, owner, &first, bytes, true);
+        store.parts().give_stock(&mut stock);
+        let after = After { shape, owner: Some(owner), first: first.load(Ordering::Relaxed) };
+        written.map(|written| written.then_some(after))
+    }
+
+    /// The message in this slot, which the caller holds by now, names it.
+    pub fn leave(&self, slot: &Slot) {
+        slot.after_shape.store(self.shape.0, Ordering::Relaxed);
+        slot.after.store(self.first, Ordering::Relaxed);
+    }
+
+    /// The message went to somebody else.
+    pub fn free(&self, store: &Store) {
+        self.owner.into_iter().for_each(|owner| free_chain(store, owner, self.first));
+    }
+}
+
+/// Frees what is left of the message in slot `number`, which was as `word` says.
+pub fn free_after(store: &Store, number: u32, word: Word, first: u64) {
+    owner_after(number, word).into_iter().for_each(|owner| free_chain(store, owner, first));
 }
 
 /// Copies it out again.
-pub fn read_after(store: &Store, number: u32, shape: Shape, to: &mut Bytes) -> Result<()> {
+pub fn read_after(store: &Store, (number, word): (u32, Word), shape: Shape, to: &mut Bytes) -> Result<()> {
     let mut many = Scratch::default();
-    let slot = store.slot(number);
-    read_chain(store, owner_after(slot, number), &slot.after, 0, shape.bytes(), &mut many)?;
+    let owner = owner_after(number, word).unwrap_or(Cell(0));
+    read_chain(store, owner, &store.slot(number).after, 0, shape.bytes(), &mut many)?;
     if shape.bytes() <= INLINE {
         // SAFETY: as many were just read.
         to.few.0[..shape.bytes()].copy_from_slice(unsafe { many.bytes(0, shape.bytes()) });
@@ -168,25 +197,40 @@ fn write_chain(
         }
         collect(parts);
     }
-    let mut link = first;
-    while !rest[0].is_empty() || !rest[1].is_empty() {
-        let Some((number, word)) = parts.take(stock, State::Writing, row, false)? else {
-            if thorough && !std::mem::replace(&mut lacking, true) {
+    let (mut link, mut open) = (first, None::<(&Slot, Word)>);
+    // A part stays ours until the next one is known: from then on somebody who collects may free it, should its owner move on.
+    let close = |open: &mut Option<(&Slot, Word)>| {
+        if let Some((part, word)) = open.take() {
+            part.word.store(word.then(State::Part, row).0, Ordering::Release);
+        }
+    };
+    let written = loop {
+        if rest[0].is_empty() && rest[1].is_empty() {
+            break Ok(true);
+        }
+        // Where even garbage was looked for, it is told whether there is no memory or no room.
+        let (number, word) = match parts.take(stock, State::Writing, row, lacking) {
+            Ok(Some(taken)) => taken,
+            Ok(None) | Err(_) if thorough && !std::mem::replace(&mut lacking, true) => {
                 collect(parts);
                 continue;
             }
-            free_chain(store, owner, first.swap(0, Ordering::Relaxed));
-            return Ok(false);
+            none => break none.map(|_| false),
         };
         let part = parts.slot(number);
         part.owner().store(owner.0, Ordering::Relaxed);
         part.next().store(0, Ordering::Relaxed);
         store_chunk(part, &mut rest);
-        part.word.store(word.then(State::Part, row).0, Ordering::Release);
         link.store(u64::from(number) + 1, Ordering::Release);
+        close(&mut open);
+        open = Some((part, word));
         link = part.next();
+    };
+    close(&mut open);
+    if !matches!(written, Ok(true)) {
+        free_chain(store, owner, first.swap(0, Ordering::Relaxed));
     }
-    Ok(true)
+    written
 }
 
 /// Frees the parts whose owners have moved on, and finds those that are free already, though somebody has their bits
@@ -214,12 +258,10 @@ fn owns(store: &Store, owner: Cell) -> bool {
     // In this order: a slot that is filled anew says so by its word before it does by its life.
     let filled = Life(slot.life.load(Ordering::Acquire)).generation();
     let word = Word::of(&slot.word);
-    let lives = match word.state() {
-        None | Some(State::Free) => false,
-        Some(State::Writing | State::Held | State::Done | State::Dead | State::Gone) => true,
-        // What was to be left of it is of no use when it goes to another consumer.
-        _ => owner.lap() == MESSAGE,
-    };
+    if owner.lap() == AFTER {
+        return owner_after(owner.slot(), word) == Some(owner);
+    }
+    let lives = !matches!(word.state(), None | Some(State::Free));
     lives && owner.means(Word::new(State::Free, 0, filled))
 }
 

@@ -171,7 +171,7 @@ impl QueueConsumer {
         }
         self.side.read(&self.handle);
         if self.side.next_due().is_some() {
-            self.side.run(&self.handle, monotonic_nanos())?;
+            self.side.run(&self.handle, monotonic_nanos());
         }
         let beside = self.side.priorities();
         let used = self.handle.store.head().lanes_used.load(Ordering::Acquire) & ((1 << PRIORITIES) - 1);
@@ -201,7 +201,7 @@ impl QueueConsumer {
                 return Ok(before);
             }
             self.side.pop(priority);
-            if let Some(leased) = self.lease(number, word)? {
+            if let Some(leased) = self.lease(number, word) {
                 return Ok(Some((number, leased)));
             }
         }
@@ -210,18 +210,18 @@ impl QueueConsumer {
 
     /// Makes a message ours, unless somebody was faster or it is too late for it.
     #[inline(always)]
-    fn lease(&self, number: u32, word: Word) -> Result<Option<Word>> {
+    fn lease(&self, number: u32, word: Word) -> Option<Word> {
         let slot = self.handle.store.slot(number);
         let leased = word.then(State::Leased, self.seat.number);
         let expires = slot.expires.load(Ordering::Relaxed);
         if !word.change(&slot.word, leased) {
-            return Ok(None);
+            return None;
         }
         if expires != 0 && slot.expires.load(Ordering::Relaxed) <= monotonic_nanos() {
-            self.handle.bury(number, leased, Reason::Expired, "")?;
-            return Ok(None);
+            self.handle.bury(number, leased, Reason::Expired, "");
+            return None;
         }
-        Ok(Some(leased))
+        Some(leased)
     }
 
     #[cold]
@@ -259,7 +259,7 @@ impl QueueConsumer {
             if !word.is(State::Ready) || !cell.means(word) {
                 continue;
             }
-            if let Some(leased) = self.lease(number, word)? {
+            if let Some(leased) = self.lease(number, word) {
                 // Where it was in line, which is not before what it says; should it come back, that is its place again. What
                 // the slot holds by now, should it be another message, is behind that.
                 let (slot, at) = (slots.slot(number), position.wrapping_sub(1));
@@ -377,7 +377,8 @@ impl Sleeper for QueueConsumer {
     }
 
     fn tidy(&mut self) -> Result<()> {
-        self.handle.recover()
+        self.handle.recover();
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<Option<bool>> {
@@ -422,7 +423,7 @@ mod tests {
         let large = [7; 1000];
         producer.put(&large, soon).unwrap();
         let (number, word) = late.take_first(0, u64::MAX).unwrap().unwrap();
-        assert!(late.handle.give_back(number, word, Duration::ZERO, late.handle.row).unwrap());
+        assert!(late.handle.give_back(number, word, Duration::ZERO, late.handle.row));
         next.get(soon).unwrap().ack().unwrap();
         producer.put(&large, soon).unwrap();
         let ahead = coarse_millis() + 1000;

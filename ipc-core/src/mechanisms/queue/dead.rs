@@ -1,11 +1,10 @@
 //! Dead letters: messages nobody is to get any more, kept with the reason until somebody takes them up again or away.
 
-use super::body;
+use super::body::After;
 use super::handle::{Count, Handle};
 use super::shape::Shape;
 use super::steps::{State, Word};
 use super::store::Life;
-use crate::error::Result;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::monotonic_nanos;
 use crate::value::Content;
@@ -49,48 +48,53 @@ pub fn is_over(time: u64, now: u64) -> bool {
 
 impl Handle {
     /// Makes dead letters of all messages that nobody has taken and for which it is too late.
-    pub fn bury_expired(&self) -> Result<()> {
+    pub fn bury_expired(&self) {
         let now = monotonic_nanos();
-        self.slots_that(Word::waits)
-            .try_for_each(|(number, word)| self.bury_if_expired(number, word, now).map(drop))
+        self.slots_that(Word::waits).for_each(|(number, word)| {
+            self.bury_if_expired(number, word, now);
+        });
     }
 
     /// The same of one message, which waits as `word` says. Whether it was too late.
-    pub fn bury_if_expired(&self, number: u32, word: Word, now: u64) -> Result<bool> {
+    pub fn bury_if_expired(&self, number: u32, word: Word, now: u64) -> bool {
         let slot = self.store.slot(number);
         if !word.waits() || !is_over(slot.expires.load(Ordering::Relaxed), now) {
-            return Ok(false);
+            return false;
         }
         if word.is(State::Ready) {
             self.store.note_gap(usize::from(Shape(slot.shape.load(Ordering::Relaxed)).priority()));
         }
-        self.bury(number, word, Reason::Expired, "").map(|_| true)
+        self.bury(number, word, Reason::Expired, "");
+        true
     }
 
     /// Makes a message dead that somebody has as `word` says. Whether nobody was faster.
     #[cold]
-    pub fn bury(&self, number: u32, word: Word, reason: Reason, text: &str) -> Result<bool> {
+    pub fn bury(&self, number: u32, word: Word, reason: Reason, text: &str) -> bool {
         let slot = self.store.slot(number);
-        let Some(held) = self.hold(number, word) else { return Ok(false) };
+        let words = self.write_reason(number, word, text);
+        let Some(held) = self.hold(number, word) else {
+            words.free(&self.store);
+            return false;
+        };
         slot.reason.store(reason as u64, Ordering::Relaxed);
-        self.write_reason(number, text);
+        words.leave(slot);
         if !held.change(&slot.word, held.then(State::Dead, self.row)) {
-            return Ok(false);
+            return false;
         }
         self.count(Count::Died, 1);
         self.tell_ticket(number);
         self.journal_later(number, Life(slot.life.load(Ordering::Relaxed)).generation());
-        Ok(true)
+        true
     }
 
-    /// Writes down in words why a message is dead that the caller has; without room for them, the kind of reason must do.
-    pub fn write_reason(&self, number: u32, text: &str) {
-        body::free_after(&self.store, number);
-        if text.is_empty() {
-            return;
-        }
+    /// Writes down in words why a message is dead that the caller has as `word` says; without room for them, the kind of
+    /// reason must do.
+    pub fn write_reason(&self, number: u32, word: Word, text: &str) -> After {
         let end = (0..=MAX_REASON.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let shape = Shape::new(end, 0, Content::Raw, 0, 0);
-        let _ = body::write_after(&self.store, self.row, number, shape, &text.as_bytes()[..end], &[]);
+        let text = [&text.as_bytes()[..end], &[]];
+        let written = After::write(&self.store, self.row, (number, word), shape, text);
+        written.ok().flatten().unwrap_or_default()
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Dedupping<'a> {
             {
                 let held = Dedupping(handle);
                 // It died with it: what it was entering is taken back with its slot now, or was put.
-                handle.recover()?;
+                handle.recover();
                 return Ok(Ok(held));
             }
             if known || waited > PATIENCE {
@@ -85,9 +85,8 @@ impl<'a> Dedupping<'a> {
         }
     }
 
-    /// Enters an id for the message that is about to be put in slot `number`, whose word is `word`; `false`: it is there
-    /// already, and counts.
-    pub fn enter(&self, known: &mut Known, key: Key, number: u32, word: Word) -> bool {
+    /// Whether an id is there already, and counts: its message was put.
+    pub fn has(&self, known: &mut Known, key: Key) -> bool {
         let (store, head) = (&self.0.store, self.0.store.head());
         let (next, count) = (head.dedup_next.load(Ordering::Acquire), store.plan.dedup as u64);
         known.read = known.read.max(next.saturating_sub(count));
@@ -98,18 +97,25 @@ impl<'a> Dedupping<'a> {
         if known.numbers.len() as u64 > 2 * count {
             known.numbers.retain(|_, number| number.saturating_add(count) > next);
         }
-        let now = monotonic_nanos();
-        if let Some(entry) = known.numbers.get(&key).map(|number| store.dedup(*number))
-            && entry.place.load(Ordering::Acquire) != 0
-            && entry.key() == key
-            && now.saturating_sub(entry.stamp.load(Ordering::Relaxed))
-                < head.dedup_within.load(Ordering::Relaxed)
-        {
+        known.numbers.get(&key).map(|number| store.dedup(*number)).is_some_and(|entry| {
+            let age = monotonic_nanos().saturating_sub(entry.stamp.load(Ordering::Relaxed));
+            entry.place.load(Ordering::Acquire) != 0
+                && entry.key() == key
+                && age < head.dedup_within.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Enters an id for the message that is about to be put in slot `number`, whose word is `word`; `false`: it is there
+    /// already, and counts.
+    pub fn enter(&self, known: &mut Known, key: Key, number: u32, word: Word) -> bool {
+        if self.has(known, key) {
             return false;
         }
+        let (store, head) = (&self.0.store, self.0.store.head());
+        let next = head.dedup_next.load(Ordering::Acquire);
         let entry = store.dedup(next);
         entry.place.store(0, Ordering::Release);
-        entry.write(key, now);
+        entry.write(key, monotonic_nanos());
         entry.place.store(place(number, word), Ordering::Release);
         head.dedup_next.store(next.wrapping_add(1), Ordering::Release);
         true

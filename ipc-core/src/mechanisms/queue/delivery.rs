@@ -105,11 +105,11 @@ impl Delivery {
     }
 
     /// The message is done with; `result`, up to 64 MiB, is what its producer gets that waits for it. One that is not
-    /// possible, or for which there is no room, gives the message back, to be delivered again.
+    /// possible, or for which there is no room or no memory, gives the message back, to be delivered again.
     /// After `NotDurable` it is done with all the same.
     pub fn ack_with(mut self, result: &Payload<'_>) -> Result<()> {
         self.handle.check_own()?;
-        let done = self.handle.finish(self.number, &mut self.word, result, self.wait);
+        let done = self.handle.finish(self.number, self.word, result, self.wait);
         if let Err(e) = &done
             && e.kind() != ErrorKind::NotDurable
         {
@@ -122,12 +122,11 @@ impl Delivery {
     /// Gives it back, to be delivered again after `delay`.
     pub fn nack(mut self, delay: Duration) -> Result<()> {
         self.handle.check_own()?;
-        let given = self.give_back(delay)?;
         self.settled = true;
-        if given { Ok(()) } else { Err(self.lost()) }
+        if self.give_back(delay) { Ok(()) } else { Err(self.lost()) }
     }
 
-    fn give_back(&self, delay: Duration) -> Result<bool> {
+    fn give_back(&self, delay: Duration) -> bool {
         self.handle.give_back(self.number, self.word, delay, self.word.row())
     }
 
@@ -135,7 +134,7 @@ impl Delivery {
     pub fn reject(mut self, reason: &str) -> Result<()> {
         self.handle.check_own()?;
         self.settled = true;
-        if self.handle.bury(self.number, self.word, Reason::Rejected, reason)? {
+        if self.handle.bury(self.number, self.word, Reason::Rejected, reason) {
             Ok(())
         } else {
             Err(self.lost())
@@ -145,7 +144,7 @@ impl Delivery {
     /// From now on it is this consumer's for `lease`, whatever was left of it.
     pub fn extend(&mut self, lease: Duration) -> Result<()> {
         self.handle.check_own()?;
-        match self.handle.set_lease(self.number, self.word, lease)? {
+        match self.handle.set_lease(self.number, self.word, lease) {
             Some(word) => {
                 self.word = word;
                 Ok(())
@@ -183,7 +182,7 @@ impl Delivery {
 impl Drop for Delivery {
     fn drop(&mut self) {
         if !self.settled && !self.handle.domain().forked() {
-            let _ = self.give_back(Duration::ZERO);
+            self.give_back(Duration::ZERO);
         }
     }
 }

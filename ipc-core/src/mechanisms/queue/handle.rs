@@ -56,8 +56,9 @@ impl Attached for Handle {
             for number in 0..slots.grown() {
                 let word = Word::of(&slots.slot(number).word);
                 let ours = word.row() == self.row && (word.is(State::Leased) || word.is(State::Timed));
-                // What cannot be given back now is when the handle is dropped.
-                let _ = ours.then(|| self.give_back(number, word, Duration::ZERO, self.row));
+                if ours {
+                    self.give_back(number, word, Duration::ZERO, self.row);
+                }
             }
         }
         false
@@ -208,10 +209,11 @@ impl Handle {
             return false;
         }
         self.store.slots().give(number);
-        for (of, chain) in [(body::MESSAGE, first), (body::AFTER, after)] {
-            if chain != 0 {
-                body::free_chain(&self.store, Cell::new(of, number, filled), chain);
-            }
+        if first != 0 {
+            body::free_chain(&self.store, Cell::new(body::MESSAGE, number, filled), first);
+        }
+        if after != 0 {
+            body::free_after(&self.store, number, from, after);
         }
         self.tell_room();
         true

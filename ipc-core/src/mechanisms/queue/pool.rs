@@ -46,7 +46,7 @@ impl Pool<'_> {
     }
 
     /// Takes a free slot: its word says [`State::Writing`] then, or `Part`, for `row`. `None`: there is none, even
-    /// though every word was looked at (`thorough`).
+    /// though every word was looked at (`thorough`). The error: there is no memory for more.
     #[inline(always)]
     pub fn take(
         &self,
@@ -63,8 +63,10 @@ impl Pool<'_> {
                     return Ok(Some((number, word)));
                 }
             }
-            if !self.refill(stock)? {
-                return Ok(if thorough { self.search(state, row) } else { None });
+            match self.refill(stock) {
+                Ok(true) => {}
+                none if !thorough => return none.map(|_| None),
+                none => return self.search(state, row).map_or(none.map(|_| None), |found| Ok(Some(found))),
             }
         }
     }
@@ -175,6 +177,12 @@ impl Pool<'_> {
         left == 0
     }
 
+    /// Sees to it that some are allocated.
+    #[inline(always)]
+    pub fn begin(&self) -> Result<()> {
+        if self.grown() == 0 { self.grow().map(drop) } else { Ok(()) }
+    }
+
     /// Allocates more slots. Whether there are more.
     fn grow(&self) -> Result<bool> {
         let have = self.grown();
@@ -183,6 +191,7 @@ impl Pool<'_> {
         }
         let more = (u64::from(have) / 2).next_multiple_of(64).clamp(FIRST, 65536);
         let count = (u64::from(have) + more).min(u64::from(self.count));
+        self.store.grow_side(count)?;
         self.store.object.grow(self.grown, self.offset, SLOT, count)?;
         for at in have as usize / 64..(count as usize).div_ceil(64) {
             let end = (count as usize - at * 64).min(64);

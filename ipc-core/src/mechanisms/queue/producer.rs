@@ -127,9 +127,10 @@ impl QueueProducer {
         timeout: Option<Duration>,
     ) -> Result<Receipt> {
         let ready = self.prepare(payload, put, timeout)?;
-        match self.attempt(&ready, false)? {
-            Some(receipt) => Ok(receipt),
-            None => self.wait_for_room(&ready, timeout),
+        match self.attempt(&ready, false) {
+            Ok(Some(receipt)) => Ok(receipt),
+            Err(e) if e.kind() != ErrorKind::NoSpace => Err(e),
+            _ => self.wait_for_room(&ready, timeout),
         }
     }
 
@@ -188,15 +189,23 @@ impl QueueProducer {
     pub fn try_put(&mut self, payload: &Payload<'_>, put: &Put) -> Result<Receipt> {
         self.options.check(self.handle.name(), payload)?;
         let ready = self.prepare(payload, put, None)?;
-        if let Some(receipt) = self.attempt(&ready, false)? {
-            return Ok(receipt);
-        }
+        let lacking = match self.attempt(&ready, false) {
+            Ok(Some(receipt)) => return Ok(receipt),
+            Ok(None) => None,
+            Err(e) if e.kind() == ErrorKind::NoSpace => Some(e),
+            Err(e) => return Err(e),
+        };
         let is_evented = self.seat.waiter.is_evented();
         // Who is told from now on must have seen that there is none. The others may overlook for a while what somebody
         // else has set aside.
         let thorough = is_evented && self.arms()? || self.held_up.is_none() && self.is_search_due();
         let again = if is_evented || thorough { self.attempt_again(&ready, thorough)? } else { None };
-        again.ok_or_else(|| self.full(ErrorKind::WouldBlock))
+        let held_up = self.held_up;
+        match again {
+            Some(receipt) => Ok(receipt),
+            None if !thorough && self.is_known(&ready, held_up) => self.duplicate(&ready),
+            None => Err(lacking.unwrap_or_else(|| self.full(ErrorKind::WouldBlock))),
+        }
     }
 
     fn is_search_due(&self) -> bool {
@@ -228,9 +237,9 @@ impl QueueProducer {
         }
         let shape = Shape::new(data.len(), 0, crate::value::Content::Raw, 0, 0);
         self.handle.store.used_lane(0)?;
-        let taken =
-            self.handle.store.slots().take(&mut self.slots, State::Writing, self.seat.number, false)?;
-        let Some((number, word)) = taken else { return Ok(false) };
+        let taken = self.handle.store.slots().take(&mut self.slots, State::Writing, self.seat.number, false);
+        // Nothing that is at hand, or no memory for more: who looks everywhere tells.
+        let Ok(Some((number, word))) = taken else { return Ok(false) };
         self.fill(number, word, data, &[], (shape, 0), false)?;
         self.commit(number, word, 0);
         Ok(true)
@@ -287,24 +296,16 @@ impl QueueProducer {
 
     /// Puts it if there is room. `thorough`: before it says that there is none, it looks everywhere.
     fn attempt(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<Receipt>> {
-        let (row, priority) = (self.seat.number, usize::from(ready.shape.priority()));
+        let priority = usize::from(ready.shape.priority());
         let before = self.held_up.take();
-        let store = &self.handle.store;
-        // What may lack memory comes first.
-        if ready.delay.is_zero() {
-            store.used_lane(priority)?
-        } else {
-            store.used_side()?
-        };
-        let taken = store.slots().take(&mut self.slots, State::Writing, row, thorough)?;
-        let Some((number, word)) = taken else { return Ok(None) };
-        match self.fill(number, word, ready.data, &ready.meta, (ready.shape, ready.expires), thorough) {
-            Ok(true) => {}
-            other => {
-                self.handle.free_now(number, word);
-                return other.map(|_| None);
+        let (number, word) = match self.place(ready, thorough) {
+            Ok(Some(placed)) => placed,
+            // That it was put before can be told without room for it.
+            _ if thorough && self.is_known(ready, before) => {
+                return self.duplicate(ready).map(Some);
             }
-        }
+            none => return none.map(|_| None),
+        };
         // The lock is held until the message is put: whoever puts the same meanwhile waits for it.
         let mut dedupping = None;
         if let Some(key) = ready.key {
@@ -319,10 +320,7 @@ impl QueueProducer {
             if !lock.enter(&mut self.known, key, number, word) {
                 drop(lock);
                 self.handle.free_now(number, word);
-                // The first may be on its way to the disk.
-                let written = ready.wait.as_ref().map_or(Ok(()), |wait| self.handle.sync(wait.remaining()));
-                written.map_err(|e| not_durable(1, "the message is", &e))?;
-                return Ok(Some(Receipt { ticket: None, duplicate: true }));
+                return self.duplicate(ready).map(Some);
             }
             dedupping = Some(lock);
         }
@@ -330,7 +328,7 @@ impl QueueProducer {
         if ready.delay.is_zero() {
             self.commit(number, word, priority);
         } else {
-            self.commit_later(number, word, priority, ready.delay)?;
+            self.commit_later(number, word, priority, ready.delay);
         }
         drop(dedupping);
         if ticket.is_some() && ready.expires != 0 {
@@ -344,6 +342,53 @@ impl QueueProducer {
         };
         written.map_err(|e| not_durable(1, "the message is", &e))?;
         Ok(Some(Receipt { ticket, duplicate: false }))
+    }
+
+    /// Takes a slot and fills it. `None`: there is no room.
+    #[inline(always)]
+    fn place(&mut self, ready: &Ready<'_>, thorough: bool) -> Result<Option<(u32, Word)>> {
+        let store = &self.handle.store;
+        // What may lack memory comes first: of all that is done with a message the put alone is refused for that.
+        if ready.delay.is_zero() {
+            store.used_lane(usize::from(ready.shape.priority()))?;
+        } else {
+            store.used_side()?;
+        }
+        if ready.shape.has(TICKET) {
+            store.parts().begin()?;
+        }
+        let taken = store.slots().take(&mut self.slots, State::Writing, self.seat.number, thorough)?;
+        let Some((number, word)) = taken else { return Ok(None) };
+        match self.fill(number, word, ready.data, &ready.meta, (ready.shape, ready.expires), thorough) {
+            Ok(true) => Ok(taken),
+            other => {
+                self.handle.free_now(number, word);
+                other.map(|_| None)
+            }
+        }
+    }
+
+    /// Whether a message with this id was put before, as far as that can be told now.
+    #[cold]
+    fn is_known(&mut self, ready: &Ready<'_>, before: Option<ObjectId>) -> bool {
+        let Some(key) = ready.key else { return false };
+        match Dedupping::begin(&self.handle, before) {
+            Ok(Ok(lock)) => lock.has(&mut self.known, key),
+            Ok(Err(owner)) => {
+                self.held_up = Some(owner);
+                false
+            }
+            // Without memory for ids none was ever entered.
+            Err(_) => false,
+        }
+    }
+
+    /// The receipt of a message that was put before, which may be on its way to the disk.
+    #[cold]
+    fn duplicate(&self, ready: &Ready<'_>) -> Result<Receipt> {
+        let written = ready.wait.as_ref().map_or(Ok(()), |wait| self.handle.sync(wait.remaining()));
+        written.map_err(|e| not_durable(1, "the message is", &e))?;
+        Ok(Receipt { ticket: None, duplicate: true })
     }
 
     #[inline(always)]
@@ -390,7 +435,7 @@ impl QueueProducer {
     }
 
     /// The put of a message for later, whose place is the one it would have had now.
-    fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) -> Result<()> {
+    fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) {
         let store = &self.handle.store;
         let slot = store.slot(number);
         slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -398,7 +443,7 @@ impl QueueProducer {
         let delayed = word.then(State::Delayed, self.seat.number);
         slot.word.store(delayed.0, Ordering::Release);
         self.handle.count(Count::Put, 1);
-        self.handle.name_aside(number, delayed)
+        self.handle.name_aside(number, delayed);
     }
 
     fn wait_for_room(&mut self, ready: &Ready<'_>, timeout: Option<Duration>) -> Result<Receipt> {
@@ -411,7 +456,10 @@ impl QueueProducer {
             spins += 1;
             // The first look, and those around sleep.
             let thorough = spins == 1 || producer.seat.row().armed.load(Ordering::Relaxed) & 1 == 1;
-            let done = producer.attempt(ready, thorough)?;
+            let done = match producer.attempt(ready, thorough) {
+                Err(e) if e.kind() == ErrorKind::NoSpace && !thorough => None,
+                done => done?,
+            };
             if done.is_none() {
                 producer.handle.flush()?;
             }
@@ -537,7 +585,8 @@ impl Sleeper for QueueProducer {
     }
 
     fn tidy(&mut self) -> Result<()> {
-        self.handle.recover()
+        self.handle.recover();
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<Option<bool>> {

@@ -7,7 +7,6 @@ use super::shape::Shape;
 use super::steps::{Look, State, Word};
 use super::store::{Life, PRIORITIES};
 use crate::domain::layout::ObjectId;
-use crate::error::Result;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::Deadline;
 use std::collections::HashMap;
@@ -15,18 +14,18 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 impl Handle {
-    /// Sets right what the handles of dead participants left, and gives their rows back.
+    /// Sets right what the handles of dead participants left, and gives their rows back. It needs nothing that could be
+    /// lacking: a death holds nobody up.
     #[cold]
-    pub fn recover(&self) -> Result<()> {
+    pub fn recover(&self) {
         let dead = self.store.object.dead();
         for (row, id) in &dead {
-            self.recover_row(*row, *id)?;
+            self.recover_row(*row, *id);
             self.store.object.release_row(*row, *id);
         }
-        Ok(())
     }
 
-    pub(super) fn recover_row(&self, row: u32, id: ObjectId) -> Result<()> {
+    pub(super) fn recover_row(&self, row: u32, id: ObjectId) {
         info!("queue '{}': a handle of participant {} died; what it had goes on", self.name(), id.owner());
         if self.store.is_durable() && self.store.journal().lock.load(Ordering::Acquire) == id.0 {
             // The lock names an id, not the row: whoever is the next to write takes it from the dead one all the same.
@@ -41,7 +40,7 @@ impl Handle {
             }
             // Read after the word: as long as the row is the dead one's, so is the word.
             if self.store.object.holder(row) != Some(id) {
-                return Ok(());
+                return;
             }
             match word.state() {
                 Some(State::Writing) => {
@@ -51,11 +50,11 @@ impl Handle {
                 Some(State::Ready) => unlisted.push((number, word)),
                 // In the name of the dead: should we be stopped, another goes on with it.
                 Some(State::Leased | State::Timed | State::Held) => {
-                    self.give_back(number, word, Duration::ZERO, row)?;
+                    self.give_back(number, word, Duration::ZERO, row);
                 }
-                Some(State::Returned | State::Delayed) => self.name_aside(number, word)?,
+                Some(State::Returned | State::Delayed) => self.name_aside(number, word),
                 // Whoever gave the ticket up saw that it was not done yet.
-                Some(State::Done) => self.free_if_unclaimed(number)?,
+                Some(State::Done) => self.free_if_unclaimed(number),
                 _ => {}
             }
             // It may have died before it could tell the journal.
@@ -64,9 +63,9 @@ impl Handle {
                 self.journal_later(number, life.generation());
             }
         }
-        self.forget_tickets(row, id)?;
+        self.forget_tickets(row, id);
         if !unlisted.is_empty() {
-            self.list(unlisted)?;
+            self.list(unlisted);
         }
         let parts = self.store.parts();
         for number in 0..parts.grown() {
@@ -82,16 +81,18 @@ impl Handle {
         body::collect(parts);
         slots.summarize();
         parts.summarize();
-        Ok(())
     }
 
     /// Puts messages into their lanes that are ready and were not yet: their producers died in between.
-    fn list(&self, ready: Vec<(u32, Word)>) -> Result<()> {
+    fn list(&self, ready: Vec<(u32, Word)>) {
         let listed = self.listed();
         for (number, word) in ready {
             let slot = self.store.slot(number);
             let priority = usize::from(Shape(slot.shape.load(Ordering::Relaxed)).priority());
-            self.store.used_lane(priority)?;
+            // The lane is there since before the put.
+            if self.store.used_lane(priority).is_err() {
+                continue;
+            }
             // Made ours, so that of all who set this right one gives it a cell: there are no more cells than slots.
             let ours = word.then(State::Ready, self.row);
             if listed.contains_key(&(number, word.generation())) || !word.change(&slot.word, ours) {
@@ -100,7 +101,6 @@ impl Handle {
             self.store.line_up(priority, number, ours.generation());
             self.tell_item();
         }
-        Ok(())
     }
 
     /// What the lanes name that is still there, and its place in line.
@@ -143,7 +143,7 @@ impl Drop for Handle {
             return;
         }
         // What the dead left must not keep the queue.
-        let _ = self.recover();
+        self.recover();
         // What was put and settled is on the disk, unless that is held up by somebody.
         if let Err(e) = self.sync(Some(Duration::from_secs(1))) {
             warn!(

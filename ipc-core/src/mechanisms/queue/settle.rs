@@ -4,7 +4,6 @@ use super::dead::{Reason, is_over};
 use super::handle::{Count, Handle};
 use super::steps::{Cell, State, Word};
 use super::store::Life;
-use crate::error::Result;
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::monotonic_nanos;
 use std::time::Duration;
@@ -23,22 +22,10 @@ impl Handle {
         word.change(&self.store.slot(number).word, held).then_some(held)
     }
 
-    /// The opposite: the message is leased again as it `was`. The word it has then.
-    pub fn let_go(&self, number: u32, held: Word, was: Word) -> Result<Word> {
-        let state = if was.is(State::Timed) { State::Timed } else { State::Leased };
-        let word = held.then(state, self.row);
-        if held.change(&self.store.slot(number).word, word) && state == State::Timed {
-            self.name_aside(number, word)?;
-        }
-        Ok(word)
-    }
-
     /// Gives a message back that somebody has as `word` says, for after `delay`; one that was delivered often enough is
     /// dead, and so is one for which it is too late. Whether nobody was faster. The handle with this `row`, or whoever
     /// sets right what it left, sees to it that others learn of it.
-    pub fn give_back(&self, number: u32, mut word: Word, delay: Duration, row: u32) -> Result<bool> {
-        // What may lack memory comes first.
-        self.store.used_side()?;
+    pub fn give_back(&self, number: u32, mut word: Word, delay: Duration, row: u32) -> bool {
         let slot = self.store.slot(number);
         let most = self.store.head().max_attempts.load(Ordering::Relaxed);
         if most != 0 && u64::from(Life(slot.life.load(Ordering::Relaxed)).attempts()) >= most {
@@ -49,27 +36,28 @@ impl Handle {
         }
         let state = if delay.is_zero() { State::Returned } else { State::Delayed };
         if state == State::Delayed {
-            let Some(held) = self.hold(number, word) else { return Ok(false) };
+            let Some(held) = self.hold(number, word) else { return false };
             slot.due.store(after(delay), Ordering::Relaxed);
             word = held;
         }
         let returned = word.then(state, row);
         if !word.change(&slot.word, returned) {
-            return Ok(false);
+            return false;
         }
         self.count(Count::Returned, 1);
-        self.name_aside(number, returned)?;
+        self.name_aside(number, returned);
         self.journal_later(number, Life(slot.life.load(Ordering::Relaxed)).generation());
-        Ok(true)
+        true
     }
 
     /// Ends a lease whose time is over.
-    pub fn end_lease(&self, number: u32, word: Word) -> Result<bool> {
-        self.give_back(number, word, Duration::ZERO, self.row)
+    pub fn end_lease(&self, number: u32, word: Word) {
+        self.give_back(number, word, Duration::ZERO, self.row);
     }
 
-    /// Names a message that is not in line, so that every consumer learns of it.
-    pub fn name_aside(&self, number: u32, word: Word) -> Result<()> {
+    /// Names a message that is not in line, so that every consumer learns of it; where there is no memory for the lane,
+    /// that there is one.
+    pub fn name_aside(&self, number: u32, word: Word) {
         let slots = self.store.slots();
         let is_aside = |cell: Cell| {
             cell.slot() < slots.grown() && {
@@ -78,24 +66,25 @@ impl Handle {
                 aside && cell.means(word)
             }
         };
-        let tail = &self.store.head().side.tail;
-        self.store.used_side()?.fill_keeping(tail, number, word.generation(), is_aside);
+        let head = self.store.head();
+        match self.store.used_side() {
+            Ok(lane) => drop(lane.fill_keeping(&head.side.tail, number, word.generation(), is_aside)),
+            Err(_) => drop(head.unnamed.fetch_add(1, Ordering::AcqRel)),
+        }
         self.tell_item();
-        Ok(())
     }
 
     /// Lets a lease end after `lease` from now, whatever it was before. The word it has then; `None`: it was lost.
-    pub fn set_lease(&self, number: u32, word: Word, lease: Duration) -> Result<Option<Word>> {
-        self.store.used_side()?;
+    pub fn set_lease(&self, number: u32, word: Word, lease: Duration) -> Option<Word> {
         let slot = self.store.slot(number);
         // Nobody ends it by a time that is just changing.
-        let Some(held) = self.hold(number, word) else { return Ok(None) };
+        let held = self.hold(number, word)?;
         slot.due.store(after(lease), Ordering::Relaxed);
         let timed = held.then(State::Timed, self.row);
         if !held.change(&slot.word, timed) {
-            return Ok(None);
+            return None;
         }
-        self.name_aside(number, timed)?;
-        Ok(Some(timed))
+        self.name_aside(number, timed);
+        Some(timed)
     }
 }

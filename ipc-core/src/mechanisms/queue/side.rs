@@ -2,13 +2,13 @@
 //!
 //! The side lane names each of them when it becomes so, and every consumer keeps them in order for itself: what was given
 //! back by its place in line, what has a time by that. So there is no list that somebody could leave half done, and a
-//! consumer that stops holds up no other. Whoever comes first, or when the time is there, changes the slot's word.
+//! consumer that stops holds up no other. Whoever comes first, or when the time is there, changes the slot's word. Where there is
+//! no memory for the lane, a count says that there is more than it names, and every consumer looks at every slot.
 
 use super::handle::Handle;
 use super::shape::Shape;
 use super::steps::{Look, State, Word};
 use super::store::{PRIORITIES, SIDE};
-use crate::error::Result;
 use crate::sys::atomic::Ordering;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,8 +16,9 @@ use std::collections::BinaryHeap;
 /// What one consumer knows of them.
 #[derive(Default)]
 pub struct Side {
-    /// How far it has read the side lane.
+    /// How far it has read the side lane, and as of which count of those that are not named there.
     cursor: u64,
+    unnamed: u64,
     /// Messages to be delivered, by priority: place in line, slot, and the word they have then.
     ready: [BinaryHeap<Reverse<(u64, u32, u64)>>; PRIORITIES],
     /// Slots to look at, by when, in nanoseconds of the machine's monotonic clock.
@@ -28,7 +29,9 @@ impl Side {
     /// Of a consumer that comes: it looks at every slot, and from then on at what the side lane names.
     pub fn new(handle: &Handle) -> Side {
         let store = &handle.store;
-        let mut side = Side { cursor: store.head().side.tail.load(Ordering::Acquire), ..Side::default() };
+        let unnamed = store.head().unnamed.load(Ordering::Acquire);
+        let cursor = store.head().side.tail.load(Ordering::Acquire);
+        let mut side = Side { cursor, unnamed, ..Side::default() };
         (0..store.slots().grown()).for_each(|number| side.consider(handle, number));
         side
     }
@@ -36,9 +39,17 @@ impl Side {
     /// Reads what the side lane names anew.
     #[inline(always)]
     pub fn read(&mut self, handle: &Handle) {
+        if handle.store.head().unnamed.load(Ordering::Acquire) != self.unnamed {
+            self.look_anew(handle);
+        }
         if handle.store.head().lanes_used.load(Ordering::Acquire) & SIDE != 0 {
             self.read_lane(handle);
         }
+    }
+
+    #[cold]
+    fn look_anew(&mut self, handle: &Handle) {
+        *self = Side::new(handle);
     }
 
     #[inline(always)]
@@ -87,7 +98,7 @@ impl Side {
     }
 
     /// Does what is due: messages for later are ready, leases end.
-    pub fn run(&mut self, handle: &Handle, now: u64) -> Result<()> {
+    pub fn run(&mut self, handle: &Handle, now: u64) {
         while let Some(Reverse((due, number))) = self.timers.peek().copied() {
             if due > now {
                 break;
@@ -102,14 +113,13 @@ impl Side {
                 Some(State::Delayed) => self.make_ready(handle, number, word),
                 Some(State::Timed) => {
                     // The time and the word belong together, or the change fails and the next look tells.
-                    handle.end_lease(number, word)?;
+                    handle.end_lease(number, word);
                     self.consider(handle, number);
                 }
                 Some(State::Returned) => self.make_ready(handle, number, word),
                 _ => {}
             }
         }
-        Ok(())
     }
 
     /// The first of a priority that is still as it was, and its place in line.

@@ -63,13 +63,16 @@ pub struct QueueHead {
     /// Of each part of the file, how many units are allocated.
     pub slots_grown: AtomicU64,
     pub parts_grown: AtomicU64,
-    /// A bit for each lane that is allocated, and [`SIDE`] for the side lane: all that were ever used; and [`GAPS`].
+    /// A bit for each lane that is allocated, all that were ever used; [`SIDE`], [`DEDUP`], [`BITS`] and [`GAPS`].
     pub lanes_used: AtomicU64,
     /// The id of the handle that enters one; zero: nobody does.
     pub dedup_lock: AtomicU64,
     /// Ids that were ever entered.
     pub dedup_next: AtomicU64,
-    _pad1: [AtomicU64; 43],
+    /// Counts messages aside that the side lane does not name, since there was no memory for it: who sees it moved looks at
+    /// every slot.
+    pub unnamed: AtomicU64,
+    _pad1: [AtomicU64; 42],
     /// Raised by those about to sleep for a message, and for room (W1).
     pub items: Generation,
     pub room: Generation,
@@ -206,9 +209,10 @@ impl Life {
     }
 }
 
-/// The bit of the side lane, and that of the ids.
+/// The bit of the side lane, that of the ids, and that of what every queue has: the bits of free slots, and the log lane.
 pub const SIDE: u64 = 1 << PRIORITIES;
 pub const DEDUP: u64 = SIDE << 1;
+const BITS: u64 = DEDUP << 1;
 /// The bit of the first lane, and then one for each, of which messages went that others were before.
 const GAPS: u64 = 1 << 16;
 /// Ids a queue can remember at most.
@@ -225,7 +229,8 @@ unsafe impl Shared for Slot {}
 /// Bytes of the head.
 const HEAD: usize = 8192;
 const _: () = assert!(size_of::<Slot>() == SLOT && offset_of!(Slot, bytes) == LINE);
-const _: () = assert!(offset_of!(QueueHead, slots_grown) == 128 && offset_of!(QueueHead, items) == 512);
+const _: () = assert!(offset_of!(QueueHead, slots_grown) == 128 && offset_of!(QueueHead, unnamed) == 168);
+const _: () = assert!(offset_of!(QueueHead, items) == 512);
 const _: () = assert!(offset_of!(QueueHead, lanes) == 768 && NOUN_HEAD + size_of::<QueueHead>() <= HEAD);
 
 pub static DESIGN: Design = Design {
@@ -482,12 +487,19 @@ impl Store {
         }
     }
 
-    /// The side lane, allocated by its first use.
+    /// The side lane, allocated by its first use, or when slots would take more memory than it does. Where there is none for
+    /// it those are few at which every consumer has to look ([`QueueHead::unnamed`]).
     pub fn used_side(&self) -> Result<Lane<'_>> {
         if self.head().lanes_used.load(Ordering::Acquire) & SIDE == 0 {
             self.allocate_lane(SIDE, self.plan.side, 2 * self.plan.cells * 8)?;
         }
         Ok(self.side())
+    }
+
+    /// So many slots are about to be allocated.
+    pub fn grow_side(&self, count: u64) -> Result<()> {
+        let bytes = 2 * self.plan.cells as u64 * 8;
+        if count * SLOT as u64 > bytes { self.used_side().map(drop) } else { Ok(()) }
     }
 
     #[cold]
@@ -498,11 +510,13 @@ impl Store {
     }
 }
 
-/// Allocates the bits of a new queue. Whoever opens it does it again, for one that died before.
+/// Allocates the bits of a new queue, and its log lane. Whoever opens it sees to it, for one that died before.
 pub fn allocate_bits(store: &Store) -> Result<()> {
-    let (from, to) = (store.plan.slot_bits, store.plan.lanes);
-    store.object.allocate(from, to - from)?;
-    store.object.allocate(store.plan.log, store.plan.log_cells * 8)
+    if store.head().lanes_used.load(Ordering::Acquire) & BITS != 0 {
+        return Ok(());
+    }
+    store.object.allocate(store.plan.log, store.plan.log_cells * 8)?;
+    store.allocate_lane(BITS, store.plan.slot_bits, store.plan.lanes - store.plan.slot_bits)
 }
 
 /// Fills the head of a new queue.

@@ -1,6 +1,6 @@
 //! What becomes of a message, for the producer that waits for it.
 
-use super::body::{self, Bytes};
+use super::body::{self, After, Bytes};
 use super::dead::{MAX_REASON, Reason};
 use super::handle::Handle;
 use super::producer::QueueProducer;
@@ -150,7 +150,7 @@ impl Ticket {
     /// What became of it; the message goes if it is done.
     fn look(&self) -> Result<Option<Told>> {
         if let Some(word) = self.word() {
-            self.handle.bury_if_expired(self.number, word, monotonic_nanos())?;
+            self.handle.bury_if_expired(self.number, word, monotonic_nanos());
         }
         let name = self.handle.name();
         let Some(word) = self.word() else {
@@ -170,7 +170,7 @@ impl Ticket {
         }
         let shape = Shape(self.handle.store.slot(self.number).after_shape.load(Ordering::Relaxed));
         let mut bytes = Bytes::default();
-        body::read_after(&self.handle.store, self.number, shape, &mut bytes)?;
+        body::read_after(&self.handle.store, (self.number, word), shape, &mut bytes)?;
         // That it is done the journal has been told before; what it does not take now it is told by the next.
         let _ = self.handle.free(self.number, word, false);
         Ok(Some(Told::Result(Outcome { shape, bytes: Arc::new(bytes) })))
@@ -179,8 +179,7 @@ impl Ticket {
     fn give_up(&self) {
         let slot = self.handle.store.slot(self.number);
         let _ = slot.ticket.compare_exchange(self.mark, 0, Ordering::AcqRel, Ordering::Relaxed);
-        // What the journal does not take now it is told by the next.
-        let _ = self.handle.free_if_unclaimed(self.number);
+        self.handle.free_if_unclaimed(self.number);
     }
 }
 
@@ -206,46 +205,65 @@ impl QueueProducer {
 
 impl Handle {
     /// Ends a message with a result, which stays for the producer if it waits for it. `false`: the lease was lost. After
-    /// `NotDurable` it is ended; after another error it is still the caller's, as `word` says then.
-    pub fn finish(&self, number: u32, word: &mut Word, result: &Payload<'_>, wait: bool) -> Result<bool> {
+    /// `NotDurable` it is ended; after another error it is still the caller's.
+    pub fn finish(&self, number: u32, word: Word, result: &Payload<'_>, wait: bool) -> Result<bool> {
         self.check_size("result", result.data.len())?;
         let slot = self.store.slot(number);
         let waits = Shape(slot.shape.load(Ordering::Relaxed)).has(TICKET);
         if !waits || slot.ticket.load(Ordering::Relaxed) == 0 {
-            return self.free(number, *word, wait);
+            return self.free(number, word, wait);
         }
         let (tensor, attributes) = (result.tensor, result.attributes.filter(|a| !a.is_empty()));
         let meta = encode_meta(result.content, tensor, attributes, result.data.len())
             .map_err(|e| e.of("queue", self.name()))?;
         let flags = tensor.map_or(0, |_| TENSOR) | attributes.map_or(0, |_| ATTRIBUTES);
         let shape = Shape::new(result.data.len(), meta.len(), result.content, 0, flags);
-        let Some(held) = self.hold(number, *word) else { return Ok(false) };
-        let written = body::write_after(&self.store, self.row, number, shape, result.data, &meta);
-        if !matches!(written, Ok(true)) {
-            *word = self.let_go(number, held, *word)?;
-            written?;
-            let text = format!(
-                "queue '{}': no room for a result of {} bytes; the message was given back, to be delivered again: acknowledge it with a smaller one, or make the queue with a larger max_bytes",
-                self.name(),
-                result.data.len()
-            );
-            return Err(Error::new(ErrorKind::Full, text));
-        }
+        let written = After::write(&self.store, self.row, (number, word), shape, [result.data, &meta]);
+        let result = match written {
+            Ok(Some(written)) => written,
+            none => return Err(self.no_room_for_result(result.data.len(), none.err())),
+        };
+        // Only now: until all is written the lease may end, and then somebody else has the message.
+        let Some(held) = self.hold(number, word) else {
+            result.free(&self.store);
+            return Ok(false);
+        };
+        result.leave(slot);
         let filled = Life(slot.life.load(Ordering::Relaxed)).generation();
         if !held.change(&slot.word, held.then(State::Done, self.row)) {
             return Ok(false);
         }
-        self.free_if_unclaimed(number)?;
+        self.free_if_unclaimed(number);
         self.tell_ticket(number);
         self.journal_ended(number, filled, wait)?;
         Ok(true)
     }
 
+    /// The error of a result for which there are not parts enough, or no memory.
+    #[cold]
+    fn no_room_for_result(&self, bytes: usize, error: Option<Error>) -> Error {
+        let (kind, why) = match error {
+            Some(e) => (e.kind(), format!("acknowledge it without one, or when there is memory: {e}")),
+            None => {
+                let why = "acknowledge it with a smaller one, or make the queue with a larger max_bytes";
+                (ErrorKind::Full, why.into())
+            }
+        };
+        let text = format!(
+            "queue '{}': no room for a result of {bytes} bytes; the message was given back, to be delivered again: {why}",
+            self.name()
+        );
+        Error::new(kind, text)
+    }
+
     /// Frees a message that is done and that nobody waits for any more. Whoever gives a ticket up and whoever ends the
     /// message both come here after it (Q3).
-    pub fn free_if_unclaimed(&self, number: u32) -> Result<()> {
+    pub fn free_if_unclaimed(&self, number: u32) {
         let slot = self.store.slot(number);
-        unclaimed(&slot.word, &slot.ticket).map_or(Ok(()), |word| self.free(number, word, false).map(drop))
+        if let Some(word) = unclaimed(&slot.word, &slot.ticket) {
+            // What the journal does not take now it is told by the next.
+            let _ = self.free(number, word, false);
+        }
     }
 
     /// Wakes the producer that waits for what becomes of a message, if it sleeps.
@@ -285,7 +303,7 @@ impl Handle {
     }
 
     /// Nobody waits any more for what a dead producer's row has tickets of.
-    pub fn forget_tickets(&self, row: u32, id: ObjectId) -> Result<()> {
+    pub fn forget_tickets(&self, row: u32, id: ObjectId) {
         for number in 0..self.store.slots().grown() {
             let slot = self.store.slot(number);
             let mark = slot.ticket.load(Ordering::Acquire);
@@ -293,21 +311,21 @@ impl Handle {
             let theirs =
                 mark as u32 & ((1 << ROW_BITS) - 1) == row + 1 && self.store.object.holder(row) == Some(id);
             if theirs && slot.ticket.compare_exchange(mark, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                self.free_if_unclaimed(number)?;
+                self.free_if_unclaimed(number);
             }
         }
-        Ok(())
     }
 
     /// Why a message is dead, and in words if somebody said so.
     pub fn reason(&self, number: u32) -> (Option<Reason>, String) {
         let slot = self.store.slot(number);
+        let word = Word::of(&slot.word);
         let reason = Reason::from_number(slot.reason.load(Ordering::Relaxed) as u8);
         let mut bytes = Bytes::default();
         let shape = Shape(slot.after_shape.load(Ordering::Relaxed));
         let told = slot.after.load(Ordering::Relaxed) != 0
             && shape.bytes() <= MAX_REASON
-            && body::read_after(&self.store, number, shape, &mut bytes).is_ok();
+            && body::read_after(&self.store, (number, word), shape, &mut bytes).is_ok();
         let text = if told { String::from_utf8_lossy(bytes.of(shape)).into_owned() } else { String::new() };
         (reason, text)
     }

@@ -194,7 +194,7 @@ fn on_a_full_disk_what_the_dead_had_goes_on() {
     (0..50).for_each(|_| std::mem::forget(dead.get(SECOND).unwrap()));
     let (row, id) = (dead.handle().row, dead.handle().id);
     std::mem::forget(dead);
-    producer.handle().recover_row(row, id).unwrap();
+    producer.handle().recover_row(row, id);
     let mut next = domain.queue_consumer("jobs", &options()).unwrap();
     let taken: Vec<u8> = (0..50)
         .map(|_| {

@@ -102,7 +102,7 @@ pub fn load(handle: &Handle, log: &Log, row: u32) -> Result<()> {
     let recovered = Journal::recover(disk, kept, &mut visit).map_err(of_queue)?;
     clear(handle);
     // Whoever died on the way has left parts nobody would find, and all there are may be needed.
-    handle.recover()?;
+    handle.recover();
     // Where they have no room nothing is changed on the disk, and what is kept there stays.
     let begun = fill(handle, row, &messages).and_then(|()| recovered.begin().map_err(of_queue));
     if begun.is_err() {
@@ -197,7 +197,6 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
     slot.expires.store(from_wall(facts.expires), relaxed);
     slot.id.store(id, relaxed);
     slot.segment.store(message.segment, relaxed);
-    slot.after.store(0, relaxed);
     // Dead letters and messages for later keep their place in line, too.
     slot.position.store(store.head().lanes[priority].tail.load(relaxed), relaxed);
     let state = match (facts.reason, facts.due) {
@@ -208,7 +207,7 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
         }
         (reason, _) => {
             slot.reason.store(u64::from(reason), relaxed);
-            handle.write_reason(number, &String::from_utf8_lossy(&facts.text));
+            handle.write_reason(number, word, &String::from_utf8_lossy(&facts.text)).leave(slot);
             State::Dead
         }
     };
@@ -219,7 +218,7 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
             let lane = store.used_lane(priority)?;
             lane.fill(&store.head().lanes[priority].tail, number, next.generation());
         }
-        State::Delayed => handle.name_aside(number, next)?,
+        State::Delayed => handle.name_aside(number, next),
         _ => {}
     }
     Ok(())
