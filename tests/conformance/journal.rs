@@ -164,12 +164,12 @@ fn every_language_says_what_is_not_durable() {
         file.read_exact_at(&mut id, ROSTER).expect("the id in the first row");
         assert_ne!(id, [0; 8]);
         file.write_all_at(&id, LOCK).expect("the lock");
-        let hurrying = peer.start_with(place.path(), &["hurry", "one", "jobs"], |command| {
+        let mut hurrying = peer.start_with(place.path(), &["hurry", "one", "jobs"], |command| {
             command.env("AXONIC_DATA_DIR", data.path());
         });
-        let said = hurrying.lines();
+        let said = hurrying.expect_line("NotDurable");
         file.write_all_at(&[0; 8], LOCK).expect("the lock");
-        assert_eq!(said.as_deref(), Ok(&["NotDurable".to_owned()][..]), "{}", peer.language);
+        said.and(hurrying.finish()).unwrap_or_else(|why| panic!("{}: {why}", peer.language));
         let job = consumer.try_get().expect("a queue").expect("what was put is there");
         assert_eq!((job.data().len(), job.data()[0]), (MESSAGE, 0), "{}", peer.language);
         job.ack().expect("it is ours");

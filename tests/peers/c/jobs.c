@@ -202,6 +202,7 @@ int hurry(axonic_domain *domain, const char *queue) {
     how.durable = 1;
     const int put = axonic_queue_producer_send(producer, &payload, &how, 10 * AXONIC_MILLISECOND, NULL);
     puts(put == AXONIC_OK ? "nothing" : axonic_error_name(put));
+    fflush(stdout);
     free(bytes);
     return axonic_queue_producer_close(producer);
 }

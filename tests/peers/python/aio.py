@@ -73,7 +73,7 @@ async def hurry(domain: str, queue: str) -> None:
             await ax.queue(queue, durable=True, fsync="never").put(message(0, 64), durable=True, timeout=0.01)
             print("nothing")
         except axonic.AxonicError as error:
-            print(error.kind)
+            print(error.kind, flush=True)
 
 
 async def spend(domain: str, queue: str, count: str) -> None:

@@ -116,7 +116,7 @@ def hurry(domain: str, queue: str) -> int:
             ax.queue(queue, durable=True, fsync="never").put(message(0, 64), durable=True, timeout=0.01)
             print("nothing")
         except axonic.AxonicError as error:
-            print(error.kind)
+            print(error.kind, flush=True)
     return 0
 
 

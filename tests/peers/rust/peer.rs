@@ -172,7 +172,7 @@ fn raise(name: &str) -> Result<()> {
     tell("lease-lost", lose(&mut producer, &mut consumer)?.map(|e| e.kind()));
     let mut full = domain.queue_producer("full", &QueueOptions { capacity: 1, ..all })?;
     full.put(b"x", PATIENCE)?;
-    tell("full", full.put(b"x", Some(Duration::ZERO)).err().map(|e| e.kind()));
+    tell("full", full.try_put(&Payload::raw(b"x"), &Put::default()).err().map(|e| e.kind()));
     let _mutex = domain.mutex("lock", &LockOptions::default())?;
     tell("other-lock", domain.rwlock("lock", &LockOptions::default()).err().map(|e| e.kind()));
     Ok(())
