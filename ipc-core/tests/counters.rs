@@ -127,7 +127,9 @@ fn who_is_blocked_says_since_when() {
             });
             let since = until(|| seen(&place).publishers[0].blocked_since_unix_ms);
             let outside = &seen(&place).publishers[0];
-            assert!(outside.waiting && outside.blocked == 1 && is_about(outside.blocked_since_unix_ms, since));
+            assert!(
+                outside.waiting && outside.blocked == 1 && is_about(outside.blocked_since_unix_ms, since)
+            );
             (0..100).for_each(|_| assert_eq!(subscriber.receive(SECOND).unwrap().data().len(), 1000));
             let publisher = writer.join().unwrap();
             assert!(publisher.stats().blocked >= 1);
