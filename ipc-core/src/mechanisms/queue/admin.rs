@@ -155,6 +155,9 @@ impl Handle {
                 waiting.into_iter().for_each(|row| self.wake_row(row));
             }
         }
+        if count == 0 {
+            return Ok(0);
+        }
         self.sync_unless_beside().map(|()| count).map_err(|e| {
             let text = format!(
                 "the messages are taken away, {count} in all, but that is not known to be on the disk: {e}"
