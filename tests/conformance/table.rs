@@ -84,7 +84,7 @@ pub const QUEUE_WORDS: [Word; 13] = [
     (1056, 0, "interval"),
     (1064, 4096, "ids"),
     (1072, 300_000_000_000, "nanoseconds for which ids are remembered"),
-    (1168, 1, "lanes: that of priority 0"),
+    (1168, 1 << 10 | 1, "bits and lanes: that of priority 0"),
     (4128, 0, "read from a journal"),
 ];
 
