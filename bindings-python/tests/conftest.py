@@ -82,6 +82,12 @@ def ax(runtime: Path) -> Iterator[axonic.Domain]:
     domain.close()
 
 
+@pytest.fixture
+def q(ax: axonic.Domain) -> axonic.Queue[Any]:
+    """A queue in memory."""
+    return ax.queue("jobs")
+
+
 class Script(Protocol):
     def __call__(self, code: str, *arguments: str, **options: Any) -> subprocess.Popen[str]: ...
 

@@ -16,7 +16,7 @@ from axonic.aio import Domain
 from conftest import Script, finish
 from test_aio import run
 from test_fork import in_child
-from test_queue import busy_writer, given_by_this_thread, stop_while_it_writes
+from test_queue_durable import busy_writer, given_by_this_thread, stop_while_it_writes
 
 
 def test_putting_and_getting() -> None:

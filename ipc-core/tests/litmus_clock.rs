@@ -4,6 +4,7 @@ mod common;
 mod litmus;
 
 use axonic::*;
+use common::jobs::text;
 use common::{Place, expect};
 use litmus::{PATIENCE, Parent, Process, locks, may_unshare, start_with};
 use nix::libc;
@@ -28,10 +29,6 @@ fn asleep() -> QueueOptions {
 
 fn put(producer: &mut QueueProducer, text: &str, put: Put) -> Receipt {
     producer.put_with(&Payload::raw(text.as_bytes()), &put, PATIENCE).unwrap()
-}
-
-fn text(delivery: &Delivery) -> &str {
-    std::str::from_utf8(delivery.data()).unwrap()
 }
 
 /// Something of each kind that has a time, in a queue that its maker keeps open.

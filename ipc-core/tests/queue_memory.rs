@@ -3,16 +3,13 @@
 mod common;
 
 use axonic::*;
+use common::jobs::{pair, text};
 use common::{Place, child, expect};
 use std::time::Duration;
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
 const NOW: Duration = Duration::ZERO;
 const QUOTA: u64 = 4 << 20;
-
-fn pair(domain: &Domain, options: &QueueOptions) -> (QueueProducer, QueueConsumer) {
-    (domain.queue_producer("jobs", options).unwrap(), domain.queue_consumer("jobs", options).unwrap())
-}
 
 fn limited(place: &Place) -> Domain {
     Domain::open_with(DomainOptions { quota: Some(QUOTA), ..place.options() }).unwrap()
@@ -38,10 +35,6 @@ impl Drop for Ballast {
     fn drop(&mut self) {
         (0..self.1).for_each(|number| self.0.unlink(Noun::Region, &number.to_string()).unwrap());
     }
-}
-
-fn text(delivery: &Delivery) -> &str {
-    std::str::from_utf8(delivery.data()).unwrap()
 }
 
 /// Puts as many small messages as there is memory for. The error says what is used up.

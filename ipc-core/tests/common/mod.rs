@@ -5,6 +5,7 @@ pub mod child;
 pub mod container;
 pub mod flat;
 pub mod history;
+pub mod jobs;
 pub mod random;
 
 use axonic::{Domain, DomainOptions};
