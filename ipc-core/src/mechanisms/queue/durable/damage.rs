@@ -8,19 +8,37 @@ use crate::mechanisms::queue::store::Slot;
 use crate::mechanisms::queue::{Fsync, Put, QueueOptions, QueueProducer};
 use crate::sys::atomic::Ordering;
 use crate::value::{Content, Payload};
-use std::path::Path;
 use std::time::Duration;
+use tempfile::TempDir;
 
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
 
-fn open(place: &Path, data: &Path) -> Domain {
-    Domain::open_with(DomainOptions {
-        name: Some("test".into()),
-        runtime_dir: Some(place.into()),
-        data_dir: Some(data.into()),
-        ..Default::default()
-    })
-    .unwrap()
+/// A place in memory, and one on the disk.
+struct Here {
+    place: TempDir,
+    data: TempDir,
+}
+
+impl Here {
+    fn new() -> Here {
+        let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
+        Here { place, data: tempfile::tempdir().unwrap() }
+    }
+
+    fn open(&self) -> Domain {
+        Domain::open_with(DomainOptions {
+            name: Some("test".into()),
+            runtime_dir: Some(self.place.path().into()),
+            data_dir: Some(self.data.path().into()),
+            ..Default::default()
+        })
+        .unwrap()
+    }
+
+    /// What is in memory is gone.
+    fn reboot(&self) {
+        std::fs::remove_dir_all(self.place.path().join("test")).unwrap();
+    }
 }
 
 /// The slot of the message of so many bytes.
@@ -42,12 +60,11 @@ fn damage(producer: &QueueProducer, bytes: usize) {
 
 #[test]
 fn a_damaged_message_is_told_of_and_holds_up_no_other() {
-    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
-    let data = tempfile::tempdir().unwrap();
+    let here = Here::new();
     let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
     let durable = Put { durable: Some(true), ..Put::default() };
     {
-        let domain = open(place.path(), data.path());
+        let domain = here.open();
         let mut producer = domain.queue_producer("jobs", &options).unwrap();
         for bytes in [64 << 20, 8 << 20] {
             producer.put(&vec![1; bytes], SECOND).unwrap();
@@ -58,19 +75,18 @@ fn a_damaged_message_is_told_of_and_holds_up_no_other() {
         assert!(["'jobs'", "cannot be read"].iter().all(|word| told.message().contains(word)), "{told}");
         producer.put_with(&Payload::raw(b"two"), &durable, SECOND).unwrap();
     }
-    std::fs::remove_dir_all(place.path().join("test")).unwrap();
-    let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
+    here.reboot();
+    let mut consumer = here.open().queue_consumer("jobs", &options).unwrap();
     let lengths: Vec<usize> = consumer.peek(9).unwrap().iter().map(|peeked| peeked.data().len()).collect();
     assert_eq!(lengths, [64 << 20, 3, 3]);
 }
 
 #[test]
 fn the_only_good_copy_of_a_message_outlives_every_compaction() {
-    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
-    let data = tempfile::tempdir().unwrap();
+    let here = Here::new();
     let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
     {
-        let domain = open(place.path(), data.path());
+        let domain = here.open();
         let mut producer = domain.queue_producer("jobs", &options).unwrap();
         let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
         producer.put(&[7; 600], SECOND).unwrap();
@@ -84,17 +100,16 @@ fn the_only_good_copy_of_a_message_outlives_every_compaction() {
             consumer.get(SECOND).unwrap().ack().unwrap();
         }
     }
-    std::fs::remove_dir_all(place.path().join("test")).unwrap();
-    let mut consumer = open(place.path(), data.path()).queue_consumer("jobs", &options).unwrap();
+    here.reboot();
+    let mut consumer = here.open().queue_consumer("jobs", &options).unwrap();
     assert!(consumer.peek(9).unwrap().iter().any(|peeked| peeked.data() == [7; 600]));
 }
 
 #[test]
 fn a_damaged_message_is_told_of_where_nobody_waits_for_the_disk() {
-    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
-    let data = tempfile::tempdir().unwrap();
+    let here = Here::new();
     let options = QueueOptions { durable: Some(Fsync::Never), ..Default::default() };
-    let domain = open(place.path(), data.path());
+    let domain = here.open();
     let mut producer = domain.queue_producer("jobs", &options).unwrap();
     let mut consumer = domain.queue_consumer("jobs", &options).unwrap();
     for _ in 0..100 {
@@ -120,9 +135,8 @@ fn a_damaged_message_is_told_of_where_nobody_waits_for_the_disk() {
 
 #[test]
 fn nothing_is_on_the_disk_because_a_damaged_word_says_so() {
-    let place = tempfile::Builder::new().prefix("axonic-test-").tempdir_in("/dev/shm").unwrap();
-    let data = tempfile::tempdir().unwrap();
-    let domain = open(place.path(), data.path());
+    let here = Here::new();
+    let domain = here.open();
     let durable = Put { durable: Some(true), ..Put::default() };
     for (name, fsync) in [("never", Fsync::Never), ("interval", Fsync::Interval(Duration::from_millis(1)))] {
         let options = QueueOptions { durable: Some(fsync), ..Default::default() };
