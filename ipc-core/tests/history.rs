@@ -151,3 +151,21 @@ fn what_is_put_once_is_there_once() {
     broken(&[PUT, PUT, ACKED], &[], "put more than once");
     broken(&["put 1 0\n", again], &[], "it is lost");
 }
+
+#[test]
+fn a_lease_is_over_at_its_end_and_not_before() {
+    let got = "got 1 5\nasked 1 90\nseen 1 100\nleased 1 120\nends 1 130\n";
+    let lost = |told| format!("{got}settling 1 5\nsettles 1 110\nlost 1 5\ntold 1 {told}\n");
+    check(&[PUT, &lost(120), "got 1 7\nsettling 1 7\nacked 1 7\n"], &[], 0);
+    broken(&[PUT, &lost(119)], &[1], "1 ns too early");
+    // Nobody takes it over who does not ask after its end, or is served before it is done.
+    let both = format!("{PUT}put 2 0\naccepted 2 0\n");
+    let kept_on = format!("{got}settling 1 5\nsettles 1 150\nacked 1 5\n");
+    let other = |asked, seen| format!("got 2 6\nasked 2 {asked}\nseen 2 {seen}\n");
+    check(&[&both, &kept_on, &other(129, 150)], &[2], 0);
+    check(&[&both, &kept_on, &other(130, 151)], &[2], 0);
+    broken(&[&both, &kept_on, &other(130, 150)], &[2], "whose lease was over");
+    // What is of another line, or somewhere in one with gaps, may come all the same.
+    check(&[&both.replace("put 2 0", "put 2 1"), &kept_on, &other(130, 150)], &[2], 0);
+    check(&[&format!("ttl 2 0\n{both}until 2 900\n"), &kept_on, &other(130, 150)], &[2], 0);
+}

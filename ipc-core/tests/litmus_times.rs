@@ -107,16 +107,25 @@ fn consume(parent: &mut Parent) {
         history.note("got", number, token);
         history.note("asked", number, asked);
         history.note("seen", number, seen);
+        if let Some(lease) = lease {
+            history.note("leased", number, asked + lease.as_nanos() as u64);
+            history.note("ends", number, seen + lease.as_nanos() as u64);
+        }
         random.pause(if lease.is_some() { 4000 } else { 1000 });
         match random.below(12) {
             0 => drop(delivery),
             1 => drop(delivery.nack(Duration::from_micros(random.below(2000)))),
             _ => {
                 history.note("settling", number, token);
+                history.note("settles", number, now());
                 let acked = delivery.ack();
                 let is_lost = |e: &Error| e.kind() == ErrorKind::LeaseLost && lease.is_some();
                 assert!(acked.as_ref().err().is_none_or(is_lost), "{acked:?}");
+                let told = now();
                 history.note(if acked.is_ok() { "acked" } else { "lost" }, number, token);
+                if acked.is_err() {
+                    history.note("told", number, told);
+                }
             }
         }
     }

@@ -11,6 +11,8 @@
 //! - `later N T`: it is about to be put for later, not to be delivered before T; `due N T`: it is put, and due then.
 //! - `ttl N 0`: it is about to be put for a time; `until N T`: it is put, and after T it is too late for it.
 //! - `asked N T`: whoever got it began to wait for a message then, and had it before `seen N T`.
+//! - `leased N T`: it has it with a lease that does not end before T, but before `ends N T`.
+//! - `settles N T`: it is about to acknowledge it, then; `told N T`: it was told by then that the lease was over.
 //! - `duplicate N 0`: it was not put, since one with its id had been before.
 //! - `expired N 0`: it is a dead letter in the end, because it was too late for it.
 //!
@@ -75,6 +77,17 @@ struct Got {
     token: u64,
     asked: u64,
     seen: u64,
+    leased: u64,
+    ends: u64,
+    settles: u64,
+    told: u64,
+}
+
+impl Got {
+    fn new(number: u64, token: u64) -> Got {
+        let never = u64::MAX;
+        Got { number, token, asked: 0, seen: never, leased: 0, ends: never, settles: 0, told: never }
+    }
 }
 
 /// What several histories tell.
@@ -131,11 +144,14 @@ impl Told {
             "expired" => fate.expired = true,
             "got" => {
                 fate.tokens.push(more);
-                let got = Got { number: message, token: more, asked: 0, seen: u64::MAX };
-                self.deliveries.last_mut().expect("a history was begun").push(got);
+                self.deliveries.last_mut().expect("a history was begun").push(Got::new(message, more));
             }
             "asked" => self.last_got().asked = more,
             "seen" => self.last_got().seen = more,
+            "leased" => self.last_got().leased = more,
+            "ends" => self.last_got().ends = more,
+            "settles" => self.last_got().settles = more,
+            "told" => self.last_got().told = more,
             "settling" => fate.settling.push(more),
             "acked" => fate.acked.push(more),
             "lost" => fate.lost.push(more),
@@ -178,8 +194,39 @@ impl Told {
             );
         }
         wrong.extend(self.deliveries.iter().flatten().filter_map(|got| self.check_times(got).err()));
+        wrong.extend(self.deliveries.iter().flatten().filter_map(|got| self.check_lease(got).err()));
         wrong.extend(self.check_order(killed).err());
         verdict(wrong)
+    }
+
+    /// Nobody's lease is over before its end, and nobody has a message longer than that if somebody else asks for it: one who
+    /// does is not delivered what is behind it in line instead.
+    fn check_lease(&self, got: &Got) -> Result<(), String> {
+        if got.told < got.leased {
+            return Err(format!("{:#x} was taken away {} ns too early", got.number, got.leased - got.told));
+        }
+        if got.settles <= got.ends || !self.fates[&got.number].acked.contains(&got.token) {
+            return Ok(());
+        }
+        let passes = |other: &&Got| other.asked >= got.ends && other.seen <= got.settles;
+        let mut passing = self.deliveries.iter().flatten().filter(passes);
+        match passing.find(|other| self.is_behind(other, got)) {
+            Some(other) => {
+                Err(format!("{:#x} came, and not {:#x} whose lease was over", other.number, got.number))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a message was put after another and for the same line, in which nothing may expire.
+    fn is_behind(&self, got: &Got, before: &Got) -> bool {
+        let line = |got: &Got| (got.number >> 32, self.fates[&got.number].priority);
+        got.number > before.number && line(got) == line(before) && !self.gaps().contains(&line(got).1)
+    }
+
+    /// The priorities of messages that may expire.
+    fn gaps(&self) -> BTreeSet<u64> {
+        self.fates.values().filter(|fate| fate.until.is_some()).map(|fate| fate.priority).collect()
     }
 
     /// Nobody is delivered a message before its time, nor when it is too late for it.
@@ -201,8 +248,7 @@ impl Told {
     /// it was told, nobody knows that it is not the first delivery. Where messages may expire there are gaps, across which
     /// no order is kept.
     fn check_order(&self, killed: usize) -> Result<(), String> {
-        let has_gaps: BTreeSet<u64> =
-            self.fates.values().filter(|fate| fate.until.is_some()).map(|fate| fate.priority).collect();
+        let has_gaps = self.gaps();
         let mut late = Vec::new();
         for deliveries in &self.deliveries {
             let mut before: BTreeMap<(u64, u64), (u64, Vec<Got>)> = BTreeMap::new();
