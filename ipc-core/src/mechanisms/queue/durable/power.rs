@@ -1,13 +1,17 @@
 //! The power goes while a queue writes to a disk that loses power, fails and fills up (see the journal's simulator).
 
+mod times;
+
 use crate::domain::{Domain, DomainOptions, Noun};
 use crate::mechanisms::journal::simulator::{Failure, Image, Plan, Random, Simulated, seeds};
-use crate::mechanisms::queue::{Fsync, Get, Put, QueueConsumer, QueueOptions, QueueProducer};
+use crate::mechanisms::queue::dead::Reason;
+use crate::mechanisms::queue::{Fsync, Get, Put, QueueConsumer, QueueOptions, QueueProducer, Ticket};
 use crate::sys::disk::Disk;
 use crate::value::Payload;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use times::{Found, History, Times};
 
 thread_local! {
     /// The disk of the durable queues that this thread uses.
@@ -39,6 +43,10 @@ pub fn domain() -> (tempfile::TempDir, Domain) {
 
 /// So many states of a disk are looked at after one cut at most.
 const MOST: usize = 64;
+/// So often a message is delivered at most.
+const ATTEMPTS: u16 = 3;
+/// Why a message is rejected.
+const BAD: &str = "it is said to be bad";
 const SECOND: Option<Duration> = Some(Duration::from_secs(1));
 
 /// What was done with a message, each with how many operations the disk had done: before, for what may be on it since
@@ -53,6 +61,8 @@ struct Job {
     gone: Option<usize>,
     may_be_dead: Option<usize>,
     dead: Option<usize>,
+    /// When it is due and when it is too late, which changes.
+    times: History,
 }
 
 impl Job {
@@ -72,10 +82,20 @@ struct Caller {
     next: u32,
     /// Settled and not known to be on the disk.
     accepted: Vec<u32>,
+    /// Puts may be for later, for a time, once or for a result.
+    timed: bool,
+    /// Which message was put with which id, as long as the queue remembers.
+    ids: BTreeMap<usize, u32>,
+    tickets: Vec<Ticket>,
 }
 
 fn options(fsync: Fsync) -> QueueOptions {
-    QueueOptions { capacity: 256, max_attempts: 3, durable: Some(fsync), ..Default::default() }
+    QueueOptions {
+        capacity: 256,
+        max_attempts: u32::from(ATTEMPTS),
+        durable: Some(fsync),
+        ..Default::default()
+    }
 }
 
 fn number_of(payload: &[u8]) -> u32 {
@@ -84,12 +104,12 @@ fn number_of(payload: &[u8]) -> u32 {
 
 impl Caller {
     /// Opens the queue `name` over a disk.
-    fn open(domain: &Domain, name: &str, world: &Simulated, fsync: Fsync) -> Caller {
+    fn open(domain: &Domain, name: &str, world: &Simulated, fsync: Fsync, timed: bool) -> Caller {
         use_disk(world);
         let producer = domain.queue_producer(name, &options(fsync)).unwrap();
         let consumer = domain.queue_consumer(name, &options(fsync)).unwrap();
-        let (jobs, next, accepted) = Default::default();
-        Caller { world: world.clone(), producer, consumer, jobs, next, accepted }
+        let (jobs, next, accepted, ids, tickets) = Default::default();
+        Caller { world: world.clone(), producer, consumer, jobs, next, accepted, timed, ids, tickets }
     }
 
     fn now(&self) -> usize {
@@ -98,14 +118,47 @@ impl Caller {
 
     fn put(&mut self, random: &mut Random) {
         let length = [4, 30, 150, 700, 5000][random.below(5)];
-        let job = Job { priority: random.below(3) as u8, length, begun: self.now(), ..Job::default() };
+        let mut job = Job { priority: random.below(3) as u8, length, begun: self.now(), ..Job::default() };
         let (number, durable) = (self.next, random.below(2) == 0);
-        self.next += 1;
+        let mut put = Put { priority: job.priority, durable: Some(durable), ..Put::default() };
+        let id = if self.timed { times::choose(&mut put, number, random) } else { None };
         let payload = job.payload(number);
-        let put = Put { priority: job.priority, durable: Some(durable), ..Put::default() };
         let done = self.producer.put_with(&Payload::raw(&payload), &put, SECOND);
         let durable = (durable && done.is_ok()).then(|| self.now());
-        self.jobs.insert(number, Job { durable, ..job });
+        let first = id.and_then(|id| self.ids.get(&id).copied());
+        let told = done.as_ref().is_ok_and(|receipt| receipt.is_duplicate() != first.is_some());
+        assert!(!told, "{number} is the first with its id since the queue was read, or is after {first:?}");
+        if let Some(first) = first {
+            self.known(first, durable);
+            return;
+        }
+        self.ids.extend(id.map(|id| (id, number)));
+        self.tickets.extend(done.ok().and_then(|receipt| receipt.ticket()));
+        self.next += 1;
+        job.times.change(Times::of(&put), job.begun);
+        job.may_be_dead = put.ttl.filter(|ttl| ttl.is_zero()).map(|_| job.begun);
+        self.jobs.insert(number, job);
+        self.known(number, durable);
+    }
+
+    /// Puts the last message with an id once more, to know that it is on the disk.
+    fn put_again(&mut self) {
+        let Some((id, first)) = self.ids.iter().max_by_key(|(_, number)| **number) else { return };
+        let put = Put { dedup_id: Some(id.to_string()), durable: Some(true), ..Put::default() };
+        let (first, done) = (*first, self.producer.put_with(&Payload::raw(b"again"), &put, SECOND));
+        let is_duplicate = done.as_ref().ok().is_none_or(|receipt| receipt.is_duplicate());
+        assert!(is_duplicate, "{first} is put already");
+        let durable = done.is_ok().then(|| self.now());
+        self.known(first, durable);
+    }
+
+    /// A message is known to be on the disk, if it is that long.
+    fn known(&mut self, number: u32, durable: Option<usize>) {
+        let Some((job, now)) = self.jobs.get_mut(&number).zip(durable) else { return };
+        if job.may_be_gone.is_none() {
+            job.durable.get_or_insert(now);
+            job.times.known(now);
+        }
     }
 
     /// Takes a message and gives it back, rejects it, or is done with it.
@@ -116,19 +169,23 @@ impl Caller {
         let (number, now) = (number_of(delivery.data()), self.now());
         let job = self.jobs.get_mut(&number).expect("what comes out was put in");
         assert_eq!(delivery.data(), job.payload(number));
-        let way = random.below(8);
+        let way = random.below(if self.timed { 4 } else { 8 });
         let done = match way {
             0 => {
                 job.may_be_dead.get_or_insert(now);
-                delivery.nack(Duration::ZERO)
+                let delay = if self.timed { times::delay(number, random) } else { Duration::ZERO };
+                if delivery.attempt() < ATTEMPTS {
+                    job.times.change(job.times.last().returned(delay), now);
+                }
+                delivery.nack(delay)
             }
             1 => {
                 job.may_be_dead.get_or_insert(now);
-                delivery.reject("it is said to be bad")
+                delivery.reject(BAD)
             }
             _ => {
                 job.may_be_gone = Some(now);
-                delivery.ack()
+                if self.timed { delivery.ack_with(&Payload::raw(&[1; 300])) } else { delivery.ack() }
             }
         };
         let after = (durable && done.is_ok()).then(|| self.world.operations());
@@ -146,6 +203,7 @@ impl Caller {
         let now = self.now();
         let there = |job: &&mut Job| job.durable.is_none() && job.may_be_gone.is_none();
         self.jobs.values_mut().filter(there).for_each(|job| job.durable = Some(now));
+        self.jobs.values_mut().for_each(|job| job.times.known(now));
         for number in self.accepted.drain(..) {
             let job = self.jobs.get_mut(&number).expect("what was settled was put in");
             if job.may_be_gone.is_some() {
@@ -156,8 +214,24 @@ impl Caller {
         }
     }
 
+    /// Somebody looks what became of a message, or does not want to know any more.
+    fn fetch(&mut self, random: &mut Random) {
+        if self.tickets.is_empty() {
+            return;
+        }
+        let mut ticket = self.tickets.swap_remove(random.below(self.tickets.len()));
+        if random.below(2) == 0 {
+            let _ = ticket.try_result();
+        }
+    }
+
     fn redrive(&mut self) {
-        let _ = self.consumer.redrive(100);
+        let now = self.now();
+        for letter in self.consumer.dead_letters(1000).unwrap() {
+            let job = self.jobs.get_mut(&number_of(letter.data())).expect("what died was put in");
+            job.times.change(Times::default(), now);
+        }
+        let _ = self.consumer.redrive(1000);
         self.jobs.values_mut().for_each(|job| job.dead = None);
         self.accepted.retain(|number| self.jobs[number].may_be_gone.is_some());
     }
@@ -182,42 +256,75 @@ impl Caller {
                 37 => self.purge_dead_letters(),
                 _ => self.sync(),
             }
+            match if self.timed { random.below(8) } else { 7 } {
+                0 | 1 => self.fetch(random),
+                2 => self.redrive(),
+                3 => self.put_again(),
+                _ => {}
+            }
         }
+        self.tickets.clear();
+        assert_eq!(self.consumer.stats().done, 0, "nobody waits for a result");
+    }
+}
+
+impl Job {
+    /// It is as it may be after so many operations.
+    fn check(&self, number: u32, found: &Found, operations: usize) {
+        let context = || format!("{number} after {operations}: {self:?}");
+        assert_eq!(found.payload, self.payload(number), "{}", context());
+        assert_eq!(found.priority, self.priority, "{}", context());
+        assert!(self.begun < operations || self.durable == Some(0), "put later: {}", context());
+        assert!(self.gone.is_none_or(|gone| gone > operations), "gone for good: {}", context());
+        if found.is_dead {
+            assert!(self.may_be_dead.is_some_and(|dead| dead <= operations), "died later: {}", context());
+        } else {
+            assert!(self.dead.is_none_or(|dead| dead > operations), "dead for good: {}", context());
+        }
+        assert!(self.times.allows(found, operations), "{:?} instead of {}", found.times, context());
+        assert!(!found.has_ticket, "whoever waited for it is gone: {}", context());
+    }
+
+    /// The same as if it had always been there.
+    fn always(&self, found: &Found) -> Job {
+        let may_be_dead = (found.is_dead || found.times.is_too_late()).then_some(0);
+        let (durable, times) = (Some(0), History::of(found.times));
+        Job { priority: self.priority, length: self.length, durable, may_be_dead, times, ..Job::default() }
     }
 }
 
 /// What a queue holds is what was promised after so many operations; `jobs` then, as if all of it had always been there.
 fn check(caller: &mut Caller, jobs: &BTreeMap<u32, Job>, operations: usize) {
-    let ready: Vec<_> = caller.consumer.peek(1000).unwrap();
-    let dead: Vec<_> = caller.consumer.dead_letters(1000).unwrap();
-    let mut order = Vec::new();
-    for (peeked, is_dead) in
-        ready.iter().map(|peeked| (peeked, false)).chain(dead.iter().map(|peeked| (peeked, true)))
-    {
-        let number = number_of(peeked.data());
+    let line: Vec<u32> =
+        caller.consumer.peek(1000).unwrap().iter().map(|job| number_of(job.data())).collect();
+    let letters = caller.consumer.dead_letters(1000).unwrap();
+    let all = Found::all(caller.consumer.handle());
+    let mut waits = Vec::new();
+    for found in &all {
+        let number = number_of(&found.payload);
         let job = jobs.get(&number).unwrap_or_else(|| panic!("{number} was never put"));
-        let context = || format!("{number} after {operations}: {job:?}");
-        assert_eq!(peeked.data(), job.payload(number), "{}", context());
-        assert_eq!(peeked.priority(), job.priority, "{}", context());
-        assert!(job.begun < operations || job.durable == Some(0), "put later: {}", context());
-        assert!(job.gone.is_none_or(|gone| gone > operations), "gone for good: {}", context());
-        if is_dead {
-            assert!(job.may_be_dead.is_some_and(|dead| dead <= operations), "died later: {}", context());
-        } else {
-            assert!(job.dead.is_none_or(|dead| dead > operations), "dead for good: {}", context());
-            order.push((u8::MAX - job.priority, number));
+        job.check(number, found, operations);
+        if !found.is_dead && !found.times.is_for_later() {
+            waits.push((u8::MAX - job.priority, number));
         }
-        let found = Job { priority: job.priority, length: job.length, durable: Some(0), ..Job::default() };
-        let may_be_dead = is_dead.then_some(0);
-        let again = caller.jobs.insert(number, Job { may_be_dead, ..found });
-        assert!(again.is_none(), "twice: {}", context());
+        let again = caller.jobs.insert(number, job.always(found));
+        assert!(again.is_none(), "{number} is there twice after {operations}: {job:?}");
     }
-    assert!(order.is_sorted(), "{order:?} after {operations}");
+    waits.sort_unstable();
+    assert_eq!(line, waits.iter().map(|(_, number)| *number).collect::<Vec<_>>(), "after {operations}");
+    for letter in letters {
+        let (reason, is_bad) = (letter.reason().expect("a reason"), letter.reason_text() == BAD);
+        let is_too_late = caller.jobs[&number_of(letter.data())].times.last().is_too_late();
+        let told = (reason == Reason::Rejected, reason == Reason::Expired);
+        assert_eq!(told, (is_bad, is_too_late), "{letter:?} after {operations}");
+    }
     for (number, job) in jobs {
         let kept = job.durable.is_some_and(|durable| durable <= operations)
             && job.may_be_gone.is_none_or(|gone| gone >= operations);
         assert!(!kept || caller.jobs.contains_key(number), "{number} is lost after {operations}: {job:?}");
     }
+    let stats = caller.consumer.stats();
+    assert_eq!((stats.leased, stats.done), (0, 0), "leases and results end after {operations}");
     caller.next = jobs.keys().last().map_or(0, |last| last + 1);
 }
 
@@ -227,9 +334,9 @@ fn check_disk(
     image: &Image,
     before: (&BTreeMap<u32, Job>, usize),
     random: &mut Random,
-    steps: usize,
+    (steps, timed): (usize, bool),
 ) {
-    let mut caller = Caller::open(domain, "after", &Simulated::new(image), Fsync::Always);
+    let mut caller = Caller::open(domain, "after", &Simulated::new(image), Fsync::Always, timed);
     check(&mut caller, before.0, before.1);
     if steps > 0 {
         caller.run(random, steps);
@@ -243,7 +350,7 @@ fn check_disk(
 
 /// The power goes after each operation of the disk; how many states were looked at.
 fn cut_everywhere(domain: &Domain, caller: Caller, random: &mut Random, further: usize) -> usize {
-    let (world, jobs) = (caller.world.clone(), caller.jobs.clone());
+    let (world, jobs, timed) = (caller.world.clone(), caller.jobs.clone(), caller.timed);
     let operations = world.operations();
     // What it does at its end is not looked at: the power is gone.
     world.plan(Plan::Die { at: operations, sixteenths: 0 });
@@ -256,18 +363,18 @@ fn cut_everywhere(domain: &Domain, caller: Caller, random: &mut Random, further:
         for image in world.after_cut(cut, MOST, random) {
             count += 1;
             let steps = if count.is_multiple_of(50) { further } else { 0 };
-            check_disk(domain, &image, (&jobs, cut), random, steps);
+            check_disk(domain, &image, (&jobs, cut), random, (steps, timed));
         }
     }
     count
 }
 
-fn play(seed: u64, steps: usize, fail: bool) {
+fn play(seed: u64, steps: usize, fail: bool, timed: bool) {
     let mut random = Random(seed);
     let (_place, domain) = domain();
     let fsync = [Fsync::Always, Fsync::Never, Fsync::Interval(Duration::from_millis(1))][random.below(3)];
     let world = Simulated::new(&Image::new());
-    let mut caller = Caller::open(&domain, "before", &world, fsync);
+    let mut caller = Caller::open(&domain, "before", &world, fsync, timed);
     if fail {
         let how = [Failure::NoSpace, Failure::Nothing, Failure::Half, Failure::Everything][random.below(4)];
         let plan = Plan::Fail { at: random.below(2 * steps), how, times: 1 + random.below(6) };
@@ -284,7 +391,15 @@ fn play(seed: u64, steps: usize, fail: bool) {
 fn what_was_durable_is_there_and_what_was_acknowledged_is_not() {
     for seed in seeds(1..3) {
         println!("AXONIC_TEST_SEED={seed}");
-        play(seed, 40, false);
+        play(seed, 40, false, false);
+    }
+}
+
+#[test]
+fn times_are_kept_and_ids_and_tickets_are_forgotten() {
+    for seed in seeds(204..206) {
+        println!("AXONIC_TEST_SEED={seed}");
+        play(seed, 24, seed.is_multiple_of(2), true);
     }
 }
 
@@ -292,7 +407,7 @@ fn what_was_durable_is_there_and_what_was_acknowledged_is_not() {
 fn a_disk_that_fails_loses_nothing_it_had_promised() {
     for seed in seeds(101..104) {
         println!("AXONIC_TEST_SEED={seed}");
-        play(seed, 40, true);
+        play(seed, 40, true, false);
     }
 }
 
@@ -304,6 +419,6 @@ fn any_script_keeps_its_promises() {
     for _ in 0..60 {
         let seed = random.next();
         println!("AXONIC_TEST_SEED={seed}");
-        play(seed, 40, seed.is_multiple_of(2));
+        play(seed, 40, seed.is_multiple_of(2), seed & 2 == 0);
     }
 }
