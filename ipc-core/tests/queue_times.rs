@@ -183,3 +183,37 @@ fn a_message_keeps_its_place_while_later_ones_expire_and_are_taken_away() {
     assert_eq!(text(&first), "first");
     first.ack().unwrap();
 }
+
+/// Whatever slots they are in, and however long each waits.
+#[test]
+fn messages_for_later_keep_the_order_of_their_puts() {
+    let place = Place::new();
+    let domain = place.open();
+    let options = QueueOptions { capacity: 64, ..QueueOptions::default() };
+    let mut producer = domain.queue_producer("q", &options).unwrap();
+    let mut consumer = domain.queue_consumer("q", &options).unwrap();
+    for round in 0..20 {
+        for n in 0..13u8 {
+            // The later ones are due first, and one is not for later at all.
+            let delay = Duration::from_millis(if n == 6 { 0 } else { u64::from(13 - n) });
+            producer.put_with(&Payload::raw(&[n]), &Put { delay, ..Put::default() }, None).unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        let peeked: Vec<u8> = consumer.peek(100).unwrap().iter().map(|message| message.data()[0]).collect();
+        let mut taken = Vec::new();
+        while let Some(delivery) = consumer.try_get().unwrap() {
+            taken.push(delivery);
+        }
+        let order: Vec<u8> = taken.iter().map(|delivery| delivery.data()[0]).collect();
+        let all: Vec<u8> = (0..13).collect();
+        assert_eq!((&order, &peeked), (&all, &all), "round {round}");
+        // Given back in any order, they have their places in line again.
+        let back = |delivery: Delivery| delivery.nack(Duration::ZERO).unwrap();
+        taken.drain(..).rev().for_each(back);
+        for n in 0..13 {
+            let delivery = consumer.try_get().unwrap().unwrap();
+            assert_eq!(delivery.data(), [n], "round {round}, given back");
+            delivery.ack().unwrap();
+        }
+    }
+}

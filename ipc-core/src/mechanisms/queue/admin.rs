@@ -135,11 +135,11 @@ impl Handle {
             .filter_map(|(number, word)| {
                 let slot = self.store.slot(number);
                 let priority = Shape(slot.shape.load(Ordering::Relaxed)).priority();
-                let position = match word.is(State::Ready) {
-                    true => *line.get(&(number, word.generation()))?,
-                    false => slot.position.load(Ordering::Relaxed),
+                let (position, turn) = match word.is(State::Ready) {
+                    true => (*line.get(&(number, word.generation()))?, u64::MAX),
+                    false => (slot.position.load(Ordering::Relaxed), slot.turn()),
                 };
-                Some((Reverse(priority), position, word.is(State::Ready), number, word))
+                Some((Reverse(priority), position, turn, number, word))
             })
             .collect();
         ready.sort_by_key(|entry| (entry.0, entry.1, entry.2));

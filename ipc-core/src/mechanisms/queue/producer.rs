@@ -5,7 +5,7 @@ use super::dedup::{self, Dedupping, Known};
 use super::handle::{BLOCKED_SINCE, Count, Handle};
 use super::pool::Stock;
 use super::settle::after;
-use super::shape::{ATTRIBUTES, Shape, TENSOR, TICKET};
+use super::shape::{ATTRIBUTES, LATER, Shape, TENSOR, TICKET};
 use super::steps::{State, Word};
 use super::store::{PART, PRIORITIES, WANTS_ROOM};
 use super::ticket::{Expiries, Ticket};
@@ -16,7 +16,7 @@ use crate::domain::object::Seat;
 use crate::domain::waiter::{Arming, Sleeper, Waiter, wait_for};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::value::{Payload, encode_meta};
 use std::fmt;
 use std::os::fd::RawFd;
@@ -265,7 +265,13 @@ impl QueueProducer {
         self.handle.check_durable(put.durable)?;
         let meta = self.measure(payload)?;
         let (tensor, attributes) = (payload.tensor, payload.attributes.filter(|a| !a.is_empty()));
-        let flags = [(tensor.is_some(), TENSOR), (attributes.is_some(), ATTRIBUTES), (put.result, TICKET)];
+        let later = !put.delay.is_zero();
+        let flags = [
+            (tensor.is_some(), TENSOR),
+            (attributes.is_some(), ATTRIBUTES),
+            (put.result, TICKET),
+            (later, LATER),
+        ];
         let flags = flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag);
         let shape = Shape::new(payload.data.len(), meta.len(), payload.content, put.priority, flags);
         let expires = put.ttl.map_or(0, after);
@@ -434,11 +440,12 @@ impl QueueProducer {
         self.handle.tell_item();
     }
 
-    /// The put of a message for later, whose place is the one it would have had now.
+    /// The put of a message for later, whose place is the one it would have had now: before whoever gets that.
     fn commit_later(&self, number: u32, word: Word, priority: usize, delay: Duration) {
         let store = &self.handle.store;
         let slot = store.slot(number);
         slot.position.store(store.head().lanes[priority].tail.load(Ordering::Relaxed), Ordering::Relaxed);
+        slot.put_at.store(monotonic_nanos(), Ordering::Relaxed);
         slot.due.store(after(delay), Ordering::Relaxed);
         let delayed = word.then(State::Delayed, self.seat.number);
         slot.word.store(delayed.0, Ordering::Release);

@@ -13,6 +13,9 @@ pub const ATTRIBUTES: u64 = 1 << 53;
 /// Its producer waits for what becomes of it.
 pub const TICKET: u64 = 1 << 54;
 
+/// It was put for later, so its slot says when it was put.
+pub const LATER: u64 = 1 << 55;
+
 impl Shape {
     pub fn new(length: usize, meta: usize, content: Content, priority: u8, flags: u64) -> Shape {
         let (content, priority) = (content as u64, u64::from(priority & 7));

@@ -19,8 +19,8 @@ pub struct Side {
     /// How far it has read the side lane, and as of which count of those that are not named there.
     cursor: u64,
     unnamed: u64,
-    /// Messages to be delivered, by priority: place in line, slot, and the word they have then.
-    ready: [BinaryHeap<Reverse<(u64, u32, u64)>>; PRIORITIES],
+    /// Messages to be delivered, by priority: place in line, turn there, slot, and the word they have then.
+    ready: [BinaryHeap<Reverse<(u64, u64, u32, u64)>>; PRIORITIES],
     /// Slots to look at, by when, in nanoseconds of the machine's monotonic clock.
     timers: BinaryHeap<Reverse<(u64, u32)>>,
 }
@@ -88,7 +88,7 @@ impl Side {
         let slot = handle.store.slot(number);
         let priority = Shape(slot.shape.load(Ordering::Relaxed)).priority();
         let position = slot.position.load(Ordering::Relaxed);
-        self.ready[usize::from(priority)].push(Reverse((position, number, word.0)));
+        self.ready[usize::from(priority)].push(Reverse((position, slot.turn(), number, word.0)));
     }
 
     /// When it is time for something again.
@@ -126,7 +126,7 @@ impl Side {
     #[inline(always)]
     pub fn first(&mut self, handle: &Handle, priority: usize) -> Option<(u64, u32, Word)> {
         loop {
-            let Reverse((position, number, word)) = *self.ready[priority].peek()?;
+            let Reverse((position, _, number, word)) = *self.ready[priority].peek()?;
             if Word::of(&handle.store.slot(number).word) == Word(word) {
                 return Some((position, number, Word(word)));
             }

@@ -3,6 +3,7 @@
 use super::QueueOptions;
 use super::durable::StateCopy;
 use super::pool::Pool;
+use super::shape::{LATER, Shape};
 use super::steps::{Bits, Cell, Lane, SLOT_BITS, State, Word};
 use crate::domain::Directory;
 use crate::domain::layout::{Kind, LINE};
@@ -149,7 +150,8 @@ pub struct Slot {
     pub shape: AtomicU64,
     /// The first part, plus one; zero if there is none.
     pub body: AtomicU64,
-    /// Its place in the order of puts of its priority: about there when it is put, exactly once it was taken.
+    /// Its place in the order of puts of its priority: about there when it is put, exactly once it was taken. One that was
+    /// put for later has that of the next that was not; see [`Slot::turn`].
     pub position: AtomicU64,
     /// Milliseconds of the machine's monotonic clock when it came to be as its word says.
     pub since: AtomicU64,
@@ -173,7 +175,17 @@ pub struct Slot {
     /// Written under the journal's lock.
     pub id: AtomicU64,
     pub segment: AtomicU64,
-    _pad: [AtomicU64; 1],
+    /// Of a message that was put for later: when, in nanoseconds of the machine's monotonic clock.
+    pub put_at: AtomicU64,
+}
+
+impl Slot {
+    /// Which of those with the same place comes first: who was put for later has the place of who came next, and is before it.
+    #[inline(always)]
+    pub fn turn(&self) -> u64 {
+        let later = Shape(self.shape.load(Ordering::Relaxed)).has(LATER);
+        if later { self.put_at.load(Ordering::Relaxed) } else { u64::MAX }
+    }
 }
 
 /// `attempts 16 | generation 48`.

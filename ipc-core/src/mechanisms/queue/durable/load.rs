@@ -11,7 +11,7 @@ use crate::mechanisms::queue::steps::{State, Word};
 use crate::mechanisms::queue::store::{Life, PRIORITIES, Store};
 use crate::mechanisms::queue::{body, dedup};
 use crate::sys::atomic::Ordering;
-use crate::sys::clock::{Deadline, coarse_millis};
+use crate::sys::clock::{Deadline, coarse_millis, monotonic_nanos};
 use crate::sys::disk::{self, Claim};
 use crate::sys::fork::LockFd;
 use std::collections::BTreeMap;
@@ -201,6 +201,7 @@ fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> 
     slot.segment.store(message.segment, relaxed);
     // Dead letters and messages for later keep their place in line, too.
     slot.position.store(store.head().lanes[priority].tail.load(relaxed), relaxed);
+    slot.put_at.store(monotonic_nanos(), relaxed);
     let state = match (facts.reason, facts.due) {
         (0, 0) => State::Ready,
         (0, due) => {
