@@ -19,10 +19,22 @@ pub struct Side {
     /// How far it has read the side lane, and as of which count of those that are not named there.
     cursor: u64,
     unnamed: u64,
-    /// Messages to be delivered, by priority: place in line, turn there, slot, and the word they have then.
-    ready: [BinaryHeap<Reverse<(u64, u64, u32, u64)>>; PRIORITIES],
+    /// Messages to be delivered, by priority.
+    ready: [BinaryHeap<Reverse<Aside>>; PRIORITIES],
     /// Slots to look at, by when, in nanoseconds of the machine's monotonic clock.
     timers: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+/// A message to be delivered, in the order of its fields.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Aside {
+    /// Its place in line.
+    position: u64,
+    /// Which of those with that place it is; see [`super::store::Slot::turn`].
+    turn: u64,
+    number: u32,
+    /// The slot's word as long as it is still as it was.
+    word: u64,
 }
 
 impl Side {
@@ -88,7 +100,8 @@ impl Side {
         let slot = handle.store.slot(number);
         let priority = Shape(slot.shape.load(Ordering::Relaxed)).priority();
         let position = slot.position.load(Ordering::Relaxed);
-        self.ready[usize::from(priority)].push(Reverse((position, slot.turn(), number, word.0)));
+        let aside = Aside { position, turn: slot.turn(), number, word: word.0 };
+        self.ready[usize::from(priority)].push(Reverse(aside));
     }
 
     /// When it is time for something again.
@@ -126,7 +139,7 @@ impl Side {
     #[inline(always)]
     pub fn first(&mut self, handle: &Handle, priority: usize) -> Option<(u64, u32, Word)> {
         loop {
-            let Reverse((position, _, number, word)) = *self.ready[priority].peek()?;
+            let Reverse(Aside { position, number, word, .. }) = *self.ready[priority].peek()?;
             if Word::of(&handle.store.slot(number).word) == Word(word) {
                 return Some((position, number, Word(word)));
             }
