@@ -5,6 +5,7 @@
 //! with a kind and a sentence, rather than an enum per noun, because a caller in any of five
 //! languages needs the same two things: what to branch on, and what to tell a person.
 
+use crate::status::{Code, Status};
 use std::fmt;
 
 /// What went wrong. Numbers are never reused or changed.
@@ -62,6 +63,12 @@ pub enum ErrorKind {
     /// What was put is in the queue, or what was acknowledged done with, and that is not known to be on the disk: do not do
     /// it again.
     NotDurable = 25,
+    /// Nobody provides the service, or who did is gone; [`Error::status`] tells more.
+    Unavailable = 26,
+    /// The caller gave the call up.
+    Cancelled = 27,
+    /// The service says that the call failed; [`Error::status`] tells why.
+    CallFailed = 28,
 }
 
 use ErrorKind::*;
@@ -94,6 +101,9 @@ impl ErrorKind {
         LeaseLost,
         Rejected,
         NotDurable,
+        Unavailable,
+        Cancelled,
+        CallFailed,
     ];
 
     /// The stable number; C functions return its negative.
@@ -159,6 +169,9 @@ impl ErrorKind {
             LeaseLost => ("LeaseLost", "AXONIC_LEASE_LOST", "LeaseLostError", Some("RuntimeError"), Some(125)),
             Rejected => ("Rejected", "AXONIC_REJECTED", "RejectedError", Some("RuntimeError"), Some(129)),
             NotDurable => ("NotDurable", "AXONIC_NOT_DURABLE", "NotDurableError", Some("OSError"), Some(5)),
+            Unavailable => ("Unavailable", "AXONIC_UNAVAILABLE", "UnavailableError", Some("ConnectionError"), Some(111)),
+            Cancelled => ("Cancelled", "AXONIC_CANCELLED", "CancelledError", Some("RuntimeError"), Some(125)),
+            CallFailed => ("CallFailed", "AXONIC_CALL_FAILED", "CallFailedError", Some("RuntimeError"), Some(121)),
         }
     }
 }
@@ -178,6 +191,7 @@ struct Told {
     kind: ErrorKind,
     message: Box<str>,
     accepted: usize,
+    status: Option<Box<Status>>,
 }
 
 /// The result of every fallible call.
@@ -186,18 +200,36 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// Makes an error of `kind` with a sentence for a person.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
-        Error(Box::new(Told { kind, message: message.into().into_boxed_str(), accepted: 0 }))
+        Error(Box::new(Told { kind, message: message.into().into_boxed_str(), accepted: 0, status: None }))
     }
 
     /// Makes the error of a put that is in the queue, as are so many messages of the call, but not durable.
     #[cfg_attr(loom, allow(dead_code))]
     pub(crate) fn not_durable(accepted: usize, message: String) -> Error {
-        Error(Box::new(Told { kind: NotDurable, message: message.into_boxed_str(), accepted }))
+        Error(Box::new(Told { kind: NotDurable, message: message.into_boxed_str(), accepted, status: None }))
     }
 
     /// With [`ErrorKind::NotDurable`]: how many messages of the call are in the queue all the same, the first ones.
     pub fn accepted(&self) -> usize {
         self.0.accepted
+    }
+
+    /// Makes the error of a call: of the kind that its status says, with a sentence that names the call.
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn of_call(message: String, status: Status) -> Error {
+        let kind = match status.code {
+            Code::Unavailable => Unavailable,
+            Code::Cancelled => Cancelled,
+            Code::DeadlineExceeded => Timeout,
+            _ => CallFailed,
+        };
+        let status = Some(Box::new(status));
+        Error(Box::new(Told { kind, message: message.into_boxed_str(), accepted: 0, status }))
+    }
+
+    /// Of a call that failed: why, as its service says.
+    pub fn status(&self) -> Option<&Status> {
+        self.0.status.as_deref()
     }
 
     /// What to branch on.

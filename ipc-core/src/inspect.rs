@@ -1,5 +1,6 @@
 //! Seeing a domain from outside: nobody in it has to cooperate.
 
+mod channels;
 mod doctor;
 mod info;
 mod journals;
@@ -65,7 +66,7 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
     let queues = queues::list(&place, &participants)?;
     let locks = locks::list(&place, &participants, &mut is_alive)?;
     let (filesystem_free_bytes, filesystem_bytes) = file::filesystem_space(&place.path).unwrap_or_default();
-    Ok(Snapshot {
+    let mut seen = Snapshot {
         domain: place.name.clone(),
         path: place.path.clone(),
         participants,
@@ -80,7 +81,10 @@ pub fn snapshot(options: &DomainOptions) -> Result<Snapshot> {
         bytes,
         filesystem_bytes,
         filesystem_free_bytes,
-    })
+        ..Snapshot::default()
+    };
+    channels::add(&place, &mut seen)?;
+    Ok(seen)
 }
 
 fn open_table(place: &Place) -> Result<Participants> {

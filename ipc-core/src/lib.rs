@@ -38,6 +38,7 @@ mod mechanisms;
 mod name;
 #[cfg(not(loom))]
 mod schema;
+mod status;
 #[cfg(not(loom))]
 mod sys;
 #[cfg(not(loom))]
@@ -59,6 +60,16 @@ pub mod fuzzing {
     /// Reads segments of a journal.
     pub fn journal(data: &[u8]) {
         crate::mechanisms::journal::hostile::read(data);
+    }
+
+    /// Decodes a stream of frames.
+    pub fn frames(data: &[u8]) {
+        crate::mechanisms::channel::hostile::frames(data);
+    }
+
+    /// Speaks JSON-RPC with a service and a client.
+    pub fn json_rpc(data: &[u8]) {
+        crate::mechanisms::rpc::json::hostile::speak(data);
     }
 }
 
@@ -82,6 +93,9 @@ pub mod mechanisms {
         pub mod steps;
     }
     pub mod record;
+    pub mod rpc {
+        pub mod seat;
+    }
     pub mod topic {
         pub mod steps;
     }
@@ -101,9 +115,15 @@ pub use domain::{domains, domains_in, runtime_dir};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(not(loom))]
 pub use inspect::{
-    Finding, Lag, LockHolder, LockInfo, ParticipantInfo, Pin, PublisherInfo, QueueHandle, QueueInfo,
-    QueueOnDisk, RegionInfo, RingInfo, Severity, Snapshot, SubscriberInfo, TopicInfo, doctor,
-    doctor_runtime_dir, domains_on_disk, queues_on_disk, snapshot,
+    ChannelEnd, ChannelInfo, Finding, Lag, ListenerInfo, LockHolder, LockInfo, ParticipantInfo, Pin,
+    PublisherInfo, QueueHandle, QueueInfo, QueueOnDisk, RegionInfo, RingInfo, ServiceInfo, Severity,
+    Snapshot, SubscriberInfo, TopicInfo, doctor, doctor_runtime_dir, domains_on_disk, queues_on_disk,
+    snapshot,
+};
+#[cfg(not(loom))]
+pub use mechanisms::channel::{
+    Address, Can, Channel, ChannelMessage, ChannelOptions, ChannelStats, ChildPipe, Listener, MAX_MESSAGE,
+    Peer, Scheme,
 };
 #[cfg(not(loom))]
 pub use mechanisms::lock::{
@@ -119,6 +139,8 @@ pub use mechanisms::region::{Create, Region, RegionOptions};
 #[cfg(not(loom))]
 pub use mechanisms::ring::{RingConsumer, RingOptions, RingProducer, RingStats};
 #[cfg(not(loom))]
+pub use mechanisms::rpc::{Body, Call, CallOptions, Client, ClientOptions, Request, Service, ServiceOptions};
+#[cfg(not(loom))]
 pub use mechanisms::topic::{
     Arrival, Loan, LoanMeta, Message, Overflow, Publisher, PublisherOptions, PublisherStats, Sample, Start,
     Subscriber, SubscriberOptions, SubscriberStats,
@@ -126,6 +148,7 @@ pub use mechanisms::topic::{
 pub use name::{MAX_NAME, Pattern, check_name};
 #[cfg(not(loom))]
 pub use schema::Schema;
+pub use status::{Code, Status};
 #[cfg(not(loom))]
 pub use value::{Attributes, Content, Dtype, Payload, Tensor, json_to_msgpack, msgpack_to_json, preview};
 #[cfg(not(loom))]

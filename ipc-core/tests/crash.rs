@@ -4,6 +4,8 @@
 //! `AXONIC_CRASH=operation:step` plays one again.
 #![cfg(crash_points)]
 
+#[path = "crash/channels.rs"]
+mod channels;
 mod common;
 mod litmus;
 #[path = "crash/notices.rs"]
@@ -12,6 +14,7 @@ mod notices;
 mod queues;
 
 use axonic::*;
+use channels::act_on_channel;
 use common::Place;
 use litmus::{PATIENCE, Parent, Process, SOON, number_of, payload, start};
 use nix::sys::signal::Signal;
@@ -21,7 +24,7 @@ use queues::{act_on_queue, die_in_a_put, keep_queue};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-roles!(act, leave_behind, act_on_queue, die_in_a_put, keep_queue, wait_and_stop);
+roles!(act, leave_behind, act_on_channel, act_on_queue, die_in_a_put, keep_queue, wait_and_stop);
 
 /// More steps than any operation has.
 const NEVER: u64 = 1 << 40;

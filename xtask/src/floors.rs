@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 /// The floors from the ground up, each with the root modules on it.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("error, log, name, value, schema", &["error", "log", "name", "value", "schema"]),
+    ("error, log, name, status, value, schema", &["error", "log", "name", "status", "value", "schema"]),
     ("sys", &["sys"]),
     ("domain", &["domain"]),
     ("mechanisms", &["mechanisms", "wait", "inspect", "unlink"]),

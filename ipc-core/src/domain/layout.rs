@@ -37,6 +37,8 @@ pub enum Kind {
     RingData = 7,
     Queue = 8,
     Lock = 9,
+    Listener = 10,
+    Channel = 11,
 }
 
 impl Kind {
@@ -44,7 +46,9 @@ impl Kind {
     pub fn remedy(self) -> &'static str {
         match self {
             Kind::Participants => "stop all participants and remove the domain's directory",
-            Kind::Publisher | Kind::Subscriber | Kind::Segment => "remove it with `axonic doctor --clean`",
+            Kind::Publisher | Kind::Subscriber | Kind::Segment | Kind::Listener | Kind::Channel => {
+                "remove it with `axonic doctor --clean`"
+            }
             Kind::Region => "remove it with `axonic unlink region`",
             Kind::RingLink | Kind::RingData => "remove it with `axonic unlink ring`",
             Kind::Queue => "remove it with `axonic unlink queue`",

@@ -28,10 +28,12 @@ pub(crate) enum Directory {
     Rings,
     Queues,
     Locks,
+    Listeners,
+    Channels,
 }
 
 impl Directory {
-    pub const ALL: [Directory; 8] = [
+    pub const ALL: [Directory; 10] = [
         Directory::Publishers,
         Directory::Subscribers,
         Directory::Segments,
@@ -40,6 +42,8 @@ impl Directory {
         Directory::Rings,
         Directory::Queues,
         Directory::Locks,
+        Directory::Listeners,
+        Directory::Channels,
     ];
 
     fn name(self) -> &'static str {
@@ -52,6 +56,8 @@ impl Directory {
             Directory::Rings => "rings",
             Directory::Queues => "queues",
             Directory::Locks => "locks",
+            Directory::Listeners => "listeners",
+            Directory::Channels => "channels",
         }
     }
 }

@@ -47,6 +47,8 @@ pub struct Board {
     pub subscribers: Generation,
     /// Raised whenever a subscriber is about to sleep; publishers compare it after each commit (W1).
     pub armings: Generation,
+    /// Raised whenever a provider of a service appears or leaves; clients compare it (D1).
+    pub services: Generation,
 }
 
 /// One entry of the table.
@@ -84,7 +86,7 @@ const ENTRY: usize = 256;
 const _: () = assert!(size_of::<Entry>() <= ENTRY && size_of::<Board>() <= TABLE);
 const _: () =
     assert!(offset_of!(Board, publishers) == 2 * LINE && offset_of!(Board, subscribers) == 4 * LINE);
-const _: () = assert!(offset_of!(Board, armings) == 6 * LINE);
+const _: () = assert!(offset_of!(Board, armings) == 6 * LINE && offset_of!(Board, services) == 8 * LINE);
 const _: () = assert!(offset_of!(Entry, since) == 32 && offset_of!(Entry, label) == 48);
 
 /// Becomes readable when the process of a participant exits.

@@ -87,7 +87,9 @@ fn usage(place: &Place, who: ParticipantId) -> Result<(u64, u64)> {
 
 /// Who made a file: its name says so, or its header where users choose the name (it may look like an id).
 fn maker(kind: Directory, name: &str, path: &Path) -> Option<ParticipantId> {
-    if !matches!(kind, Directory::Regions | Directory::Rings | Directory::Queues | Directory::Locks) {
+    let named =
+        [Directory::Regions, Directory::Rings, Directory::Queues, Directory::Locks, Directory::Listeners];
+    if !named.contains(&kind) {
         return ObjectId::parse(name).map(ObjectId::owner);
     }
     let mut bytes = [0; size_of::<Header>()];

@@ -26,7 +26,7 @@ pub struct Arming<'a> {
 
 impl Arming<'_> {
     /// Arms and fences; the caller must look for work once more before sleeping. Pairs with [`is_armed`] (W1).
-    fn arm(self, registered_peers: bool) {
+    pub fn arm(self, registered_peers: bool) {
         let value = self.armed.load(Ordering::Relaxed);
         self.armed.store(value | 1, Ordering::Relaxed);
         self.count.map(Generation::raise);

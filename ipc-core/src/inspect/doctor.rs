@@ -1,5 +1,6 @@
 //! What is stuck, lagging, dead or damaged in a domain, and what to do about it.
 
+mod channels;
 mod files;
 mod locks;
 mod machine;
@@ -104,6 +105,7 @@ fn examine(options: &DomainOptions, place: &Place, clean: bool) -> Result<Vec<Fi
     waits::look(&seen, &mut findings);
     locks::look(&seen, &mut findings);
     queues::look(&seen, &mut findings);
+    channels::look(options, &seen, &mut findings)?;
     files::damaged(place, &mut findings)?;
     machine::look(place, &seen, &mut findings);
     let left = match clean {
@@ -176,6 +178,7 @@ fn died<'a>(p: &ParticipantInfo, left: impl Iterator<Item = &'a PathBuf>) -> Fin
 
 fn left_behind(path: PathBuf, dead: &HashMap<ParticipantId, &ParticipantInfo>, clean: bool) -> Finding {
     let what = match owner(&path).map(|id| dead.get(&id)) {
+        _ if is_in(&path, "listeners") => "a listener whose process is gone".into(),
         None if is_in(&path, "locks") => "a lock that nobody has open".into(),
         None if is_in(&path, "queues") => "a queue that nobody has open and in which nothing is left".into(),
         None => "a ring that nobody holds and in which nothing is left".into(),

@@ -22,6 +22,9 @@ pub struct Snapshot {
     pub rings: Vec<RingInfo>,
     pub queues: Vec<QueueInfo>,
     pub locks: Vec<LockInfo>,
+    pub listeners: Vec<ListenerInfo>,
+    pub channels: Vec<ChannelInfo>,
+    pub services: Vec<ServiceInfo>,
     /// Bytes of shared memory all its files take.
     pub bytes: u64,
     /// Bytes of the filesystem it is on, and how many of them are free; zero where that cannot be found out.
@@ -292,4 +295,80 @@ pub struct QueueHandle {
     pub leased_since_unix_ms: u64,
     /// Since when it has been blocked in a call, in milliseconds since 1970; 0: it is not.
     pub blocked_since_unix_ms: u64,
+}
+
+/// A listener for channels through shared memory. Services have listeners of their own, see [`ServiceInfo`].
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ListenerInfo {
+    pub name: String,
+    /// `slot.epoch`.
+    pub participant: String,
+    pub alive: bool,
+    pub since_unix_ms: u64,
+    /// Channels that wait to be accepted.
+    pub waiting: usize,
+    /// Since when the first of them has, in milliseconds since 1970; 0: none does.
+    pub waiting_since_unix_ms: u64,
+}
+
+/// A channel through shared memory.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ChannelInfo {
+    #[serde(serialize_with = "hex")]
+    pub id: u64,
+    /// Where it was opened to: a listener's name, or `service@version`; empty if that is gone.
+    pub listener: String,
+    pub since_unix_ms: u64,
+    /// Whoever connected.
+    pub client: ChannelEnd,
+    /// Whoever accepted; `None`: nobody has yet.
+    pub server: Option<ChannelEnd>,
+}
+
+/// One end of a channel, and what it sends.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ChannelEnd {
+    /// `slot.epoch`.
+    pub participant: String,
+    pub pid: u32,
+    pub label: String,
+    pub alive: bool,
+    pub stopped: bool,
+    /// Records it has written: messages, of which those over 64 KiB are several.
+    pub records: u64,
+    /// Bytes of these, headers included, that the other end has yet to read.
+    pub pending_bytes: u64,
+    /// Since when it has waited for room, in milliseconds since 1970; 0: it does not.
+    pub blocked_since_unix_ms: u64,
+    /// It sends no more.
+    pub closed: bool,
+}
+
+/// A provider of a service.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct ServiceInfo {
+    /// Of the provider: a process may provide a service more than once.
+    #[serde(serialize_with = "hex")]
+    pub id: u64,
+    pub name: String,
+    pub version: String,
+    /// `slot.epoch`.
+    pub participant: String,
+    pub alive: bool,
+    pub since_unix_ms: u64,
+    /// Calls that may be at work at the same time, and those that are; calls it has taken so far.
+    pub concurrency: u64,
+    pub at_work: u64,
+    pub calls: u64,
+    /// Clients of the domain that are connected, and bytes they sent that were not read yet.
+    pub clients: usize,
+    pub unread_bytes: u64,
+    /// Clients that wait to be let in.
+    pub waiting: usize,
+    /// Since when the first of them has, in milliseconds since 1970; 0: none does.
+    pub waiting_since_unix_ms: u64,
 }

@@ -35,7 +35,12 @@ impl Epoll {
         self.add_for(fd, EpollFlags::EPOLLIN, token)
     }
 
-    /// The same of a descriptor that many sets watch: input wakes one of those who wait then. Who is stopped or busy
+    /// Watches `fd` for room to write to, in the same way.
+    pub fn add_output(&self, fd: BorrowedFd<'_>, token: u64) -> Result<()> {
+        self.add_for(fd, EpollFlags::EPOLLOUT, token)
+    }
+
+    /// Watches a descriptor that many sets watch: input wakes one of those who wait then. Who is stopped or busy
     /// with something else does not wait, and sets that others watch in turn are told all.
     pub fn add_exclusively(&self, fd: BorrowedFd<'_>, token: u64) -> Result<()> {
         self.add_for(fd, EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE, token)
@@ -77,6 +82,16 @@ impl Epoll {
     pub fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.0.as_fd()
     }
+}
+
+/// A descriptor that is readable when there is room to write to another, made when it is asked for first.
+pub fn watch_output(watching: &mut Option<Epoll>, fd: BorrowedFd<'_>) -> Result<RawFd> {
+    if watching.is_none() {
+        let epoll = Epoll::new()?;
+        epoll.add_output(fd, 0)?;
+        *watching = Some(epoll);
+    }
+    Ok(watching.as_ref().map_or(-1, Epoll::as_raw_fd))
 }
 
 /// Rounds up to whole milliseconds, so that a wait never ends early and then spins.
@@ -219,6 +234,28 @@ pub fn silence(bell: BorrowedFd<'_>) {
     point();
     let mut buffer = [0; 256];
     while matches!(read(bell, &mut buffer), Ok(n) if n == buffer.len()) {}
+}
+
+/// A descriptor that is readable from when it is raised until it is lowered, within one process.
+pub struct Signal(EventFd);
+
+impl Signal {
+    pub fn new() -> Result<Signal> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        EventFd::from_flags(flags).map(Signal).map_err(|e| os_error(e, "creating an event descriptor"))
+    }
+
+    pub fn raise(&self) {
+        let _ = self.0.write(1);
+    }
+
+    pub fn lower(&self) {
+        let _ = self.0.read();
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// A descriptor that becomes readable every period, or once at a time.

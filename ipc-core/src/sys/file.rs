@@ -309,6 +309,20 @@ pub fn is_unlinked(fd: BorrowedFd<'_>) -> bool {
     fstat(fd).is_ok_and(|s| s.st_nlink == 0)
 }
 
+/// Gives a file another name, where nobody has it. Whether it was still there.
+#[track_caller]
+pub fn rename(from: &Path, to: &Path) -> Result<bool> {
+    point();
+    match std::fs::rename(from, to) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => {
+            let errno = Errno::from_raw(e.raw_os_error().unwrap_or(0));
+            Err(os_error(errno, format!("renaming {}", from.display())))
+        }
+    }
+}
+
 /// Removes a name; one that is gone already is no error, one that stays is not our business.
 #[track_caller]
 pub fn unlink(path: &Path) {

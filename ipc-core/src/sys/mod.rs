@@ -22,7 +22,17 @@ pub mod lock;
 #[cfg(not(loom))]
 pub mod mapping;
 #[cfg(not(loom))]
+pub mod packet;
+#[cfg(not(loom))]
+pub mod pipe;
+#[cfg(not(loom))]
 pub mod process;
+#[cfg(not(loom))]
+pub mod ready;
+#[cfg(not(loom))]
+pub mod socket;
+#[cfg(not(loom))]
+pub mod socket_file;
 
 #[cfg(not(all(
     target_os = "linux",

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use std::time::Duration;
 
 /// Integration tests that need every skin: they run as the interop stage.
-const INTEROP: &[&str] = &["conformance", "interop", "chaos", "hostile"];
+const INTEROP: &[&str] = &["conformance", "interop", "chaos", "hostile", "jsonrpc"];
 
 /// The two extensions cannot be linked into a test program: their symbols live in the interpreter.
 const EXTENSIONS: &[&str] = &["axonic-python", "axonic-node"];

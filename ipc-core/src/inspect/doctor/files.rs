@@ -5,6 +5,7 @@ use crate::domain::layout::{Kind, ObjectId, check_file, check_growing_file};
 use crate::domain::object::BELL_MARK;
 use crate::domain::{Directory, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::channel::shm::leftovers::named;
 use crate::mechanisms::record::RingMap;
 use crate::mechanisms::ring::CURSOR_SUFFIX;
 use crate::mechanisms::topic::check_segment;
@@ -98,6 +99,8 @@ pub(super) fn damaged(place: &Place, findings: &mut Vec<Finding>) -> Result<()> 
                 }
                 Directory::Queues => check_growing_file(&path, Kind::Queue, page_size()),
                 Directory::Locks => check_growing_file(&path, Kind::Lock, page_size()),
+                Directory::Listeners => check_file(&path, Kind::Listener, page_size()),
+                Directory::Channels if named(&name).is_some() => RingMap::check(&path, Kind::Channel),
                 // On its way to be swapped, or swept.
                 Directory::Publishers if name.ends_with(PASSING) => continue,
                 _ if id.is_none() => {
@@ -108,6 +111,10 @@ pub(super) fn damaged(place: &Place, findings: &mut Vec<Finding>) -> Result<()> 
                 Directory::Subscribers => open_page(&path).map(drop),
                 Directory::Segments => check_segment(&path),
                 Directory::Bells => open_bell(&path).map(drop),
+                Directory::Channels => {
+                    findings.push(foreign(path));
+                    continue;
+                }
             };
             match checked {
                 Err(e) if e.is_damage() => findings.push(broken(path, kind, &name, &e)),

@@ -31,7 +31,7 @@ fn participant<'a>(seen: &'a Snapshot, id: &str) -> Option<&'a ParticipantInfo> 
 }
 
 /// Whoever has this id, as far as it is known.
-fn name_of(seen: &Snapshot, id: &str) -> String {
+pub(super) fn name_of(seen: &Snapshot, id: &str) -> String {
     participant(seen, id).map_or_else(|| format!("participant {id}, which is gone"), who)
 }
 

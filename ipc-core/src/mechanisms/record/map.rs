@@ -72,6 +72,32 @@ pub struct RingHead {
     _pad4: [AtomicU64; 15],
     /// Subscribers that were there before the first record: they start at position 0.
     pub expected: [AtomicU64; MAX_EXPECTED],
+    /// Of a channel only.
+    pub link: LinkWords,
+}
+
+/// What the writer of one of a channel's two rings says as the reader of the other.
+#[repr(C)]
+pub struct LinkWords {
+    /// How far it has released.
+    pub position: AtomicU64,
+    _pad0: [AtomicU64; 15],
+    /// Odd while it sleeps for messages (W1).
+    pub armed: AtomicU64,
+    /// The id of the bell it sleeps on.
+    pub reader: AtomicU64,
+    _pad1: [AtomicU64; 14],
+    /// 1 once it reads no more.
+    pub gone: AtomicU64,
+    /// The largest message it takes.
+    pub limit: AtomicU64,
+    /// Who has accepted the channel, as a participant plus one; zero before. Of the accepting end's ring only.
+    pub accepted: AtomicU64,
+    /// The id of the listener it was opened to. Of the connecting end's ring only.
+    pub listener: AtomicU64,
+    /// Since when this end has been there, in milliseconds of the machine's monotonic clock.
+    pub since: AtomicU64,
+    _pad2: [AtomicU64; 11],
 }
 
 // SAFETY: atomics only.
@@ -79,6 +105,7 @@ unsafe impl Shared for RingHead {}
 
 const _: () = assert!(offset_of!(RingHead, claim) == 512 && offset_of!(RingHead, seq) == 640);
 const _: () = assert!(offset_of!(RingHead, armed) == 768 && offset_of!(RingHead, expected) == 1024);
+const _: () = assert!(offset_of!(RingHead, link) == 9216 && offset_of!(LinkWords, gone) == 256);
 
 /// A writer's waits for room, as onlookers are told of them.
 #[derive(Default)]

@@ -12,6 +12,7 @@ use crate::domain::layout::{Kind, ObjectId, map_checked};
 use crate::domain::participants::Participants;
 use crate::domain::{Directory, Domain, ParticipantId, Place};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::channel::shm::leftovers as channels;
 use crate::mechanisms::record::{Reader, RingHead, RingMap, on_grain, open_head};
 use crate::mechanisms::{lock, queue, ring};
 use crate::name::Pattern;
@@ -65,8 +66,8 @@ pub(crate) fn arrive(domain: &Domain) {
 pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
     let inner = domain.inner();
     let left = leftovers(&mut Living::new(domain))?;
-    let [publishers, rings, locks, queues] =
-        [Directory::Publishers, Directory::Rings, Directory::Locks, Directory::Queues]
+    let [publishers, rings, locks, queues, listeners] =
+        [Directory::Publishers, Directory::Rings, Directory::Locks, Directory::Queues, Directory::Listeners]
             .map(|kind| inner.directory(kind));
     for path in &left {
         match id_of(path) {
@@ -80,12 +81,14 @@ pub(crate) fn sweep(domain: &Domain) -> Result<Vec<PathBuf>> {
             _ if path.parent() == Some(&queues) => {
                 queue::look::remove_if_spent(domain, path);
             }
+            _ if path.parent() == Some(&listeners) => channels::remove_listener(domain, path),
             _ => file::unlink(path),
         }
     }
     if !left.is_empty() {
         inner.participants.board().subscribers.raise();
         inner.participants.board().publishers.raise();
+        inner.participants.board().services.raise();
         info!("domain '{}': removed {} files of participants that died", domain.name(), left.len());
     }
     for entry in inner.participants.list(Some(inner.me())) {
@@ -133,6 +136,7 @@ pub(crate) fn leftovers(living: &mut Living<'_>) -> Result<Vec<PathBuf>> {
     left.extend(ring::spent(&place.directory(Directory::Rings))?);
     left.extend(lock::spent(place, |id| living.is_alive(id))?);
     left.extend(queue::look::spent(place, |id| living.is_alive(id))?);
+    left.extend(channels::spent(place, |id| living.is_alive(id))?);
     Ok(left)
 }
 
@@ -168,6 +172,7 @@ fn collect_last(place: &Place) {
     }
     lock::collect(place);
     queue::look::collect(place);
+    channels::collect(place);
 }
 
 pub(crate) fn id_of(path: &Path) -> Option<ObjectId> {

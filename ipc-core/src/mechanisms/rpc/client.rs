@@ -1,0 +1,430 @@
+//! Clients: whoever calls a service.
+
+use super::body::Body;
+use super::body::Parts;
+use super::call::{Call, CallOptions};
+use super::connection::Connection;
+use super::desk::{Hello, Welcome};
+use super::frame::{Frame, Header, Kind};
+use super::json;
+use super::providers::{self, Provider};
+use crate::domain::layout::ObjectId;
+use crate::domain::{Domain, closed, lock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::channel::{Channel, ChannelOptions, shm};
+use crate::status::{Code, Status};
+use crate::sys::clock::Deadline;
+use crate::sys::descriptor::Epoll;
+use crate::value::Payload;
+use semver::{Version, VersionReq};
+use std::fmt;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
+
+/// How to open a client.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// Where the service is, as a channel's address; `None`: at whoever provides it in the domain. One that is not Axonic's
+    /// and speaks JSON-RPC 2.0 is at an address with `?protocol=json-rpc`, and `&framing=content-length` where its texts
+    /// are not lines; what is called is its method, whatever the service's name and versions are.
+    pub address: Option<String>,
+    /// How to wait, and how large messages may be.
+    pub channel: ChannelOptions,
+}
+
+/// How many providers are tried that go just when they are to be called.
+const ELSEWHERE: usize = 16;
+
+type Connections = Arc<[Arc<Connection>]>;
+
+/// How long one that does not let anybody in, since it is stopped or busy, is waited for at first while others may serve, and
+/// after how long it is asked again while others do.
+const QUICK: Duration = Duration::from_millis(20);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The providers a client knows.
+#[derive(Default)]
+struct Known {
+    all: Vec<(Provider, Arc<Connection>)>,
+    /// Those that did not let it in, and when.
+    slow: Vec<(Provider, Instant)>,
+}
+
+/// Calls a service, at any of its providers. Several threads may use it at the same time. After a fork the child connects
+/// anew at its first use.
+pub struct Client {
+    domain: Domain,
+    service: String,
+    range: VersionReq,
+    options: ClientOptions,
+    connections: RwLock<Connections>,
+    /// As of which generation it has looked for providers, plus one; zero: it must look.
+    seen: AtomicU64,
+    /// Those it knows; held by who looks.
+    known: Mutex<Known>,
+    turn: AtomicUsize,
+    /// The descriptors of all connections, once somebody asked for them.
+    set: OnceLock<Arc<Epoll>>,
+    /// Connections that ended, whose calls an event loop has not heard of.
+    ended: Mutex<Vec<Arc<Connection>>>,
+    /// A provider did not let it in; whoever may wait tries again.
+    lacking: AtomicBool,
+    closed: AtomicBool,
+    reopened: OnceLock<Box<Client>>,
+}
+
+impl Domain {
+    /// Calls the service `service`, whoever provides a version in `range` (such as `^1.2`). That nobody does is told by calls.
+    pub fn client(&self, service: &str, range: &str, options: &ClientOptions) -> Result<Client> {
+        let range = providers::check_range(service, range)?;
+        Ok(Client {
+            domain: self.current()?,
+            service: service.into(),
+            range,
+            options: options.clone(),
+            connections: RwLock::new(Arc::new([])),
+            seen: AtomicU64::new(0),
+            known: Mutex::default(),
+            turn: AtomicUsize::new(0),
+            set: OnceLock::new(),
+            ended: Mutex::default(),
+            lacking: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            reopened: OnceLock::new(),
+        })
+    }
+}
+
+impl Client {
+    /// The service's name.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+
+    /// The versions it can do with.
+    pub fn range(&self) -> String {
+        self.range.to_string()
+    }
+
+    /// Calls a method and waits for its result, up to `timeout` (`None`: until it is done, or its provider is gone).
+    pub fn call(&self, method: &str, payload: Payload<'_>, timeout: Option<Duration>) -> Result<Body> {
+        self.start(method, payload, &CallOptions { timeout, ..CallOptions::default() })?.result(None)
+    }
+
+    /// Sends a call on its way, to the provider with the fewest under way.
+    pub fn start(&self, method: &str, payload: Payload<'_>, options: &CallOptions) -> Result<Call> {
+        let client = self.usable()?;
+        let started = Call::start(client.pick(options.timeout)?, method, payload, options);
+        match started {
+            Err(e) if not_sent(&e) => client.start_elsewhere(method, payload, options, e),
+            started => started,
+        }
+    }
+
+    /// The same for who must not wait. `None` where it would have to, until it is connected to a provider: [`Client::start`]
+    /// waits for that, and [`Client::connect`]. What finds no room is kept: it goes out once the descriptor has told of room
+    /// ([`Client::take_news`]), or with [`Client::flush`].
+    pub fn try_start(
+        &self,
+        method: &str,
+        payload: Payload<'_>,
+        options: &CallOptions,
+    ) -> Result<Option<Call>> {
+        let client = self.usable()?;
+        let Some(connection) = client.connected() else { return Ok(None) };
+        match Call::try_start(connection, method, payload, options) {
+            Err(e) if e.kind() == ErrorKind::Unavailable => Ok(None),
+            started => started.map(Some),
+        }
+    }
+
+    /// Connects to whoever provides the service now, ahead of calls. That may wait for the providers, up to `timeout`.
+    pub fn connect(&self, timeout: Option<Duration>) -> Result<()> {
+        self.usable()?.pick(timeout).map(drop)
+    }
+
+    /// Sends what [`Client::try_start`] and [`Call::try_send`] could not yet, as far as there is room. Whether nothing is left.
+    pub fn flush(&self) -> Result<bool> {
+        let connections = self.usable()?.connections().clone();
+        for connection in connections.iter() {
+            if let Err(e) = connection.wire.flush() {
+                // Its calls are told.
+                connection.end(e);
+            }
+        }
+        Ok(connections.iter().all(|connection| connection.is_ended() || connection.wire.behind() == 0))
+    }
+
+    /// A provider went before it could be sent the call: another one serves as well.
+    #[cold]
+    fn start_elsewhere(
+        &self,
+        method: &str,
+        payload: Payload<'_>,
+        options: &CallOptions,
+        mut why: Error,
+    ) -> Result<Call> {
+        for _ in 0..ELSEWHERE {
+            match Call::start(self.pick(options.timeout)?, method, payload, options) {
+                Err(e) if not_sent(&e) => why = e,
+                started => return started,
+            }
+        }
+        Err(why)
+    }
+
+    #[inline(always)]
+    fn pick(&self, timeout: Option<Duration>) -> Result<Arc<Connection>> {
+        match self.connected() {
+            Some(connection) if !self.lacking.load(Ordering::Relaxed) => Ok(connection),
+            _ => self.pick_anew(timeout),
+        }
+    }
+
+    /// One of those it is connected to, if nobody has come or gone since it looked.
+    #[inline(always)]
+    fn connected(&self) -> Option<Arc<Connection>> {
+        let generation = self.domain.inner().participants.board().services.now();
+        let seen = self.seen.load(Ordering::Acquire) == generation.wrapping_add(1);
+        if seen { self.least(&self.connections()) } else { None }
+    }
+
+    #[cold]
+    fn pick_anew(&self, timeout: Option<Duration>) -> Result<Arc<Connection>> {
+        let connections = self.look(&Deadline::after(timeout))?;
+        self.least(&connections).ok_or_else(|| self.nobody(None))
+    }
+
+    fn connections(&self) -> RwLockReadGuard<'_, Connections> {
+        self.connections.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one with the fewest calls under way; in turns among equals.
+    fn least(&self, connections: &[Arc<Connection>]) -> Option<Arc<Connection>> {
+        if let [only] = connections {
+            return (!only.is_ended()).then(|| only.clone());
+        }
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (after, before) = connections.split_at(turn % connections.len().max(1));
+        let alive = before.iter().chain(after).filter(|connection| !connection.is_ended());
+        alive.min_by_key(|connection| connection.load.load(Ordering::Relaxed)).cloned()
+    }
+
+    /// Looks who provides the service now, and connects to who is new.
+    fn look(&self, deadline: &Deadline) -> Result<Connections> {
+        let mut known = lock(&self.known);
+        // Read before looking: who appears meanwhile raises it once more (D1).
+        let generation = self.domain.inner().participants.board().services.now();
+        let (mut failed, mut patience) = (None, QUICK);
+        known.slow.retain(|(_, when)| when.elapsed() < ASK_AGAIN);
+        for (_, connection) in known.all.extract_if(.., |(_, connection)| connection.is_ended()) {
+            if self.set.get().is_some() {
+                lock(&self.ended).push(connection);
+            }
+        }
+        let mut missing = self.providers()?;
+        missing.retain(|provider| known.all.iter().all(|(known, _)| known != provider));
+        while !missing.is_empty() && (known.all.is_empty() || patience == QUICK) {
+            let only = missing.len() == 1 && known.all.is_empty();
+            let until = |patience| if only { *deadline } else { deadline.within(patience) };
+            missing.retain(|provider| {
+                if !known.all.is_empty() && known.slow.iter().any(|(slow, _)| slow == provider) {
+                    return true;
+                }
+                match self.connect_with(provider, &until(patience)) {
+                    Ok(connection) => known.all.push((provider.clone(), Arc::new(connection))),
+                    Err(e) if e.kind() == ErrorKind::Timeout && !deadline.passed() => {
+                        known.slow.push((provider.clone(), Instant::now()));
+                        return true;
+                    }
+                    // It is going: the others serve.
+                    Err(e) => failed = Some(e),
+                }
+                false
+            });
+            patience *= 2;
+        }
+        let all: Connections = known.all.iter().map(|(_, connection)| connection.clone()).collect();
+        *self.connections.write().unwrap_or_else(PoisonError::into_inner) = all.clone();
+        self.lacking.store(failed.is_some() || !missing.is_empty(), Ordering::Relaxed);
+        self.seen.store(generation.wrapping_add(1), Ordering::Release);
+        match failed {
+            Some(e) if all.is_empty() => Err(self.not_connected(e)),
+            _ => Ok(all),
+        }
+    }
+
+    /// Who can be called; where there is an address, whoever is there.
+    fn providers(&self) -> Result<Vec<Provider>> {
+        let Some(address) = &self.options.address else {
+            let mut found = providers::find(&self.domain, &self.service)?;
+            found.retain(|provider| self.range.matches(&provider.version));
+            return Ok(found);
+        };
+        Ok(vec![Provider { version: Version::new(0, 0, 0), id: ObjectId(0), file: address.clone() }])
+    }
+
+    fn connect_with(&self, provider: &Provider, deadline: &Deadline) -> Result<Connection> {
+        let connection = match &self.options.address {
+            Some(address) => self.connect_at(address, deadline)?,
+            None => self.connect_to(provider, deadline)?,
+        };
+        if let Some(set) = self.set.get() {
+            connection.watch(set)?;
+        }
+        Ok(connection)
+    }
+
+    fn connect_to(&self, provider: &Provider, deadline: &Deadline) -> Result<Connection> {
+        let address = format!("shm://{}/{}@{}", self.domain.name(), self.service, provider.version);
+        let options = &self.options.channel;
+        let link = shm::connect_to(&self.domain, &provider.file, &address.parse()?, options, deadline)
+            .map_err(|e| e.of("client of", &self.service))?;
+        let who = self.domain.inner().who(provider.id.owner());
+        let channel = Channel::new(&self.domain, address, options, link);
+        Ok(Connection::new(channel, format!("{}@{} of {who}", self.service, provider.version)))
+    }
+
+    /// Says what it wants, and hears whether that is there.
+    fn connect_at(&self, address: &str, deadline: &Deadline) -> Result<Connection> {
+        let options = &self.options.channel;
+        let protocol = json::of(&address.parse()?, options.max_message)?;
+        let is_other = protocol.is_some();
+        let channel = self.domain.connect_to(address, options, deadline.remaining(), protocol)?;
+        if is_other {
+            return Ok(Connection::new(channel, format!("{} at {address}", self.service)));
+        }
+        let hello = Hello { service: self.service.clone(), range: self.range() };
+        let hello = serde_json::to_vec(&hello).unwrap_or_default();
+        let mut connection = Connection::new(channel, format!("{} at {address}", self.service));
+        let parts = Parts { meta: Vec::new(), data: &hello };
+        connection.wire.send(Header::new(Kind::Hello, 0), &[], &parts, deadline.remaining())?;
+        let answer = connection.wire.channel.receive(deadline.remaining())?;
+        let frame = Frame::decode(&answer.data)?;
+        match (frame.header.kind, serde_json::from_slice::<Welcome>(frame.data)) {
+            (Kind::Welcome, Ok(welcome)) => {
+                connection.provider = format!("{}@{} at {address}", welcome.service, welcome.version);
+                Ok(connection)
+            }
+            (Kind::Failure, _) => {
+                let status = Status::decode(frame.data);
+                let text = format!("service '{}' at {address}: {}", self.service, status.message);
+                Err(Error::of_call(text.clone(), Status::new(Code::Unavailable, text).with_retryable(false)))
+            }
+            _ => {
+                let text = format!(
+                    "service '{}' at {address}: what answers there speaks another protocol",
+                    self.service
+                );
+                Err(Error::new(ErrorKind::Corrupt, text))
+            }
+        }
+    }
+
+    /// That nobody is there is the same in the domain and at an address.
+    fn not_connected(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::Disconnected => self.nobody(Some(error)),
+            _ => error,
+        }
+    }
+
+    #[cold]
+    fn nobody(&self, error: Option<Error>) -> Error {
+        let text = match (&self.options.address, error) {
+            (Some(address), Some(error)) => {
+                format!(
+                    "service '{}': nobody provides it at {address} ({}); start one",
+                    self.service,
+                    error.message()
+                )
+            }
+            _ => {
+                let others = providers::find(&self.domain, &self.service).unwrap_or_default();
+                let mut versions: Vec<&Version> = others.iter().map(|other| &other.version).collect();
+                versions.sort();
+                versions.dedup();
+                let versions: Vec<String> = versions.iter().map(|version| version.to_string()).collect();
+                let there = match versions.is_empty() {
+                    true => "nobody provides it".into(),
+                    false => format!("there is {}", versions.join(", ")),
+                };
+                format!(
+                    "service '{}': no provider of {} lives, {there}; start one, or ask for another version",
+                    self.service, self.range
+                )
+            }
+        };
+        Error::of_call(text.clone(), Status::new(Code::Unavailable, text))
+    }
+
+    /// For who works in an event loop: readable until [`Client::take_news`] has returned nothing.
+    pub fn fd(&self) -> Result<RawFd> {
+        let client = self.usable()?;
+        // Whoever connects meanwhile has the lock, or finds the set.
+        let known = lock(&client.known);
+        if client.set.get().is_none() {
+            let set = Arc::new(Epoll::new()?);
+            known.all.iter().try_for_each(|(_, connection)| connection.watch(&set))?;
+            let _ = client.set.set(set);
+        }
+        client.set.get().map(|set| set.as_raw_fd()).ok_or_else(|| closed("it"))
+    }
+
+    /// Reads what came, and returns the calls ([`Call::id`]) that something came for since the last time.
+    pub fn take_news(&self) -> Result<Vec<u64>> {
+        let client = self.usable()?;
+        let (connections, ended) = (client.connections().clone(), std::mem::take(&mut *lock(&client.ended)));
+        let mut news = Vec::new();
+        for connection in connections.iter().chain(&ended) {
+            let calls = connection.take_news();
+            news.extend(calls.into_iter().map(|call| connection.id_of(call)));
+        }
+        Ok(news)
+    }
+
+    /// Itself, or in a forked child the one that was opened there.
+    #[inline(always)]
+    fn usable(&self) -> Result<&Client> {
+        if self.domain.usable() && !self.closed.load(Ordering::Relaxed) { Ok(self) } else { self.renewed() }
+    }
+
+    #[cold]
+    fn renewed(&self) -> Result<&Client> {
+        if self.closed.load(Ordering::Relaxed) || !self.domain.forked() {
+            return Err(closed(&format!("client of '{}'", self.service)));
+        }
+        if self.reopened.get().is_none() {
+            let fresh = self.domain.client(&self.service, &self.range(), &self.options)?;
+            self.reopened.get_or_init(|| Box::new(fresh));
+        }
+        self.reopened.get().map_or_else(|| Err(closed("it")), |client| client.usable())
+    }
+
+    /// Ends it, and gives up the calls that are under way.
+    pub fn close(&self) {
+        if let Some(reopened) = self.reopened.get() {
+            reopened.close();
+        }
+        if !self.closed.swap(true, Ordering::AcqRel) && !self.domain.forked() {
+            lock(&self.known).all.clear();
+            let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+            let connections = std::mem::replace(&mut *connections, Arc::new([]));
+            connections.iter().for_each(|connection| connection.wire.channel.close());
+        }
+    }
+}
+
+/// Whether a call came to nobody at all.
+fn not_sent(error: &Error) -> bool {
+    error.kind() == ErrorKind::Unavailable && error.status().is_some_and(|status| status.retryable)
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.connections().len();
+        write!(f, "Client({:?}, {}, {count} providers)", self.service, self.range)
+    }
+}
