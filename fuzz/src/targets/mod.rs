@@ -3,6 +3,8 @@
 //! A target keeps a private domain in a directory of its own on a tmpfs, with real objects in it. An input damages
 //! one of their files ([`input`]), and then everything that reads the file is used through the public interface.
 
+mod calls;
+mod channel;
 mod input;
 mod lock;
 mod names;
@@ -24,8 +26,20 @@ pub trait Target {
 }
 
 /// Every target, by name.
-pub const NAMES: [&str; 10] =
-    ["table", "ring", "segment", "page", "queue", "region", "values", "names", "work_queue", "lock"];
+pub const NAMES: [&str; 12] = [
+    "table",
+    "ring",
+    "segment",
+    "page",
+    "queue",
+    "region",
+    "values",
+    "names",
+    "work_queue",
+    "lock",
+    "channel",
+    "calls",
+];
 
 /// Makes a target with its domain.
 pub fn make(name: &str) -> Box<dyn Target> {
@@ -40,6 +54,8 @@ pub fn make(name: &str) -> Box<dyn Target> {
         "names" => Box::new(names::Names::new()),
         "work_queue" => Box::new(work_queue::WorkQueue::new()),
         "lock" => Box::new(lock::Locks::new()),
+        "channel" => Box::new(channel::Channels::new()),
+        "calls" => Box::new(calls::Calls::new()),
         _ => panic!("no target is called {name:?}; there are {NAMES:?}"),
     }
 }
