@@ -24,8 +24,8 @@
  * - Options begin with their own size, so that they can grow: start with AXONIC_<X>_OPTIONS_INIT and
  *   change what matters. NULL means the defaults. Fields that take one of an enum's values are int32_t.
  * - After fork() the child may use the parent's handles: they reopen themselves at their first use.
- *   Loans and borrowed messages answer AXONIC_ERROR_FORKED there, and so does unlocking what the
- *   parent has locked.
+ *   Loans, borrowed messages, listeners and channels answer AXONIC_ERROR_FORKED there, and so does
+ *   unlocking what the parent has locked.
  */
 
 #ifndef AXONIC_H
@@ -55,6 +55,11 @@
 #define AXONIC_PUT_OPTIONS_INIT { sizeof(axonic_put_options), 0, 0, 0, 0, NULL, 0, 0 }
 #define AXONIC_GET_OPTIONS_INIT { sizeof(axonic_get_options), 0, 0, 0 }
 #define AXONIC_LOCK_OPTIONS_INIT { sizeof(axonic_lock_options), 0, 0 }
+#define AXONIC_CHANNEL_OPTIONS_INIT { sizeof(axonic_channel_options), 0, 0, 0 }
+#define AXONIC_SERVICE_OPTIONS_INIT { sizeof(axonic_service_options), 0, 0, 0, 0 }
+#define AXONIC_CLIENT_OPTIONS_INIT { sizeof(axonic_client_options), NULL, 0, 0, 0 }
+#define AXONIC_CALL_OPTIONS_INIT { sizeof(axonic_call_options), AXONIC_FOREVER, 0, 0 }
+#define AXONIC_STATUS_INIT { sizeof(axonic_status), AXONIC_CODE_UNKNOWN, 0, NULL, NULL, NULL, NULL, { 0, 0 } }
 #define AXONIC_PAYLOAD_INIT { sizeof(axonic_payload), NULL, 0, 0, 0, NULL, 0, NULL, 0 }
 
 #define AXONIC_VERSION_MAJOR 0
@@ -116,6 +121,12 @@ typedef enum axonic_error_kind {
     /// What was put is in the queue, or what was acknowledged done with, and that is not known to be on the disk. Do
     /// not do it again.
     AXONIC_ERROR_NOT_DURABLE = -25,
+    /// Nobody provides the service, or who did is gone; axonic_last_status() tells more.
+    AXONIC_ERROR_UNAVAILABLE = -26,
+    /// The caller gave the call up.
+    AXONIC_ERROR_CANCELLED = -27,
+    /// The service says that the call failed; axonic_last_status() tells why.
+    AXONIC_ERROR_CALL_FAILED = -28,
 } axonic_error_kind;
 
 /// How much it matters.
@@ -238,8 +249,53 @@ typedef enum axonic_reset {
     AXONIC_RESET_AUTO = 1,
 } axonic_reset;
 
+/// What went wrong with a call: gRPC's codes, by their numbers and names.
+typedef enum axonic_code {
+    /// The caller gave it up.
+    AXONIC_CODE_CANCELLED = 1,
+    /// Something that fits no other code.
+    AXONIC_CODE_UNKNOWN = 2,
+    /// The arguments are wrong, whatever the state of the service.
+    AXONIC_CODE_INVALID_ARGUMENT = 3,
+    /// It took longer than the caller gave it.
+    AXONIC_CODE_DEADLINE_EXCEEDED = 4,
+    /// What was asked for does not exist.
+    AXONIC_CODE_NOT_FOUND = 5,
+    /// What should be made exists.
+    AXONIC_CODE_ALREADY_EXISTS = 6,
+    /// The caller may not do that.
+    AXONIC_CODE_PERMISSION_DENIED = 7,
+    /// A quota is used up, or a queue is full.
+    AXONIC_CODE_RESOURCE_EXHAUSTED = 8,
+    /// The service is not in a state to do that; trying again as it is does not help.
+    AXONIC_CODE_FAILED_PRECONDITION = 9,
+    /// Somebody else did something at the same time; begin anew.
+    AXONIC_CODE_ABORTED = 10,
+    /// Past the end of what there is.
+    AXONIC_CODE_OUT_OF_RANGE = 11,
+    /// The service has no such method.
+    AXONIC_CODE_UNIMPLEMENTED = 12,
+    /// The service is broken.
+    AXONIC_CODE_INTERNAL = 13,
+    /// Nobody provides the service now.
+    AXONIC_CODE_UNAVAILABLE = 14,
+    /// Data is lost or damaged.
+    AXONIC_CODE_DATA_LOSS = 15,
+    /// The caller has not said who it is.
+    AXONIC_CODE_UNAUTHENTICATED = 16,
+} axonic_code;
+
 /// A barrier between processes: whoever arrives waits until so many have. Each thread that waits is a party.
 typedef struct axonic_barrier axonic_barrier;
+
+/// A call that is under way.
+typedef struct axonic_call axonic_call;
+
+/// One end of a channel. It may be used by several threads at once: what they send goes out whole, one after the other.
+typedef struct axonic_channel axonic_channel;
+
+/// Calls a service, at any of its providers. It may be used by several threads at once.
+typedef struct axonic_client axonic_client;
 
 /// A condition to wait for between processes, with a mutex that protects what it is about.
 typedef struct axonic_condvar axonic_condvar;
@@ -252,6 +308,9 @@ typedef struct axonic_domain axonic_domain;
 
 /// An event between processes: set or clear. It belongs to nobody, and goes with its last handle.
 typedef struct axonic_event axonic_event;
+
+/// Listens for channels at an address. It may be used by several threads at once.
+typedef struct axonic_listener axonic_listener;
 
 /// What keeps a loan's memory in place.
 typedef struct axonic_loan_token axonic_loan_token;
@@ -272,6 +331,9 @@ typedef struct axonic_queue_producer axonic_queue_producer;
 /// A piece of memory that several processes map.
 typedef struct axonic_region axonic_region;
 
+/// What keeps a call at work.
+typedef struct axonic_request_token axonic_request_token;
+
 /// The reading end of a ring.
 typedef struct axonic_ring_consumer axonic_ring_consumer;
 
@@ -282,11 +344,14 @@ typedef struct axonic_ring_producer axonic_ring_producer;
 /// that waits to write stops those who come to read.
 typedef struct axonic_rwlock axonic_rwlock;
 
-/// What keeps a borrowed message in place.
+/// What keeps a message that was borrowed, or that is the caller's, in place.
 typedef struct axonic_sample axonic_sample;
 
 /// A semaphore between processes: a number of permits. Those of one that dies come back by themselves.
 typedef struct axonic_semaphore axonic_semaphore;
+
+/// Provides a service. It may be used by several threads at once: each takes calls of its own.
+typedef struct axonic_service axonic_service;
 
 /// Receives what is published to the topics that match its pattern.
 typedef struct axonic_subscriber axonic_subscriber;
@@ -296,6 +361,27 @@ typedef struct axonic_ticket axonic_ticket;
 
 /// Waits for several things at once. Each is known by a token of the caller's choice.
 typedef struct axonic_waitset axonic_waitset;
+
+/// Why a call failed. Start with AXONIC_STATUS_INIT to say it with axonic_request_fail(), or to have it filled by
+/// axonic_last_status(). NULL and "" both mean that a text is not there.
+typedef struct axonic_status {
+    /// sizeof(axonic_status)
+    size_t size;
+    /// An axonic_code.
+    int32_t code;
+    /// Not 0: the same call may succeed later, and does no harm if it was done already.
+    int32_t retryable;
+    /// A word of the service's own that stays the same while texts change, such as "no_such_order".
+    const char *reason;
+    /// A sentence for a person.
+    const char *message;
+    /// What else the service tells, as JSON text.
+    const char *details;
+    /// Who failed, "service@version (program, pid)"; of one that does not say, whoever answers.
+    const char *origin;
+    /// 0; for later versions.
+    uint64_t reserved[2];
+} axonic_status;
 
 /// Told what happened: `level` is an axonic_log_level, `text` is valid until it returns. It runs in the middle of the
 /// call it happened in, on that thread, and may call the library, except on the handle of that call; what its own
@@ -341,7 +427,8 @@ typedef struct axonic_attribute {
 /// A message that arrived. Filled by axonic_subscriber_receive() and axonic_subscriber_borrow(); all
 /// its pointers stay valid until the next call on the subscriber, or, when it was borrowed, until
 /// axonic_subscriber_release(). In an axonic_delivery, an axonic_peeked and as the result of a ticket it
-/// has the queue's name as its topic, and 0 as `missed`, `sequence` and `publisher`.
+/// has the queue's name as its topic, and 0 as `missed`, `sequence` and `publisher`. Of a channel or a call it has
+/// no topic, and is the caller's, for any thread, until axonic_message_release().
 typedef struct axonic_message {
     /// Ends with a NUL.
     const char *topic;
@@ -365,10 +452,13 @@ typedef struct axonic_message {
     /// `attribute_count` attributes in the order they were sent; see axonic_message_attribute().
     const struct axonic_attribute *attributes;
     size_t attribute_count;
-    /// NULL unless borrowed.
+    /// NULL unless it is to be released.
     struct axonic_sample *sample;
+    /// `descriptor_count` open descriptors that were passed with it; its release closes them, so dup() what is to stay.
+    const int *descriptors;
+    size_t descriptor_count;
     /// 0; for later versions.
-    uint64_t reserved[4];
+    uint64_t reserved[2];
 } axonic_message;
 
 /// Start with AXONIC_PUBLISHER_OPTIONS_INIT. 0 means the default.
@@ -696,6 +786,134 @@ typedef struct axonic_lock_options {
     int32_t reserved;
 } axonic_lock_options;
 
+/// Start with AXONIC_CHANNEL_OPTIONS_INIT. 0 means the default. What only one transport has is set in the address.
+typedef struct axonic_channel_options {
+    /// sizeof(axonic_channel_options)
+    size_t size;
+    /// The largest message in bytes, to send and to receive; default 16 MiB, at most 1 GiB.
+    size_t max_message;
+    /// An axonic_wait.
+    int32_t wait;
+    /// Not 0: whoever connects does so anew when the other end is gone; what was sent and not received is lost then.
+    int32_t reconnect;
+} axonic_channel_options;
+
+/// Bytes to send; laid out as a struct iovec.
+typedef struct axonic_bytes {
+    const void *data;
+    size_t size;
+} axonic_bytes;
+
+/// Who is at the other end, as far as the kernel tells.
+typedef struct axonic_peer {
+    /// Its process, in the numbers of this process's namespace; -1: not known.
+    int64_t pid;
+    /// Its user; -1: not known.
+    int64_t uid;
+    /// Its group; -1: not known.
+    int64_t gid;
+    /// Where it is: its socket's address, or its label in a domain; "": not known.
+    char address[208];
+    /// 0; for later versions.
+    uint64_t reserved[2];
+} axonic_peer;
+
+/// What a channel can do, by its transport.
+typedef struct axonic_can {
+    /// All that is sent arrives, once, unless the other end is gone.
+    bool reliable;
+    /// Messages arrive in the order in which they were sent.
+    bool ordered;
+    /// Messages arrive as they were sent; otherwise it is a stream of bytes.
+    bool messages;
+    /// Who sends faster than is received is made to wait; otherwise messages are lost.
+    bool back_pressure;
+    /// The other end is told when this one has ended.
+    bool end;
+    /// An end can say that it will send nothing more and go on receiving.
+    bool half_close;
+    /// Open descriptors can be passed.
+    bool descriptors;
+    /// The kernel tells who is at the other end.
+    bool credentials;
+    /// The largest message in bytes, by the transport and by what both ends allow.
+    size_t max_message;
+    /// 0; for later versions.
+    uint64_t reserved[2];
+} axonic_can;
+
+/// Counters of one end of a channel.
+typedef struct axonic_channel_stats {
+    uint64_t sent_messages;
+    uint64_t sent_bytes;
+    uint64_t received_messages;
+    uint64_t received_bytes;
+    /// Sends that had to wait for room.
+    uint64_t blocked;
+    /// 0; for later versions.
+    uint64_t reserved[3];
+} axonic_channel_stats;
+
+/// Start with AXONIC_SERVICE_OPTIONS_INIT. 0 means the default.
+typedef struct axonic_service_options {
+    /// sizeof(axonic_service_options)
+    size_t size;
+    /// Calls that may be at work at the same time, while the others wait; default 64.
+    size_t concurrency;
+    /// The largest message in bytes, as in axonic_channel_options; one call, item or result is one.
+    size_t max_message;
+    /// An axonic_wait.
+    int32_t wait;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_service_options;
+
+/// A call to be answered. Filled by axonic_service_next(); all its pointers stay valid until it is answered or released,
+/// once, whatever becomes of the service. Any thread may do that; what takes a `const axonic_request *` may be called by
+/// several at once.
+typedef struct axonic_request {
+    /// The method's name.
+    const char *method;
+    /// What the caller sends with it.
+    struct axonic_message message;
+    /// Who calls, as far as the kernel tells.
+    struct axonic_peer caller;
+    /// No other call that the service has under way has the same.
+    uint64_t id;
+    /// The caller takes items of a stream: axonic_request_send().
+    bool is_stream;
+    /// NULL once answered or released.
+    struct axonic_request_token *held;
+    /// 0; for later versions.
+    uint64_t reserved[2];
+} axonic_request;
+
+/// Start with AXONIC_CLIENT_OPTIONS_INIT. 0 means the default.
+typedef struct axonic_client_options {
+    /// sizeof(axonic_client_options)
+    size_t size;
+    /// Where the service is (see axonic_channel_connect()); NULL or "": at whoever provides it in the domain.
+    const char *address;
+    /// The largest message in bytes, as in axonic_channel_options; one call, item or result is one.
+    size_t max_message;
+    /// An axonic_wait.
+    int32_t wait;
+    /// 0; for later versions.
+    int32_t reserved;
+} axonic_client_options;
+
+/// How to call. Start with AXONIC_CALL_OPTIONS_INIT: one payload there, one back, for ever.
+typedef struct axonic_call_options {
+    /// sizeof(axonic_call_options)
+    size_t size;
+    /// Nanoseconds it may take, sending included; the service is told. Negative: until it is done, or its provider is gone.
+    int64_t timeout;
+    /// Not 0: the caller streams its input with axonic_call_send(), after the payload of the call.
+    int32_t input;
+    /// Not 0: the caller takes items that the service streams, with axonic_call_next().
+    int32_t stream;
+} axonic_call_options;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -715,6 +933,14 @@ const char *axonic_version(void);
 
 /// The version of the layout of shared memory: libraries with the same number share domains.
 uint32_t axonic_layout_version(void);
+
+/// Why the last failed call of this thread failed, where its service, or who called for it, has told a status, beside
+/// axonic_last_error_message(). False where there is none, and nothing is written then. The strings are valid until the
+/// next failed call of this thread.
+bool axonic_last_status(struct axonic_status *out);
+
+/// The name of an axonic_code, gRPC's, "NOT_FOUND"; NULL for a number that is none. Valid for ever.
+const char *axonic_code_name(int32_t code);
 
 /// Lets `logger` hear, with `context`, what happens beside the answers of calls: who came, who died, what was
 /// removed. NULL: nobody, as in the beginning. There is one for the whole process, called by any thread that calls the
@@ -753,6 +979,10 @@ size_t axonic_dtype_size(int32_t dtype);
 
 /// The name of an axonic_dtype as numpy spells it, "float32"; NULL for a number that is none. Valid for ever.
 const char *axonic_dtype_name(int32_t dtype);
+
+/// Gives back what axonic_channel_receive(), axonic_request_next(), axonic_client_call(), axonic_call_result() or
+/// axonic_call_next() has filled; the struct becomes an empty message. No-op for NULL and for an empty message.
+int axonic_message_release(struct axonic_message *message);
 
 /// Opens a publisher of a topic, "orders.created". `options` NULL: the defaults.
 int axonic_publisher_open(const struct axonic_domain *domain,
@@ -1249,6 +1479,237 @@ int axonic_condvar_notify_one(const struct axonic_condvar *condvar);
 
 /// Wakes all who wait.
 int axonic_condvar_notify_all(const struct axonic_condvar *condvar);
+
+/// Opens a channel to whoever listens at `address`, such as "shm://domain/name" or "unix:///run/jobs.sock".
+/// AXONIC_ERROR_NOT_FOUND at once where nobody does; `timeout` (not 0) is for one that is slow to answer. `options` NULL:
+/// the defaults.
+int axonic_channel_connect(const struct axonic_domain *domain,
+                           const char *address,
+                           const struct axonic_channel_options *options,
+                           int64_t timeout,
+                           struct axonic_channel **out);
+
+/// Ends it; the other end receives what was sent, and then AXONIC_ERROR_DISCONNECTED.
+int axonic_channel_close(struct axonic_channel *channel);
+
+/// Ends it as axonic_channel_close() does, for all threads: who waits on it or uses it later is answered
+/// AXONIC_ERROR_CLOSED. The handle is still to be closed, when no thread uses it any more.
+int axonic_channel_shutdown(const struct axonic_channel *channel);
+
+/// Sends a message, waiting for room; after a failure nothing of it was sent. With timeout 0, one that is larger than the
+/// room there is is taken if there is any, and the rest goes out with the next call that sends, or with
+/// axonic_channel_flush().
+int axonic_channel_send(const struct axonic_channel *channel,
+                        const void *data,
+                        size_t size,
+                        int64_t timeout);
+
+/// Sends several messages, which costs less than one by one, and writes how many to `out_count`: fewer than `count` when
+/// the time was over after some.
+int axonic_channel_send_many(const struct axonic_channel *channel,
+                             const struct axonic_bytes *messages,
+                             size_t count,
+                             int64_t timeout,
+                             size_t *out_count);
+
+/// Sends a message with open descriptors, of which the other end gets copies; where `descriptors` of axonic_can says so.
+int axonic_channel_send_descriptors(const struct axonic_channel *channel,
+                                    const void *data,
+                                    size_t size,
+                                    const int *descriptors,
+                                    size_t count,
+                                    int64_t timeout);
+
+/// Sends what a call with timeout 0 could not yet.
+int axonic_channel_flush(const struct axonic_channel *channel, int64_t timeout);
+
+/// The next message, waiting for it. Ends with axonic_message_release(). AXONIC_ERROR_DISCONNECTED when the other end has
+/// ended and everything it sent was received.
+int axonic_channel_receive(const struct axonic_channel *channel,
+                           int64_t timeout,
+                           struct axonic_message *out);
+
+/// Says that nothing more will be sent: the other end receives what was sent and then AXONIC_ERROR_DISCONNECTED. It may
+/// still send where `half_close` of axonic_can says so.
+int axonic_channel_finish(const struct axonic_channel *channel);
+
+/// A descriptor for poll() and epoll, readable until a receive with timeout 0 has answered AXONIC_ERROR_WOULD_BLOCK
+/// (level-triggered). Only poll it; it belongs to the channel.
+int axonic_channel_fd(const struct axonic_channel *channel,
+                      int *out);
+
+/// Another one, readable when a send that answered AXONIC_ERROR_WOULD_BLOCK is worth trying again.
+int axonic_channel_send_fd(const struct axonic_channel *channel, int *out);
+
+/// Who is at the other end now.
+int axonic_channel_peer(const struct axonic_channel *channel, struct axonic_peer *out);
+
+/// What it can do.
+int axonic_channel_can(const struct axonic_channel *channel, struct axonic_can *out);
+
+/// Its counters.
+int axonic_channel_get_stats(const struct axonic_channel *channel, struct axonic_channel_stats *out);
+
+/// Listens for channels at an address, such as "shm://domain/name" or "unix:///run/jobs.sock". `options` NULL: the
+/// defaults; they hold for the channels, too.
+int axonic_listener_open(const struct axonic_domain *domain,
+                         const char *address,
+                         const struct axonic_channel_options *options,
+                         struct axonic_listener **out);
+
+/// Ends it; who connects from now on is refused. Channels that were accepted go on.
+int axonic_listener_close(struct axonic_listener *listener);
+
+/// Ends it as axonic_listener_close() does, for all threads: see axonic_channel_shutdown().
+int axonic_listener_shutdown(const struct axonic_listener *listener);
+
+/// Its address, with the port that the system chose where none was named. NULL on failure.
+const char *axonic_listener_address(const struct axonic_listener *listener);
+
+/// The next channel that somebody opens, waiting for it.
+int axonic_listener_accept(const struct axonic_listener *listener,
+                           int64_t timeout,
+                           struct axonic_channel **out);
+
+/// A descriptor for poll() and epoll, readable until an accept with timeout 0 has answered AXONIC_ERROR_WOULD_BLOCK
+/// (level-triggered). Only poll it; it belongs to the listener.
+int axonic_listener_fd(const struct axonic_listener *listener,
+                       int *out);
+
+/// Provides the service `name` in a version such as "1.2.0", from now on: whoever calls it waits until its calls are taken
+/// with axonic_service_next(). Several processes may provide it, and share its calls. `options` NULL: the defaults.
+int axonic_service_open(const struct axonic_domain *domain,
+                        const char *name,
+                        const char *version,
+                        const struct axonic_service_options *options,
+                        struct axonic_service **out);
+
+/// Ends it. Calls that are not answered fail with AXONIC_CODE_UNAVAILABLE; requests that were taken are still to be
+/// released.
+int axonic_service_close(struct axonic_service *service);
+
+/// Ends it as axonic_service_close() does, for all threads: see axonic_channel_shutdown().
+int axonic_service_shutdown(const struct axonic_service *service);
+
+/// Has it called at an address too (see axonic_listener_open()), by clients of other domains or machines. The address,
+/// with what the system chose, is written to `out_address`, which may be NULL.
+int axonic_service_listen(const struct axonic_service *service,
+                          const char *address,
+                          const char **out_address);
+
+/// Takes the next call, waiting for one. Answer it with axonic_request_reply() or axonic_request_fail().
+int axonic_service_next(const struct axonic_service *service, int64_t timeout, struct axonic_request *out);
+
+/// A descriptor for poll() and epoll, readable until axonic_service_next() with timeout 0 has answered
+/// AXONIC_ERROR_WOULD_BLOCK (level-triggered). Only poll it; it belongs to the service.
+int axonic_service_fd(const struct axonic_service *service, int *out);
+
+/// Nanoseconds that the caller still waits, as a timeout for what is done for it: AXONIC_FOREVER if it waits as long as it
+/// takes. 0 when its time is over, and on failure.
+int64_t axonic_request_remaining(const struct axonic_request *request);
+
+/// Whether the caller waits no more: it gave the call up, it is gone, or its time is over. True on failure.
+bool axonic_request_is_cancelled(const struct axonic_request *request);
+
+/// Tells the caller how far the work is, from 0 to 1, with a note (NULL or "": none).
+int axonic_request_progress(const struct axonic_request *request, double done, const char *note);
+
+/// Streams one more item to the caller, waiting until it takes some. AXONIC_ERROR_CANCELLED when it takes no more.
+int axonic_request_send(const struct axonic_request *request,
+                        const struct axonic_payload *item,
+                        int64_t timeout);
+
+/// The next item that the caller streams, waiting for it; axonic_message_release() ends it. AXONIC_ERROR_DISCONNECTED
+/// when that was all, AXONIC_ERROR_CANCELLED when the caller gave the call up.
+int axonic_request_next(const struct axonic_request *request,
+                        int64_t timeout,
+                        struct axonic_message *out);
+
+/// Answers it. `result` NULL: with nothing. The request is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT,
+/// which changes nothing; by AXONIC_ERROR_TOO_LARGE the caller is told that it failed.
+int axonic_request_reply(struct axonic_request *request,
+                         const struct axonic_payload *result);
+
+/// Answers that it failed, and why. Spent as by axonic_request_reply().
+int axonic_request_fail(struct axonic_request *request, const struct axonic_status *status);
+
+/// Answers that the service has no such method, but these `count`. Spent as by axonic_request_reply().
+int axonic_request_no_such_method(struct axonic_request *request, const char *const *methods, size_t count);
+
+/// Ends it in any case: what is not answered fails with AXONIC_CODE_INTERNAL. The struct is spent. No-op for NULL and for a
+/// request that is spent. Needs no service.
+int axonic_request_release(struct axonic_request *request);
+
+/// Calls the service `service` of whoever provides a version in `range`, such as "^1.2". That nobody does is told by
+/// calls: AXONIC_ERROR_UNAVAILABLE. `options` NULL: the defaults.
+int axonic_client_open(const struct axonic_domain *domain,
+                       const char *service,
+                       const char *range,
+                       const struct axonic_client_options *options,
+                       struct axonic_client **out);
+
+/// Ends it. Its calls that are under way fail; they are still to be closed.
+int axonic_client_close(struct axonic_client *client);
+
+/// Calls a method with a payload (NULL: with nothing) and waits for its result; axonic_message_release() ends that.
+/// AXONIC_ERROR_CALL_FAILED, _UNAVAILABLE, _TIMEOUT and _CANCELLED have a status: axonic_last_status().
+int axonic_client_call(const struct axonic_client *client,
+                       const char *method,
+                       const struct axonic_payload *payload,
+                       int64_t timeout,
+                       struct axonic_message *out);
+
+/// Sends a call on its way, to the provider with the fewest under way. `options` NULL: the defaults.
+int axonic_client_start(const struct axonic_client *client,
+                        const char *method,
+                        const struct axonic_payload *payload,
+                        const struct axonic_call_options *options,
+                        struct axonic_call **out);
+
+/// A descriptor for poll() and epoll, readable until axonic_client_take_news() has found nothing (level-triggered). Only
+/// poll it; it belongs to the client.
+int axonic_client_fd(const struct axonic_client *client,
+                     int *out);
+
+/// Reads what came, and writes the numbers (axonic_call_id()) of up to `capacity` calls that something came for since the
+/// last time to `ids`, and how many to `out_count`. Those that do not fit come first next time: call it until it writes 0,
+/// and only then wait for the descriptor again.
+int axonic_client_take_news(const struct axonic_client *client,
+                            uint64_t *ids,
+                            size_t capacity,
+                            size_t *out_count);
+
+/// Ends it. If it is not done, it is given up, and the service is told.
+int axonic_call_close(struct axonic_call *call);
+
+/// Its number: no other call that is under way in this process has the same. 0 on failure.
+uint64_t axonic_call_id(const struct axonic_call *call);
+
+/// Waits for the result, which is taken once; axonic_message_release() ends it. AXONIC_ERROR_TIMEOUT gives the call up
+/// only if it has a status (axonic_last_status()): then the call's own time was over. Items of a stream that were not
+/// taken are dropped.
+int axonic_call_result(struct axonic_call *call,
+                       int64_t timeout,
+                       struct axonic_message *out);
+
+/// The next item that the service streams, waiting for it; axonic_message_release() ends it. AXONIC_ERROR_DISCONNECTED
+/// when that was all; axonic_call_result() may still have a result.
+int axonic_call_next(struct axonic_call *call,
+                     int64_t timeout,
+                     struct axonic_message *out);
+
+/// Streams one more item to the service, waiting until it takes some. Goes nowhere when the service has answered already.
+int axonic_call_send(struct axonic_call *call,
+                     const struct axonic_payload *item,
+                     int64_t timeout);
+
+/// Says that there is no more input.
+int axonic_call_finish_input(struct axonic_call *call);
+
+/// How far the work is, from 0 to 1, as its service told last; negative when it has told nothing, and on failure. Its note
+/// is written to `out_note`, which may be NULL; valid until the next call of this function.
+double axonic_call_progress(struct axonic_call *call,
+                            const char **out_note);
 
 /// Makes an empty wait set.
 int axonic_waitset_open(struct axonic_waitset **out);

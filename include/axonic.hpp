@@ -7,12 +7,15 @@
 // Lifetime. Handles are movable and keep their domain open; a Loan keeps its publisher, a Ticket its
 // queue's producer, a Sample its memory. Using a handle after close(), or after it was moved from, is ErrorKind::Closed.
 //
-// Threads. A Domain, a Region and locks may be used from several threads at once; any other object by one at a time. A
-// Ticket counts as part of its Queue; a Delivery may be settled by another thread than the one that uses the Queue.
+// Threads. A Domain, a Region, locks, a Channel, a Listener, a Service and a Client may be used from several threads at
+// once, and closed by the last of them; any other object by one at a time. A Ticket counts as part of its Queue; a Delivery
+// or a Request may be settled by another thread than the one that took it.
 #ifndef AXONIC_HPP
 #define AXONIC_HPP
 
 #include "axonic.h"
+#include "axonic/channel.hpp"
+#include "axonic/client.hpp"
 #include "axonic/domain.hpp"
 #include "axonic/error.hpp"
 #include "axonic/lock.hpp"
@@ -22,6 +25,7 @@
 #include "axonic/queue.hpp"
 #include "axonic/region.hpp"
 #include "axonic/ring.hpp"
+#include "axonic/service.hpp"
 #include "axonic/subscriber.hpp"
 #include "axonic/value.hpp"
 #include "axonic/wait.hpp"

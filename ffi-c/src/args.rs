@@ -118,6 +118,14 @@ pub(crate) fn c_string(text: &str) -> CString {
     CString::new(&text[..end]).unwrap_or_default()
 }
 
+/// As much of a text as there is room for, and its end.
+pub(crate) fn chars<const N: usize>(text: &str) -> [c_char; N] {
+    let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
+    let text = c_string(&text[..ends.take_while(|end| *end < N).last().unwrap_or(0)]);
+    let bytes = text.as_bytes_with_nul();
+    std::array::from_fn(|at| bytes.get(at).map_or(0, |byte| c_char::from_ne_bytes([*byte])))
+}
+
 /// Nanoseconds as the header counts them.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Timeout {

@@ -1,6 +1,7 @@
 //! Codes, the message of the last failure, versions, and the gate every exported function goes through.
 
-use axonic::{Error, ErrorKind};
+use crate::status::{Told, axonic_status};
+use axonic::{Error, ErrorKind, Status};
 use std::any::Any;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -60,6 +61,12 @@ pub enum axonic_error_kind {
     /// What was put is in the queue, or what was acknowledged done with, and that is not known to be on the disk. Do
     /// not do it again.
     AXONIC_ERROR_NOT_DURABLE = -25,
+    /// Nobody provides the service, or who did is gone; axonic_last_status() tells more.
+    AXONIC_ERROR_UNAVAILABLE = -26,
+    /// The caller gave the call up.
+    AXONIC_ERROR_CANCELLED = -27,
+    /// The service says that the call failed; axonic_last_status() tells why.
+    AXONIC_ERROR_CALL_FAILED = -28,
 }
 
 pub const AXONIC_VERSION_MAJOR: u32 = 0;
@@ -105,6 +112,14 @@ impl Failure {
             Failure::Nothing(..) | Failure::NothingAgain => ErrorKind::WouldBlock,
         }
     }
+
+    /// Of a call that failed: why, as its service says.
+    fn status(&self) -> Option<&Status> {
+        match self {
+            Failure::Core(error) => error.status(),
+            Failure::Nothing(..) | Failure::NothingAgain => None,
+        }
+    }
 }
 
 /// What a call with timeout 0 says that found nothing.
@@ -141,10 +156,21 @@ impl fmt::Debug for Failure {
 pub(crate) struct Last {
     failure: Option<Failure>,
     text: Option<CString>,
+    status: Option<Told>,
+}
+
+impl Last {
+    /// Makes what is told of a failure that nobody has asked for yet.
+    fn tell(&mut self) {
+        if let Some(failure) = self.failure.take() {
+            self.text = Some(without_nul(failure.to_string()));
+            self.status = failure.status().map(Told::new);
+        }
+    }
 }
 
 thread_local! {
-    static LAST: RefCell<Last> = const { RefCell::new(Last { failure: None, text: None }) };
+    static LAST: RefCell<Last> = const { RefCell::new(Last { failure: None, text: None, status: None }) };
 }
 
 fn remember(failure: Failure) -> c_int {
@@ -201,14 +227,22 @@ pub(crate) fn enter_or<T>(none: T, body: impl FnOnce() -> Outcome<T>) -> T {
 pub extern "C" fn axonic_last_error_message() -> *const c_char {
     let text = catch_unwind(|| {
         LAST.try_with(|last| {
-            let Last { failure, text } = &mut *last.borrow_mut();
-            if let Some(failure) = failure.take() {
-                *text = Some(without_nul(failure.to_string()));
-            }
-            text.as_ref().map(|text| text.as_ptr())
+            let last = &mut *last.borrow_mut();
+            last.tell();
+            last.text.as_ref().map(|text| text.as_ptr())
         })
     });
     text.ok().and_then(Result::ok).flatten().unwrap_or(c"".as_ptr())
+}
+
+/// The status of the last failure of this thread, if it has one.
+pub(crate) fn last_status(in_c: impl FnOnce(&Told) -> axonic_status) -> Option<axonic_status> {
+    let told = LAST.try_with(|last| {
+        let last = &mut *last.borrow_mut();
+        last.tell();
+        last.status.as_ref().map(in_c)
+    });
+    told.ok().flatten()
 }
 
 pub(crate) fn without_nul(text: String) -> CString {
@@ -283,6 +317,9 @@ mod tests {
             ErrorKind::LeaseLost => AXONIC_ERROR_LEASE_LOST,
             ErrorKind::Rejected => AXONIC_ERROR_REJECTED,
             ErrorKind::NotDurable => AXONIC_ERROR_NOT_DURABLE,
+            ErrorKind::Unavailable => AXONIC_ERROR_UNAVAILABLE,
+            ErrorKind::Cancelled => AXONIC_ERROR_CANCELLED,
+            ErrorKind::CallFailed => AXONIC_ERROR_CALL_FAILED,
         }
     }
 
@@ -301,7 +338,7 @@ mod tests {
             assert_eq!(constant, kind.name().to_uppercase());
         }
         assert_eq!(text(axonic_error_name(0)), "Ok");
-        for unknown in [1, -26, i32::MIN, i32::MAX] {
+        for unknown in [1, -29, i32::MIN, i32::MAX] {
             assert!(axonic_error_name(unknown).is_null());
         }
     }

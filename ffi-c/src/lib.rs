@@ -22,6 +22,8 @@ mod handle;
 
 pub mod error;
 
+pub mod status;
+
 pub mod log;
 
 pub mod domain;
@@ -43,5 +45,11 @@ pub mod delivery;
 pub mod ticket;
 
 pub mod lock;
+
+pub mod channel;
+
+pub mod service;
+
+pub mod client;
 
 pub mod wait;

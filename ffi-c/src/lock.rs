@@ -98,17 +98,9 @@ fn describe(holder: &LockHolder) -> axonic_lock_holder {
         alive: i32::from(holder.alive),
         stopped: i32::from(holder.stopped),
         reserved: 0,
-        role: chars(holder.role),
-        label: chars(&holder.label),
+        role: args::chars(holder.role),
+        label: args::chars(&holder.label),
     }
-}
-
-/// As much of a text as there is room for, and its end.
-fn chars<const N: usize>(text: &str) -> [c_char; N] {
-    let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
-    let text = args::c_string(&text[..ends.take_while(|end| *end < N).last().unwrap_or(0)]);
-    let bytes = text.as_bytes_with_nul();
-    std::array::from_fn(|at| bytes.get(at).map_or(0, |byte| c_char::from_ne_bytes([*byte])))
 }
 
 /// Opens a lock, `what` it is, whose handles `open` opens.

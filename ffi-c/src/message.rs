@@ -3,10 +3,12 @@
 use crate::args::{self, Versioned};
 use crate::error::{Failure, Outcome, enter_or};
 use crate::handle::Noun;
-use axonic::{Attributes, Content, Dtype, Payload, Sample, Tensor};
-use std::ffi::{CString, c_char, c_void};
+use axonic::{Attributes, Content, Dtype, Payload, Tensor};
+use std::ffi::{CString, c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
+
+pub mod held;
 
 /// The most dimensions a tensor has.
 pub const AXONIC_MAX_DIMENSIONS: usize = 8;
@@ -92,18 +94,19 @@ unsafe impl Versioned for axonic_payload {
     const NAME: &'static str = "axonic_payload";
 }
 
-/// What keeps a borrowed message in place.
+/// What keeps a message that was borrowed, or that is the caller's, in place.
 pub struct axonic_sample(());
 
 impl Noun for axonic_sample {
     const NAME: &'static str = "axonic_sample";
-    type State = Borrowed;
+    type State = held::Borrowed;
 }
 
 /// A message that arrived. Filled by axonic_subscriber_receive() and axonic_subscriber_borrow(); all
 /// its pointers stay valid until the next call on the subscriber, or, when it was borrowed, until
 /// axonic_subscriber_release(). In an axonic_delivery, an axonic_peeked and as the result of a ticket it
-/// has the queue's name as its topic, and 0 as `missed`, `sequence` and `publisher`.
+/// has the queue's name as its topic, and 0 as `missed`, `sequence` and `publisher`. Of a channel or a call it has
+/// no topic, and is the caller's, for any thread, until axonic_message_release().
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct axonic_message {
@@ -129,10 +132,13 @@ pub struct axonic_message {
     /// `attribute_count` attributes in the order they were sent; see axonic_message_attribute().
     pub attributes: *const axonic_attribute,
     pub attribute_count: usize,
-    /// NULL unless borrowed.
+    /// NULL unless it is to be released.
     pub sample: *mut axonic_sample,
+    /// `descriptor_count` open descriptors that were passed with it; its release closes them, so dup() what is to stay.
+    pub descriptors: *const c_int,
+    pub descriptor_count: usize,
     /// 0; for later versions.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 2],
 }
 
 impl axonic_message {
@@ -151,7 +157,9 @@ impl axonic_message {
         attributes: null(),
         attribute_count: 0,
         sample: null_mut(),
-        reserved: [0; 4],
+        descriptors: null(),
+        descriptor_count: 0,
+        reserved: [0; 2],
     };
 }
 
@@ -175,6 +183,15 @@ impl<'a> Sent<'a> {
             (args::bytes(given.data, given.data_size)?, tensor(&given, content)?, attributes(&given)?)
         };
         Ok(Sent { data, content, tensor, attributes })
+    }
+
+    /// As `read`; NULL is nothing.
+    ///
+    /// # Safety
+    /// As `read`.
+    pub(crate) unsafe fn optional(payload: *const axonic_payload) -> Outcome<Option<Sent<'a>>> {
+        // SAFETY: the caller's promise.
+        (!payload.is_null()).then(|| unsafe { Sent::read(payload) }).transpose()
     }
 
     /// # Safety
@@ -318,13 +335,6 @@ impl Strings {
         self.attributes
             .extend(pairs.map(|pair| axonic_attribute { name: pair[0].as_ptr(), value: pair[1].as_ptr() }));
     }
-}
-
-/// A borrowed message with the strings its struct points at.
-pub(crate) struct Borrowed {
-    /// Both are only held: the struct in C points into them, and dropping gives the memory back.
-    pub(crate) _sample: Sample,
-    pub(crate) _strings: Strings,
 }
 
 /// Fills the struct from a `Message` or a `Sample`, which have the same accessors but no common type.

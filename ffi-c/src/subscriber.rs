@@ -4,7 +4,8 @@ use crate::args::{self, Out, Timeout, Versioned};
 use crate::domain::{self, axonic_domain};
 use crate::error::{Failure, Outcome, enter, enter_or};
 use crate::handle::{self, Noun};
-use crate::message::{Borrowed, Strings, axonic_message, axonic_sample, describe};
+use crate::message::held::{self, Borrowed, Memory};
+use crate::message::{Strings, axonic_message, axonic_sample, describe};
 use axonic::{Sample, Schema, Start, Subscriber, SubscriberOptions};
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null;
@@ -184,7 +185,11 @@ pub unsafe extern "C" fn axonic_subscriber_borrow(
 fn lend(sample: Sample) -> Outcome<axonic_message> {
     let mut strings = Strings::default();
     let mut message = describe!(sample, strings);
-    message.sample = handle::give::<axonic_sample>(Borrowed { _sample: sample, _strings: strings });
+    message.sample = handle::give::<axonic_sample>(Borrowed {
+        _memory: Memory::Sample(sample),
+        _strings: strings,
+        _descriptors: Vec::new(),
+    });
     Ok(message)
 }
 
@@ -192,17 +197,8 @@ fn lend(sample: Sample) -> Outcome<axonic_message> {
 /// borrowed. Needs no subscriber and may be called from any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_subscriber_release(message: *mut axonic_message) -> c_int {
-    enter(|| {
-        // SAFETY: the header's rules for pointers.
-        if let Some(place) = unsafe { message.as_mut() }
-            && !place.sample.is_null()
-        {
-            // SAFETY: the header's rules for handles; the struct forgets it in the next line.
-            unsafe { handle::close(place.sample)? };
-            *place = axonic_message::EMPTY;
-        }
-        Ok(())
-    })
+    // SAFETY: passed on.
+    enter(|| unsafe { held::release(message) })
 }
 
 /// Live publishers whose topic matches, now.

@@ -31,7 +31,8 @@ static void every_kind() {
                       MAPPED(Disconnected) + MAPPED(TooLarge) + MAPPED(Full) + MAPPED(LimitReached) +
                       MAPPED(NoSpace) + MAPPED(LayoutMismatch) + MAPPED(Corrupt) + MAPPED(Forked) + MAPPED(Busy) +
                       MAPPED(InUse) + MAPPED(Interrupted) + MAPPED(Unsupported) + MAPPED(Decode) + MAPPED(Io) +
-                      MAPPED(LeaseLost) + MAPPED(Rejected) + MAPPED(NotDurable);
+                      MAPPED(LeaseLost) + MAPPED(Rejected) + MAPPED(NotDurable) + MAPPED(Unavailable) +
+                      MAPPED(Cancelled) + MAPPED(CallFailed);
     int known = 0;
     while (axonic_error_name(-known - 1) != nullptr) {
         known++;

@@ -70,6 +70,20 @@ static void initial_values(void) {
     axonic_lock_options lock = AXONIC_LOCK_OPTIONS_INIT;
     CHECK(lock.size == sizeof lock && lock.wait == AXONIC_WAIT_ADAPTIVE && lock.reserved == 0);
     CHECK(AXONIC_RESET_MANUAL == 0 && AXONIC_RESET_AUTO == 1 && AXONIC_NOUN_LOCK == 5);
+    axonic_channel_options channel = AXONIC_CHANNEL_OPTIONS_INIT;
+    CHECK(channel.size == sizeof channel && channel.max_message == 0 && channel.wait == AXONIC_WAIT_ADAPTIVE);
+    CHECK(channel.reconnect == 0);
+    axonic_service_options service = AXONIC_SERVICE_OPTIONS_INIT;
+    CHECK(service.size == sizeof service && service.concurrency == 0 && service.max_message == 0);
+    CHECK(service.wait == AXONIC_WAIT_ADAPTIVE && service.reserved == 0);
+    axonic_client_options client = AXONIC_CLIENT_OPTIONS_INIT;
+    CHECK(client.size == sizeof client && client.address == NULL && client.max_message == 0);
+    CHECK(client.wait == AXONIC_WAIT_ADAPTIVE && client.reserved == 0);
+    axonic_call_options call = AXONIC_CALL_OPTIONS_INIT;
+    CHECK(call.size == sizeof call && call.timeout == AXONIC_FOREVER && call.input == 0 && call.stream == 0);
+    axonic_status status = AXONIC_STATUS_INIT;
+    CHECK(status.size == sizeof status && status.code == AXONIC_CODE_UNKNOWN && status.retryable == 0);
+    CHECK(status.reason == NULL && status.message == NULL && status.details == NULL && status.origin == NULL);
     axonic_payload payload = AXONIC_PAYLOAD_INIT;
     CHECK(payload.size == sizeof payload && payload.data == NULL && payload.data_size == 0);
     CHECK(payload.content == AXONIC_CONTENT_RAW && payload.dtype == AXONIC_DTYPE_NONE);
@@ -94,13 +108,21 @@ static void names(void) {
     SAME(axonic_error_name(AXONIC_ERROR_TIMEOUT), "Timeout");
     SAME(axonic_error_name(AXONIC_ERROR_IO), "Io");
     SAME(axonic_error_name(AXONIC_ERROR_REJECTED), "Rejected");
-    CHECK(axonic_error_name(AXONIC_ERROR_NOT_DURABLE - 1) == NULL);
+    SAME(axonic_error_name(AXONIC_ERROR_CALL_FAILED), "CallFailed");
+    CHECK(axonic_error_name(AXONIC_ERROR_CALL_FAILED - 1) == NULL);
     CHECK(axonic_error_name(6) == NULL);
     int known = 0;
     while (axonic_error_name(-known - 1) != NULL) {
         known++;
     }
-    CHECK(known == -AXONIC_ERROR_NOT_DURABLE);
+    CHECK(known == -AXONIC_ERROR_CALL_FAILED);
+
+    SAME(axonic_code_name(AXONIC_CODE_CANCELLED), "CANCELLED");
+    SAME(axonic_code_name(AXONIC_CODE_DEADLINE_EXCEEDED), "DEADLINE_EXCEEDED");
+    SAME(axonic_code_name(AXONIC_CODE_UNAUTHENTICATED), "UNAUTHENTICATED");
+    CHECK(axonic_code_name(0) == NULL && axonic_code_name(AXONIC_CODE_UNAUTHENTICATED + 1) == NULL);
+    axonic_status none = AXONIC_STATUS_INIT;
+    CHECK(!axonic_last_status(&none));
 
     SAME(axonic_dtype_name(AXONIC_DTYPE_F32), "float32");
     SAME(axonic_dtype_name(AXONIC_DTYPE_BF16), "bfloat16");

@@ -2,11 +2,14 @@
 #ifndef AXONIC_DOMAIN_HPP
 #define AXONIC_DOMAIN_HPP
 
+#include "channel.hpp"
+#include "client.hpp"
 #include "lock.hpp"
 #include "publisher.hpp"
 #include "queue.hpp"
 #include "region.hpp"
 #include "ring.hpp"
+#include "service.hpp"
 #include "subscriber.hpp"
 
 #include <algorithm>
@@ -148,6 +151,47 @@ public:
         } while (count > found.size());
         return std::vector<LockHolder>(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(count));
     }
+    // Listens for channels at an address, such as "shm://domain/name" or "unix:///run/jobs.sock".
+    Listener listen(const std::string& address, const ChannelOptions& options = {}, Report report = {}) const {
+        return open<Listener>(axonic_listener_open, address, channel(options), report);
+    }
+    // Opens a channel to whoever listens at `address`: ErrorKind::NotFound at once where nobody does.
+    Channel connect(const std::string& address, Timeout timeout = forever, const ChannelOptions& options = {},
+                    Report report = {}) const {
+        const axonic_channel_options given = channel(options);
+        axonic_channel* out = nullptr;
+        const bool opened =
+            detail::nul_free(address, report) &&
+            report(axonic_channel_connect(use(report), address.c_str(), &given, timeout.nanoseconds(), &out));
+        return opened ? Channel(shared_, out, detail::share(address)) : Channel();
+    }
+    // Provides the service `name` in a version such as "1.2.0", from now on.
+    Service service(const std::string& name, const std::string& version, const ServiceOptions& options = {},
+                    Report report = {}) const {
+        axonic_service_options given = AXONIC_SERVICE_OPTIONS_INIT;
+        given.concurrency = options.concurrency;
+        given.max_message = options.max_message;
+        given.wait = static_cast<std::int32_t>(options.wait);
+        axonic_service* out = nullptr;
+        const bool opened =
+            detail::nul_free(name, report) && detail::nul_free(version, report) &&
+            report(axonic_service_open(use(report), name.c_str(), version.c_str(), &given, &out));
+        return opened ? Service(shared_, out, name) : Service();
+    }
+    // Calls the service of this name of whoever provides a version in `range`, such as "^1.2". That nobody does is told by
+    // calls.
+    Client client(const std::string& service, const std::string& range, const ClientOptions& options = {},
+                  Report report = {}) const {
+        axonic_client_options given = AXONIC_CLIENT_OPTIONS_INIT;
+        given.address = options.address.c_str();
+        given.max_message = options.max_message;
+        given.wait = static_cast<std::int32_t>(options.wait);
+        axonic_client* out = nullptr;
+        const bool opened =
+            detail::nul_free(service, report) && detail::nul_free(range, report) &&
+            report(axonic_client_open(use(report), service.c_str(), range.c_str(), &given, &out));
+        return opened ? Client(shared_, out, service) : Client();
+    }
     void unlink(Noun noun, const std::string& name, Report report = {}) const {
         if (detail::nul_free(name, report)) {
             report(axonic_domain_unlink(use(report), static_cast<std::int32_t>(noun), name.c_str()));
@@ -162,6 +206,13 @@ private:
         axonic_ring_options given = AXONIC_RING_OPTIONS_INIT;
         given.capacity = options.capacity;
         given.wait = static_cast<std::int32_t>(options.wait);
+        return given;
+    }
+    static axonic_channel_options channel(const ChannelOptions& options) noexcept {
+        axonic_channel_options given = AXONIC_CHANNEL_OPTIONS_INIT;
+        given.max_message = options.max_message;
+        given.wait = static_cast<std::int32_t>(options.wait);
+        given.reconnect = options.reconnect ? 1 : 0;
         return given;
     }
     template <class L, class F>

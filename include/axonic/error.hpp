@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -39,6 +40,9 @@ enum class ErrorKind : std::int32_t {
     LeaseLost = AXONIC_ERROR_LEASE_LOST,
     Rejected = AXONIC_ERROR_REJECTED,
     NotDurable = AXONIC_ERROR_NOT_DURABLE,
+    Unavailable = AXONIC_ERROR_UNAVAILABLE,
+    Cancelled = AXONIC_ERROR_CANCELLED,
+    CallFailed = AXONIC_ERROR_CALL_FAILED,
 };
 
 // The category of axonic's error codes; they compare equal to the std::errc closest in meaning.
@@ -74,8 +78,11 @@ inline const std::error_category& error_category() noexcept {
             case ErrorKind::Forked:
             case ErrorKind::Io:
             case ErrorKind::NotDurable: return std::errc::io_error;
-            case ErrorKind::LeaseLost: return std::errc::operation_canceled;
-            case ErrorKind::Rejected: break; // no errc means that
+            case ErrorKind::LeaseLost:
+            case ErrorKind::Cancelled: return std::errc::operation_canceled;
+            case ErrorKind::Unavailable: return std::errc::connection_refused;
+            case ErrorKind::Rejected:
+            case ErrorKind::CallFailed: break; // no errc means that
             }
             return {code, *this};
         }
@@ -88,22 +95,81 @@ inline std::error_code make_error_code(ErrorKind kind) noexcept {
     return {static_cast<int>(kind), error_category()};
 }
 
+// What went wrong with a call to a service: gRPC's codes, as axonic_code tells them.
+enum class Code : std::int32_t {
+    Cancelled = AXONIC_CODE_CANCELLED,
+    Unknown = AXONIC_CODE_UNKNOWN,
+    InvalidArgument = AXONIC_CODE_INVALID_ARGUMENT,
+    DeadlineExceeded = AXONIC_CODE_DEADLINE_EXCEEDED,
+    NotFound = AXONIC_CODE_NOT_FOUND,
+    AlreadyExists = AXONIC_CODE_ALREADY_EXISTS,
+    PermissionDenied = AXONIC_CODE_PERMISSION_DENIED,
+    ResourceExhausted = AXONIC_CODE_RESOURCE_EXHAUSTED,
+    FailedPrecondition = AXONIC_CODE_FAILED_PRECONDITION,
+    Aborted = AXONIC_CODE_ABORTED,
+    OutOfRange = AXONIC_CODE_OUT_OF_RANGE,
+    Unimplemented = AXONIC_CODE_UNIMPLEMENTED,
+    Internal = AXONIC_CODE_INTERNAL,
+    Unavailable = AXONIC_CODE_UNAVAILABLE,
+    DataLoss = AXONIC_CODE_DATA_LOSS,
+    Unauthenticated = AXONIC_CODE_UNAUTHENTICATED,
+};
+
+// gRPC's name, "NOT_FOUND"; "" for a number that is none.
+inline const char* code_name(Code code) noexcept {
+    const char* name = axonic_code_name(static_cast<std::int32_t>(code));
+    return name != nullptr ? name : "";
+}
+
+// Why a call to a service failed, as the service says it. What is "" is not there.
+struct Status {
+    Code code = Code::Unknown;
+    // A sentence for a person.
+    std::string message{};
+    // A word of the service's own that stays the same while texts change.
+    std::string reason{};
+    // What else the service tells, as JSON text.
+    std::string details{};
+    // The same call may succeed later, and does no harm if it was done already.
+    bool retryable = false;
+    // Who failed.
+    std::string origin{};
+};
+
+// The status of this thread's last failed call, where its service, or who called for it, has told one.
+inline std::optional<Status> last_status() {
+    axonic_status told = AXONIC_STATUS_INIT;
+    if (!axonic_last_status(&told)) {
+        return std::nullopt;
+    }
+    return Status{static_cast<Code>(told.code), told.message,       told.reason,
+                  told.details,                 told.retryable != 0, told.origin};
+}
+
 // What a failed call throws: the kind, and the library's whole message in what().
 class Error : public std::system_error {
 public:
-    Error(ErrorKind kind, std::string message)
-        : std::system_error(make_error_code(kind)), message_(std::make_shared<std::string>(std::move(message))) {}
+    Error(ErrorKind kind, std::string message, std::optional<Status> status = std::nullopt)
+        : std::system_error(make_error_code(kind)),
+          told_(std::make_shared<const Told>(Told{std::move(message), std::move(status)})) {}
     ErrorKind kind() const noexcept { return static_cast<ErrorKind>(code().value()); }
-    const char* what() const noexcept override { return message_->c_str(); }
+    const char* what() const noexcept override { return told_->message.c_str(); }
+    // Of a call to a service: why it failed; nullptr where nothing is told.
+    const Status* status() const noexcept { return told_->status ? &*told_->status : nullptr; }
 
 private:
-    std::shared_ptr<const std::string> message_; // shared: copying an exception must not throw
+    struct Told {
+        std::string message;
+        std::optional<Status> status;
+    };
+    std::shared_ptr<const Told> told_; // shared: copying an exception must not throw
 };
 
 // The subclass of one kind, to be caught by it.
 template <ErrorKind Kind> class ErrorOf : public Error {
 public:
-    explicit ErrorOf(std::string message) : Error(Kind, std::move(message)) {}
+    explicit ErrorOf(std::string message, std::optional<Status> status = std::nullopt)
+        : Error(Kind, std::move(message), std::move(status)) {}
 };
 
 using InvalidArgumentError = ErrorOf<ErrorKind::InvalidArgument>;
@@ -131,6 +197,9 @@ using IoError = ErrorOf<ErrorKind::Io>;
 using LeaseLostError = ErrorOf<ErrorKind::LeaseLost>;
 using RejectedError = ErrorOf<ErrorKind::Rejected>;
 using NotDurableError = ErrorOf<ErrorKind::NotDurable>;
+using UnavailableError = ErrorOf<ErrorKind::Unavailable>;
+using CancelledError = ErrorOf<ErrorKind::Cancelled>;
+using CallFailedError = ErrorOf<ErrorKind::CallFailed>;
 
 // Thrown by what has taken a lock of which the owner before died while it had it. WHOEVER CATCHES IT HAS THE LOCK: what
 // it protects may be half-changed; set that right, and unlock. The guard that threw it is not there to do so:
@@ -156,17 +225,20 @@ public:
 
 namespace detail {
 // Throws the subclass of `code` among `Kinds`, or a plain Error for a code of a later version.
-template <ErrorKind... Kinds> [[noreturn]] void raise_among(int code, const std::string& message) {
-    (void)((code == static_cast<int>(Kinds) && (throw ErrorOf<Kinds>(message), true)) || ...);
-    throw Error(static_cast<ErrorKind>(code), message);
+template <ErrorKind... Kinds>
+[[noreturn]] void raise_among(int code, const std::string& message, const std::optional<Status>& status) {
+    (void)((code == static_cast<int>(Kinds) && (throw ErrorOf<Kinds>(message, status), true)) || ...);
+    throw Error(static_cast<ErrorKind>(code), message, status);
 }
 
-[[noreturn]] inline void raise(int code, const std::string& message) {
+[[noreturn]] inline void raise(int code, const std::string& message,
+                               const std::optional<Status>& status = std::nullopt) {
     using K = ErrorKind;
     raise_among<K::InvalidArgument, K::InvalidName, K::NotFound, K::AlreadyExists, K::PermissionDenied, K::Timeout,
                 K::WouldBlock, K::Closed, K::Disconnected, K::TooLarge, K::Full, K::LimitReached, K::NoSpace,
                 K::LayoutMismatch, K::Corrupt, K::Forked, K::Busy, K::InUse, K::Interrupted, K::Unsupported,
-                K::Decode, K::Io, K::LeaseLost, K::Rejected, K::NotDurable>(code, message);
+                K::Decode, K::Io, K::LeaseLost, K::Rejected, K::NotDurable, K::Unavailable, K::Cancelled,
+                K::CallFailed>(code, message, status);
 }
 } // namespace detail
 
@@ -181,7 +253,7 @@ public:
         if (code_ != nullptr) {
             *code_ = answer == AXONIC_OK ? std::error_code() : std::error_code(answer, error_category());
         } else if (answer != AXONIC_OK) {
-            detail::raise(answer, axonic_last_error_message());
+            detail::raise(answer, axonic_last_error_message(), last_status());
         }
         return answer == AXONIC_OK;
     }

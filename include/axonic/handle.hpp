@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -80,6 +81,8 @@ public:
     }
     T* get() const noexcept { return handle_.get(); }
     T* use(const char* noun, const Report& report) const { return handle_.use(noun, report); }
+    // For what is opened from it.
+    const SharedDomain& domain() const noexcept { return domain_; }
     void close() noexcept {
         handle_.close();
         domain_.reset();
@@ -107,6 +110,43 @@ template <class F> int descriptor(const Report& report, F call) {
 inline bool in_time(int answer, const Report& report) {
     const bool late = answer == AXONIC_ERROR_TIMEOUT || answer == AXONIC_ERROR_WOULD_BLOCK;
     return report(late ? AXONIC_OK : answer) && !late;
+}
+
+// For range-for over what `next` of a thing gives: an optional that is empty at the end.
+template <class Next> class Items {
+public:
+    using Item = typename decltype(std::declval<Next&>()())::value_type;
+    class End {};
+    class Iterator {
+    public:
+        explicit Iterator(const Next& next) : next_(next), item_(next_()) {}
+        Item& operator*() noexcept { return *item_; }
+        Item* operator->() noexcept { return &*item_; }
+        Iterator& operator++() {
+            item_.reset(); // before the next one is waited for
+            item_ = next_();
+            return *this;
+        }
+        bool operator!=(End) const noexcept { return item_.has_value(); }
+
+    private:
+        Next next_;
+        std::optional<Item> item_;
+    };
+    explicit Items(Next next) : next_(std::move(next)) {}
+    Iterator begin() const { return Iterator(next_); }
+    End end() const noexcept { return {}; }
+
+private:
+    Next next_;
+};
+
+// Reports the answer of a call for the next item of a stream, of which the end is no failure.
+template <class Item, class F> std::optional<Item> next_item(const Report& report, F call) {
+    axonic_message out{};
+    const int answer = call(&out);
+    const bool ended = answer == AXONIC_ERROR_DISCONNECTED;
+    return report(ended ? AXONIC_OK : answer) && !ended ? std::optional<Item>(Item(out)) : std::nullopt;
 }
 
 // A string of C, which is NULL when there is none.
@@ -145,6 +185,9 @@ private:
     axonic_payload payload_ = AXONIC_PAYLOAD_INIT;
     std::vector<axonic_attribute> attributes_;
 };
+
+// Bytes without more to them.
+inline Payload raw(bytes_view data) { return {data, Content::Raw, Dtype::None, {}, {}}; }
 
 // Many of them, as an array.
 class PayloadsInC {

@@ -101,6 +101,35 @@ public:
     }
 };
 
+// What a call carried, or an item of its streams: valid as long as this object, on any thread.
+class Body : public ContentView {
+public:
+    Body() noexcept = default;
+    explicit Body(const axonic_message& message) noexcept : ContentView(message) {}
+    Body(Body&& from) noexcept : ContentView(std::exchange(from.message_, axonic_message{})) {}
+    Body& operator=(Body&& from) noexcept {
+        release();
+        message_ = std::exchange(from.message_, axonic_message{});
+        return *this;
+    }
+    ~Body() { release(); }
+    // False for what a failed call returned.
+    explicit operator bool() const noexcept { return message_.sample != nullptr; }
+    // Gives the memory back before the end of the scope.
+    void release() noexcept {
+        axonic_message_release(&message_);
+        message_ = {};
+    }
+};
+
+// A message of a channel: as a Body, with the descriptors that were passed with it.
+class ChannelMessage final : public Body {
+public:
+    using Body::Body;
+    // Closed with the message: dup() what is to stay.
+    span<const int> descriptors() const noexcept { return {message_.descriptors, message_.descriptor_count}; }
+};
+
 } // namespace axonic
 
 #endif

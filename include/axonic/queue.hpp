@@ -111,7 +111,7 @@ public:
         settle(report, [&] { return axonic_delivery_ack(&delivery_, &payload.get()); });
     }
     void ack(bytes_view result, Report report = {}) {
-        ack(Payload{result, Content::Raw, Dtype::None, {}, {}}, report);
+        ack(detail::raw(result), report);
     }
     // Gives it back, to be delivered again at once, or after the delay.
     void nack(Report report = {}) { nack(std::chrono::nanoseconds(0), report); }
@@ -254,7 +254,7 @@ public:
     // Puts a message, waiting for room, and for the disk if it is to be durable.
     Receipt put(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
         if (!is_plain(how)) {
-            return put(raw(data), how, timeout, report);
+            return put(detail::raw(data), how, timeout, report);
         }
         if (axonic_queue_producer* to = producer(report)) {
             report(axonic_queue_producer_put(to, data.data(), data.size(), timeout.nanoseconds()));
@@ -269,7 +269,7 @@ public:
     // Puts a message if there is room for it: nothing when there is none. A duplicate needs none. If it is to be
     // durable (Fsync::Always, or Put::durable) it waits for the disk all the same, for as long as that takes.
     std::optional<Receipt> try_put(bytes_view data, const Put& how = {}, Report report = {}) {
-        return try_put(raw(data), how, report);
+        return try_put(detail::raw(data), how, report);
     }
     std::optional<Receipt> try_put(const Payload& payload, const Put& how = {}, Report report = {}) {
         axonic_queue_producer* to = producer(report);
@@ -300,7 +300,7 @@ public:
     }
     // Puts a message and returns a claim on what becomes of it; none when one with its dedup_id was put before.
     Ticket put_for_result(bytes_view data, const Put& how = {}, Timeout timeout = forever, Report report = {}) {
-        return put_for_result(raw(data), how, timeout, report);
+        return put_for_result(detail::raw(data), how, timeout, report);
     }
     Ticket put_for_result(const Payload& payload, const Put& how = {}, Timeout timeout = forever,
                           Report report = {}) {
@@ -427,7 +427,6 @@ public:
     End end() const noexcept { return {}; }
 
 private:
-    static Payload raw(bytes_view data) { return {data, Content::Raw, Dtype::None, {}, {}}; }
     static axonic_put_options in_c(const Put& how, bool result) noexcept {
         axonic_put_options options = AXONIC_PUT_OPTIONS_INIT;
         options.priority = how.priority;

@@ -1,0 +1,200 @@
+// Calls in C++: handlers, streams both ways, failures that say why.
+#include "check.hpp"
+
+#include <numeric>
+#include <thread>
+
+using namespace std::chrono_literals;
+
+static const axonic::Handlers handlers{
+    {"echo", [](axonic::Request& request) { request.reply(request.data()); }},
+    {"json", [](axonic::Request& request) {
+         CHECK(request.content() == axonic::Content::Json && request.attribute("traceparent") == "00-1-2-01");
+         request.reply(axonic::Payload::json(request.text()));
+     }},
+    {"nothing", [](axonic::Request& request) {
+         CHECK(request.method() == "nothing" && !request.is_stream() && !request.is_cancelled());
+         CHECK(request.remaining() && *request.remaining() > 1s && *request.remaining() <= 60s);
+         request.reply();
+         CHECK(!request && request.data().empty());
+         THROWS(ClosedError, "the request is empty", request.reply("twice"));
+         SETS(Closed, (request.progress(1, "", ec), 0));
+     }},
+    {"count", [](axonic::Request& request) {
+         for (int i = 0; i < std::stoi(std::string(request.text())); i++) {
+             request.send(std::to_string(i));
+         }
+         request.reply("counted");
+     }},
+    {"sum", [](axonic::Request& request) {
+         int sum = 0;
+         for (auto& item : request.items()) {
+             sum += std::stoi(std::string(item.text()));
+             request.progress(0.5, "summing");
+         }
+         request.reply(std::to_string(sum));
+     }},
+    {"fail", [](axonic::Request& request) {
+         request.fail({axonic::Code::Aborted, "somebody else", "raced", "{\"order\":7}", true});
+     }},
+    {"status", [](axonic::Request&) { throw axonic::Status{axonic::Code::NotFound, "no order 7", "no_such_order"}; }},
+    {"throw", [](axonic::Request&) { throw std::out_of_range("too far"); }},
+    {"odd", [](axonic::Request&) { throw 7; }},
+    {"drop", [](axonic::Request&) {}},
+    {"later", [](axonic::Request& request) {
+         std::thread([moved = std::move(request)]() mutable { moved.reply("late"); }).detach();
+     }},
+    {"hang", [](axonic::Request& request) {
+         while (!request.is_cancelled()) {
+             std::this_thread::sleep_for(1ms);
+         }
+     }},
+};
+
+// Serves in two threads as long as it lives.
+struct Serving {
+    axonic::Domain ax = axonic::open("rpc");
+    axonic::Service service = ax.service("search", "1.2.0");
+    std::thread one{[this] { service.serve(handlers); }};
+    std::thread two{[this] { service.serve(handlers); }};
+    ~Serving() {
+        service.shutdown();
+        one.join();
+        two.join();
+    }
+};
+
+// The call must fail with this status, as its exception and beside its error code.
+static axonic::Status status_of(const axonic::Client& client, const std::string& method) {
+    std::error_code ec;
+    CHECK(!client.call(method, "", 5s, ec) && ec == axonic::ErrorKind::CallFailed);
+    CHECK(axonic::last_status().has_value());
+    try {
+        client.call(method, "", 5s);
+    } catch (const axonic::CallFailedError& error) {
+        CHECK(error.status() != nullptr && error.status()->message == axonic::last_status()->message);
+        CHECK(std::string(error.what()).find(error.status()->message) != std::string::npos);
+        CHECK(error.status()->origin.rfind("search@1.2.0", 0) == 0);
+        return *error.status();
+    }
+    SHOW("%s did not fail", method.c_str());
+    std::exit(1);
+}
+
+static void failures(const axonic::Domain& ax, const axonic::Client& client) {
+    using axonic::Code;
+    auto status = status_of(client, "fail");
+    CHECK(status.code == Code::Aborted && status.reason == "raced" && status.retryable);
+    CHECK(status.details == "{\"order\":7}" && std::string(axonic::code_name(status.code)) == "ABORTED");
+    status = status_of(client, "status");
+    CHECK(status.code == Code::NotFound && status.reason == "no_such_order" && status.message == "no order 7");
+    status = status_of(client, "throw");
+    CHECK(status.code == Code::Unknown && status.reason == "std::out_of_range" && status.message == "too far");
+    CHECK(status_of(client, "odd").code == Code::Unknown && status_of(client, "drop").code == Code::Internal);
+    status = status_of(client, "nonsense");
+    CHECK(status.code == Code::Unimplemented && status.message.find("count, drop, echo") != std::string::npos);
+    try {
+        client.call("hang", "", 20ms);
+        CHECK(false);
+    } catch (const axonic::TimeoutError& error) {
+        CHECK(error.status() != nullptr && error.status()->code == Code::DeadlineExceeded);
+    }
+    THROWS(UnavailableError, "there is 1.2.0", ax.client("search", "^9").call("echo"));
+    SETS(Unavailable, ax.client("nobody", "*").call("echo", "", 1s, ec));
+    SETS(InvalidArgument, ax.client("search", "bad range", {}, ec));
+    THROWS(InvalidNameError, "NUL", client.call(std::string("a\0b", 3)));
+    CHECK(axonic::Error(axonic::ErrorKind::Io, "x").status() == nullptr);
+}
+
+static void streams(const axonic::Client& client) {
+    axonic::CallOptions options;
+    options.stream = true;
+    auto call = client.start("count", "1000", options);
+    int seen = 0;
+    for (auto& item : call.items()) {
+        CHECK(item.text() == std::to_string(seen++));
+    }
+    CHECK(seen == 1000 && !call.next(5s) && call.result(5s).text() == "counted");
+    THROWS(ClosedError, "taken already", call.result());
+
+    options = {60s, true, false};
+    auto sum = client.start("sum", "", options);
+    CHECK(!sum.progress());
+    THROWS(WouldBlockError, "", sum.result(0s));
+    SETS(WouldBlock, sum.next(0s, ec));
+    for (int i = 0; i < 1000; i++) {
+        sum.send(std::to_string(i));
+    }
+    while (!sum.progress()) {
+        std::this_thread::sleep_for(1ms);
+    }
+    CHECK(sum.progress()->done == 0.5 && sum.progress()->note == "summing");
+    sum.finish_input();
+    CHECK(sum.result(5s).text() == "499500");
+
+    // Given up, it ends on the other side too: Serving's destructor waits for its handler.
+    auto hanging = client.start("hang");
+    CHECK(hanging.id() != sum.id());
+    hanging.close();
+    CHECK(!hanging);
+    THROWS(ClosedError, "call 'hang' is closed", hanging.result());
+    THROWS(ClosedError, "the call is empty", axonic::Call().next());
+}
+
+static void news(const axonic::Client& client) {
+    CHECK(client.fd() >= 0);
+    auto first = client.start("echo", "1");
+    auto second = client.start("echo", "2");
+    std::vector<std::uint64_t> seen;
+    while (seen.size() < 2) {
+        for (auto id : client.take_news()) {
+            seen.push_back(id);
+        }
+        std::this_thread::yield();
+    }
+    CHECK(first.result(0s).text() == "1" && second.result(0s).text() == "2");
+    CHECK(seen[0] + seen[1] == first.id() + second.id());
+}
+
+static void without_serve(axonic::Domain& ax) {
+    auto service = ax.service("alone", "1.0.0", {4, 1 << 20, axonic::Wait::Block});
+    std::error_code ec = axonic::ErrorKind::Io;
+    CHECK(service && !service.next(1ms) && !service.next(0s, ec) && !ec && service.fd() >= 0);
+    const auto address = service.listen("shm://rpc/alone");
+    CHECK(address == "shm://rpc/alone");
+    SETS(InvalidArgument, service.listen("nowhere", ec));
+    std::thread other([&] {
+        auto client = ax.client("alone", "^1", {address, 0, axonic::Wait::Adaptive});
+        CHECK(client.call("any", "x", 5s).text() == "y");
+    });
+    if (auto request = service.next(5s)) {
+        CHECK(request->method() == "any" && request->text() == "x" && request->caller().uid >= -1);
+        request->reply("y");
+    }
+    other.join();
+    service.shutdown();
+    THROWS(ClosedError, "service 'alone'", service.next());
+    service.close();
+    THROWS(ClosedError, "service 'alone' is closed; open it again", service.serve({}));
+    THROWS(ClosedError, "the service is empty", axonic::Service().serve({}));
+    auto client = ax.client("alone", "^1");
+    client.close();
+    THROWS(ClosedError, "client 'alone' is closed", client.call("any"));
+}
+
+int main() {
+    return check_main([] {
+        Serving serving;
+        auto& ax = serving.ax;
+        auto client = ax.client("search", "^1.2");
+        CHECK(client && client.call("echo", "text", 5s).text() == "text");
+        CHECK(client.call("nothing", "", 60s).size() == 0 && client.call("later", "", 5s).text() == "late");
+        const auto json = axonic::Payload::json("{\"a\":1}").with({{"traceparent", "00-1-2-01"}});
+        const auto result = client.call("json", json, 5s);
+        CHECK(result.content() == axonic::Content::Json && result.text() == "{\"a\":1}");
+        failures(ax, client);
+        streams(client);
+        news(client);
+        without_serve(ax);
+    });
+}
