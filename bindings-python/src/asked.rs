@@ -58,6 +58,16 @@ pub fn waiting_in<R: Send>(py: Python<'_>, handle: usize, call: impl FnOnce() ->
     wait(py, Wait { handle, closed: None, raised: None }, call)
 }
 
+/// The same for a handle that may be closed meanwhile.
+pub fn waiting_on<R: Send>(
+    py: Python<'_>,
+    handle: usize,
+    closed: &Arc<AtomicBool>,
+    call: impl FnOnce() -> R + Send,
+) -> PyResult<R> {
+    wait(py, Wait { handle, closed: Some(closed.clone()), raised: None }, call)
+}
+
 /// Whether this thread is in the handle at this address: a signal's handler has interrupted its call.
 pub fn is_inside(handle: usize) -> bool {
     WAITS.with_borrow(|waits| waits.iter().any(|wait| wait.handle == handle))

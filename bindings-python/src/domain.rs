@@ -4,12 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use axonic::{
-    Create, DomainOptions, Fsync, LockOptions, Noun, Overflow, PublisherOptions, QueueOptions, RegionOptions,
-    RingOptions, Start, SubscriberOptions, Wait,
+    ChannelOptions, ClientOptions, Create, DomainOptions, Fsync, LockOptions, Noun, Overflow,
+    PublisherOptions, QueueOptions, RegionOptions, RingOptions, ServiceOptions, Start, SubscriberOptions,
+    Wait,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyTuple};
 
+use crate::channel::{PyChannel, PyListener};
+use crate::client::PyClient;
 use crate::error::OrRaise;
 use crate::gate::seconds;
 use crate::lock::{PyBarrier, PyCondvar, PyEvent, PyLockHolder, PyMutex, PyRwLock, PySemaphore};
@@ -19,6 +22,7 @@ use crate::publisher::PyPublisher;
 use crate::queue::{PyQueue, dedup_argument};
 use crate::region::PyRegion;
 use crate::ring::{PyRingConsumer, PyRingProducer};
+use crate::service::PyService;
 use crate::subscriber::PySubscriber;
 use crate::value::{choice, schema_argument};
 use crate::views::Views;
@@ -399,6 +403,69 @@ impl PyDomain {
         Ok(holders.into_iter().map(PyLockHolder::new).collect())
     }
 
+    /// Listens for channels at an address, such as "unix:///run/jobs.sock" or "shm://demo/jobs". `max_message` is the largest
+    /// message in bytes, to send and to receive (16 MiB).
+    #[pyo3(signature = (address, *, max_message = None, wait = "adaptive"))]
+    fn listen(
+        &self,
+        py: Python<'_>,
+        address: &str,
+        #[pyo3(from_py_with = whole::max_message)] max_message: Option<usize>,
+        wait: &str,
+    ) -> PyResult<PyListener> {
+        PyListener::listen(py, address, &channel_options(py, max_message, wait, false)?, &self.home)
+    }
+
+    /// Opens a channel to whoever listens at `address`, within `timeout` seconds (None: however long it takes); where nobody
+    /// does, it fails at once. With `reconnect` it connects anew when the other end is gone: what was sent and not
+    /// received is lost then.
+    #[pyo3(signature = (address, *, timeout = None, max_message = None, reconnect = false, wait = "adaptive"))]
+    fn connect(
+        &self,
+        py: Python<'_>,
+        address: &str,
+        timeout: Option<f64>,
+        #[pyo3(from_py_with = whole::max_message)] max_message: Option<usize>,
+        reconnect: bool,
+        wait: &str,
+    ) -> PyResult<PyChannel> {
+        let options = channel_options(py, max_message, wait, reconnect)?;
+        PyChannel::connect(py, address, &options, timeout, &self.home)
+    }
+
+    /// Provides the service `name` in a version such as "1.2.0": whoever calls it waits until serve() answers. `concurrency`
+    /// is how many calls may be at work at the same time, the others wait; `max_message` the largest message in bytes.
+    #[pyo3(signature = (name, version, *, concurrency = None, max_message = None, wait = "adaptive"))]
+    fn service(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        version: &str,
+        #[pyo3(from_py_with = whole::concurrency)] concurrency: Option<usize>,
+        #[pyo3(from_py_with = whole::max_message)] max_message: Option<usize>,
+        wait: &str,
+    ) -> PyResult<PyService> {
+        let channel = channel_options(py, max_message, wait, false)?;
+        let concurrency = concurrency.unwrap_or(ServiceOptions::default().concurrency);
+        PyService::open(py, name, version, ServiceOptions { concurrency, channel }, &self.home)
+    }
+
+    /// Calls the service `service`, whoever provides a version in `range` (such as "^1.2"), or at an `address`. That nobody does is
+    /// told by calls: UnavailableError.
+    #[pyo3(signature = (service, range = "*", *, address = None, max_message = None, wait = "adaptive"))]
+    fn client(
+        &self,
+        py: Python<'_>,
+        service: &str,
+        range: &str,
+        address: Option<String>,
+        #[pyo3(from_py_with = whole::max_message)] max_message: Option<usize>,
+        wait: &str,
+    ) -> PyResult<PyClient> {
+        let options = ClientOptions { address, channel: channel_options(py, max_message, wait, false)? };
+        PyClient::open(py, service, range, options, &self.home)
+    }
+
     /// Removes a "region", a "queue" with all that is in it, a "lock" of any type, or what a dead "topic" or "ring" left
     /// behind; raises BusyError while one of these is in use.
     #[pyo3(signature = (noun, name))]
@@ -456,6 +523,16 @@ impl PyDomain {
 fn ring_options(py: Python<'_>, capacity: Option<usize>, wait: &str) -> PyResult<RingOptions> {
     let capacity = capacity.unwrap_or(RingOptions::default().capacity);
     Ok(RingOptions { capacity, wait: wait_argument(py, wait)? })
+}
+
+fn channel_options(
+    py: Python<'_>,
+    max_message: Option<usize>,
+    wait: &str,
+    reconnect: bool,
+) -> PyResult<ChannelOptions> {
+    let max_message = max_message.unwrap_or(ChannelOptions::default().max_message);
+    Ok(ChannelOptions { max_message, wait: wait_argument(py, wait)?, reconnect })
 }
 
 fn lock_options(py: Python<'_>, wait: &str) -> PyResult<LockOptions> {

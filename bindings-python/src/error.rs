@@ -4,7 +4,7 @@
 //! `kind` (the core's name) and `code` (the stable number; C returns it negated). Nothing here lists
 //! the kinds: a kind added to the core appears by itself.
 
-use axonic::{Error, ErrorKind};
+use axonic::{Error, ErrorKind, Status};
 use pyo3::exceptions::{PyException, PyOSError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -22,6 +22,10 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let base = class(py, "AxonicError", py.get_type::<PyException>().as_any(), None, "Error", 0)?;
     base.setattr("__doc__", "Base of every error this package raises; `kind` and `code` tell which.")?;
     base.setattr("accepted", 0)?;
+    base.setattr("reason", "")?;
+    base.setattr("retryable", false)?;
+    base.setattr("details", py.None())?;
+    base.setattr("origin", "")?;
     module.add("AxonicError", &base)?;
     let builtins = py.import("builtins")?;
     let mut classes = Vec::new();
@@ -79,7 +83,24 @@ fn instance(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     if error.accepted() > 0 {
         exception.setattr("accepted", error.accepted())?;
     }
+    if let Some(status) = error.status() {
+        tell_status(&exception, status)?;
+    }
     Ok(PyErr::from_value(exception))
+}
+
+/// Why a call failed, beside its text.
+fn tell_status(exception: &Bound<'_, PyAny>, status: &Status) -> PyResult<()> {
+    let py = exception.py();
+    exception.setattr("code", status.code.name())?;
+    exception.setattr("reason", &status.reason)?;
+    exception.setattr("retryable", status.retryable)?;
+    exception.setattr("origin", &status.origin)?;
+    if !status.details.is_null() {
+        let details = status.details.to_string();
+        exception.setattr("details", py.import("json")?.call_method1("loads", (details,))?)?;
+    }
+    Ok(())
 }
 
 /// The same error of a call that has put so many messages all the same.

@@ -122,7 +122,7 @@ pub const QUICK: usize = 16 * 1024;
 
 /// How long a call that may spin looks for something before it lets go of the interpreter: longer than letting go and
 /// coming back costs, and nothing beside the 5 ms for which a thread keeps the interpreter anyway.
-const ATTACHED: Duration = Duration::from_micros(3);
+pub const ATTACHED: Duration = Duration::from_micros(3);
 
 /// Attempts a call that may wait, attached: it spins, if it may, for as long as that is cheaper than letting go of the
 /// interpreter. Whether an attempt succeeded.
@@ -140,6 +140,11 @@ pub fn soon(wait: Wait, mut attempt: impl FnMut() -> axonic::Result<bool>) -> ax
         }
     }
     Ok(false)
+}
+
+/// The error of what was closed: noun and name.
+pub fn closed(what: &str) -> Error {
+    Error::new(ErrorKind::Closed, format!("{what}: it is closed; open it again to go on"))
 }
 
 /// What is awaited of a handle that another thread has.
@@ -305,7 +310,7 @@ impl<T: Send> Handle<T> {
     }
 
     fn closed(&self) -> Error {
-        Error::new(ErrorKind::Closed, format!("{}: it is closed; open it again to go on", self.what))
+        closed(&self.what)
     }
 
     /// One attached try: `None` when another thread has the handle or the handle is closed. For the

@@ -5,7 +5,11 @@
 
 mod asked;
 mod buffer;
+mod call;
+mod channel;
 mod cli;
+mod client;
+mod context;
 mod desk;
 mod disk;
 mod dlpack;
@@ -23,6 +27,9 @@ mod publisher;
 mod queue;
 mod region;
 mod ring;
+mod rpc;
+mod service;
+mod shared;
 mod sides;
 mod subscriber;
 mod ticket;
@@ -79,9 +86,21 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lock::PyEvent>()?;
     module.add_class::<lock::PyBarrier>()?;
     module.add_class::<lock::PyCondvar>()?;
+    module.add_class::<channel::PyChannel>()?;
+    module.add_class::<channel::PyListener>()?;
+    module.add_class::<channel::PyChannelMessage>()?;
+    module.add_class::<channel::ChannelStats>()?;
+    module.add_class::<channel::PyCan>()?;
+    module.add_class::<channel::PyPeer>()?;
+    module.add_class::<service::PyService>()?;
+    module.add_class::<context::PyContext>()?;
+    module.add_class::<client::PyClient>()?;
+    module.add_class::<client::PyMethod>()?;
+    module.add_class::<call::PyCall>()?;
     module.add_class::<wait::PyWaitSet>()?;
     module.add_function(wrap_pyfunction!(cli::run_cli, module)?)?;
     module.add_function(wrap_pyfunction!(gate::_span, module)?)?;
+    module.add_function(wrap_pyfunction!(rpc::traced, module)?)?;
     // The package decides what is public.
     module.delattr("__all__")?;
     let hooks = PyDict::new(py);

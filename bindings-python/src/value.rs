@@ -33,6 +33,11 @@ impl Outgoing<'_> {
         }
     }
 
+    /// Adds an attribute.
+    pub fn add_attribute(&mut self, name: &str, value: &str) -> axonic::Result<()> {
+        self.attributes.get_or_insert_default().insert(name, value)
+    }
+
     fn plain(source: Source<'_>, content: Content) -> Outgoing<'_> {
         Outgoing { source, content, tensor: None, attributes: None }
     }

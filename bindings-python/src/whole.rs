@@ -44,6 +44,7 @@ arguments! {
     max_attempts, "max_attempts", "a whole number from 1 to 65535, or 0 for no limit";
     max_borrowed, "max_borrowed", "a whole number from 1 up, less than 2**64";
     max_bytes, "max_bytes", "a whole number from 0 up, less than 2**64";
+    max_message, "max_message", "a whole number from 1 to 1073741824";
     max_participants, "max_participants", "a whole number from 1 up, less than 2**32";
     mode, "mode", "permissions such as 0o660";
     n, "n", "a whole number from 0 up, less than 2**64";

@@ -24,6 +24,8 @@ from ._errors import (
     AlreadyExistsError,
     AxonicError,
     BusyError,
+    CallFailedError,
+    CancelledError,
     ClosedError,
     CorruptError,
     DecodeError,
@@ -45,21 +47,32 @@ from ._errors import (
     RejectedError,
     TimeoutError,
     TooLargeError,
+    UnavailableError,
     UnsupportedError,
     WouldBlockError,
 )
 from ._native import (
     Barrier,
+    Call,
+    Can,
+    Channel,
+    ChannelMessage,
+    ChannelStats,
+    Client,
     Condvar,
+    Context,
     Domain,
     Event,
     Held,
     Job,
+    Listener,
     Loan,
     LockHolder,
     Message,
+    Method,
     Mutex,
     Peeked,
+    Peer,
     Publisher,
     PublisherStats,
     Queue,
@@ -74,6 +87,7 @@ from ._native import (
     RwLock,
     Sample,
     Semaphore,
+    Service,
     Subscriber,
     SubscriberStats,
     Ticket,
@@ -81,8 +95,13 @@ from ._native import (
 )
 
 if TYPE_CHECKING:
+    from contextvars import ContextVar
+
     from . import aio
+    from ._service import Status
     from ._worker import Worker
+
+    traceparent: ContextVar[str | None]
 
 __version__: str = _native.__version__
 
@@ -91,8 +110,17 @@ __all__ = [
     "AxonicError",
     "Barrier",
     "BusyError",
+    "Call",
+    "CallFailedError",
+    "Can",
+    "CancelledError",
+    "Channel",
+    "ChannelMessage",
+    "ChannelStats",
+    "Client",
     "ClosedError",
     "Condvar",
+    "Context",
     "CorruptError",
     "DecodeError",
     "DisconnectedError",
@@ -110,14 +138,17 @@ __all__ = [
     "LayoutMismatchError",
     "LeaseLostError",
     "LimitReachedError",
+    "Listener",
     "Loan",
     "LockHolder",
     "Message",
+    "Method",
     "Mutex",
     "NoSpaceError",
     "NotDurableError",
     "NotFoundError",
     "Peeked",
+    "Peer",
     "PermissionDeniedError",
     "Publisher",
     "PublisherStats",
@@ -134,17 +165,21 @@ __all__ = [
     "RwLock",
     "Sample",
     "Semaphore",
+    "Service",
+    "Status",
     "Subscriber",
     "SubscriberStats",
     "Ticket",
     "TimeoutError",
     "TooLargeError",
+    "UnavailableError",
     "UnsupportedError",
     "WaitSet",
     "Worker",
     "WouldBlockError",
     "aio",
     "open",
+    "traceparent",
 ]
 
 
@@ -192,6 +227,15 @@ def __getattr__(name: str) -> Any:
         from ._worker import Worker
 
         return Worker
+    if name == "traceparent":
+        from ._service import trace
+
+        _native._carry_traces()
+        return trace
+    if name == "Status":
+        from ._service import Status
+
+        return Status
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,4 +1,4 @@
-"""The same nouns for asyncio: whatever may wait is awaited. Only disks involve threads.
+"""The same nouns for asyncio: whatever may wait is awaited. Only disks, and connecting, involve threads.
 
     async with axonic.aio.open("demo") as ax:
         async for m in ax.subscriber("orders.>"):
@@ -15,6 +15,8 @@ by a thread; the event loop does no file work but opening and closing it.
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,8 +24,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from . import _native
+from ._aio_channel import Channel, Listener
 from ._aio_lock import Barrier, Event, Held, Mutex, RwLock, Semaphore
 from ._aio_queue import Queue, Ticket
+from ._aio_rpc import Call, Client, Service
 from ._native import (
     DisconnectedError,
     InvalidArgumentError,
@@ -46,9 +50,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Barrier",
+    "Call",
+    "Channel",
+    "Client",
     "Domain",
     "Event",
     "Held",
+    "Listener",
     "Mutex",
     "Publisher",
     "Queue",
@@ -56,6 +64,7 @@ __all__ = [
     "RingProducer",
     "RwLock",
     "Semaphore",
+    "Service",
     "Subscriber",
     "Ticket",
     "WaitSet",
@@ -430,6 +439,56 @@ class Domain:
     def barrier(self, name: str, parties: int, *, wait: _Wait = "adaptive") -> Barrier:
         """Open a barrier; see `axonic.Domain.barrier`."""
         return self._keep(Barrier(self.sync.barrier(name, parties, wait=wait)))
+
+    def listen(self, address: str, *, max_message: int | None = None, wait: _Wait = "adaptive") -> Listener:
+        """Listen for channels at an address; see `axonic.Domain.listen`."""
+        return self._keep(Listener(self.sync.listen(address, max_message=max_message, wait=wait)))
+
+    async def connect(
+        self,
+        address: str,
+        *,
+        timeout: float | None = None,
+        max_message: int | None = None,
+        reconnect: bool = False,
+        wait: _Wait = "adaptive",
+    ) -> Channel:
+        """Open a channel; see `axonic.Domain.connect`. A thread waits until it is open."""
+        connect = functools.partial(
+            self.sync.connect,
+            address,
+            timeout=timeout,
+            max_message=max_message,
+            reconnect=reconnect,
+            wait=wait,
+        )
+        return self._keep(Channel(await asyncio.to_thread(connect)))
+
+    def service(
+        self,
+        name: str,
+        version: str,
+        *,
+        concurrency: int | None = None,
+        max_message: int | None = None,
+        wait: _Wait = "adaptive",
+    ) -> Service:
+        """Provide a service; see `axonic.Domain.service`."""
+        sync = self.sync.service(name, version, concurrency=concurrency, max_message=max_message, wait=wait)
+        return self._keep(Service(sync))
+
+    def client(
+        self,
+        service: str,
+        range: str = "*",
+        *,
+        address: str | None = None,
+        max_message: int | None = None,
+        wait: _Wait = "adaptive",
+    ) -> Client:
+        """Call a service; see `axonic.Domain.client`. A thread waits while it is connected to a provider."""
+        sync = self.sync.client(service, range, address=address, max_message=max_message, wait=wait)
+        return self._keep(Client(sync))
 
     def lock_holders(self, name: str) -> list[LockHolder]:
         """Who has a lock; see `axonic.Domain.lock_holders`."""

@@ -1,0 +1,330 @@
+"""What `Service.method` and `Service.serve` do: functions, their arguments, the threads that call them."""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import json
+import logging
+import threading
+import types
+import typing
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from . import _codec
+from ._errors import AxonicError, CancelledError, ClosedError, DecodeError, InvalidArgumentError, TimeoutError
+from ._native import Context
+
+if TYPE_CHECKING:
+    from ._native import Service
+
+# `axonic.traceparent`: the trace that this thread, or task, works for, as W3C writes it. Calls it makes carry
+# it on, and a method that is called finds it set to its caller's.
+trace: contextvars.ContextVar[str | None] = contextvars.ContextVar("axonic.traceparent", default=None)
+
+# Threads beside the one that serves look this often whether they are to end, in seconds.
+_LOOK = 0.1
+
+CODES = (
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+)
+
+
+class Status(Exception):
+    """Raised by a method, it says exactly why the call failed, and nothing is logged.
+
+    `code` is one of gRPC's, such as "NOT_FOUND"; `message` is for a person; `reason` a word of the service's
+    own that stays the same while texts change; `details` what else it tells, as JSON can hold it; `retryable`
+    whether the same call may succeed later and does no harm if it was done already (by default only of
+    "UNAVAILABLE").
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str = "",
+        *,
+        reason: str = "",
+        details: Any = None,
+        retryable: bool | None = None,
+    ) -> None:
+        if code not in CODES:
+            raise InvalidArgumentError(f"Status: code={code!r} is none of {', '.join(CODES)}")
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.details = details
+        self.retryable = code == "UNAVAILABLE" if retryable is None else retryable
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
+
+
+class Method:
+    """A function, and how a call's arguments become its own."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        self.is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+        self.streams = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+        hints = _hints(function)
+        self.context = self.input = None
+        self.kinds: dict[str, Any] = {}
+        self.takes_one = False
+        for name, parameter in inspect.signature(function).parameters.items():
+            hint = hints.get(name)
+            if name == "ctx" or hint is Context:
+                self.context = name
+            elif _is_stream(hint):
+                self.input = name
+            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                self.takes_one = True
+                self._add_kind(name, hint)
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                self._add_kind(name, hint)
+        # One that is positional only is given the whole object, which else are the arguments by name.
+        parameters = list(inspect.signature(function).parameters.values())
+        self.whole = bool(parameters) and parameters[0].kind is inspect.Parameter.POSITIONAL_ONLY
+        self.first = parameters[0].name if self.takes_one else None
+        self.direct = self._is_direct()
+
+    def _is_direct(self) -> bool:
+        """Whether bytes are all that it needs."""
+        if self.context is not None or self.input is not None or self.streams or self.kinds:
+            return False
+        try:
+            inspect.signature(self.function).bind(b"")
+        except TypeError:
+            return False
+        return True
+
+    def _add_kind(self, name: str, hint: Any) -> None:
+        if hint is not None and _has_shape(hint):
+            self.kinds[name] = hint
+
+    def arguments(self, ctx: Context) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What a call gives the function, without context and input."""
+        if ctx._content == "raw":
+            data = ctx._data
+            return ((data,), {}) if data or self.takes_one else ((), {})
+        value = ctx._value
+        if isinstance(value, dict) and not self.whole:
+            for name, kind in self.kinds.items():
+                if name in value:
+                    value[name] = self._shaped(name, value[name], kind)
+            return (), value
+        if value is None and not self.takes_one:
+            return (), {}
+        kind = self.kinds.get(self.first) if self.first is not None else None
+        return (value if kind is None else self._shaped(self.first, value, kind),), {}
+
+    @staticmethod
+    def _shaped(name: str | None, value: Any, kind: Any) -> Any:
+        return _codec._shape(value, kind, _codec._Refuse(InvalidArgumentError, f"argument {name!r}"))
+
+    def call(self, ctx: Context, source: Callable[[Context], Any]) -> Any:
+        """Call the function; `source` makes what the caller streams. Wrong arguments are a Status."""
+        try:
+            args, kwargs = self.arguments(ctx)
+        except (DecodeError, InvalidArgumentError) as error:
+            raise Status("INVALID_ARGUMENT", str(error), reason="arguments") from error
+        if self.context is not None:
+            kwargs[self.context] = ctx
+        if self.input is not None:
+            kwargs[self.input] = source(ctx)
+        try:
+            return self.function(*args, **kwargs)
+        except TypeError as error:
+            # Where the function itself was not entered, its arguments were wrong.
+            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                raise Status("INVALID_ARGUMENT", str(error), reason="arguments") from error
+            raise
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except Exception:
+        # A name that is known only where the types are checked.
+        return {}
+
+
+def _is_stream(hint: Any) -> bool:
+    origin = typing.get_origin(hint) or hint
+    names = ("Iterator", "AsyncIterator", "Generator", "AsyncGenerator")
+    return getattr(origin, "__module__", "") == "collections.abc" and getattr(origin, "__name__", "") in names
+
+
+def _has_shape(hint: Any) -> bool:
+    plain = (bytes, str, int, float, bool, dict, list, object, Any, bytearray, memoryview, type(None))
+    return hint not in plain and not isinstance(hint, (str, typing.TypeVar))
+
+
+def add(service: Service, function: Callable[..., Any]) -> None:
+    """Make a function a method of a service."""
+    name = getattr(function, "__name__", None)
+    if not callable(function) or not isinstance(name, str):
+        raise InvalidArgumentError(
+            f"service {service.name!r}: method() is given {function!r}; give a function"
+        )
+    service._methods[name] = Method(function)
+
+
+def logger(ctx: Context, service: str) -> logging.LoggerAdapter[logging.Logger]:
+    """What `Context.log` is."""
+    extra = {"method": ctx.method, "traceparent": ctx.traceparent}
+    return logging.LoggerAdapter(logging.getLogger(f"axonic.service.{service}"), extra)
+
+
+def fail(ctx: Context, error: BaseException) -> None:
+    """Answer a call that ended with an exception."""
+    reason, message, details, origin = type(error).__name__, str(error), None, ""
+    code: Any = "UNKNOWN"
+    retryable = None
+    if isinstance(error, Status):
+        code, reason, message, retryable = error.code, error.reason, error.message, error.retryable
+        details = error.details
+    elif isinstance(error, AxonicError) and isinstance(error.code, str):
+        # A call that the function made: its failure is passed on as it is.
+        code, reason, retryable, details = error.code, error.reason, error.retryable, error.details
+        origin = error.origin
+    try:
+        text = None if details is None else _codec.encode(details, None)
+    except InvalidArgumentError:
+        text = json.dumps(repr(details))
+    # Python's text may hold what UTF-8 cannot.
+    message = message.encode(errors="backslashreplace").decode()
+    ctx._fail(code, message, reason, text, retryable, origin)
+
+
+def note(service: str, method: Method, name: str, error: BaseException) -> None:
+    """Log an exception that the function did not mean as an answer."""
+    if not isinstance(error, (Status, CancelledError)):
+        log = logging.getLogger(getattr(method.function, "__module__", None))
+        log.error("service %r: method %r failed", service, name, exc_info=error)
+
+
+def find(service: Service, ctx: Context) -> Method | None:
+    """The method that a call is for; without one the caller is told."""
+    method: Method | None = service._methods.get(ctx.method)
+    if method is None:
+        ctx._no_such_method(sorted(service._methods))
+    return method
+
+
+def _items(ctx: Context) -> Iterator[Any]:
+    """What the caller streams."""
+    while item := ctx._next():
+        yield item[0]
+
+
+def answer(service: Service, ctx: Context) -> None:
+    """Answer one call, in this thread."""
+    method = find(service, ctx)
+    if method is None:
+        return
+    token = None
+    try:
+        if method.direct and (data := ctx._direct) is not None:
+            ctx._reply(method.function(data))
+            return
+        if (traceparent := ctx.traceparent) is not None:
+            token = trace.set(traceparent)
+        result = method.call(ctx, _items)
+        if method.streams:
+            result = _stream(ctx, result)
+        elif ctx._is_stream:
+            ctx._send(result)
+            result = None
+        ctx._reply(result)
+    except Exception as error:
+        note(service.name, method, ctx.method, error)
+        fail(ctx, error)
+    except BaseException:
+        ctx._fail("UNAVAILABLE", "the service was interrupted while it worked on the call")
+        raise
+    finally:
+        if token is not None:
+            trace.reset(token)
+
+
+def no_stream(ctx: Context) -> Status:
+    """The failure of a call that asks a method that streams for one result."""
+    text = f"method {ctx.method!r} streams its results; call it with .stream()"
+    return Status("INVALID_ARGUMENT", text, reason="stream")
+
+
+def _stream(ctx: Context, items: types.GeneratorType[Any, None, Any]) -> Any:
+    """Send what a generator yields; what it returns."""
+    try:
+        if not ctx._is_stream:
+            raise no_stream(ctx)
+        while True:
+            try:
+                item = next(items)
+            except StopIteration as end:
+                return end.value
+            ctx._send(item)
+    finally:
+        items.close()
+
+
+def serve(service: Service, threads: int) -> None:
+    """Answer calls until the service is closed."""
+    if threads < 1:
+        raise InvalidArgumentError(
+            f"service {service.name!r}: threads={threads}; give a whole number from 1 up"
+        )
+    for name, method in service._methods.items():
+        if method.is_async:
+            raise InvalidArgumentError(
+                f"service {service.name!r}: method {name!r} is async, which threads cannot call; open the "
+                "service with axonic.aio"
+            )
+    stopping = threading.Event()
+    others = [
+        threading.Thread(target=_help, args=(service, stopping), name=f"{service.name}-{number}")
+        for number in range(1, threads)
+    ]
+    try:
+        for thread in others:
+            thread.start()
+        following = service._next
+        while True:
+            answer(service, following())
+    except ClosedError:
+        if not service.closed:
+            raise
+    finally:
+        stopping.set()
+        for thread in others:
+            if thread.is_alive():
+                thread.join()
+
+
+def _help(service: Service, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        try:
+            ctx = service._next(_LOOK)
+        except TimeoutError:
+            continue
+        except ClosedError:
+            return
+        answer(service, ctx)
