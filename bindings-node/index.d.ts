@@ -17,7 +17,7 @@ export type ErrorKind =
   | 'InvalidArgument' | 'InvalidName' | 'NotFound' | 'AlreadyExists' | 'PermissionDenied' | 'Timeout'
   | 'WouldBlock' | 'Closed' | 'Disconnected' | 'TooLarge' | 'Full' | 'LimitReached' | 'NoSpace'
   | 'LayoutMismatch' | 'Corrupt' | 'Forked' | 'Busy' | 'InUse' | 'Interrupted' | 'Unsupported'
-  | 'Decode' | 'Io' | 'LeaseLost' | 'Rejected' | 'NotDurable'
+  | 'Decode' | 'Io' | 'LeaseLost' | 'Rejected' | 'NotDurable' | 'Unavailable' | 'Cancelled' | 'CallFailed'
 
 /** `err.code` of each kind. */
 export type ErrorCode =
@@ -26,7 +26,8 @@ export type ErrorCode =
   | 'AXONIC_DISCONNECTED' | 'AXONIC_TOO_LARGE' | 'AXONIC_FULL' | 'AXONIC_LIMIT_REACHED'
   | 'AXONIC_NO_SPACE' | 'AXONIC_LAYOUT_MISMATCH' | 'AXONIC_CORRUPT' | 'AXONIC_FORKED' | 'AXONIC_BUSY'
   | 'AXONIC_IN_USE' | 'AXONIC_INTERRUPTED' | 'AXONIC_UNSUPPORTED' | 'AXONIC_DECODE' | 'AXONIC_IO'
-  | 'AXONIC_LEASE_LOST' | 'AXONIC_REJECTED' | 'AXONIC_NOT_DURABLE'
+  | 'AXONIC_LEASE_LOST' | 'AXONIC_REJECTED' | 'AXONIC_NOT_DURABLE' | 'AXONIC_UNAVAILABLE' | 'AXONIC_CANCELLED'
+  | 'AXONIC_CALL_FAILED'
 
 /** Every failure; the message names the object, what happened, the limit and the remedy. */
 export class AxonicError extends Error {
@@ -35,8 +36,35 @@ export class AxonicError extends Error {
   readonly code: ErrorCode
   /** The same, as the other languages name it. */
   readonly kind: ErrorKind
-  /** Of `putMany`, and with AXONIC_NOT_DURABLE: how many messages of the call are in the queue all the same, the first ones. */
+  /**
+   * Of `putMany`, and with AXONIC_NOT_DURABLE: how many messages of the call are in the queue all the same, the first ones.
+   * Of `sendMany`: how many were sent.
+   */
   readonly accepted: number
+  /** Of a call that failed: why, as its service says. */
+  readonly status?: CallStatus
+}
+
+/** What went wrong with a call: gRPC's codes. */
+export type CallCode =
+  | 'CANCELLED' | 'UNKNOWN' | 'INVALID_ARGUMENT' | 'DEADLINE_EXCEEDED' | 'NOT_FOUND' | 'ALREADY_EXISTS'
+  | 'PERMISSION_DENIED' | 'RESOURCE_EXHAUSTED' | 'FAILED_PRECONDITION' | 'ABORTED' | 'OUT_OF_RANGE' | 'UNIMPLEMENTED'
+  | 'INTERNAL' | 'UNAVAILABLE' | 'DATA_LOSS' | 'UNAUTHENTICATED'
+
+/** Why a call failed. */
+export interface CallStatus {
+  /** What to branch on. */
+  readonly code: CallCode
+  /** A word of the service's own that stays the same while texts change; may be empty. */
+  readonly reason: string
+  /** A sentence for a person. */
+  readonly message: string
+  /** The same call may succeed later, and does no harm if it was done already. */
+  readonly retryable: boolean
+  /** What else the service tells. */
+  readonly details: any
+  /** Who failed: service, version, program, process; may be empty. */
+  readonly origin: string
 }
 
 /** The core's error table, in the order of its stable numbers. */
@@ -125,6 +153,23 @@ export interface Domain extends Handle {
   ringProducer(name: string, options?: RingOptions): RingProducer
   /** Opens the only reading end of a ring. */
   ringConsumer(name: string, options?: RingOptions): RingConsumer
+  /**
+   * Listens for channels at an address: `shm://domain/name`, `inproc://name`, `unix:///path`, `tcp://host:port`,
+   * `udp://host:port`, `fifo:///path`, `ws://host:port/path`.
+   */
+  listen(address: string, options?: ChannelOptions): Listener
+  /** Opens a channel to whoever listens at an address; where nobody does, it rejects at once with AXONIC_NOT_FOUND. */
+  connect(address: string, options?: ConnectOptions): Promise<Channel>
+  /**
+   * Provides a service in a version such as `1.2.0`, from now on: each method is a function of `methods`. It keeps the
+   * process alive until it is closed.
+   */
+  service(name: string, version: string, methods: Record<string, Handler>, options?: ServiceOptions): Service
+  /**
+   * Calls the service `name` of whoever provides a version in `range`, such as `^1.2`: `client.method(params, options)`.
+   * `S` has its methods as functions; those that stream return an `AsyncIterable`.
+   */
+  client<S = AnyMethods>(name: string, range: string, options?: ClientOptions): Client & RemoteMethods<S>
   /** Opens a work queue, for putting and for getting. `T` is the type of the values. */
   queue<T = unknown>(name: string, options?: QueueOptions): Queue<T>
   /**
@@ -742,6 +787,235 @@ export interface QueueStats {
   /** Sleeping consumers woken. */
   wakesSent: number
 }
+
+export interface ChannelOptions {
+  /** Bytes of the largest message, to send and to receive; default 16 MiB, at most 1 GiB. The smaller one of both ends counts. */
+  maxMessage?: number
+  wait?: Wait
+}
+
+export interface ConnectOptions extends ChannelOptions, WaitOptions {
+  /** Connects anew when the other end is gone. What was sent and not received is lost then. */
+  reconnect?: boolean
+}
+
+/** What a transport can do. */
+export interface Can {
+  /** All that is sent arrives, once, unless the other end is gone. */
+  readonly reliable: boolean
+  /** Messages arrive in the order in which they were sent. */
+  readonly ordered: boolean
+  /** Messages arrive as they were sent; otherwise it is a stream of bytes. */
+  readonly messages: boolean
+  /** Who sends faster than is received is made to wait; otherwise messages are lost. */
+  readonly backPressure: boolean
+  /** The other end is told when this one has ended. */
+  readonly end: boolean
+  /** An end can say that it will send nothing more and go on receiving. */
+  readonly halfClose: boolean
+  /** Open descriptors can be passed. */
+  readonly descriptors: boolean
+  /** The kernel tells who is at the other end. */
+  readonly credentials: boolean
+}
+
+/** Who is at the other end, as far as the kernel tells. */
+export interface Peer {
+  readonly pid: number | null
+  readonly uid: number | null
+  readonly gid: number | null
+  /** Its socket's address, or its label in a domain. */
+  readonly address: string | null
+}
+
+export interface ChannelStats {
+  sentMessages: number
+  sentBytes: number
+  receivedMessages: number
+  receivedBytes: number
+  /** Sends that found no room. */
+  blocked: number
+}
+
+/** A message that was received. */
+export interface ChannelMessage {
+  readonly data: Buffer
+  /** Open descriptors that were passed with it, for the receiver to close. */
+  readonly descriptors: readonly number[]
+}
+
+type Binary = NodeJS.ArrayBufferView | ArrayBufferLike
+
+export interface SendOptions {
+  /** Open descriptors of which the other end gets copies (Unix sockets). */
+  descriptors?: readonly number[]
+}
+
+/** One end of a channel: messages both ways, whatever carries them. */
+export interface Channel extends Handle, AsyncIterable<ChannelMessage> {
+  /** The address it was opened by. */
+  readonly address: string
+  readonly can: Can
+  readonly peer: Peer
+  /** Bytes of the largest message it takes. */
+  readonly maxMessage: number
+  /** The pollable descriptor, readable when something may have come. */
+  readonly fd: number
+  /** Sends now; where there is no room it throws AXONIC_WOULD_BLOCK. */
+  send(data: Binary, options?: SendOptions): void
+  /** Sends as soon as there is room. */
+  sendAsync(data: Binary, options?: SendOptions & WaitOptions): Promise<void>
+  /** Sends one after another as soon as there is room, which costs less than one by one. */
+  sendMany(messages: Iterable<Binary>, options?: WaitOptions): Promise<void>
+  /** Waits until all that was sent has gone out. */
+  flush(options?: WaitOptions): Promise<void>
+  /** Says that nothing more will be sent, once all that was has gone out. The other end may still send. */
+  finish(options?: WaitOptions): Promise<void>
+  /** The next message, or null. */
+  tryReceive(): ChannelMessage | null
+  /** The next message; AXONIC_DISCONNECTED when the other end has ended and all is received. */
+  receive(options?: WaitOptions): Promise<ChannelMessage>
+  stats(): ChannelStats
+}
+export const Channel: { readonly prototype: Channel }
+
+/** Where channels are listened for. */
+export interface Listener extends Handle, AsyncIterable<Channel> {
+  /** The address, with what the system chose. */
+  readonly address: string
+  /** The pollable descriptor, readable when somebody may have connected. */
+  readonly fd: number
+  /** The next channel that somebody opened, or null. */
+  tryAccept(): Channel | null
+  /** The next channel that somebody opens. */
+  accept(options?: WaitOptions): Promise<Channel>
+}
+export const Listener: { readonly prototype: Listener }
+
+/**
+ * Answers calls of a method. What it returns, or resolves with, is the result (nothing: null); a generator streams, and what
+ * it returns is the result. What it throws fails the call: a `Status` as it says, anything else with the code UNKNOWN.
+ */
+export type Handler = (params: any, ctx: Context) => unknown
+
+/** What a handler knows about its call. */
+export interface Context {
+  readonly service: string
+  readonly method: string
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+  readonly cancelled: boolean
+  /** Milliseconds that the caller still waits; Infinity: as long as it takes. */
+  readonly remaining: number
+  readonly caller: Peer
+  /** What the caller sent beside its parameters; null if there is nothing. */
+  readonly attributes: Attributes | null
+  /** The trace the call belongs to; calls that the handler makes carry it on. */
+  readonly traceparent: string | null
+  /** What the caller streams, in order. */
+  readonly input: AsyncIterableIterator<any>
+  /** Tells the caller how far the work is, from 0 to 1. */
+  progress(fraction: number, note?: string): void
+  /** Tells the program's logger something about the call: see `setLogger`. */
+  log(level: LogLevel, message: string): void
+}
+
+/** Thrown by a handler: says exactly how the call failed. */
+export class Status extends Error {
+  constructor(code: CallCode, message: string, options?: ErrorOptions & {
+    reason?: string
+    details?: unknown
+    /** Default: whether the code is UNAVAILABLE. */
+    retryable?: boolean
+  })
+  code: CallCode
+  reason: string
+  details: unknown
+  retryable: boolean
+}
+
+export interface ServiceOptions extends ChannelOptions {
+  /** Calls that may be at work at the same time; the others wait. Default 64. */
+  concurrency?: number
+}
+
+/**
+ * A service that this process provides. With `wait: 'spin'` it polls for calls in every turn of the event loop, some 50 us,
+ * and uses a processor up.
+ */
+export interface Service extends Handle {
+  readonly name: string
+  readonly version: string
+  /** Calls that are at work. */
+  readonly atWork: number
+  /** Has it called at an address too, by clients of other domains or machines; the address, with what the system chose. */
+  listen(address: string): string
+}
+export const Service: { readonly prototype: Service }
+
+export interface ClientOptions extends ChannelOptions {
+  /** Where the service is, as a channel's address; default: at whoever provides it in the domain. */
+  address?: string
+}
+
+export interface CallOptions extends WaitOptions {
+  /** CloudEvents attributes that travel with the parameters; `traceparent` names the trace that the call belongs to. */
+  attributes?: Attributes
+  /** How the parameters are encoded; default: bytes raw, tensors as tensors, anything else as JSON. */
+  content?: 'raw' | 'json' | 'msgpack'
+  /** Streamed to the service as it takes it. */
+  input?: Iterable<unknown> | AsyncIterable<unknown>
+  /** Hears how far the work is. */
+  progress?: (fraction: number, note: string) => void
+}
+
+/**
+ * Items that a service streams; the call begins when the first is asked for, and is given up when none is wanted any more.
+ * The value at its end is the result.
+ */
+export interface CallStream<T = any, R = any> extends AsyncIterableIterator<T> {
+  next(): Promise<IteratorResult<T, R>>
+  return(value?: any): Promise<IteratorResult<T, any>>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Any method of any name. */
+export type AnyMethods = Record<string, (params?: any) => any>
+
+type ParamsOf<F> = F extends (params: infer P, ...rest: any[]) => unknown ? P : never
+type Returned<F> = F extends (...all: any[]) => infer R ? Awaited<R> : never
+type ItemOf<F> = Returned<F> extends AsyncIterable<infer T> | Generator<infer T> ? T : any
+type ResultOf<F> = Returned<F> extends AsyncGenerator<any, infer R> | Generator<any, infer R> ? R : Returned<F>
+type ArgumentsOf<F> = unknown extends ParamsOf<F>
+  ? [params?: ParamsOf<F>, options?: CallOptions]
+  : [params: ParamsOf<F>, options?: CallOptions]
+
+/** A method as its callers have it. */
+export interface RemoteMethod<F = (params?: any) => any> {
+  (...all: ArgumentsOf<F>): Promise<ResultOf<F>>
+  /** Calls it as one that streams. */
+  stream(...all: ArgumentsOf<F>): CallStream<ItemOf<F>, ResultOf<F>>
+}
+
+export type RemoteMethods<S> = { readonly [M in Exclude<keyof S, keyof Client>]: RemoteMethod<S[M]> }
+
+/**
+ * Calls a service, at any of its providers. Failures of calls have a `status`; that nobody provides the service rejects at
+ * once with AXONIC_UNAVAILABLE. With `wait: 'spin'` a call looks for its result for some 50 us before it leaves that to the
+ * event loop.
+ */
+export interface Client extends Handle {
+  readonly service: string
+  /** Calls that are under way. */
+  readonly underWay: number
+  /** The pollable descriptor, readable when something came for a call. */
+  readonly fd: number
+  /** Calls a method of any name. */
+  call(method: string, params?: any, options?: CallOptions): Promise<any>
+  /** Calls a method of any name that streams its results. */
+  stream(method: string, params?: any, options?: CallOptions): CallStream
+}
+export const Client: { readonly prototype: Client }
 
 /** Who has a lock, or something of it. */
 export interface LockHolder {

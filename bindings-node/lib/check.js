@@ -15,6 +15,11 @@ const FLAG = { fits: (value) => typeof value === 'boolean', must: 'true or false
 const TEXT = { fits: (value) => typeof value === 'string', must: 'a string' }
 const LIST = { fits: (value) => typeof value === 'object' && typeof value?.[Symbol.iterator] === 'function', must: 'an array' }
 const OBJECT = { fits: (value) => typeof value === 'object' && value !== null, must: 'an object' }
+const FUNCTION = { fits: (value) => typeof value === 'function', must: 'a function' }
+const STREAM = {
+  fits: (value) => OBJECT.fits(value) && typeof (value[Symbol.asyncIterator] ?? value[Symbol.iterator]) === 'function',
+  must: 'an array, a generator, or what else can be iterated'
+}
 const SCHEMA = { fits: (value) => OBJECT.fits(value) || TEXT.fits(value), must: 'an object or a string' }
 const SIGNAL = {
   fits: (value) => typeof value?.aborted === 'boolean' && typeof value.addEventListener === 'function',
@@ -23,8 +28,10 @@ const SIGNAL = {
 
 /** Options have the same kind wherever they are taken. */
 const OPTIONS = new Map(Object.entries({
+  address: TEXT,
   autoReset: FLAG,
   capacity: COUNT,
+  concurrency: POSITIVE,
   create: TEXT,
   dataDir: TEXT,
   dead: FLAG,
@@ -33,21 +40,26 @@ const OPTIONS = new Map(Object.entries({
   'dedup.within': TIME,
   dedupId: TEXT,
   delay: TIME,
+  descriptors: LIST,
   durable: FLAG,
   fsync: TEXT,
   fsyncInterval: TIME,
   group: COUNT,
+  input: STREAM,
   label: TEXT,
   lease: TIME,
   maxAttempts: COUNT,
   maxBorrowed: COUNT,
   maxBytes: COUNT,
+  maxMessage: COUNT,
   maxParticipants: COUNT,
   mode: COUNT,
   overflow: TEXT,
   participantQuota: COUNT,
   priority: COUNT,
+  progress: FUNCTION,
   quota: COUNT,
+  reconnect: FLAG,
   result: FLAG,
   retain: FLAG,
   runtimeDir: TEXT,

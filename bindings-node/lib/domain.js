@@ -2,7 +2,9 @@
 
 const { basename } = require('node:path')
 const native = require('./native.js')
+const { Listener, connect } = require('./channel.js')
 const { COUNT, TEXT, check, checkOptions } = require('./check.js')
+const { Client, withMethods } = require('./client.js')
 const { AxonicError, checked, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { deliver } = require('./log.js')
@@ -12,6 +14,7 @@ const { Publisher } = require('./publisher.js')
 const { Queue } = require('./queue.js')
 const { Region } = require('./region.js')
 const { RingConsumer, RingProducer } = require('./ring.js')
+const { Service, checkMethods } = require('./service.js')
 const { Subscriber } = require('./subscriber.js')
 
 /** Open domains of this thread, held weakly: what is collected closes itself. */
@@ -27,10 +30,12 @@ class Domain {
   #native
   /** What of this domain somebody waits on. */
   #busy = new Set()
-  /** Open ring ends and queues: they hold their role until they are closed, also beyond the domain. */
+  /** Open ring ends, queues, channels, services and clients: closed with the domain. */
   #ends = new Set()
   /** Open locks, of each type by name: whoever asks for one again gets the same. */
   #locks = { mutex: new Map(), rwlock: new Map(), semaphore: new Map(), event: new Map(), barrier: new Map() }
+  /** Both, for what opens more. */
+  #place = { busy: this.#busy, ends: this.#ends }
   #reference = new WeakRef(this)
 
   /** Made by `open`. */
@@ -70,6 +75,29 @@ class Domain {
 
   queue (name, options = {}) {
     return new Queue(this.#open('queue', name, options), name, options.schema !== undefined, this.#busy, this.#ends)
+  }
+
+  listen (address, options = {}) {
+    check('the address', address, TEXT)
+    return new Listener(this.#open('listen', address, options), this.#place)
+  }
+
+  async connect (address, options = {}) {
+    check('the address', address, TEXT)
+    checkOptions(options)
+    return connect(this.#native, address, options, this.#place)
+  }
+
+  service (name, version, methods, options = {}) {
+    check('the version of a service', version, TEXT)
+    checkMethods(methods)
+    const native = this.#open('service', name, options, version, Object.keys(methods))
+    return new Service(native, name, methods, this.#ends)
+  }
+
+  client (name, range, options = {}) {
+    check('the range of versions', range, TEXT)
+    return withMethods(new Client(this.#open('client', name, options, range), name, this.#place))
   }
 
   mutex (name, options) {

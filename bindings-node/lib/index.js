@@ -1,6 +1,8 @@
 'use strict'
 
-const { AxonicError, Reject, errors } = require('./error.js')
+const { Channel, Listener } = require('./channel.js')
+const { Client } = require('./client.js')
+const { AxonicError, Reject, Status, errors } = require('./error.js')
 const { Domain, open } = require('./domain.js')
 const { Job } = require('./job.js')
 const { Barrier, Event, Held, Mutex, RwLock, Semaphore } = require('./lock.js')
@@ -10,6 +12,7 @@ const { Publisher } = require('./publisher.js')
 const { Queue } = require('./queue.js')
 const { Region, regionFromFd, sealedRegion } = require('./region.js')
 const { RingConsumer, RingProducer } = require('./ring.js')
+const { Service } = require('./service.js')
 const { Subscriber } = require('./subscriber.js')
 const { Ticket } = require('./ticket.js')
 const { WaitSet } = require('./waitset.js')
@@ -17,10 +20,13 @@ const { WaitSet } = require('./waitset.js')
 module.exports = {
   AxonicError,
   Barrier,
+  Channel,
+  Client,
   Domain,
   Event,
   Held,
   Job,
+  Listener,
   Message,
   Mutex,
   Publisher,
@@ -31,6 +37,8 @@ module.exports = {
   RingProducer,
   RwLock,
   Semaphore,
+  Service,
+  Status,
   Subscriber,
   Ticket,
   WaitSet,

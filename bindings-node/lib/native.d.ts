@@ -22,6 +22,169 @@ export class Barrier {
   close(): void
 }
 
+/** How far a call is. */
+export interface CallProgress {
+  /** From 0 to 1. */
+  fraction: number
+  /** What its handler says to it. */
+  note: string
+}
+
+/** How to begin a call. */
+export interface CallSettings {
+  /** Milliseconds that it may take. */
+  timeout?: number
+  /** The caller streams its input. */
+  input: boolean
+  /** The caller takes a stream. */
+  stream: boolean
+}
+
+/** What a transport can do. */
+export interface Can {
+  /** All that is sent arrives, once, unless the other end is gone. */
+  reliable: boolean
+  /** Messages arrive in the order in which they were sent. */
+  ordered: boolean
+  /** Messages arrive as they were sent. */
+  messages: boolean
+  /** Who sends faster than is received is made to wait. */
+  backPressure: boolean
+  /** The other end is told when this one has ended. */
+  end: boolean
+  /** An end can say that it will send nothing more. */
+  halfClose: boolean
+  /** Open descriptors can be passed. */
+  descriptors: boolean
+  /** The kernel tells who is at the other end. */
+  credentials: boolean
+}
+
+/** The native channel behind the facade's. */
+export class Channel {
+  /** The address it was opened by. */
+  address(): string
+  /** What its transport can do. */
+  can(): Can
+  /** Who is at the other end. */
+  peer(): Peer
+  /** Bytes of the largest message it takes. */
+  maxMessage(): number
+  /** `(view, quiet)`: sends a view's bytes; `false` when quiet and there is no room, 1 when a part of it is kept. */
+  bindSend(): (view: NodeJS.ArrayBufferView, quiet: 0 | 1) => false | 1 | undefined
+  /** Sends bytes with copies of descriptors; `false` when quiet and there is no room, otherwise whether all went out. */
+  sendDescriptors(data: Uint8Array, fds: Array<number>, quiet: boolean): false | 1 | undefined
+  /** Sends the first of several messages, as many as there is room for; how many. */
+  sendMany(messages: Array<Uint8Array>): number
+  /** Sends what was kept; whether there is nothing left. */
+  flush(): boolean
+  /** Says that nothing more will be sent; what was kept is sent before. */
+  finish(): void
+  /** `()`: the next message, of which row 0 of the table tells; 0: there is none. */
+  bindReceive(): () => number
+  /** Fetches the message that was announced into a view of its length, and what descriptors came with it. */
+  take(target: Uint8Array): Array<number>
+  /** The pollable descriptor; readable until `receive` answered that there is nothing. */
+  fd(): number
+  /** The descriptor that is readable when a send that found no room should be tried again. */
+  sendFd(): number
+  /** Counters. */
+  stats(): ChannelStats
+  /** Ends it; a second time does nothing. */
+  close(): void
+}
+
+/** How to open a channel, or to listen for some; what is missing takes the core's default. */
+export interface ChannelSettings {
+  /** Bytes of the largest message. */
+  maxMessage?: number
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+  /** Whether whoever connects does so anew when the other end is gone. */
+  reconnect?: boolean
+}
+
+/** Counters of one end of a channel. */
+export interface ChannelStats {
+  /** Messages sent. */
+  sentMessages: number
+  /** Their bytes. */
+  sentBytes: number
+  /** Messages received. */
+  receivedMessages: number
+  /** Their bytes. */
+  receivedBytes: number
+  /** Sends that found no room. */
+  blocked: number
+}
+
+/** The native client behind the facade's. */
+export class Client {
+  /** The number to call a method by. */
+  method(name: string): number
+  /**
+  * `(method, view)`: calls a method with a view's bytes, of the content and within the time that row 0 says. -1: nobody was
+  * called, `connect` first; 0: it is under way, with the id in row 0; 1: row 0 tells of its result.
+  */
+  bindCall(): (method: number, view: Uint8Array) => number
+  /** `(method, length)`: the same with the first bytes of the scratch. */
+  bindCallScratch(): (method: number, length: number) => number
+  /** Begins a call; its id, or -1: nobody was called, `connect` first. */
+  start(method: number, data: Uint8Array, parts: PayloadParts, settings: CallSettings): number
+  /** `(id)`: a call's result: 1: row 0 tells of it; 0: it is not there yet. With an error, too, the call is over. */
+  bindResult(): (id: number) => number
+  /** `(id)`: the next item of a call's stream: 1: row 0 tells of it; 0: it is not there yet; 2: there is no more. */
+  bindNext(): (id: number) => number
+  /** Fetches what was announced and did not fit into the scratch. */
+  take(target: Uint8Array): void
+  /** Streams one more item to a call's service; `false`: it takes none now. */
+  send(id: number, data: Uint8Array, parts: PayloadParts): boolean
+  /** There is no more input of a call. */
+  finishInput(id: number): void
+  /** How far a call is, as its service told last. */
+  progress(id: number): CallProgress | null
+  /** Gives a call up, if it is under way. */
+  cancel(id: number): void
+  /** The ids of calls that something came for since the last time. */
+  news(): Array<number>
+  /** Has a thread connect to whoever provides the service, within so many milliseconds. */
+  connect(timeout?: number | undefined | null): ClientConnecting
+  /** The pollable descriptor; readable until `news` answered that there are none. */
+  fd(): number
+  /** Ends it, and gives up the calls that are under way; a second time does nothing. */
+  close(): void
+}
+
+/** A connection that is about to be there. */
+export class ClientConnecting {
+  /** Nobody waits for it any more. */
+  giveUp(): void
+  /** Readable once it is decided. */
+  fd(): number
+  /** Whether it is there; `false`: that is not decided yet. */
+  take(): boolean
+}
+
+/** How to open a client; what is missing takes the core's default. */
+export interface ClientSettings {
+  /** Where the service is; default: at whoever provides it in the domain. */
+  address?: string
+  /** Bytes of the largest message. */
+  maxMessage?: number
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+}
+
+/** A channel that is about to be opened. */
+export class Connecting {
+  /** Nobody waits for it any more. */
+  giveUp(): void
+  /** Readable once it is decided. */
+  fd(): number
+  /** The channel; `null`: it is not decided yet. */
+  take(): Channel | null
+}
+
 /** Which ids of messages are remembered. */
 export interface DedupSettings {
   /** So many. */
@@ -66,6 +229,14 @@ export class Domain {
   event(name: string, autoReset: boolean, settings: LockSettings): Event
   /** Opens a barrier, or creates it for so many parties. */
   barrier(name: string, parties: number, settings: LockSettings): Barrier
+  /** Listens for channels at an address. */
+  listen(address: string, settings: ChannelSettings): Listener
+  /** Has a thread open a channel to whoever listens at an address, within so many milliseconds. */
+  connect(address: string, timeout: number | undefined | null, settings: ChannelSettings): Connecting
+  /** Provides a service whose methods have these names. */
+  service(name: string, version: string, methods: Array<string>, settings: ServiceSettings): Service
+  /** Opens a client of whoever provides a service in a range of versions. */
+  client(name: string, range: string, settings: ClientSettings): Client
   /** Who has this lock, of any type. */
   lockHolders(name: string): Array<LockHolder>
   /** Removes a region, or what is left of a topic, ring, queue or lock. */
@@ -124,6 +295,18 @@ export interface Failure {
   kind: string
   /** What happened. */
   message: string
+}
+
+/** The native listener behind the facade's. */
+export class Listener {
+  /** Its address, with what the system chose. */
+  address(): string
+  /** The next channel that somebody opened; `null`: nobody has. */
+  accept(): Channel | null
+  /** The pollable descriptor; readable until `accept` answered that nobody is there. */
+  fd(): number
+  /** Ends it; a second time does nothing. */
+  close(): void
 }
 
 /** Who has a lock, or something of it. */
@@ -232,6 +415,18 @@ export interface PeekedMessage {
   reason?: string
   /** The same in words; empty if there are none. */
   reasonText: string
+}
+
+/** Who is at the other end. */
+export interface Peer {
+  /** Its process. */
+  pid?: number
+  /** Its user. */
+  uid?: number
+  /** Its group. */
+  gid?: number
+  /** Where it is. */
+  address?: string
 }
 
 /**
@@ -382,7 +577,7 @@ export class Queue {
   bindPut(): (view: Uint8Array, flags: number) => false | undefined
   /** `(length, flags)`: puts the first bytes of the scratch. */
   bindPutScratch(): (length: number, flags: number) => false | undefined
-  /** Throws if a payload does not satisfy the schema. */
+  /** Throws if a payload is too large for the queue, or does not satisfy the schema. */
   check(data: Uint8Array, parts: PayloadParts): void
   /** Puts one payload; whether it is a duplicate, or `null` when quiet and full. */
   putParts(data: Uint8Array, parts: PayloadParts, settings: PutSettings, quiet: boolean): boolean | null
@@ -605,12 +800,82 @@ export class Semaphore {
   close(): void
 }
 
+/** The native service behind the facade's. Calls are known by their numbers. */
+export class Service {
+  /** Its version. */
+  version(): string
+  /** Whether it polls for calls rather than wait for them. */
+  spins(): boolean
+  /** Calls that are at work. */
+  atWork(): number
+  /** Has it called at an address too. The address, with what the system chose. */
+  listen(address: string): string
+  /** `()`: the next call: 1: row 0 tells of it; 0: there is none. */
+  bindTake(): () => number
+  /** `(number, view)`: answers a call with a view's bytes, of the content that row 0 says. */
+  bindReply(): (number: number, view: Uint8Array) => number
+  /** `(number, length)`: the same with the first bytes of the scratch. */
+  bindReplyScratch(): (number: number, length: number) => number
+  /** `(number)`: the next item of a call's input: 1: row 0 tells of it; 0: there is none yet; 2: there is no more. */
+  bindInput(): (number: number) => number
+  /** Fetches the arguments of a call, or the item of its input, that was announced and did not fit into the scratch. */
+  fetch(number: number, target: Uint8Array): void
+  /** The attributes of a call: name, value, name, value. */
+  attributes(number: number): Array<string>
+  /** Answers a call. */
+  replyParts(number: number, data: Uint8Array, parts: PayloadParts): void
+  /** Answers that a call failed. */
+  fail(number: number, status: StatusParts): void
+  /** Streams one more item to a caller; `false`: it takes none now. */
+  send(number: number, data: Uint8Array, parts: PayloadParts): boolean
+  /** Tells a caller how far its call is. */
+  progress(number: number, fraction: number, note: string): void
+  /** Milliseconds that a caller still waits; `null`: as long as it takes. */
+  remaining(number: number): number | null
+  /** Who calls. */
+  peer(number: number): Peer
+  /** The ids of calls at work that nobody waits for any more, since the last time. */
+  givenUp(): Array<number>
+  /** The ids of calls at work whose streams may go on, since the last time. */
+  news(): Array<number>
+  /** The pollable descriptor; readable until `take` answered that there is nothing. */
+  fd(): number
+  /** Ends it: calls that are not answered fail. A second time does nothing. */
+  close(): void
+}
+
+/** How to provide a service; what is missing takes the core's default. */
+export interface ServiceSettings {
+  /** Calls that may be at work at the same time. */
+  concurrency?: number
+  /** Bytes of the largest message. */
+  maxMessage?: number
+  /** `spin`, `adaptive` or `block`. */
+  wait?: string
+}
+
 /** Who sent a message: what is the same for all messages of one publisher, fetched once. */
 export interface Source {
   /** Its topic. */
   topic: string
   /** Its identity. */
   publisher: bigint
+}
+
+/** Why a call failed. */
+export interface StatusParts {
+  /** The code's name, gRPC's. */
+  code: string
+  /** A word that stays the same while texts change; may be empty. */
+  reason: string
+  /** A sentence for a person. */
+  message: string
+  /** The same call may succeed later. */
+  retryable: boolean
+  /** What else there is to say, as JSON. */
+  details: string
+  /** Who failed; empty for whoever answers. */
+  origin: string
 }
 
 /** The native subscriber behind the facade's. */
@@ -712,6 +977,9 @@ export class WaitSet {
 /** Makes scoped views copies, as in engines that refuse external memory. For tests. */
 export function alwaysCopy(copy: boolean): void
 
+/** The names of the codes of failed calls, in the order of their numbers. */
+export function callCodes(): Array<string>
+
 /**
  * Runs the command with `args` (without the program's name); answers the exit code. `again` is how the command
  * is started anew in a process of its own, up to its arguments; `bench` does that.
@@ -730,8 +998,8 @@ export function jsonToMsgpack(json: Uint8Array): Buffer
 /** JSON text from MessagePack. */
 export function msgpackToJson(msgpack: Uint8Array): Buffer
 
-/** The class to throw: `new Class(kindName, message, { accepted })`. */
-export function setErrorClass(constructor: new (kind: string, message: string, options: { accepted: number }) => Error): void
+/** The class to throw: `new Class(kindName, message, { accepted, status })`. */
+export function setErrorClass(constructor: new (kind: string, message: string, options: { accepted: number, status?: StatusParts }) => Error): void
 
 /**
  * From now on records of this thread are kept for `take_log`, and the event loop calls `deliver` when there are some.

@@ -262,4 +262,4 @@ class Iteration {
   }
 }
 
-module.exports = { AGAIN, Iteration, Waiters, settled, within }
+module.exports = { AGAIN, DONE, Iteration, MAX_TIMEOUT, Waiters, settled, within }

@@ -5,6 +5,8 @@ use std::rc::Rc;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
+use crate::channel::{ChannelSettings, Connecting, Listener};
+use crate::client::{Client, ClientSettings};
 use crate::error::OrThrow;
 use crate::lock::{Barrier, Event, LockHolder, LockSettings, Mutex, RwLock, Semaphore};
 use crate::memory::{Scratch, ScratchMemory};
@@ -13,6 +15,7 @@ use crate::publisher::{Publisher, PublisherSettings};
 use crate::queue::{Queue, QueueSettings};
 use crate::region::{Region, RegionSettings};
 use crate::ring::{RingConsumer, RingProducer, RingSettings};
+use crate::service::{Service, ServiceSettings};
 use crate::subscriber::{Subscriber, SubscriberSettings};
 
 /// How to open a domain; what is missing takes the core's default.
@@ -189,6 +192,44 @@ impl Domain {
         let parties = options::number("parties", parties).or_throw(env)?;
         let options = settings.options().or_throw(env)?;
         Barrier::open(&self.domain, &name, parties, options).or_throw(env)
+    }
+
+    /// Listens for channels at an address.
+    #[napi]
+    pub fn listen(&self, env: &Env, address: String, settings: ChannelSettings) -> Result<Listener> {
+        let options = settings.options().or_throw(env)?;
+        Ok(Listener::new(self.domain.listen(&address, &options).or_throw(env)?, &self.scratch))
+    }
+
+    /// Has a thread open a channel to whoever listens at an address, within so many milliseconds.
+    #[napi]
+    pub fn connect(
+        &self,
+        env: &Env,
+        address: String,
+        timeout: Option<f64>,
+        settings: ChannelSettings,
+    ) -> Result<Connecting> {
+        Connecting::start(&self.domain, address, settings, timeout, &self.scratch).or_throw(env)
+    }
+
+    /// Provides a service whose methods have these names.
+    #[napi]
+    pub fn service(
+        &self,
+        env: &Env,
+        name: String,
+        version: String,
+        methods: Vec<String>,
+        settings: ServiceSettings,
+    ) -> Result<Service> {
+        Service::open(&self.domain, &name, &version, methods, settings, &self.scratch).or_throw(env)
+    }
+
+    /// Opens a client of whoever provides a service in a range of versions.
+    #[napi]
+    pub fn client(&self, env: &Env, name: String, range: String, settings: ClientSettings) -> Result<Client> {
+        Client::open(&self.domain, &name, &range, settings, &self.scratch).or_throw(env)
     }
 
     /// Who has this lock, of any type.

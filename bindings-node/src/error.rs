@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr::null_mut;
 
-use axonic::ErrorKind;
+use axonic::{Code, ErrorKind};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -39,11 +39,13 @@ pub fn error_table() -> Vec<ErrorRow> {
     ErrorKind::ALL.iter().map(row).collect()
 }
 
-/// The class to throw: `new Class(kindName, message, { accepted })`.
+/// The class to throw: `new Class(kindName, message, { accepted, status })`.
 #[napi]
 pub fn set_error_class(
     env: &Env,
-    #[napi(ts_arg_type = "new (kind: string, message: string, options: { accepted: number }) => Error")]
+    #[napi(
+        ts_arg_type = "new (kind: string, message: string, options: { accepted: number, status?: StatusParts }) => Error"
+    )]
     constructor: Function<'_, (), ()>,
 ) -> Result<()> {
     let mut reference = null_mut();
@@ -73,6 +75,11 @@ pub fn throw(env: sys::napi_env, error: &axonic::Error) {
         sys::napi_create_double(env, error.accepted() as f64, &mut accepted);
         sys::napi_create_object(env, &mut arguments[2]);
         sys::napi_set_named_property(env, arguments[2], c"accepted".as_ptr(), accepted);
+        if let Some(status) = error.status()
+            && let Ok(status) = ToNapiValue::to_napi_value(env, StatusParts::from(status))
+        {
+            sys::napi_set_named_property(env, arguments[2], c"status".as_ptr(), status);
+        }
         if sys::napi_new_instance(env, function, 3, arguments.as_ptr(), &mut instance) == sys::Status::napi_ok
         {
             sys::napi_throw(env, instance);
@@ -85,6 +92,62 @@ unsafe fn plain(env: sys::napi_env, error: &axonic::Error) {
     let error = Error::new(error.kind().node_code().to_string(), error.to_string());
     // SAFETY: the caller holds an open scope of `env`.
     unsafe { JsError::from(error).throw_into(env) };
+}
+
+/// Why a call failed.
+#[napi(object)]
+pub struct StatusParts {
+    /// The code's name, gRPC's.
+    pub code: String,
+    /// A word that stays the same while texts change; may be empty.
+    pub reason: String,
+    /// A sentence for a person.
+    pub message: String,
+    /// The same call may succeed later.
+    pub retryable: bool,
+    /// What else there is to say, as JSON.
+    pub details: String,
+    /// Who failed; empty for whoever answers.
+    pub origin: String,
+}
+
+impl From<&axonic::Status> for StatusParts {
+    fn from(status: &axonic::Status) -> StatusParts {
+        StatusParts {
+            code: status.code.name().into(),
+            reason: status.reason.clone(),
+            message: status.message.clone(),
+            retryable: status.retryable,
+            details: status.details.to_string(),
+            origin: status.origin.clone(),
+        }
+    }
+}
+
+impl StatusParts {
+    /// In the core's terms.
+    pub fn status(self) -> axonic::Result<axonic::Status> {
+        let code = Code::from_name(&self.code).ok_or_else(|| {
+            let names: Vec<&str> = Code::all().map(Code::name).collect();
+            invalid(format!("code is '{}'; it must be one of {}", self.code, names.join(", ")))
+        })?;
+        let details = serde_json::from_str(&self.details)
+            .map_err(|error| invalid(format!("details are no JSON: {error}")))?;
+        Ok(axonic::Status {
+            code,
+            reason: self.reason,
+            message: self.message,
+            retryable: self.retryable,
+            details,
+            origin: self.origin,
+        })
+    }
+}
+
+/// The names of the codes of failed calls, in the order of their numbers.
+#[napi]
+pub fn call_codes() -> Vec<&'static str> {
+    Code::all().map(Code::name).collect()
 }
 
 /// A core error that the facade throws, or rejects a promise with.

@@ -62,7 +62,7 @@ describe('types', () => {
 
 function sourceOf (name) {
   if (['Barrier', 'Event', 'Held', 'Mutex', 'RwLock', 'Semaphore'].includes(name)) return 'lock'
-  return { RingConsumer: 'ring', RingProducer: 'ring' }[name] ?? name.toLowerCase()
+  return { Listener: 'channel', RingConsumer: 'ring', RingProducer: 'ring' }[name] ?? name.toLowerCase()
 }
 
 describe('native half', () => {

@@ -1,9 +1,10 @@
 // What the types must accept, what they must know, and what they must refuse.
 
-import axonic, { AxonicError, Reject, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
+import axonic, { AxonicError, Reject, Status, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
 import type {
-  ArrayOf, Attributes, Barrier, BorrowedMessage, Domain, ErrorCode, Event, Held, Job, LockHolder, Message, Mutex, Peeked, Publisher,
-  PublisherStats, Queue, QueueStats, QueueWorker, Receipt, Region, RingConsumer, RingProducer, RingStats, RwLock, Semaphore,
+  ArrayOf, Attributes, Barrier, BorrowedMessage, CallStatus, CallStream, Can, Channel, ChannelMessage, ChannelStats, Client,
+  Context, Domain, ErrorCode, Event, Held, Job, Listener, LockHolder, Message, Mutex, Peeked, Publisher,
+  PublisherStats, Queue, QueueStats, QueueWorker, Receipt, Region, RingConsumer, RingProducer, RingStats, RwLock, Semaphore, Service,
   Shaped, Subscriber, SubscriberStats, TensorInfo, Ticket
 } from 'axonic'
 
@@ -168,6 +169,52 @@ export async function surface (): Promise<void> {
   ax.unlink('lock', 'gpu')
   void [held.ownerDied, mutex.locked, semaphore.available, semaphore.permits, event.isSet, event.tryWait(), barrier.waiting]
 
+  const listener: Listener = ax.listen('shm://d/x', { maxMessage: 5, wait: 'spin' })
+  const channel: Channel = await ax.connect(listener.address, { timeout: 5, reconnect: true, signal: AbortSignal.timeout(1) })
+  channel.send(Buffer.alloc(1), { descriptors: [0] })
+  channel.send(new ArrayBuffer(1))
+  // @ts-expect-error a channel carries bytes
+  channel.send('text')
+  await channel.sendAsync(Float64Array.of(1), { timeout: 1 })
+  await channel.sendMany(new Set([Buffer.alloc(1)]), { timeout: 1 })
+  await channel.flush()
+  await channel.finish({ timeout: 1 })
+  same<ReturnType<typeof channel.tryReceive>, ChannelMessage | null>(true)
+  for await (const each of listener) same<typeof each, Channel>(true)
+  for await (const each of channel) same<typeof each.data, Buffer>(true)
+  const can: Can = channel.can
+  const { sentBytes }: ChannelStats = channel.stats()
+
+  const service: Service = ax.service('shop', '1.0.0', {
+    price ({ item }: { item: string }, ctx) {
+      same<typeof ctx, Context>(true)
+      if (ctx.cancelled) throw new Status('CANCELLED', item, { reason: 'x', details: [1], retryable: false })
+      return ctx.remaining
+    },
+    async * items (_, { input, progress }) { for await (const each of input) yield each; progress(1) }
+  }, { concurrency: 5, wait: 'spin', maxMessage: 5 })
+  // @ts-expect-error a method is a function
+  ax.service('shop', '1.0.0', { price: 7 })
+  // @ts-expect-error there is no such code
+  void new Status('NONSENSE', '')
+  interface Shop { price (params: { item: string }): number, items (): AsyncGenerator<string, boolean>, now (): Promise<Date> }
+  const shop = ax.client<Shop>('shop', '^1', { address: service.listen('shm://d/y') })
+  const client: Client = shop
+  same<Awaited<ReturnType<typeof shop.price>>, number>(true)
+  same<Awaited<ReturnType<typeof shop.now>>, Date>(true)
+  await shop.price({ item: 'x' }, { timeout: 5, input: [1], attributes: { traceparent: 'x' }, progress: (done, note) => void [done, note] })
+  // @ts-expect-error an item is text
+  await shop.price({ item: 5 })
+  // @ts-expect-error there is no such method
+  await shop.nonsense()
+  const stream: CallStream<string, boolean> = shop.items.stream()
+  for await (const each of stream) same<typeof each, string>(true)
+  const loose = ax.client('shop', '^1')
+  await loose.anything?.({ x: 1 })
+  same<typeof loose.closed, boolean>(true)
+  await client.call('price', { item: 'x' })
+  void [can.halfClose, sentBytes, service.atWork, client.underWay, client.stream('items')]
+
   const set = new WaitSet<string>()
   set.add(sub, 'sub').add(pub, 'pub').addFd(0, 'stdin').addTimer(10, 'tick').remove('tick')
   same<Awaited<ReturnType<typeof set.wait>>, string[]>(true)
@@ -185,6 +232,7 @@ export async function surface (): Promise<void> {
       // @ts-expect-error there is no such code
       if (error.code === 'AXONIC_NONSENSE') return
       same<typeof error.accepted, number>(true)
+      same<typeof error.status, CallStatus | undefined>(true)
       void code
     }
   }

@@ -1,0 +1,357 @@
+'use strict'
+
+const { OBJECT, TEXT, check } = require('./check.js')
+const { bodyValue, quickly } = require('./body.js')
+const { Context, Input, answer, giveUp, numberOf } = require('./context.js')
+const { AxonicError, Status, invalid } = require('./error.js')
+const internal = require('./internal.js')
+const { CONTENT, SEQUENCE, SOURCE, TICKET } = internal
+const { tell } = require('./log.js')
+const native = require('./native.js')
+const { traced } = require('./trace.js')
+const values = require('./value.js')
+const { AGAIN, DONE, MAX_TIMEOUT } = require('./wait.js')
+
+// Where the table says what it does of calls, and flags beside the content type: see `service.rs`.
+const METHOD = SOURCE
+const ID = SEQUENCE
+const ATTRIBUTES = 512
+const STREAM = 1024
+
+// What native calls answer.
+const NOTHING = 0
+const END = 2
+
+/** Milliseconds that calls may keep the event loop from turning. */
+const MAX_HOLD = 2
+
+class Service {
+  #native
+  #ends
+  /** Handlers by the numbers of their methods. */
+  #methods
+  #handlers
+  #take
+  #reply
+  #replyScratch
+  #input
+  #table
+  /** What calls need of it. */
+  #desk
+  /** Calls at work, by their ids. */
+  #calls = new Map()
+  /** What waits for their streams, by the same ids. */
+  #waiting = new Map()
+  /** @type {native.Poll | null} */
+  #poll = null
+  /**
+   * The next turn of one that spins.
+   *
+   * @type {NodeJS.Immediate | undefined}
+   */
+  #immediate = undefined
+  #closed = false
+
+  /**
+   * Made by `domain.service`.
+   *
+   * @param {import('./native.js').Service} service
+   */
+  constructor (service, name, methods, ends) {
+    this.name = name
+    this.version = service.version()
+    this.#native = service
+    this.#ends = ends
+    ends.add(this)
+    this.#handlers = methods
+    this.#methods = Object.keys(methods)
+    this.#take = service.bindTake()
+    this.#reply = service.bindReply()
+    this.#replyScratch = service.bindReplyScratch()
+    this.#input = service.bindInput()
+    this.#table = internal.getScratch().table
+    this.#desk = { name, native: service, inputOf: (context, id) => this.#inputOf(context, id) }
+    // Like every server, it keeps the process alive.
+    this.#poll = new native.Poll(service.fd(), this.#turn)
+    this.#poll.bindHold()(1)
+    if (service.spins()) this.#spin()
+    else this.#poll.start()
+  }
+
+  get closed () {
+    return this.#closed
+  }
+
+  /** Calls that are at work. */
+  get atWork () {
+    return this.#closed ? 0 : this.#native.atWork()
+  }
+
+  /** Has it called at an address too; the address, with what the system chose. */
+  listen (address) {
+    check('the address', address, TEXT)
+    return this.#native.listen(address)
+  }
+
+  close () {
+    if (this.#closed) return
+    this.#closed = true
+    this.#ends.delete(this)
+    clearImmediate(this.#immediate)
+    this.#poll?.close()
+    this.#native.close()
+    for (const context of this.#calls.values()) giveUp(context)
+    for (const id of [...this.#waiting.keys()]) this.#resume(id)
+  }
+
+  [internal.ABANDON] () {
+    this.close()
+  }
+
+  /** Polls in every turn of the loop; handlers that only wait for promises go on in between. */
+  #spin () {
+    this.#immediate = setImmediate(() => {
+      this.#turn()
+      if (!this.#closed) this.#spin()
+    })
+  }
+
+  /** Begins the calls that have come. */
+  #turn = () => {
+    const end = performance.now() + MAX_HOLD
+    while (!this.#closed && this.#take() !== NOTHING) {
+      this.#begin()
+      // What has come besides is there in the next turn. Who spins lets handlers go on that are at work.
+      if (performance.now() > end || (this.#immediate !== undefined && this.#calls.size > 0)) break
+    }
+    if (this.#calls.size > 0 && !this.#closed) this.#lookAfter()
+  }
+
+  /** Those at work hear what came for them. */
+  #lookAfter () {
+    for (const id of this.#native.givenUp()) {
+      const context = this.#calls.get(id)
+      if (context !== undefined) giveUp(context)
+      this.#resume(id)
+    }
+    // To look after one may read for others.
+    for (let news = this.#native.news(); news.length > 0; news = this.#native.news()) {
+      for (const id of news) this.#resume(id)
+    }
+  }
+
+  /** The streams of a call go on if they can. */
+  #resume (id) {
+    const waiting = this.#waiting.get(id)
+    if (waiting === undefined) return
+    for (const one of waiting) if (one()) waiting.delete(one)
+    if (waiting.size === 0) this.#waiting.delete(id)
+  }
+
+  /** Begins the call of row 0. */
+  #begin () {
+    const table = this.#table
+    const number = table[TICKET]
+    const flags = table[CONTENT]
+    const id = table[ID]
+    const method = this.#methods[table[METHOD]]
+    table[CONTENT] = flags & ~(ATTRIBUTES | STREAM)
+    const context = new Context(this.#desk, id, number, method)
+    const call = { id, context, isStream: (flags & STREAM) !== 0 }
+    this.#calls.set(id, context)
+    try {
+      const params = this.#params(number, method)
+      if (flags & ATTRIBUTES) context.attributes = values.unflatten(this.#native.attributes(number))
+      this.#do(call, params)
+    } catch (error) {
+      this.#fail(call, error)
+    }
+  }
+
+  #params (number, method) {
+    try {
+      return bodyValue(`arguments of ${method} of service`, this.name, (data) => this.#native.fetch(number, data))
+    } catch (error) {
+      if (error instanceof AxonicError && error.kind === 'Decode') throw new Status('INVALID_ARGUMENT', error.message, { reason: 'arguments' })
+      throw error
+    }
+  }
+
+  /** Has its handler do a call. */
+  #do (call, params) {
+    const { context } = call
+    const handler = this.#handlers[context.method]
+    const result = traced(context.attributes?.traceparent, () => handler.call(this.#handlers, params, context))
+    if (typeof result?.then === 'function') {
+      Promise.resolve(result).then((result) => this.#finish(call, result)).catch((error) => this.#fail(call, error))
+    } else {
+      this.#finish(call, result)
+    }
+  }
+
+  /** A handler has come to something: an answer, or items to stream. */
+  #finish (call, result) {
+    const items = isStreaming(result) ? result : undefined
+    if (items === undefined && !call.isStream) return this.#answer(call, result)
+    // To whoever takes a stream, one answer is one item.
+    this.#stream(call, items ?? [result ?? null].values()).catch((error) => this.#fail(call, error))
+  }
+
+  /** Answers a call; who gives nothing answers null. */
+  #answer (call, result = null) {
+    const number = this.#settle(call)
+    if (number < 0) return
+    const { method } = call.context
+    const cannot = this.#cannot(method)
+    try {
+      if (quickly(result, cannot, number, this.#reply, this.#replyScratch) !== undefined) return
+      const { data, parts } = values.encode(result, cannot)
+      this.#native.replyParts(number, data, parts)
+    } catch (error) {
+      this.#refuse(number, method, error)
+    }
+  }
+
+  #fail (call, error) {
+    const { context } = call
+    const isLate = !this.#closed && context.remaining === 0
+    // Whoever streams may find out before the others are told.
+    if (isLate || (error instanceof AxonicError && error.kind === 'Cancelled')) giveUp(context)
+    const isGivenUp = context.cancelled
+    const number = this.#settle(call)
+    if (number < 0) return
+    const reason = isLate ? new Status('DEADLINE_EXCEEDED', `the time for ${context.method} is over`) : error
+    this.#refuse(number, context.method, reason, isGivenUp)
+  }
+
+  /** It is answered; the number that the native half knows it by, -1: it was before. */
+  #settle ({ id, context }) {
+    const number = answer(context)
+    if (number >= 0) this.#calls.delete(id)
+    return this.#closed ? -1 : number
+  }
+
+  #refuse (number, method, error, isGivenUp = false) {
+    const status = statusOf(error, this.#cannot(method))
+    if (!isGivenUp && !(error instanceof Status) && error?.status === undefined) {
+      const why = error instanceof Error ? error.stack : String(error)
+      tell('warn', `service '${this.name}': a call of ${method} failed: ${why}`)
+    }
+    try {
+      this.#native.fail(number, status)
+    } catch (late) {
+      // Of a result that is too large the core has told the caller.
+      if (!(late instanceof AxonicError && late.kind === 'Closed')) throw late
+    }
+  }
+
+  #cannot (method) {
+    return `service '${this.name}': ${method} cannot answer with`
+  }
+
+  /** Streams what a handler generates, as its caller takes it; what the handler returns is the result. */
+  async #stream (call, items) {
+    const { id, context, isStream } = call
+    const iterator = (items[Symbol.asyncIterator] ?? items[Symbol.iterator]).call(items)
+    try {
+      if (!isStream) {
+        const text = `method '${context.method}' streams its results; call it as a stream`
+        throw new Status('INVALID_ARGUMENT', text, { reason: 'stream' })
+      }
+      for (;;) {
+        const { value, done } = await iterator.next()
+        if (done) return this.#answer(call, value)
+        const { data, parts } = values.encode(value, this.#cannot(context.method))
+        await this.#whenPossible(context, id, (number) => this.#native.send(number, data, parts) || AGAIN)
+      }
+    } catch (error) {
+      // Its `finally` runs. What goes wrong there has nobody to hear of it.
+      Promise.resolve(iterator.return?.()).catch(() => {})
+      throw error
+    }
+  }
+
+  #inputOf (context, id) {
+    const { method } = context
+    return new Input(() => this.#whenPossible(context, id, (number) => {
+      const answer = this.#input(number)
+      if (answer === NOTHING) return AGAIN
+      if (answer === END) return DONE
+      const value = bodyValue(`input of ${method} of service`, this.name, (data) => this.#native.fetch(number, data))
+      return { value, done: false }
+    }))
+  }
+
+  /** Resolves with what `attempt` answers as soon as that is not AGAIN. */
+  async #whenPossible (context, id, attempt) {
+    const first = attempt(numberOf(context))
+    if (first !== AGAIN) return first
+    const { remaining } = context
+    // The caller's time may be over before it says so; timers may be early.
+    const timer = remaining <= MAX_TIMEOUT ? setTimeout(() => this.#resume(id), remaining + 1) : undefined
+    try {
+      return await new Promise((resolve, reject) => {
+        const waiting = this.#waiting.get(id) ?? new Set()
+        this.#waiting.set(id, waiting)
+        waiting.add(() => {
+          try {
+            const result = attempt(numberOf(context))
+            if (result === AGAIN) return false
+            resolve(result)
+          } catch (error) {
+            reject(error)
+          }
+          return true
+        })
+      })
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** Whether a handler generates items, rather than having one answer. */
+function isStreaming (result) {
+  if (typeof result !== 'object' || result === null) return false
+  if (typeof result[Symbol.asyncIterator] === 'function') return true
+  return typeof result.next === 'function' && typeof result[Symbol.iterator] === 'function'
+}
+
+/**
+ * What a caller is told of a handler's failure. Who passes on another's failure keeps its origin.
+ *
+ * @returns {import('./native.js').StatusParts}
+ */
+function statusOf (error, cannot) {
+  if (error instanceof AxonicError && error.status !== undefined) {
+    const { code, reason, message, retryable, details, origin } = error.status
+    return { code, reason, message, retryable, details: JSON.stringify(details), origin }
+  }
+  if (error instanceof Status) {
+    const { code, reason, message, retryable, details } = error
+    try {
+      return { code, reason, message, retryable, details: values.jsonText(details, cannot), origin: '' }
+    } catch (wrong) {
+      return statusOf(wrong, cannot)
+    }
+  }
+  const isError = error instanceof Error
+  const [reason, message] = isError ? [error.name, error.message] : ['', String(error)]
+  return { code: 'UNKNOWN', reason, message, retryable: false, details: 'null', origin: '' }
+}
+
+/** Handlers by the names of their methods. */
+function checkMethods (methods) {
+  check('the methods of a service', methods, OBJECT)
+  for (const [name, handler] of Object.entries(methods)) {
+    if (typeof handler !== 'function') throw invalid(`method ${name} of a service must be a function`)
+  }
+}
+
+internal.disposable(Service)
+internal.inspectable(Service, (service) => {
+  const { name, version, closed, atWork } = service
+  return closed ? { name, version, closed } : { name, version, atWork }
+})
+
+module.exports = { Service, checkMethods }

@@ -1,0 +1,35 @@
+'use strict'
+
+// Which trace a handler works for: calls that it makes carry it on.
+
+const { AsyncLocalStorage } = require('node:async_hooks')
+
+/**
+ * Made when a trace comes for the first time: until then promises need not look after it.
+ *
+ * @type {AsyncLocalStorage<string | undefined> | null}
+ */
+let storage = null
+
+/**
+ * Runs a handler for a trace, or for none.
+ *
+ * @param {string | undefined} traceparent
+ */
+function traced (traceparent, run) {
+  if (traceparent !== undefined) storage ??= new AsyncLocalStorage()
+  return storage === null ? run() : storage.run(traceparent, run)
+}
+
+/**
+ * The options of a call, with the trace it belongs to.
+ *
+ * @param {import('../index.js').CallOptions} [options]
+ */
+function tracing (options) {
+  const traceparent = storage?.getStore()
+  if (traceparent === undefined || options?.attributes?.traceparent !== undefined) return options
+  return { ...options, attributes: { ...options?.attributes, traceparent } }
+}
+
+module.exports = { traced, tracing }

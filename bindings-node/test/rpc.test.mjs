@@ -1,0 +1,380 @@
+import assert from 'node:assert/strict'
+import { rmSync } from 'node:fs'
+import { afterEach, describe, it } from 'node:test'
+import { inspect } from 'node:util'
+import { Client, Status, child, domain, is, setLogger, sleep, until } from './helper.mjs'
+
+let last
+
+/** A service, and a client of it. */
+function pair (methods, options = {}, clientOptions = options) {
+  const ax = last = domain()
+  const service = ax.service('s', '1.2.0', methods, options)
+  return { ax, service, client: ax.client('s', '^1.2', clientOptions) }
+}
+
+/** Checks for the failure of a call with this code. */
+function failed (kind, code, more = {}) {
+  return (error) => {
+    is(kind)(error)
+    assert.equal(error.status.code, code, error.message)
+    for (const [name, value] of Object.entries(more)) assert.deepEqual(error.status[name], value, name)
+    return true
+  }
+}
+
+const WAITS = ['adaptive', 'spin']
+
+for (const wait of WAITS) {
+  describe(`rpc, waiting ${wait}`, () => {
+    // Services that spin would go on to the end of the file.
+    afterEach(() => last.close())
+
+    it('answers calls', async () => {
+      const { client, service } = pair({
+        echo: (value) => value,
+        add: async ({ a, b }) => { await sleep(1); return a + b },
+        nothing () {},
+        self () { return Object.keys(this).length }
+      }, { wait })
+      assert.equal(await client.add({ a: 1, b: 2 }), 3)
+      assert.equal(await client.call('add', { a: 1, b: 3 }, { timeout: 5000 }), 4)
+      assert.equal(await client.nothing(), null)
+      assert.equal(await client.self(), 4)
+      const values = [{ x: ['é', null, 1.5] }, 'text', 7, null, [], Buffer.from('raw'), Buffer.alloc(0), Buffer.alloc(700_000, 3), 'é'.repeat(200_000)]
+      for (const value of values) assert.deepEqual(await client.echo(value), value)
+      assert.deepEqual(await client.echo(), {}, 'no arguments')
+      const tensor = await client.echo(Object.assign(new Float32Array(6), { shape: [2, 3] }))
+      assert.deepEqual([tensor.constructor, tensor.dtype, tensor.shape], [Float32Array, 'float32', [2, 3]])
+      assert.equal(service.atWork, 0)
+      assert.equal(client.underWay, 0)
+    })
+
+    it('has many calls under way', async () => {
+      const { client } = pair({ later: async ({ i }) => { await sleep(i % 7); return i } }, { wait, concurrency: 1000 })
+      const results = await Promise.all(Array.from({ length: 500 }, (_, i) => client.later({ i }, { timeout: 20_000 })))
+      assert.deepEqual(results, Array.from({ length: 500 }, (_, i) => i))
+    })
+
+    it('streams results, no faster than they are taken', async () => {
+      let made = 0
+      let finished = false
+      const { client } = pair({
+        async * count ({ to, size = 1 }, ctx) {
+          try {
+            for (let i = 0; i < to; i++) {
+              made++
+              yield size === 1 ? i : Buffer.alloc(size, i)
+            }
+            return 'all'
+          } finally {
+            finished = true
+          }
+        },
+        * plain ({ to }) { for (let i = 0; i < to; i++) yield i },
+        one: () => 'one'
+      }, { wait })
+      const got = []
+      for await (const i of client.count.stream({ to: 5 })) got.push(i)
+      assert.deepEqual(got, [0, 1, 2, 3, 4])
+      const stream = client.stream('plain', { to: 1 })
+      assert.deepEqual(await Promise.all([stream.next(), stream.next(), stream.next()]), [
+        { value: 0, done: false }, { value: null, done: true }, { value: undefined, done: true }
+      ])
+      const one = client.one.stream()
+      assert.deepEqual([await one.next(), await one.next()], [{ value: 'one', done: false }, { value: null, done: true }])
+      const end = client.count.stream({ to: 1 })
+      await end.next()
+      assert.deepEqual(await end.next(), { value: 'all', done: true })
+
+      made = 0
+      finished = false
+      let taken = 0
+      for await (const item of client.count.stream({ to: 1000, size: 10_000 })) {
+        if (taken === 0) await sleep(30)
+        assert.equal(item[0], taken & 255)
+        taken++
+        assert.ok(made <= taken + 100, `${made} were made for ${taken}`)
+        if (taken === 200) break
+      }
+      await until(() => finished, 'the generator hears that nobody takes more')
+      assert.ok(made < 400, String(made))
+      await assert.rejects(client.count({ to: 1 }), failed('CallFailed', 'INVALID_ARGUMENT', { reason: 'stream' }))
+    })
+
+    it('takes a stream', async () => {
+      const { client } = pair({
+        async sum (params, ctx) {
+          let sum = params.from ?? 0
+          for await (const { length } of ctx.input) sum += length
+          return sum
+        },
+        async first (params, ctx) {
+          for await (const item of ctx.input) return item
+          return 'none'
+        },
+        async * double (params, ctx) { for await (const i of ctx.input) yield i * 2 }
+      }, { wait })
+      const items = Array.from({ length: 300 }, () => Buffer.alloc(5000))
+      assert.equal(await client.sum({ from: 1 }, { input: items, timeout: 10_000 }), 1_500_001)
+      assert.equal(await client.sum({ from: 1 }), 1, 'nothing is streamed')
+      let asked = 0
+      async function * endless () { for (;;) { asked++; yield asked; await sleep(1) } }
+      assert.equal(await client.first({}, { input: endless() }), 1)
+      const before = asked
+      await sleep(20)
+      assert.ok(asked <= before + 2, 'nobody asks for more')
+      const doubled = []
+      for await (const i of client.double.stream({}, { input: [1, 2, 3] })) doubled.push(i)
+      assert.deepEqual(doubled, [2, 4, 6])
+      async function * broken () { yield 1; throw new RangeError('broken input') }
+      await assert.rejects(client.sum({}, { input: broken() }), RangeError)
+    })
+
+    it('says why a call failed', async () => {
+      const told = []
+      setLogger((level, message) => { if (level === 'warn') told.push(message) })
+      const { ax, client } = pair({
+        broken () { throw new RangeError('no such index') },
+        async status () {
+          throw new Status('NOT_FOUND', 'no order 7', { reason: 'no_such_order', details: { order: 7 }, retryable: true })
+        },
+        onward: (params, ctx) => other.status(),
+        big: () => Buffer.alloc(2_000_000),
+        strange: () => 10n,
+        async * late () { yield 1; throw new TypeError('later') }
+      }, { wait, maxMessage: 1 << 20 })
+      const other = ax.client('s', '1')
+      await assert.rejects(client.broken(), failed('CallFailed', 'UNKNOWN', { reason: 'RangeError', message: 'no such index', retryable: false, details: null }))
+      const status = { reason: 'no_such_order', message: 'no order 7', retryable: true, details: { order: 7 } }
+      await assert.rejects(client.status(), failed('CallFailed', 'NOT_FOUND', status))
+      const origin = await client.status().catch((error) => error.status.origin)
+      assert.match(origin, /^s@1\.2\.0 \(.*pid \d+\)$/)
+      await assert.rejects(client.onward(), failed('CallFailed', 'NOT_FOUND', { ...status, origin }))
+      await assert.rejects(client.big(), failed('CallFailed', 'RESOURCE_EXHAUSTED'))
+      await assert.rejects(client.strange(), failed('CallFailed', 'UNKNOWN', { reason: 'AxonicError' }))
+      await assert.rejects(client.nonsense(), (error) => failed('CallFailed', 'UNIMPLEMENTED')(error) && /it has broken, status/.test(error.message))
+      const stream = client.late.stream()
+      assert.equal((await stream.next()).value, 1)
+      await assert.rejects(stream.next(), failed('CallFailed', 'UNKNOWN', { reason: 'TypeError' }))
+      await assert.rejects(client.broken(10n), is('InvalidArgument'))
+      assert.throws(() => new Status('NONSENSE', ''), is('InvalidArgument'))
+      await until(() => told.some((text) => text.includes('RangeError: no such index')), 'a bug is logged')
+      assert.ok(!told.some((text) => text.includes('no order 7')), 'a told failure is not')
+      setLogger(null)
+    })
+
+    it('gives up when the time is over, when told to, and when nobody takes a stream', async () => {
+      const given = []
+      const { client, service } = pair({
+        async sleepy ({ id }, ctx) {
+          assert.ok(ctx.remaining > 0)
+          await new Promise((resolve) => ctx.signal.addEventListener('abort', resolve))
+          given.push([id, ctx.signal.reason.kind, ctx.cancelled])
+          ctx.signal.throwIfAborted()
+        },
+        async * endless (params, ctx) {
+          ctx.signal.addEventListener('abort', () => given.push(['stream', ctx.signal.reason.kind, ctx.cancelled]))
+          for (;;) { yield 1; await sleep(1) }
+        }
+      }, { wait })
+      const begun = performance.now()
+      await assert.rejects(client.sleepy({ id: 1 }, { timeout: 30 }), failed('Timeout', 'DEADLINE_EXCEEDED'))
+      assert.ok(performance.now() - begun >= 29, 'not before')
+      await assert.rejects(client.sleepy({ id: 2 }, { signal: AbortSignal.timeout(30) }), { name: 'TimeoutError' })
+      await assert.rejects(client.sleepy({ id: 3 }, { signal: AbortSignal.abort(new Error('early')) }), /early/)
+      for await (const item of client.endless.stream()) if (item === 1) break
+      const stream = client.endless.stream({}, { signal: AbortSignal.timeout(20) })
+      await assert.rejects(async () => { for await (const item of stream) assert.equal(item, 1) }, { name: 'TimeoutError' })
+      await assert.rejects(async () => { for await (const item of client.endless.stream({}, { timeout: 20 })) assert.equal(item, 1) }, failed('Timeout', 'DEADLINE_EXCEEDED'))
+      await until(() => given.length === 5, () => `all are told: ${inspect(given)}`)
+      assert.deepEqual(given.map(([id]) => id), [1, 2, 'stream', 'stream', 'stream'])
+      for (const [, kind, cancelled] of given) assert.deepEqual([kind, cancelled], ['Cancelled', true])
+      await until(() => service.atWork === 0, 'nothing is left')
+    })
+
+    it('has no more calls at work than may be', async () => {
+      let [now, most] = [0, 0]
+      const { client } = pair({
+        async busy () {
+          most = Math.max(most, ++now)
+          await sleep(5)
+          now--
+        }
+      }, { wait, concurrency: 3 })
+      await Promise.all(Array.from({ length: 20 }, () => client.busy({}, { timeout: 10_000 })))
+      assert.equal(most, 3)
+    })
+  })
+}
+
+describe('rpc', () => {
+  it('gives handlers a context', async () => {
+    const seen = []
+    const { client } = pair({
+      async work (params, ctx) {
+        seen.push([ctx.service, ctx.method, ctx.caller.pid, ctx.remaining, ctx.traceparent, ctx.cancelled])
+        ctx.progress(0.5, 'half')
+        ctx.log('info', 'at work')
+        await sleep(20)
+        ctx.progress(1)
+        seen.push(inspect(ctx))
+        return 'done'
+      }
+    })
+    const [progress, told] = [[], []]
+    setLogger((level, message) => { told.push([level, message]) })
+    assert.equal(await client.work({}, { progress: (fraction, note) => progress.push([fraction, note]) }), 'done')
+    assert.deepEqual(seen[0], ['s', 'work', process.pid, Infinity, null, false])
+    assert.equal(seen[1], "Context { service: 's', method: 'work', cancelled: false }")
+    assert.deepEqual(progress[0], [0.5, 'half'])
+    setLogger(null)
+    assert.deepEqual(told.filter(([level]) => level === 'info'), [['info', "service 's': work: at work"]])
+    await assert.rejects(client.work({}, { progress: 7 }), is('InvalidArgument'))
+  })
+
+  it('carries a trace on', async () => {
+    const { client } = pair({
+      async outer (params, ctx) {
+        await sleep(1)
+        return [ctx.traceparent, await client.inner(), await client.inner({}, { attributes: { traceparent: 'own' } })]
+      },
+      inner: (params, ctx) => ctx.traceparent
+    })
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    assert.deepEqual(await client.outer({}, { attributes: { traceparent } }), [traceparent, traceparent, 'own'])
+    assert.equal(await client.inner(), null, 'outside of a handler there is none')
+    assert.deepEqual(await client.outer(), [null, null, 'own'])
+  })
+
+  it('is unavailable at once where nobody is', async () => {
+    const ax = domain()
+    const client = ax.client('s', '^1')
+    await assert.rejects(client.anything(), failed('Unavailable', 'UNAVAILABLE', { retryable: true }))
+    await assert.rejects(client.anything.stream().next(), is('Unavailable'))
+    const service = ax.service('s', '2.0.0', { anything: () => 1 })
+    await assert.rejects(client.anything(), (error) => is('Unavailable')(error) && error.message.includes('there is 2.0.0'))
+    service.close()
+    const old = ax.service('s', '1.0.0', { async anything (params, ctx) { await new Promise(() => {}) } })
+    const call = client.anything()
+    await until(() => old.atWork === 1)
+    old.close()
+    await assert.rejects(call, failed('Unavailable', 'UNAVAILABLE', { retryable: false }))
+    await assert.rejects(client.anything(), is('Unavailable'))
+    ax.service('s', '1.1.0', { anything: () => 'again' })
+    assert.equal(await client.anything(), 'again')
+  })
+
+  it('is called at an address too', async () => {
+    const { ax, service } = pair({ echo: (value) => value })
+    const address = service.listen(`shm://${ax.name}/elsewhere`)
+    const client = ax.client('s', '^1', { address })
+    assert.equal(await client.echo('x', { timeout: 5000 }), 'x')
+    await assert.rejects(ax.client('other', '^1', { address }).echo('x'), is('Unavailable'))
+    service.close()
+    await assert.rejects(client.echo('x', { timeout: 5000 }), is('Unavailable'))
+  })
+
+  it('shares the load among providers, and goes on without one', async () => {
+    const { ax, service, client } = pair({ who: () => 'a' })
+    assert.equal(await client.who(), 'a')
+    const other = ax.service('s', '1.3.0', { who: () => 'b' })
+    const who = new Set()
+    await until(async () => { who.add(await client.who()); return who.size === 2 }, 'both are called')
+    service.close()
+    for (let i = 0; i < 20; i++) assert.equal(await client.who(), 'b')
+    other.close()
+    await assert.rejects(client.who(), is('Unavailable'))
+  })
+
+  it('tells within 100 ms that a provider or a client died', async () => {
+    const ax = domain()
+    const provider = child('rpc', ax.name, 'serve')
+    await provider.said('serving')
+    const client = ax.client('child', '^1')
+    assert.equal(await client.echo('x'), 'x')
+    const hung = client.hang()
+    const silent = client.silent.stream().next()
+    await until(async () => (await client.atWork()) === 3)
+    let killed = performance.now()
+    provider.process.kill('SIGKILL')
+    await assert.rejects(hung, failed('Unavailable', 'UNAVAILABLE', { retryable: false }))
+    await assert.rejects(silent, is('Unavailable'))
+    assert.ok(performance.now() - killed < 1000, `${performance.now() - killed} ms`)
+
+    let gone
+    const service = ax.service('parent', '1.0.0', {
+      async hang (params, ctx) {
+        await new Promise((resolve) => ctx.signal.addEventListener('abort', resolve))
+        gone = performance.now()
+      }
+    })
+    const caller = child('rpc', ax.name, 'call')
+    await until(() => service.atWork === 1)
+    killed = performance.now()
+    caller.process.kill('SIGKILL')
+    await until(() => gone !== undefined)
+    assert.ok(gone - killed < 1000, `${gone - killed} ms`)
+    service.close()
+    await Promise.all([provider.ended, caller.ended])
+    // The file of a listener that died stays until somebody listens there again, and of services each has its own.
+    rmSync(`${ax.path}/listeners`, { recursive: true })
+  })
+
+  it('sends more than there is room for without waiting', async () => {
+    const { client } = pair({ length: ({ length }) => length }, { concurrency: 4 })
+    const large = Buffer.alloc(100_000)
+    const lengths = await Promise.all(Array.from({ length: 50 }, () => client.length(large, { timeout: 10_000 })))
+    assert.deepEqual(lengths, Array.from({ length: 50 }, () => 100_000))
+  })
+
+  it('is closed with its domain, and calls end with it', async () => {
+    const { ax, service, client } = pair({ hang: () => new Promise(() => {}) })
+    const call = client.hang()
+    const stream = client.hang.stream().next()
+    await until(() => service.atWork === 2)
+    ax.close()
+    await assert.rejects(call, is('Closed'))
+    await assert.rejects(stream, is('Closed'))
+    await assert.rejects(client.hang(), is('Closed'))
+    assert.ok(service.closed && client.closed)
+    assert.equal(inspect(service), "Service { name: 's', version: '1.2.0', closed: true }")
+    assert.equal(inspect(client), "Client { service: 's', closed: true }")
+  })
+
+  it('keeps no process alive but one that serves', async () => {
+    const ax = domain()
+    const service = ax.service('parent', '1.0.0', { echo: (value) => value })
+    const caller = child('rpc', ax.name, 'once')
+    assert.deepEqual((({ code, stdout }) => [code, stdout])(await caller.ended), [0, 'x\n'])
+    service.close()
+  })
+
+  it('leaves the loop alone while nothing happens', async () => {
+    const { client } = pair({ hang: () => new Promise(() => {}) })
+    const calls = [client.hang({}, { timeout: 400 }), client.hang({}, { timeout: 400 })]
+    await sleep(20)
+    const { user, system } = process.cpuUsage()
+    await sleep(300)
+    const used = process.cpuUsage({ user, system })
+    assert.ok(used.user + used.system < 150_000, JSON.stringify(used))
+    for (const call of calls) await assert.rejects(call, is('Timeout'))
+  })
+
+  it('refuses what cannot be', async () => {
+    const ax = domain()
+    assert.throws(() => ax.service('s', '1', {}), is('InvalidArgument'))
+    assert.throws(() => ax.service('s', '1.0.0', { x: 7 }), is('InvalidArgument'))
+    assert.throws(() => ax.service('s', '1.0.0'), is('InvalidArgument'))
+    assert.throws(() => ax.service('a@b', '1.0.0', {}), is('InvalidName'))
+    assert.throws(() => ax.service('s', '1.0.0', {}, { concurrency: 0 }), is('InvalidArgument'))
+    assert.throws(() => ax.client('s', 'nonsense'), is('InvalidArgument'))
+    const client = ax.client('s', '^1')
+    assert.ok(client instanceof Client)
+    assert.equal(client.then, undefined)
+    assert.throws(() => client.call(7), is('InvalidArgument'))
+    await assert.rejects(client.call('m', {}, { timeout: -1 }), is('InvalidArgument'))
+    assert.throws(() => client.stream('m', {}, { signal: 1 }), is('InvalidArgument'))
+    assert.equal(inspect(client), "Client { service: 's', underWay: 0 }")
+  })
+})
