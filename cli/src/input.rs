@@ -59,6 +59,21 @@ pub(crate) fn each_line(
     Ok(())
 }
 
+/// Sends stdin as it comes, in pieces of any length.
+pub(crate) fn each_chunk(
+    interrupt: &Interrupt,
+    send: &mut dyn FnMut(&[u8]) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut input = Stdin::open(interrupt)?;
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match input.read(&mut buffer)? {
+            0 => return Ok(()),
+            length => send(&buffer[..length])?,
+        }
+    }
+}
+
 /// Says which line of stdin it was.
 fn at_line(stop: Stop, number: u64) -> Stop {
     match stop {

@@ -5,6 +5,8 @@
 //! that outlives it, keeps no global state between calls, and turns a panic into exit code 1.
 
 mod bench;
+mod call;
+mod channels;
 mod doctor;
 mod human;
 mod input;
@@ -17,10 +19,12 @@ mod output;
 mod place;
 mod publish;
 mod queue;
+mod serve;
 mod stat;
 mod stop;
 mod subscribe;
 mod table;
+mod talk;
 mod top;
 mod top_screen;
 mod unlink;
@@ -44,6 +48,8 @@ Examples:
   axonic sub a | grep error | axonic pub b       a filter between two topics
   axonic queue put jobs 'resize cat.png'         work for whoever takes it with `axonic queue get jobs`
   axonic lock ls                                 who has which lock, and who waits for it
+  axonic call search query '{\"text\": \"lamp\"}'   call a service; `axonic serve` provides one
+  axonic connect tcp://127.0.0.1:4000            speak to whoever did `axonic listen` there
   axonic stat                                    who lags, who waits, who pins memory
   axonic doctor --clean                          find and remove what the dead left behind
   axonic bench                                   how fast this machine is, and how near to it Axonic comes
@@ -70,6 +76,10 @@ enum Verb {
     Sub(subscribe::Args),
     Queue(queue::Args),
     Lock(lock::Args),
+    Call(call::Args),
+    Serve(serve::Args),
+    Listen(talk::Listen),
+    Connect(talk::Connect),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Unlink(unlink::Args),
@@ -79,7 +89,7 @@ enum Verb {
 /// stdin, stdout and stderr. Returns the exit code: 0 done, 1 a finding or an error, 2 a wrong
 /// command line, 128 + n when signal n ended it before its work was complete.
 ///
-/// Blocks until the verb ends. While `pub`, `sub`, `queue`, `top` or `bench` runs, SIGINT, SIGTERM and SIGHUP end it;
+/// Blocks until the verb ends. While `pub`, `sub`, `queue`, `call`, `serve`, `listen`, `connect`, `top` or `bench` runs, SIGINT, SIGTERM and SIGHUP end it;
 /// the handlers found are put back before `run` returns. May be called from any thread, more than
 /// once, and by several threads at a time.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
@@ -123,6 +133,10 @@ fn dispatch(cli: Cli, again: &[OsString]) -> Outcome {
         Verb::Sub(args) => subscribe::run(&args, place),
         Verb::Queue(args) => queue::run(&args, place),
         Verb::Lock(args) => lock::run(&args, place),
+        Verb::Call(args) => call::run(&args, place),
+        Verb::Serve(args) => serve::run(&args, place),
+        Verb::Listen(args) => talk::listen(&args, place),
+        Verb::Connect(args) => talk::connect(&args, place),
         Verb::Doctor(args) => doctor::run(&args, place),
         Verb::Bench(args) => bench::run(&args, place, again),
         Verb::Unlink(args) => unlink::run(&args, place),

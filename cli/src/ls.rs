@@ -5,6 +5,7 @@ use std::io::Write;
 
 use axonic::{Pattern, QueueInfo, QueueOnDisk};
 
+use crate::channels;
 use crate::human::{bytes, label, plural, printable, since};
 use crate::lock::locks;
 use crate::output::{Output, Style};
@@ -16,7 +17,8 @@ use crate::view::{View, held, id};
 const EXAMPLES: &str = "\
 Examples:
   axonic ls              all domains
-  axonic ls demo         participants, topics, regions, rings, queues and locks of the domain demo";
+  axonic ls demo         participants, topics, regions, rings, queues, locks, listeners, services and channels of the
+                         domain demo";
 
 /// List domains, or the objects of a domain
 #[derive(clap::Args)]
@@ -60,6 +62,8 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
         ">RINGS",
         ">QUEUES",
         ">LOCKS",
+        ">SERVICES",
+        ">CHANNELS",
         ">MEMORY",
     ]);
     let (mut unreadable, mut on_disk) = (Vec::new(), Vec::new());
@@ -87,7 +91,7 @@ fn domains(out: &mut Output<'_>, place: &Place) -> Result<(), Stop> {
     Ok(())
 }
 
-fn summary(view: &View) -> [String; 8] {
+fn summary(view: &View) -> [String; 10] {
     let snapshot = &view.snapshot;
     let alive = snapshot.participants.iter().filter(|p| p.alive).count();
     [
@@ -98,6 +102,8 @@ fn summary(view: &View) -> [String; 8] {
         snapshot.rings.len().to_string(),
         (snapshot.queues.len() + view.on_disk.len()).to_string(),
         snapshot.locks.len().to_string(),
+        snapshot.services.len().to_string(),
+        snapshot.channels.len().to_string(),
         bytes(snapshot.bytes),
     ]
 }
@@ -156,7 +162,10 @@ fn objects(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     section(out, "region", &regions)?;
     section(out, "ring", &rings(view))?;
     section(out, "queue", &queues(&view.snapshot.queues, &view.on_disk))?;
-    section(out, "lock", &locks(&view.snapshot.locks))
+    section(out, "lock", &locks(&view.snapshot.locks))?;
+    section(out, "listener", &channels::listeners(view))?;
+    section(out, "service", &channels::services(view))?;
+    section(out, "channel", &channels::channels(view))
 }
 
 fn rings(view: &View) -> Table {

@@ -2,9 +2,13 @@
 //! gauges, and no quotes in help texts: then readers of Prometheus' older format, node_exporter's textfile collector
 //! among them, read it too. They know neither `info` nor `stateset`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use axonic::{LockInfo, PublisherInfo, QueueInfo, RingInfo, Snapshot, SubscriberInfo, TopicInfo};
+use axonic::{
+    ListenerInfo, LockInfo, PublisherInfo, QueueInfo, RingInfo, ServiceInfo, Snapshot, SubscriberInfo,
+    TopicInfo,
+};
 
 use crate::human::printable;
 use crate::view::id;
@@ -44,6 +48,9 @@ pub(crate) fn text(domains: &[Snapshot], unreadable: &[String]) -> String {
         of_rings(domains),
         of_queues(domains),
         of_locks(domains),
+        of_listeners(domains),
+        of_services(domains),
+        of_channels(domains),
         of_regions(domains),
     ];
     families.iter().flatten().filter(|family| !family.samples.is_empty()).for_each(|f| write(&mut text, f));
@@ -354,6 +361,80 @@ fn of_locks(domains: &[Snapshot]) -> Vec<Family> {
     let objects: Vec<_> =
         domains.iter().flat_map(|d| d.locks.iter().map(move |l| (of_lock(d, l), l))).collect();
     families(columns, &objects)
+}
+
+fn of_listeners(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<ListenerInfo>] = &[
+        ("axonic_listener_waiting", Gauge, "", "Channels that wait to be accepted.", |l| l.waiting as u64),
+        ("axonic_listener_alive", Gauge, "", "1 while its participant is alive.", |l| u64::from(l.alive)),
+    ];
+    let labels = |d: &Snapshot, l: &ListenerInfo| labels(&[("domain", &d.domain), ("listener", &l.name)]);
+    let objects: Vec<_> =
+        domains.iter().flat_map(|d| d.listeners.iter().map(move |l| (labels(d, l), l))).collect();
+    families(columns, &objects)
+}
+
+fn of_services(domains: &[Snapshot]) -> Vec<Family> {
+    let columns: &[Column<ServiceInfo>] = &[
+        ("axonic_service_calls", Counter, "", "Calls its provider has taken.", |s| s.calls),
+        ("axonic_service_at_work", Gauge, "", "Calls that are at work.", |s| s.at_work),
+        ("axonic_service_concurrency", Gauge, "", "Calls that may be at work at a time.", |s| s.concurrency),
+        ("axonic_service_clients", Gauge, "", "Clients of the domain that are connected.", |s| {
+            s.clients as u64
+        }),
+        ("axonic_service_waiting", Gauge, "", "Clients that wait to be let in.", |s| s.waiting as u64),
+        ("axonic_service_unread_bytes", Gauge, "bytes", "What clients sent and it has yet to read.", |s| {
+            s.unread_bytes
+        }),
+        ("axonic_service_alive", Gauge, "", "1 while its participant is alive.", |s| u64::from(s.alive)),
+    ];
+    let of_service = |d: &Snapshot, s: &ServiceInfo| {
+        labels(&[
+            ("domain", &d.domain),
+            ("service", &s.name),
+            ("version", &s.version),
+            ("participant", &s.participant),
+            ("id", &hex(s.id)),
+        ])
+    };
+    let objects: Vec<_> =
+        domains.iter().flat_map(|d| d.services.iter().map(move |s| (of_service(d, s), s))).collect();
+    families(columns, &objects)
+}
+
+/// Summed up for each listener: channels come and go.
+fn of_channels(domains: &[Snapshot]) -> Vec<Family> {
+    let mut sums: BTreeMap<(&str, &str), Traffic> = BTreeMap::new();
+    for d in domains {
+        for channel in &d.channels {
+            let sum = sums.entry((&d.domain, &channel.listener)).or_default();
+            sum.channels += 1;
+            for end in [Some(&channel.client), channel.server.as_ref()].into_iter().flatten() {
+                sum.pending = sum.pending.saturating_add(end.pending_bytes);
+                sum.blocked += u64::from(end.blocked_since_unix_ms != 0);
+            }
+        }
+    }
+    let columns: &[Column<Traffic>] = &[
+        ("axonic_channel_open", Gauge, "", "Channels of a listener, or service, that are there.", |t| {
+            t.channels
+        }),
+        ("axonic_channel_pending_bytes", Gauge, "bytes", "What their ends have yet to read.", |t| t.pending),
+        ("axonic_channel_blocked", Gauge, "", "Ends of them that wait for room.", |t| t.blocked),
+    ];
+    let objects: Vec<_> = sums
+        .iter()
+        .map(|((domain, of), sum)| (labels(&[("domain", domain), ("listener", of)]), sum))
+        .collect();
+    families(columns, &objects)
+}
+
+/// What is under way on the channels of one listener.
+#[derive(Default)]
+struct Traffic {
+    channels: u64,
+    pending: u64,
+    blocked: u64,
 }
 
 fn of_regions(domains: &[Snapshot]) -> Vec<Family> {

@@ -5,6 +5,7 @@ use std::io::Write;
 
 use axonic::{LockInfo, PublisherInfo, QueueHandle, QueueInfo};
 
+use crate::channels;
 use crate::human::{bytes, label, plural, since};
 use crate::lock;
 use crate::ls;
@@ -78,19 +79,22 @@ fn print(out: &mut Output<'_>, view: &View) -> Result<(), Stop> {
     let name = out.paint(Style::Name, &snapshot.domain);
     writeln!(
         out,
-        "{name}  {} of shared memory, {}, {}, {}, {}, {}",
+        "{name}  {} of shared memory, {}, {}, {}, {}, {}, {}, {}",
         bytes(snapshot.bytes),
         plural(alive as u64, "live participant"),
         plural(snapshot.regions.len() as u64, "region"),
         plural(snapshot.rings.len() as u64, "ring"),
         plural((snapshot.queues.len() + view.on_disk.len()) as u64, "queue"),
         plural(snapshot.locks.len() as u64, "lock"),
+        plural(snapshot.services.len() as u64, "service"),
+        plural(snapshot.channels.len() as u64, "channel"),
     )?;
     let (queues, locks) = (&snapshot.queues, &snapshot.locks);
     let of_topics = [topics(view), publishers(view), subscribers(view), lags(view), pins(view)];
     let of_queues = [rings(view), ls::queues(queues, &view.on_disk), queue_counters(queues)];
     let of_locks = [lock::locks(locks), lock_counters(locks)];
-    for table in of_topics.into_iter().chain(of_queues).chain(of_locks) {
+    let of_channels = [channels::listeners(view), channels::services(view), channels::channels(view)];
+    for table in of_topics.into_iter().chain(of_queues).chain(of_locks).chain(of_channels) {
         if !table.is_empty() {
             writeln!(out)?;
             table.print(out, 0)?;
@@ -379,6 +383,7 @@ fn notes(view: &View) -> Vec<String> {
             notes.push(format!("{name}: {who} died while it had it; whoever takes it next is told"));
         }
     }
+    notes.extend(channels::notes(view));
     for s in view.snapshot.subscribers.iter().filter(|s| s.alive && s.missed > 0) {
         let missed = s.missed;
         notes.push(format!("{}: {} missed {missed} so far", s.pattern, view.who(&s.participant)));

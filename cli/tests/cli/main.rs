@@ -1,6 +1,7 @@
 //! The built `axonic` binary, driven from outside as a shell would.
 
 mod bench;
+mod calls;
 mod harness;
 mod lock;
 mod metrics;
