@@ -11,6 +11,7 @@ mod locks;
 mod peers;
 mod table;
 mod talk;
+mod websocket;
 
 use peers::Peer;
 use std::collections::BTreeMap;

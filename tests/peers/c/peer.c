@@ -119,6 +119,9 @@ static const struct {
     KIND(FORKED),           KIND(BUSY),         KIND(IN_USE),          KIND(INTERRUPTED),    KIND(UNSUPPORTED),
     KIND(DECODE),           KIND(IO),           KIND(LEASE_LOST),        KIND(REJECTED),
     KIND(NOT_DURABLE),
+    KIND(UNAVAILABLE),
+    KIND(CANCELLED),
+    KIND(CALL_FAILED),
 };
 
 /* The header's constants by number, each as WouldBlock for WOULD_BLOCK; the library must agree. */

@@ -102,7 +102,7 @@ static int print_errors() {
                             K::Timeout, K::WouldBlock, K::Closed, K::Disconnected, K::TooLarge, K::Full,
                             K::LimitReached, K::NoSpace, K::LayoutMismatch, K::Corrupt, K::Forked, K::Busy, K::InUse,
                             K::Interrupted, K::Unsupported, K::Decode, K::Io, K::LeaseLost, K::Rejected,
-                            K::NotDurable}) {
+                            K::NotDurable, K::Unavailable, K::Cancelled, K::CallFailed}) {
         std::cout << -static_cast<int>(kind) << ' ' << make_error_code(kind).message() << '\n';
     }
     return 0;
