@@ -58,9 +58,13 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "iceoryx2",
         program: Program::Peer("iceoryx2"),
-        cases: &["one_way_spin", SPIN, BLOCKING, THROUGHPUT, LOAN, "fan_out", OPENING, "memory"],
+        cases: &["one_way_spin", SPIN, BLOCKING, THROUGHPUT, LOAN, "fan_out", OPENING, "memory", "call_spin"],
     },
-    Subject { name: "libzmq", program: Program::Peer("libzmq"), cases: &[BLOCKING, THROUGHPUT, OPENING] },
+    Subject {
+        name: "libzmq",
+        program: Program::Peer("libzmq"),
+        cases: &[BLOCKING, THROUGHPUT, OPENING, "call_blocking"],
+    },
     Subject {
         name: "crossbeam-channel",
         program: Program::Peer("crossbeam"),

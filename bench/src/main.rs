@@ -18,6 +18,7 @@ mod plot;
 mod process;
 mod queue;
 mod report;
+mod rpc;
 mod samples;
 mod scratch;
 mod targets;
@@ -78,6 +79,10 @@ const CASES: &[&str] = &[
     "durable_group_commit",
     "durable_unsynced",
     "durable_reopen",
+    "call_spin",
+    "call_adaptive",
+    "call_blocking",
+    "call_many",
     "mutex",
     "mutex_contended",
 ];

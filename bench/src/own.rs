@@ -4,7 +4,7 @@
 use crate::effort::Effort;
 use crate::report::Report;
 use crate::topic::SUBJECT;
-use crate::{calls, durable, fan_out, floor, kernel, lock, mqueue, opening, queue, throughput, topic};
+use crate::{calls, durable, fan_out, floor, kernel, lock, mqueue, opening, queue, rpc, throughput, topic};
 
 type Part = fn(&Effort, &mut Report);
 
@@ -37,6 +37,10 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("floor_durable", "fdatasync", durable::floor),
     ("durable_sync_each", SUBJECT, durable::sync_each),
     ("durable_group_commit", SUBJECT, durable::group_commit),
+    ("call_spin", SUBJECT, rpc::spin),
+    ("call_adaptive", SUBJECT, rpc::adaptive),
+    ("call_blocking", SUBJECT, rpc::blocking),
+    ("call_many", SUBJECT, rpc::many),
     ("mutex", SUBJECT, lock::uncontended),
     ("mutex", lock::PTHREAD, lock::pthread_uncontended),
     ("mutex_contended", SUBJECT, lock::contended),

@@ -19,6 +19,7 @@ pub const GROUPS: &[(&str, &[&str])] = &[
         "durable",
         &["durable_unsynced", "floor_durable", "durable_sync_each", "durable_group_commit", "durable_reopen"],
     ),
+    ("rpc", &["call_spin", "call_adaptive", "call_blocking", "call_many"]),
     ("mutex", &["mutex", "mutex_contended"]),
 ];
 

@@ -224,6 +224,36 @@ const TARGETS: &[Target] = &[
         than: Than::Value(100e3),
     },
     Target {
+        what: "call 64 B, spinning, Rust: at most 0.8 us",
+        row: latency("call_spin", RUST, 64),
+        at_least: false,
+        than: Than::Value(800.0),
+    },
+    Target {
+        what: "call 64 B, spinning, Python: at most 2.5 us",
+        row: latency("call_spin", PYTHON, 64),
+        at_least: false,
+        than: Than::Value(2500.0),
+    },
+    Target {
+        what: "call 64 B, spinning, Node: at most 2 us",
+        row: latency("call_spin", NODE, 64),
+        at_least: false,
+        than: Than::Value(2000.0),
+    },
+    most(
+        "call 64 B, default waiting: at most 1.3 x a raw futex round trip",
+        latency("call_adaptive", RUST, 64),
+        1.3,
+        latency("floor_futex", "raw-futex", 4),
+    ),
+    Target {
+        what: "calls, 64 under way: at least 4 M/s",
+        row: rate("call_many", RUST, 64, MSGS),
+        at_least: true,
+        than: Than::Value(4e6),
+    },
+    Target {
         what: "mutex, uncontended lock and unlock: at most 50 ns",
         row: latency("mutex", RUST, 8),
         at_least: false,

@@ -1,5 +1,5 @@
-//! iceoryx2: publish-subscribe on slices, copied into the loan and out of the sample; for the blocking case a notifier
-//! and a listener beside it, which is how its users sleep.
+//! iceoryx2: publish-subscribe on slices, copied into the loan and out of the sample, and request-response; for the
+//! blocking case a notifier and a listener beside it, which is how its users sleep.
 
 #![allow(dead_code)]
 mod common;
@@ -34,6 +34,7 @@ fn main() {
         }
         "round_trip_spin" => latencies(64, round_trips(effort.spinning(64), 64, Wait::Spin), 1.0),
         "round_trip_blocking" => latencies(64, round_trips(effort.sleeping(), 64, Wait::Block), 1.0),
+        "call_spin" => latencies(64, calls(effort.spinning(64)), 1.0),
         "loan_borrow" => latencies(MIB, lend(effort.spinning(MIB)), 2.0),
         "throughput" => {
             for size in [64, 4096, 65536, MIB] {
@@ -109,6 +110,51 @@ fn publisher(node: &Node<ipc::Service>, topic: Topic) -> Out {
 
 fn subscriber(node: &Node<ipc::Service>, topic: Topic) -> In {
     service!(node, topic).subscriber_builder().create().expect("subscriber")
+}
+
+type Line = [u8; 64];
+
+/// Requests and responses of one line, copied in and out.
+fn calls(n: usize) -> Vec<f64> {
+    let start = process::word(process::shared(4096), 0);
+    let service = |node: &Node<ipc::Service>| {
+        let builder = node.service_builder(&name("call")).request_response::<Line, Line>();
+        builder.open_or_create().expect("service")
+    };
+    let serve = || {
+        let node = node();
+        let service = service(&node);
+        let server = service.server_builder().create().expect("server");
+        process::meet(start, 2);
+        measure::answers(n, || {
+            let request = loop {
+                if let Some(request) = server.receive().expect("request") {
+                    break request;
+                }
+            };
+            let copy = *request.payload();
+            request.send_copy(copy).expect("response");
+        });
+        process::meet(start, 4);
+    };
+    process::pair(serve, || {
+        let node = node();
+        let service = service(&node);
+        process::meet(start, 2);
+        let client = service.client_builder().create().expect("client");
+        let message: Line = [7; 64];
+        let measured = measure::exchanges(n, || {
+            let pending = client.send_copy(std::hint::black_box(message)).expect("request");
+            let response = loop {
+                if let Some(response) = pending.receive().expect("response") {
+                    break response;
+                }
+            };
+            std::hint::black_box(*response.payload());
+        });
+        process::meet(start, 4);
+        measured
+    })
 }
 
 /// A message in both directions, and the bells for who sleeps.

@@ -1,4 +1,4 @@
-//! libzmq over `ipc://`: PAIR for exchanges, PUSH and PULL for rates. Its own threads are pinned with the process
+//! libzmq over `ipc://`: PAIR for exchanges, REQ and REP for calls, PUSH and PULL for rates. Its own threads are pinned with the process
 //! that starts them.
 
 #![allow(dead_code)]
@@ -11,7 +11,12 @@ use zmq::{Context, SocketType};
 fn main() {
     let (case, effort) = asked();
     match case.as_str() {
-        "round_trip_blocking" => latencies(64, round_trips(effort.sleeping(), 64), 1.0),
+        "round_trip_blocking" => {
+            latencies(64, round_trips(effort.sleeping(), 64, SocketType::PAIR, SocketType::PAIR), 1.0);
+        }
+        "call_blocking" => {
+            latencies(64, round_trips(effort.sleeping(), 64, SocketType::REQ, SocketType::REP), 1.0);
+        }
         "throughput" => {
             for size in [64, 65536] {
                 rates(size, rate(&effort, size));
@@ -26,12 +31,12 @@ fn endpoint(name: &str) -> String {
     format!("ipc://{}/zmq-{}-{name}", folder().display(), std::process::id())
 }
 
-fn round_trips(n: usize, size: usize) -> Vec<f64> {
+fn round_trips(n: usize, size: usize, asks: SocketType, replies: SocketType) -> Vec<f64> {
     let endpoint = endpoint("pair");
     let start = process::word(process::shared(4096), 0);
     let echo = || {
         let context = Context::new();
-        let socket = context.socket(SocketType::PAIR).expect("socket");
+        let socket = context.socket(replies).expect("socket");
         socket.bind(&endpoint).expect("bind");
         process::meet(start, 2);
         let mut bytes = vec![0; size];
@@ -43,7 +48,7 @@ fn round_trips(n: usize, size: usize) -> Vec<f64> {
     process::pair(echo, || {
         process::meet(start, 2);
         let context = Context::new();
-        let socket = context.socket(SocketType::PAIR).expect("socket");
+        let socket = context.socket(asks).expect("socket");
         socket.connect(&endpoint).expect("connect");
         let message = vec![7; size];
         let mut got = vec![0; size];
