@@ -88,7 +88,7 @@ pub fn rearm(
 }
 
 #[cfg(not(loom))]
-pub use sleep::{Ringer, Sleeper, Waiter, wait_for};
+pub use sleep::{HOUSEKEEPING, Ringer, SPIN, Sleeper, Waiter, wait_for};
 
 #[cfg(not(loom))]
 mod sleep {
@@ -112,10 +112,10 @@ mod sleep {
     const ALARM: u64 = u64::MAX - 3;
 
     /// While spinning, this often somebody looks whether peers died.
-    const HOUSEKEEPING: Duration = Duration::from_millis(10);
+    pub const HOUSEKEEPING: Duration = Duration::from_millis(10);
 
     /// How long the adaptive mode spins: about what one sleep and wake-up across cores costs.
-    const SPIN: Duration = Duration::from_micros(40);
+    pub const SPIN: Duration = Duration::from_micros(40);
 
     /// See [`Sleeper::LOOKS_AT_LOCKS`].
     const LOCK_CHECK: Duration = Duration::from_secs(1);

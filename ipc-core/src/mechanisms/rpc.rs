@@ -32,14 +32,38 @@ use crate::error::{Error, ErrorKind, Result};
 /// How many bytes of a stream may be on their way before who receives it takes some.
 const WINDOW: u32 = 256 << 10;
 
-/// An item of a stream came. Whoever sends more than it may would fill our memory.
-fn take_in(window: &mut i64, bytes: usize) -> Result<()> {
-    if *window <= 0 {
-        let text = format!(
-            "a stream goes on although {WINDOW} bytes of it were not taken yet; its sender does not wait as it must"
-        );
-        return Err(Error::new(ErrorKind::Corrupt, text));
+/// What may still come of a stream, as who receives it reckons.
+struct Window {
+    left: i64,
+    /// Bytes that were taken, and of which its sender was not told yet.
+    taken: u32,
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window { left: WINDOW.into(), taken: 0 }
     }
-    *window -= bytes as i64;
-    Ok(())
+}
+
+impl Window {
+    /// An item came. Whoever sends more than it may would fill our memory.
+    fn come(&mut self, bytes: usize) -> Result<()> {
+        if self.left <= 0 {
+            let text = format!(
+                "a stream goes on although {WINDOW} bytes of it were not taken yet; its sender does not wait as it must"
+            );
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        self.left -= bytes as i64;
+        Ok(())
+    }
+
+    /// An item was taken: the credit that its sender is to have, now and then, as long as the stream `goes_on`.
+    fn take(&mut self, bytes: usize, goes_on: bool) -> Option<u32> {
+        self.taken = self.taken.saturating_add(bytes as u32);
+        (self.taken >= WINDOW / 2 && goes_on).then(|| {
+            self.left += i64::from(self.taken);
+            std::mem::take(&mut self.taken)
+        })
+    }
 }

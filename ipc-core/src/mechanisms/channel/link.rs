@@ -2,6 +2,7 @@
 
 use super::protocol::Speaks;
 use crate::domain::Wait;
+use crate::domain::waiter::{HOUSEKEEPING, SPIN};
 use crate::error::Result;
 use crate::sys::clock::Deadline;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
@@ -129,12 +130,6 @@ pub trait Outbound: Half {
     /// Says that nothing more will be sent; the other end hears of it after what was sent.
     fn finish(&mut self) -> Result<()>;
 }
-
-/// While spinning, this often somebody looks whether the other end is gone.
-pub const HOUSEKEEPING: Duration = Duration::from_millis(10);
-
-/// How long the adaptive mode spins: about what one sleep and wake-up across cores costs.
-const SPIN: Duration = Duration::from_micros(40);
 
 /// Waits until `attempt` gives something. `None`: the deadline passed.
 pub fn wait_for<H: Half, T>(

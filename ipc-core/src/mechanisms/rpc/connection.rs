@@ -3,7 +3,7 @@
 use super::body::{Body, Parts};
 use super::frame::{Frame, Header, Kind};
 use super::wire::{Waits, Wire};
-use super::{WINDOW, take_in};
+use super::{WINDOW, Window};
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::Channel;
@@ -14,13 +14,9 @@ use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 
 /// The most calls that can be under way on one connection.
 const MAX_CALLS: usize = 1 << 16;
-
-/// How long after a look for room the next one comes.
-const FLUSH_AGAIN: Duration = Duration::from_millis(1);
 
 pub struct Connection {
     pub wire: Wire,
@@ -58,10 +54,7 @@ pub struct Slot {
     pub progress: Option<(f64, String)>,
     /// Bytes that may still be streamed to the service.
     pub credit: i64,
-    /// Bytes of items that the service may still send.
-    window: i64,
-    /// Bytes of items that were taken and not told of yet.
-    taken: u32,
+    window: Window,
     /// It is among the news.
     noted: bool,
 }
@@ -180,8 +173,7 @@ impl Connection {
         };
         let slot = &mut calls.slots[usize::from(index)];
         let generation = slot.generation.wrapping_add(1).max(1);
-        *slot =
-            Slot { generation, open: true, credit: WINDOW.into(), window: WINDOW.into(), ..Slot::default() };
+        *slot = Slot { generation, open: true, credit: WINDOW.into(), ..Slot::default() };
         self.load.fetch_add(1, Ordering::Relaxed);
         Ok(u32::from(generation) << 16 | u32::from(index))
     }
@@ -235,17 +227,7 @@ impl Connection {
 
     #[inline]
     fn wait_for<T>(&self, call: u32, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
-        loop {
-            // While something is kept for want of room, nobody else sends it.
-            let kept = self.wire.behind() > 0;
-            let until = if kept { deadline.within(FLUSH_AGAIN) } else { *deadline };
-            let waited = self.wire.flush().and_then(|()| self.wire.wait_for(call, &until, what));
-            match waited {
-                Ok(None) if kept && !deadline.passed() => {}
-                Err(e) => return self.last(e, what),
-                waited => return waited,
-            }
-        }
+        self.wire.wait_for(call, deadline, what).or_else(|e| self.last(e, what))
     }
 
     /// Nothing more comes: what has come before is there.
@@ -321,7 +303,7 @@ impl Connection {
             Kind::Reply => slot.result = Some(Ok(Body::keep(message, &frame)?)),
             Kind::Failure => slot.result = Some(Err(Status::decode(frame.data))),
             Kind::Item => {
-                take_in(&mut slot.window, frame.data.len())?;
+                slot.window.come(frame.data.len())?;
                 slot.items.push_back(Body::keep(message, &frame)?);
             }
             Kind::Credit => slot.credit += i64::from(value),
@@ -343,13 +325,7 @@ impl Connection {
 
     /// An item of a stream was taken: the service may send as many bytes more, which it is told now and then.
     pub fn took(&self, call: u32, bytes: usize) {
-        let told = self.with(call, |slot| {
-            slot.taken = slot.taken.saturating_add(bytes as u32);
-            (slot.taken >= WINDOW / 2 && slot.result.is_none()).then(|| {
-                slot.window += i64::from(slot.taken);
-                std::mem::take(&mut slot.taken)
-            })
-        });
+        let told = self.with(call, |slot| slot.window.take(bytes, slot.result.is_none()));
         if let Ok(Some(value)) = told {
             // Should nothing go out any more, whoever waits for what comes is told.
             let _ = self.push(Header { value, ..Header::new(Kind::Credit, call) }, &[], &Parts::NONE);

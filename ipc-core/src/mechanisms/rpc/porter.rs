@@ -4,6 +4,7 @@ use super::desk::Desk;
 use super::request::Request;
 use super::serving::Serving;
 use crate::domain::Wait;
+use crate::domain::waiter::SPIN;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::{Channel, Listener};
 use crate::sys::clock::Deadline;
@@ -31,9 +32,6 @@ const LISTENERS: u64 = 1 << 63;
 
 /// While calls come without a pause, descriptors are looked at this often.
 const LOOK: Duration = Duration::from_micros(100);
-
-/// How long the adaptive mode spins.
-const SPIN: Duration = Duration::from_micros(40);
 
 /// How long after somebody could not be let in it is tried again.
 const LET_IN_AGAIN: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use super::body::{Body, Parts};
 use super::desk::Desk;
 use super::frame::{FLAG_INPUT, FLAG_NOTICE, FOREVER, Frame, Header, Kind};
 use super::wire::{Waits, Wire};
-use super::{WINDOW, take_in};
+use super::{WINDOW, Window};
 use crate::domain::lock;
 use crate::error::{Error, Result};
 use crate::mechanisms::channel::Channel;
@@ -43,10 +43,7 @@ pub struct Streams {
     pub input: VecDeque<Body>,
     /// There is no more of it.
     pub input_ended: bool,
-    /// Bytes of it that may still be sent.
-    window: i64,
-    /// Bytes of it that were taken and not told of yet.
-    taken: u32,
+    window: Window,
 }
 
 /// A call as it came.
@@ -133,7 +130,7 @@ impl Serving {
             Kind::Input => {
                 let item = Body::keep(message, &frame)?;
                 active.with(|streams| {
-                    take_in(&mut streams.window, item.data().len())?;
+                    streams.window.come(item.data().len())?;
                     streams.input.push_back(item);
                     Ok(())
                 })?;
@@ -177,8 +174,7 @@ impl Serving {
             credit: WINDOW.into(),
             input: VecDeque::new(),
             input_ended: frame.header.flags & FLAG_INPUT == 0,
-            window: WINDOW.into(),
-            taken: 0,
+            window: Window::default(),
         };
         let active = Arc::new(Active {
             id: frame.header.call,
@@ -224,16 +220,7 @@ impl Serving {
         stash: &dyn Fn(Arrived),
     ) -> Result<Option<T>> {
         let mut what = Awaited { serving: self, ready, stash };
-        loop {
-            let kept = self.wire.behind() > 0;
-            let until = if kept { deadline.within(Duration::from_millis(1)) } else { *deadline };
-            let waited = self.wire.flush().and_then(|()| self.wire.wait_for(active.id, &until, &mut what));
-            match waited {
-                Ok(None) if kept && !deadline.passed() => {}
-                Err(e) => return Err(self.failed(e)),
-                waited => return waited,
-            }
-        }
+        self.wire.wait_for(active.id, deadline, &mut what).map_err(|e| self.failed(e))
     }
 
     fn failed(&self, error: Error) -> Error {
@@ -245,13 +232,7 @@ impl Serving {
 
     /// An item of the client's stream was taken.
     pub fn took(&self, active: &Active, bytes: usize) {
-        let told = active.with(|streams| {
-            streams.taken = streams.taken.saturating_add(bytes as u32);
-            (streams.taken >= WINDOW / 2 && !streams.input_ended).then(|| {
-                streams.window += i64::from(streams.taken);
-                std::mem::take(&mut streams.taken)
-            })
-        });
+        let told = active.with(|streams| streams.window.take(bytes, !streams.input_ended));
         if let Some(value) = told {
             self.push(Header { value, ..Header::new(Kind::Credit, active.id) }, &Parts::NONE);
         }

@@ -18,6 +18,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+/// How long after a look for room the next one comes.
+const FLUSH_AGAIN: Duration = Duration::from_millis(1);
+
 pub struct Wire {
     pub channel: Channel,
     /// Of the one who reads.
@@ -52,6 +55,20 @@ impl Wire {
     /// Waits until something is there for the call `call`. `None`: the deadline passed.
     #[inline]
     pub fn wait_for<T>(&self, call: u32, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
+        loop {
+            // While something is kept for want of room, nobody else sends it.
+            let kept = self.behind() > 0;
+            let until = if kept { deadline.within(FLUSH_AGAIN) } else { *deadline };
+            let waited = self.flush().and_then(|()| self.wait_reading(call, &until, what));
+            match waited {
+                Ok(None) if kept && !deadline.passed() => {}
+                waited => return waited,
+            }
+        }
+    }
+
+    #[inline]
+    fn wait_reading<T>(&self, call: u32, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
         if self.seat.take() {
             let read = self.channel.try_with(&mut |half| read(half, what));
             self.seat.leave();

@@ -1,9 +1,9 @@
 //! The two halves of an end of a shared-memory channel.
 
 use super::{Bell, End, make_waiter};
-use crate::domain::waiter::{Arming, Waiter, disarm};
+use crate::domain::waiter::{Arming, HOUSEKEEPING, Waiter, disarm};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::channel::link::{HOUSEKEEPING, Half, Inbound, Outbound, Outgoing};
+use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing};
 use crate::mechanisms::record::{Blocked, Found, GRAIN, Next, RECORD_HEADER, Reader, Shape, Writer};
 use crate::sys::atomic::Ordering;
 use crate::sys::clock::coarse_millis;
