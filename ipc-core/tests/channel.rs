@@ -39,8 +39,8 @@ macro_rules! transports {
                 behaviours! { $name $constant:
                     messages: sizes, order, send_many, several_threads, stats, limits;
                     room: tries, wait_sets, timeouts, back_pressure, waits_for_room, watched_room;
-                    ends: half_close, end_is_told, sent_before_leaving, dropping_is_ending, closing_ends_waits, domains_close, killed,
-                        killed_while_sending, forked;
+                    ends: half_close, end_is_told, sent_before_leaving, kept_and_left, dropping_is_ending, closing_ends_waits, domains_close, killed,
+                        killed_while_sending, left_by_exec, forked, outlived_by_a_child;
                     listeners: refusals, comings_and_goings, accepts;
                 }
             }
@@ -69,4 +69,8 @@ transports! {
         across: true,
     };
     tcp = TCP: Transport { address: |_| Some("tcp://127.0.0.1:0".into()), across: true };
+    tls = TLS: Transport {
+        address: |ground| Some(format!("tcp://127.0.0.1:0?{}", ground.certificates())),
+        across: true,
+    };
 }

@@ -181,7 +181,11 @@ fn nobody_there() {
     assert_eq!(&buffer[..length], b"somebody?");
     socket.send_to(b"yes", from).unwrap();
     assert_eq!(channel.receive(SOON).unwrap().data, b"yes");
-    expect(domain.connect("udp://no.such.host.invalid:1", &options(), SOON), ErrorKind::NotFound, &["host"]);
+    expect(
+        domain.connect("udp://no.such.host.invalid:1", &options(), SOON),
+        ErrorKind::NotFound,
+        &["resolver"],
+    );
     expect(domain.connect("udp://127.0.0.1", &options(), SOON), ErrorKind::InvalidArgument, &["host:port"]);
     expect(
         domain.listen("udp://192.0.2.1:0", &options()),
@@ -363,7 +367,7 @@ fn seqpacket_passes_descriptors_and_tells_who() {
     expect(one.send(&vec![3; most + 1], SOON), ErrorKind::TooLarge, &[&most.to_string(), "in parts"]);
     // An empty message is one, and no end.
     other.send(b"", SOON).unwrap();
-    other.finish().unwrap();
+    other.finish(SOON).unwrap();
     assert_eq!(one.receive(SOON).unwrap().data, b"");
     expect(one.receive(SOON), ErrorKind::Disconnected, &["connect anew"]);
     // More than may wait do not get in, and say so in time.

@@ -78,7 +78,7 @@ fn who_listens_who_waits_and_what_is_under_way() {
         assert!(one.client.alive && server.pid == std::process::id() && there.listeners[0].waiting == 0);
         (0..3).for_each(|_| drop(accepted.receive(SECOND).unwrap()));
         assert_eq!(seen(&place).channels[0].client.pending_bytes, 0);
-        channel.finish().unwrap();
+        channel.finish(SECOND).unwrap();
         let one = &seen(&place).channels[0];
         assert!(one.client.closed && !one.server.as_ref().unwrap().closed);
     });
@@ -338,7 +338,7 @@ fn files_are_as_the_protocol_says() {
         };
         let file = named("listeners", "search@1.2.0*");
         let listener = read(&file);
-        assert_eq!((listener(8), listener(280), listener(640), listener(648)), (10 << 32 | 1, 7, 1, 1));
+        assert_eq!((listener(8), listener(280), listener(640), listener(648)), (10 << 32 | 1, 7, 0, 1));
         assert!(listener(272) > 0 && listener(520) != 0);
         let (c, s) = (read(&named("channels", "-c")), read(&named("channels", "-s")));
         assert_eq!((c(8), s(8), c(280), c(56), s(56)), (11 << 32 | 1, 11 << 32 | 1, 256 << 10, c(56), c(56)));

@@ -3,6 +3,7 @@
 mod common;
 
 use axonic::{Channel, ChannelOptions, Domain, ErrorKind, Listener, WaitSet};
+use common::certificates::Authority;
 use common::{Place, expect};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -24,12 +25,16 @@ fn on_each(test: impl Fn(&Ground)) {
         "unix://DIRECTORY/s",
         "unix://DIRECTORY/s?type=seqpacket",
         "tcp://PORT",
+        "tcp://PORT?CERTIFICATES",
         "ws://PORT/p",
     ];
+    let authority = Authority::new();
+    let certificates = authority.mutual("either");
     for address in addresses {
         let places = [Place::new(), Place::new()];
         let address = address.replace("DIRECTORY", places[1].path().to_str().unwrap());
         let address = address.replace("PORT", &free.to_string());
+        let address = address.replace("CERTIFICATES", &certificates);
         println!("{address}");
         test(&Ground { domain: places[0].open(), address, _places: places });
     }
@@ -241,7 +246,7 @@ fn after_the_last_word_nothing_connects_anew() {
     on_each(|ground| {
         let listener = ground.listener();
         let (one, other) = ground.pair(&listener);
-        one.finish().unwrap();
+        one.finish(SOON).unwrap();
         other.send(b"last", SOON).unwrap();
         drop(other);
         assert_eq!(one.receive(SOON).unwrap().data, b"last");

@@ -1,6 +1,8 @@
 //! What streams alone can and must: descriptors, strangers, files that are left, raw bytes, children, signals.
 
 mod common;
+#[path = "channel_stream/farewell.rs"]
+mod farewell;
 #[path = "channel_stream/fifos.rs"]
 mod fifos;
 #[path = "channel_stream/pipes.rs"]

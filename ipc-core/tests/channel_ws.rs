@@ -113,11 +113,36 @@ fn frames_are_messages() {
     channel.send(b"out", SOON).unwrap();
     assert_eq!(next(&mut stream), (BINARY, b"out".to_vec()));
     // An end is said, and the answer to that is the last that comes.
-    channel.finish().unwrap();
+    channel.finish(SOON).unwrap();
     assert_eq!(next(&mut stream), (CLOSE, vec![]));
     stream.write_all(&[frame(BINARY, b"on its way"), frame(CLOSE, b"")].concat()).unwrap();
     assert_eq!(channel.receive(SOON).unwrap().data, b"on its way");
     expect(channel.receive(SOON), ErrorKind::Disconnected, &["connect anew"]);
+}
+
+/// Who reads nothing is waited for as long as was said, also by who says that this was all.
+#[test]
+fn an_end_is_said_as_soon_as_there_is_room() {
+    let place = Place::new();
+    let domain = place.open();
+    let listener = listen(&domain);
+    let (mut stream, channel) = pair(&listener);
+    // More than all buffers between take.
+    let large = vec![7; 15 << 20];
+    channel.try_send(&large).unwrap();
+    assert!(!channel.try_finish().unwrap());
+    let began = Instant::now();
+    expect(channel.finish(Some(Duration::from_millis(50))), ErrorKind::Timeout, &["no room", "more time"]);
+    assert!(began.elapsed() >= Duration::from_millis(50) && began.elapsed() < Duration::from_secs(5));
+    std::thread::scope(|scope| {
+        scope.spawn(|| channel.finish(SOON).unwrap());
+        let (mut head, mut payload) = ([0; 10], vec![0; large.len()]);
+        stream.read_exact(&mut head).unwrap();
+        stream.read_exact(&mut payload).unwrap();
+        assert!(head[..2] == [BINARY, 127] && payload == large);
+        assert_eq!(next(&mut stream), (CLOSE, vec![]));
+    });
+    assert!(channel.try_finish().unwrap(), "it was said already");
 }
 
 /// Those who do not come to the point hold nobody up, and there are not more of them than there may be.
@@ -189,6 +214,62 @@ fn strangers_are_refused() {
     });
     drop(plain(&listener));
     pair(&listener);
+}
+
+/// A browser lets any page connect to any address: pages of other hosts are refused, unless they are meant.
+#[test]
+fn pages_of_other_hosts_are_refused() {
+    let place = Place::new();
+    let domain = place.open();
+    let own = listen(&domain);
+    let named = domain.listen("ws://127.0.0.1:0/chat?origin=https://a.example,null", &options()).unwrap();
+    let any = domain.listen("ws://127.0.0.1:0/chat?origin=*", &options()).unwrap();
+    for (listener, origin, answer) in [
+        (&own, "https://evil.example", "HTTP/1.1 403"),
+        // Its name stands for this machine, by whatever the page's own server says.
+        (&own, "http://here", "HTTP/1.1 403"),
+        (&own, "null", "HTTP/1.1 403"),
+        (&own, "http://127.0.0.1:8080", "HTTP/1.1 101"),
+        (&own, "http://localhost:8080", "HTTP/1.1 101"),
+        (&named, "https://a.example", "HTTP/1.1 101"),
+        (&named, "null", "HTTP/1.1 101"),
+        (&named, "http://127.0.0.1:8080", "HTTP/1.1 403"),
+        (&any, "https://evil.example", "HTTP/1.1 101"),
+    ] {
+        let host = listener.address()["ws://".len()..].split('/').next().unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(SOON).unwrap();
+        let asked = REQUEST.replace("Host: here\r\n", &format!("Host: here\r\nOrigin: {origin}\r\n"));
+        stream.write_all(asked.as_bytes()).unwrap();
+        let accepted = listener.accept(Some(Duration::from_millis(200)));
+        let head = head(&mut stream);
+        assert!(head.starts_with(answer), "{origin} at {}: {head}", listener.address());
+        assert_eq!(accepted.is_ok(), answer.ends_with("101"), "{origin}");
+        if accepted.is_err() {
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            assert!(text.contains(origin) && text.contains("origin="), "{text}");
+        }
+    }
+    // Programs say no origin, and an address with the setting is one to connect to.
+    std::thread::scope(|scope| {
+        scope.spawn(|| named.accept(SOON).unwrap());
+        domain.connect(named.address(), &options(), SOON).unwrap();
+    });
+    let wrong = domain.listen("ws://127.0.0.1:0?origin=a.example", &options());
+    expect(wrong, ErrorKind::InvalidArgument, &["origin=a.example", "scheme://host"]);
+}
+
+/// Who sends more than the other end takes is told so by it, where it has not said before how much that is.
+#[test]
+fn a_message_that_was_too_large_is_a_clear_end() {
+    let place = Place::new();
+    let listener = listen(&place.open());
+    let (mut stream, channel) = pair(&listener);
+    channel.send(&[0; 1000], SOON).unwrap();
+    stream.write_all(&frame(CLOSE, &1009_u16.to_be_bytes())).unwrap();
+    expect(channel.receive(SOON), ErrorKind::Disconnected, &["larger than it takes", "connect anew"]);
+    expect(channel.send(b"", SOON), ErrorKind::Disconnected, &["larger than it takes"]);
 }
 
 /// Who listens is not always what it should be.

@@ -8,6 +8,8 @@
 mod channels;
 mod common;
 mod litmus;
+#[path = "crash/meeting.rs"]
+mod meeting;
 #[path = "crash/notices.rs"]
 mod notices;
 #[path = "crash/queues.rs"]
@@ -17,6 +19,7 @@ use axonic::*;
 use channels::act_on_channel;
 use common::Place;
 use litmus::{PATIENCE, Parent, Process, SOON, number_of, payload, start};
+use meeting::{accept_and_stop, come_and_stop};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use notices::wait_and_stop;
@@ -24,7 +27,17 @@ use queues::{act_on_queue, die_in_a_put, keep_queue};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-roles!(act, leave_behind, act_on_channel, act_on_queue, die_in_a_put, keep_queue, wait_and_stop);
+roles!(
+    act,
+    leave_behind,
+    act_on_channel,
+    act_on_queue,
+    die_in_a_put,
+    keep_queue,
+    wait_and_stop,
+    come_and_stop,
+    accept_and_stop
+);
 
 /// More steps than any operation has.
 const NEVER: u64 = 1 << 40;

@@ -89,6 +89,10 @@ const _: () =
 const _: () = assert!(offset_of!(Board, armings) == 6 * LINE && offset_of!(Board, services) == 8 * LINE);
 const _: () = assert!(offset_of!(Entry, since) == 32 && offset_of!(Entry, label) == 48);
 
+/// As many share one notice of a death. The kernel lets a descriptor be watched in 500 sets that are watched by another, and
+/// in 100 that are so once more, as in an event loop.
+const MOST_WATCHERS: usize = 32;
+
 /// Becomes readable when the process of a participant exits.
 pub struct Death(PidFd);
 
@@ -289,7 +293,7 @@ impl Participants {
     /// opened, or the pid may have passed to a stranger.
     pub fn death_of(&self, id: ParticipantId, me: ParticipantId) -> Result<Option<Arc<Death>>> {
         let mut deaths = self.deaths.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(death) = deaths.get(&id) {
+        if let Some(death) = deaths.get(&id).filter(|death| Arc::strong_count(death) <= MOST_WATCHERS) {
             return Ok(Some(death.clone()));
         }
         if id.slot >= self.slots {

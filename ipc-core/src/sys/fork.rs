@@ -4,21 +4,28 @@
 //! zeroed, also after a raw `clone` that runs no atfork handler. A handle remembers the token it
 //! was made under.
 
+use crate::error::{Error, ErrorKind, Result};
 use nix::libc;
-use std::os::fd::RawFd;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 static PAGE: OnceLock<usize> = OnceLock::new();
 /// Tokens are never zero (a wiped page) and grow, so a child's differs from its parent's.
 static LAST: AtomicU64 = AtomicU64::new(0);
 /// Where the hot path finds the page; null until the first handle is made.
-static WORD: std::sync::atomic::AtomicPtr<AtomicU64> =
-    std::sync::atomic::AtomicPtr::new(std::ptr::null_mut());
+static WORD: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Descriptors whose OFD locks a child must not keep alive. Zero is an empty place; the table
-/// stores descriptor + 1. A fixed table, because an atfork handler must not allocate or lock.
-static LOCKS: [AtomicI32; 1024] = [const { AtomicI32::new(0) }; 1024];
+/// A bit for each descriptor of which a child must not keep a copy. Parts of the table are made when they are needed and
+/// stay, because an atfork handler must not allocate or lock.
+static OWN: [AtomicPtr<Part>; PARTS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; PARTS];
+
+/// As many descriptors as Linux lets a process have, unless fs.nr_open was raised.
+const PARTS: usize = (1 << 20) / (WORDS * 64);
+const WORDS: usize = 64;
+type Part = [AtomicU64; WORDS];
 
 /// The token of this process now; differs from every token seen before a fork.
 #[inline(always)]
@@ -65,69 +72,106 @@ fn make_page() -> usize {
     let wiped = unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) };
     assert!(wiped == 0, "axonic: this kernel lacks MADV_WIPEONFORK (Linux 4.14 or later is needed)");
     // SAFETY: registers a handler that only closes descriptors, which is async-signal-safe.
-    unsafe { libc::pthread_atfork(None, None, Some(close_locks_in_child)) };
+    unsafe { libc::pthread_atfork(None, None, Some(close_in_child)) };
     WORD.store(page.cast(), Ordering::Release);
     page as usize
 }
 
-/// A child shares its parent's open file descriptions, and with them the locks that say "alive":
-/// its copies are closed at once, so that the parent's death frees them.
-extern "C" fn close_locks_in_child() {
-    for place in &LOCKS {
-        let fd = place.swap(0, Ordering::Relaxed);
-        if fd != 0 {
-            // SAFETY: closing a descriptor this library opened; the handles that own it notice the
-            // fork and never touch it again.
-            unsafe { libc::close(fd - 1) };
+/// A child shares its parent's open file descriptions: the locks that say "alive", and connections of which the kernel tells
+/// the other end when their last copy is closed. Its copies are closed at once, so that the parent's death is all there is.
+extern "C" fn close_in_child() {
+    for (number, part) in OWN.iter().enumerate() {
+        // SAFETY: null, or a part that was made by `place_of` and stays.
+        let Some(part) = (unsafe { part.load(Ordering::Relaxed).as_ref() }) else { continue };
+        for (word, bits) in part.iter().enumerate() {
+            let mut bits = bits.swap(0, Ordering::Relaxed);
+            while bits != 0 {
+                let fd = (number * WORDS + word) * 64 + bits.trailing_zeros() as usize;
+                // SAFETY: closing a descriptor this library owns, opened here or given to it; the handles that own it notice the
+                // fork and never touch it again.
+                unsafe { libc::close(fd as RawFd) };
+                bits &= bits - 1;
+            }
         }
     }
 }
 
-/// A lock descriptor: closed in children at fork, and once by its owner.
-pub struct LockFd {
-    fd: std::mem::ManuallyDrop<std::os::fd::OwnedFd>,
+/// The word and the bit of a descriptor, in a part that is made if there is none; `None`: its number is too large.
+fn place_of(fd: RawFd) -> Option<(&'static AtomicU64, u64)> {
+    let fd = fd as usize;
+    let part = OWN.get(fd / (WORDS * 64))?;
+    let mut there = part.load(Ordering::Acquire);
+    if there.is_null() {
+        let made = Box::into_raw(Box::new([const { AtomicU64::new(0) }; WORDS]));
+        match part.compare_exchange(there, made, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => there = made,
+            Err(other) => {
+                // SAFETY: made above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(made) });
+                there = other;
+            }
+        }
+    }
+    // SAFETY: a part stays once it was made.
+    Some((unsafe { &(*there)[fd / 64 % WORDS] }, 1 << (fd % 64)))
+}
+
+/// A descriptor, or what has one: closed in children at fork, and once by its owner.
+#[derive(Debug)]
+pub struct Own<T: AsRawFd> {
+    it: ManuallyDrop<T>,
     token: u64,
 }
 
-impl LockFd {
-    pub fn new(fd: std::os::fd::OwnedFd) -> crate::error::Result<LockFd> {
-        use std::os::fd::AsRawFd;
+/// A descriptor that has a lock.
+pub type LockFd = Own<OwnedFd>;
+
+impl<T: AsRawFd> Own<T> {
+    pub fn new(it: T) -> Result<Own<T>> {
         let token = renew();
-        let stored = fd.as_raw_fd() + 1;
-        let free = |place: &&AtomicI32| {
-            place.compare_exchange(0, stored, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        let Some((word, bit)) = place_of(it.as_raw_fd()) else {
+            let text = format!(
+                "descriptor {} is more than the {} that are kept from a forked child; close some",
+                it.as_raw_fd(),
+                PARTS * WORDS * 64
+            );
+            return Err(Error::new(ErrorKind::LimitReached, text));
         };
-        if LOCKS.iter().find(free).is_none() {
-            return Err(crate::error::Error::new(
-                crate::error::ErrorKind::LimitReached,
-                format!("one process can hold {} opened domains and rings; close some", LOCKS.len()),
-            ));
-        }
-        Ok(LockFd { fd: std::mem::ManuallyDrop::new(fd), token })
+        word.fetch_or(bit, Ordering::AcqRel);
+        Ok(Own { it: ManuallyDrop::new(it), token })
     }
 
-    pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        use std::os::fd::AsFd;
-        self.fd.as_fd()
-    }
-
-    fn forget_place(&self, raw: RawFd) {
-        let _ = LOCKS
-            .iter()
-            .find(|place| place.compare_exchange(raw + 1, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok());
+    /// Whether it is this process's, and not carried over a fork.
+    pub fn is_here(&self) -> bool {
+        token() == self.token
     }
 }
 
-impl Drop for LockFd {
+impl<T: AsRawFd + AsFd> Own<T> {
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.it.as_fd()
+    }
+}
+
+impl<T: AsRawFd> Deref for Own<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.it
+    }
+}
+
+impl<T: AsRawFd> Drop for Own<T> {
     fn drop(&mut self) {
-        use std::os::fd::AsRawFd;
-        if token() != self.token {
+        if !self.is_here() {
             // A fork: the atfork handler closed our copy (or, after a raw clone, it is better
             // leaked than closed twice); the number may belong to somebody else by now.
             return;
         }
-        self.forget_place(self.fd.as_raw_fd());
+        if let Some((word, bit)) = place_of(self.it.as_raw_fd()) {
+            word.fetch_and(!bit, Ordering::AcqRel);
+        }
         // SAFETY: dropped once, here, and not used afterwards.
-        unsafe { std::mem::ManuallyDrop::drop(&mut self.fd) };
+        unsafe { ManuallyDrop::drop(&mut self.it) };
     }
 }

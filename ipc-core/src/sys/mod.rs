@@ -55,7 +55,7 @@ mod errno {
         let (kind, remedy) = match errno {
             Errno::EMFILE => (
                 ErrorKind::LimitReached,
-                "this process has no file descriptors left: raise `ulimit -n` or close handles",
+                "this process has no file descriptors left: raise `ulimit -n` (RLIMIT_NOFILE) or close handles",
             ),
             Errno::ENFILE => {
                 (ErrorKind::LimitReached, "the system has no file descriptors left: raise fs.file-max")

@@ -1,5 +1,6 @@
 //! Sockets that carry whole messages: Unix sockets of the types seqpacket and datagram, and UDP.
 
+use super::fork::Own;
 use super::{os_error, socket_file};
 use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
@@ -12,7 +13,7 @@ use nix::sys::socket::{
 use std::fmt;
 use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Longest message over UDP, IP's versions 4 and 6: what lengths of 16 bits leave beside the headers.
 const MAX_UDP: [usize; 2] = [65_507, 65_527];
@@ -119,7 +120,7 @@ pub enum Received {
 }
 
 pub struct Socket {
-    fd: OwnedFd,
+    fd: Own<OwnedFd>,
     kind: Type,
     unix: bool,
 }
@@ -130,14 +131,15 @@ impl Socket {
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let fd =
             socket(name.family(), socket_type, flags, None).map_err(|e| os_error(e, "creating a socket"))?;
-        let made = Socket { fd, kind, unix: name.family() == AddressFamily::Unix };
+        let made = Socket { fd: Own::new(fd)?, kind, unix: name.family() == AddressFamily::Unix };
         if made.unix {
             // Each message comes with who sent it then, also one of no bytes, which would look like the end.
-            setsockopt(&made.fd, sockopt::PassCred, &true).map_err(|e| os_error(e, "setting SO_PASSCRED"))?;
+            setsockopt(&*made.fd, sockopt::PassCred, &true)
+                .map_err(|e| os_error(e, "setting SO_PASSCRED"))?;
         }
         if name.family() == AddressFamily::Inet6 {
             // `[::]` is for IPv4 too.
-            setsockopt(&made.fd, sockopt::Ipv6V6Only, &false)
+            setsockopt(&*made.fd, sockopt::Ipv6V6Only, &false)
                 .map_err(|e| os_error(e, "setting IPV6_V6ONLY"))?;
         }
         Ok(made)
@@ -170,14 +172,14 @@ impl Socket {
 
     pub fn listen(&self, backlog: u64) -> Result<()> {
         let backlog = Backlog::new(backlog.min(i32::MAX as u64) as i32).unwrap_or(Backlog::MAXCONN);
-        listen(&self.fd, backlog).map_err(|e| os_error(e, "listening"))
+        listen(&*self.fd, backlog).map_err(|e| os_error(e, "listening"))
     }
 
     /// The next one that has connected.
     pub fn accept(&self) -> Result<Option<Socket>> {
         match accept4(self.raw(), SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC) {
             // SAFETY: the kernel has just made this descriptor for us.
-            Ok(fd) => Ok(Some(Socket { fd: unsafe { OwnedFd::from_raw_fd(fd) }, ..*self })),
+            Ok(fd) => Own::new(unsafe { OwnedFd::from_raw_fd(fd) }).map(|fd| Some(Socket { fd, ..*self })),
             Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNABORTED) => Ok(None),
             Err(e) => Err(os_error(e, "accepting a connection")),
         }
@@ -205,7 +207,7 @@ impl Socket {
 
     /// Who is at the other end of a connection.
     pub fn peer(&self) -> Option<Who> {
-        let who = getsockopt(&self.fd, sockopt::PeerCredentials).ok()?;
+        let who = getsockopt(&*self.fd, sockopt::PeerCredentials).ok()?;
         Some(Who { pid: who.pid() as u32, uid: who.uid(), gid: who.gid() })
     }
 
@@ -215,7 +217,7 @@ impl Socket {
             let six = self.name()?.family() == AddressFamily::Inet6;
             return Ok(MAX_UDP[usize::from(six)]);
         }
-        let buffer = getsockopt(&self.fd, sockopt::SndBuf).map_err(|e| os_error(e, "reading SO_SNDBUF"))?;
+        let buffer = getsockopt(&*self.fd, sockopt::SndBuf).map_err(|e| os_error(e, "reading SO_SNDBUF"))?;
         Ok(buffer.saturating_sub(KEPT))
     }
 

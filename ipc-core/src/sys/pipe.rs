@@ -50,6 +50,16 @@ pub enum Taken {
     Socket(OwnedFd),
 }
 
+impl Taken {
+    /// What goes one way through it, without waiting.
+    pub fn one_way(self) -> Result<OwnedFd> {
+        match self {
+            Taken::Pipe(fd) => Ok(fd),
+            Taken::Socket(fd) => set_blocking(fd.as_fd(), false).map(|()| fd),
+        }
+    }
+}
+
 /// Takes over the descriptors to read from and to write to. Those of standard input and output become those of
 /// `/dev/null`, so that whoever prints by mistake disturbs nothing.
 pub fn take_over(reading: RawFd, writing: RawFd) -> Result<(Taken, Taken)> {
@@ -121,7 +131,10 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, room: usize) -> Result<
 
 /// Writes the pieces, or the first bytes of them; up to 4096 go out as one or not at all. `masked`: see [`must_mask`].
 pub fn send(fd: BorrowedFd<'_>, pieces: &[IoSlice<'_>], masked: bool) -> Result<Option<usize>> {
-    let mut write = || nix::sys::uio::writev(fd, pieces);
+    let mut write = || match pieces {
+        [piece] => nix::unistd::write(fd, piece),
+        _ => nix::sys::uio::writev(fd, pieces),
+    };
     moved(if masked { without_sigpipe(&mut write) } else { write() }, "sending")
 }
 
@@ -221,8 +234,10 @@ pub fn reopen_reader(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
 /// Whether somebody reads what is written to this descriptor.
 pub fn has_reader(fd: BorrowedFd<'_>) -> Result<bool> {
     let mut fds = [PollFd::new(fd, PollFlags::empty())];
-    poll(&mut fds, PollTimeout::ZERO).map_err(|e| os_error(e, "looking at a FIFO"))?;
-    Ok(!fds[0].revents().is_some_and(|events| events.contains(PollFlags::POLLERR)))
+    poll(&mut fds, PollTimeout::ZERO).map_err(|e| os_error(e, "looking at who reads"))?;
+    // The latter of a socket.
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+    Ok(!fds[0].revents().is_some_and(|events| events.intersects(gone)))
 }
 
 /// Locks an open file for this description alone; whether nobody else had.

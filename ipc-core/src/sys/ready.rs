@@ -3,6 +3,7 @@
 use super::os_error;
 use crate::error::Result;
 use nix::errno::Errno;
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll, ppoll};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -23,6 +24,16 @@ impl For {
 /// Whether `fd` is ready for `what` now, or has failed.
 pub fn is_ready(fd: BorrowedFd<'_>, what: For) -> Result<bool> {
     match poll(&mut [PollFd::new(fd, what.flags())], PollTimeout::ZERO) {
+        Ok(count) => Ok(count > 0),
+        Err(Errno::EINTR) => Ok(false),
+        Err(e) => Err(os_error(e, "looking at a descriptor")),
+    }
+}
+
+/// Whether the other end of a socket or a pipe sends nothing any more, whatever is left to be read.
+pub fn is_left(fd: BorrowedFd<'_>) -> Result<bool> {
+    let hung_up = PollFlags::from_bits_retain(libc::POLLRDHUP);
+    match poll(&mut [PollFd::new(fd, hung_up)], PollTimeout::ZERO) {
         Ok(count) => Ok(count > 0),
         Err(Errno::EINTR) => Ok(false),
         Err(e) => Err(os_error(e, "looking at a descriptor")),

@@ -52,6 +52,22 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut Vec<u8>, room: usize) -> Result<
     })
 }
 
+/// The same into memory that holds something already, as many bytes as fit.
+pub fn receive_to(fd: BorrowedFd<'_>, to: &mut [u8]) -> Result<Option<usize>> {
+    moved(socket::recv(fd.as_raw_fd(), to, MsgFlags::MSG_DONTWAIT), "receiving")
+}
+
+/// Sleeps until there is something to receive, or the other end is gone, or this one was shut down; a signal ends the sleep.
+/// Whoever is woken from receiving itself goes on several microseconds sooner than from `poll`.
+pub fn sleep_to_receive(fd: BorrowedFd<'_>) -> Result<()> {
+    match socket::recv(fd.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK) {
+        // Somebody else has the same description, and has made it one that does not wait.
+        Err(Errno::EAGAIN) => sleep_for(fd, For::Input, None),
+        // What failed is told to whoever receives.
+        _ => Ok(()),
+    }
+}
+
 /// Has `read` fill memory at the end of a buffer, and lengthens the buffer by what it says.
 pub(super) fn append(
     buffer: &mut Vec<u8>,
@@ -125,7 +141,11 @@ pub fn send(
 ) -> Result<Option<usize>> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     if descriptors.is_empty() {
-        return moved(socket::sendmsg::<()>(fd.as_raw_fd(), pieces, &[], flags, None), "sending");
+        let sent = match pieces {
+            [piece] => socket::send(fd.as_raw_fd(), piece, flags),
+            _ => socket::sendmsg::<()>(fd.as_raw_fd(), pieces, &[], flags, None),
+        };
+        return moved(sent, "sending");
     }
     let numbers: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
@@ -394,6 +414,29 @@ pub fn set_keepalive(fd: BorrowedFd<'_>, silence: Duration) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::ready::is_ready;
+
+    /// A description that somebody else has made one that does not wait is waited for all the same.
+    #[test]
+    fn who_sleeps_to_receive_has_something_to_receive() {
+        for flags in [SockFlag::empty(), SockFlag::SOCK_NONBLOCK] {
+            let (one, other) =
+                socket::socketpair(AddressFamily::Unix, SockType::Stream, None, flags).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(20));
+                    send(other.as_fd(), &[IoSlice::new(b"x")], &[]).unwrap();
+                });
+                sleep_to_receive(one.as_fd()).unwrap();
+                assert!(is_ready(one.as_fd(), For::Input).unwrap(), "{flags:?}");
+            });
+            assert_eq!(receive(one.as_fd(), &mut Vec::with_capacity(8), 8).unwrap(), Some(1));
+            std::thread::scope(|scope| {
+                scope.spawn(|| sleep_to_receive(one.as_fd()).unwrap());
+                shut_down(one.as_fd());
+            });
+        }
+    }
 
     /// Who connects again and again to a port that nobody has is given that port itself in the end, and is not somebody who
     /// listens there.

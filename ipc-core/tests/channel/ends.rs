@@ -1,9 +1,10 @@
 //! Ends: said, closed, dropped, killed, forked.
 
-use crate::common::{child, expect};
+use crate::common::{child, expect, wait_readable};
 use crate::ground::{Ground, SOON, message, number};
 use axonic::{Channel, ErrorKind};
 use nix::sys::wait::{WaitStatus, waitpid};
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 /// Whoever is killed is missed within this time.
@@ -14,6 +15,23 @@ pub fn play(channel: Channel) -> ! {
     match child::role().as_deref() {
         Some("idle") => channel.send(b"here", SOON).unwrap(),
         Some("in the middle") => channel.try_send(&message(1, 10 << 20)).unwrap(),
+        // Its child has copies of what it has, and lives a little longer.
+        // SAFETY: the child does nothing but wait and end.
+        Some("forks") => match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Child => {
+                std::thread::sleep(Duration::from_secs(3));
+                // SAFETY: ends the child at once.
+                unsafe { nix::libc::_exit(0) }
+            }
+            nix::unistd::ForkResult::Parent { .. } => channel.send(b"here", SOON).unwrap(),
+        },
+        Some("exec") => {
+            channel.send(b"here", SOON).unwrap();
+            child::ready();
+            channel.receive(SOON).unwrap();
+            // Not a word to the other end: what the library would say, it says when something is dropped.
+            panic!("{}", std::process::Command::new("sleep").arg("60").exec());
+        }
         role => panic!("{role:?}?"),
     }
     child::ready_until_told()
@@ -23,7 +41,7 @@ pub fn play(channel: Channel) -> ! {
 pub fn half_close(ground: &Ground) {
     let (one, other) = ground.pair();
     one.send(b"question", SOON).unwrap();
-    one.finish().unwrap();
+    one.finish(SOON).unwrap();
     expect(one.send(b"more", SOON), ErrorKind::Closed, &["nothing more will be sent"]);
     assert_eq!(other.receive(SOON).unwrap().data, b"question");
     if other.can().end {
@@ -35,7 +53,7 @@ pub fn half_close(ground: &Ground) {
             scope.spawn(|| other.send(&answer, SOON).unwrap());
             assert!(one.receive(SOON).unwrap().data == answer);
         });
-        other.finish().unwrap();
+        other.finish(SOON).unwrap();
         expect(one.receive(SOON), ErrorKind::Disconnected, &["connect anew"]);
     }
 }
@@ -72,10 +90,46 @@ pub fn sent_before_leaving(ground: &Ground) {
         return;
     }
     (0..10).for_each(|i| one.send(&message(i, 500), SOON).unwrap());
+    // More than the other end takes at once, where the system keeps it.
+    let large = one.address().starts_with("tcp:");
+    if large {
+        one.send(&message(10, 500_000), SOON).unwrap();
+    }
     drop(one);
     std::thread::sleep(Duration::from_millis(10));
-    (0..10).for_each(|i| assert_eq!(number(&other.receive(SOON).unwrap().data), i));
+    (0..10 + u64::from(large)).for_each(|i| assert_eq!(number(&other.receive(SOON).unwrap().data), i));
     expect(other.receive(SOON), ErrorKind::Disconnected, &["connect anew"]);
+}
+
+/// What is kept of a message goes out with the close as far as there is room; what was cut off is no end like another.
+pub fn kept_and_left(ground: &Ground) {
+    if !ground.takes_any_size() {
+        return;
+    }
+    for close in [Channel::close, |_: &Channel| ()] {
+        let (one, other) = ground.pair();
+        // More than a ring, a socket or a pipe takes at once where they are small, and twice that is not more.
+        let length =
+            if ["pipe:", "fifo:"].iter().any(|p| one.address().starts_with(p)) { 100_000 } else { 300_000 };
+        one.try_send(&message(1, length)).unwrap();
+        let early = other.try_receive().unwrap();
+        close(&one);
+        drop(one);
+        assert_eq!(number(&early.map_or_else(|| other.receive(SOON), Ok).unwrap().data), 1);
+        expect(other.receive(SOON), ErrorKind::Disconnected, &["connect anew"]);
+        let (one, other) = ground.pair();
+        one.try_send(&message(1, 10 << 20)).unwrap();
+        if one.try_flush().unwrap() {
+            // It is in memory as it is.
+            continue;
+        }
+        let one_was_tcp = one.address().starts_with("tcp:");
+        close(&one);
+        drop(one);
+        // TCP resets a connection that somebody still answers to.
+        let says = if one_was_tcp { "connect anew" } else { "in the middle of a message" };
+        expect(other.receive(SOON), ErrorKind::Disconnected, &[says]);
+    }
 }
 
 pub fn dropping_is_ending(ground: &Ground) {
@@ -159,6 +213,41 @@ pub fn killed_while_sending(ground: &Ground) {
     expect(channel.receive(SOON), ErrorKind::Disconnected, &["connect anew"]);
 }
 
+/// A process that is killed while a child that it has forked lives on.
+pub fn outlived_by_a_child(ground: &Ground) {
+    if !ground.across() || !ground.with_end() {
+        return;
+    }
+    let (running, channel) = ground.with_process("forks");
+    assert_eq!(channel.receive(SOON).unwrap().data, b"here");
+    let (result, after) = kill_during(running, || channel.receive(SOON).map(drop));
+    expect(result, ErrorKind::Disconnected, &["connect anew"]);
+    assert!(after < TOLD, "it was told after {after:?}");
+}
+
+/// A process that became another program: its descriptors are closed, and its locks are free.
+pub fn left_by_exec(ground: &Ground) {
+    if !ground.across() || !ground.with_end() {
+        return;
+    }
+    let one_waits = |act: &dyn Fn(&Channel) -> axonic::Result<()>| {
+        let (running, channel) = ground.with_process("exec");
+        assert_eq!(channel.receive(SOON).unwrap().data, b"here");
+        channel.send(b"go", SOON).unwrap();
+        expect(act(&channel), ErrorKind::Disconnected, &["connect anew"]);
+        running.kill();
+    };
+    one_waits(&|channel| channel.receive(SOON).map(drop));
+    one_waits(&|channel| (0..100_000).try_for_each(|_| channel.send(&[0; 10_000], SOON)));
+    one_waits(&|channel| {
+        let fd = channel.fd().unwrap();
+        while channel.try_receive()?.is_none() {
+            assert!(wait_readable(fd, SOON.unwrap()), "nobody tells whoever watches the descriptor");
+        }
+        Ok(())
+    });
+}
+
 /// What came of an act during which a process was killed, and how long after.
 fn kill_during<T: Send>(
     running: child::Running,
@@ -167,8 +256,9 @@ fn kill_during<T: Send>(
     std::thread::scope(|scope| {
         let acting = scope.spawn(|| (act(), Instant::now()));
         std::thread::sleep(Duration::from_millis(50));
-        let killed = Instant::now();
         running.kill();
+        // It takes a while to die where much else goes on.
+        let killed = Instant::now();
         let (result, ended) = acting.join().unwrap();
         (result, ended.saturating_duration_since(killed))
     })

@@ -1,10 +1,12 @@
 //! What a behaviour runs on: a transport, a domain, a directory for its files, and processes at the other end.
 
+use crate::common::certificates::Authority;
 use crate::common::{Place, child, options_in};
-use axonic::{Channel, ChannelOptions, Domain, Listener};
+use axonic::{Channel, ChannelOptions, Domain, ErrorKind, Listener};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// Longer than anything takes that happens at all.
 pub const SOON: Option<Duration> = Some(Duration::from_secs(20));
@@ -28,6 +30,7 @@ pub struct Ground {
     pub domain: Domain,
     place: Place,
     files: Place,
+    certificates: OnceLock<(Authority, String)>,
 }
 
 impl Ground {
@@ -40,12 +43,29 @@ impl Ground {
             crate::ends::play(channel);
         }
         let place = Place::new();
-        Ground { transport, test, domain: place.open(), files: Place::new(), place }
+        Ground {
+            transport,
+            test,
+            domain: place.open(),
+            files: Place::new(),
+            place,
+            certificates: OnceLock::new(),
+        }
     }
 
     /// A directory for the transport's files; nothing is left in it in the end.
     pub fn files(&self) -> &Path {
         self.files.path()
+    }
+
+    /// Settings by which each end is somebody, and demands that the other is.
+    pub fn certificates(&self) -> &str {
+        let make = || {
+            let authority = Authority::new();
+            let settings = authority.mutual("either");
+            (authority, settings)
+        };
+        &self.certificates.get_or_init(make).1
     }
 
     /// Whether somebody can listen; if not, there is nothing to see for what asks.
@@ -58,7 +78,20 @@ impl Ground {
     }
 
     pub fn listener(&self) -> Listener {
-        self.domain.listen(&self.address(), &ChannelOptions::default()).unwrap()
+        self.listen(&ChannelOptions::default())
+    }
+
+    /// A process that another test starts has a copy of a listener that was closed for a moment, until it calls `exec`.
+    fn listen(&self, options: &ChannelOptions) -> Listener {
+        let started = Instant::now();
+        loop {
+            match self.domain.listen(&self.address(), options) {
+                Err(e) if e.kind() == ErrorKind::Busy && started.elapsed() < SOON.unwrap() => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                listener => return listener.unwrap(),
+            }
+        }
     }
 
     /// Two ends: who connected, and who accepted.
@@ -75,7 +108,7 @@ impl Ground {
             std::mem::forget(child);
             return (self.domain.connect(&address, connecting, SOON).unwrap(), channel);
         }
-        let listener = self.domain.listen(&self.address(), accepting).unwrap();
+        let listener = self.listen(accepting);
         let ends = self.connect(&listener, connecting);
         listener.close();
         ends
@@ -132,9 +165,14 @@ impl Ground {
         self.pair().0.can().max_message.is_none()
     }
 
+    /// Whether the other end is told of an end.
+    pub fn with_end(&self) -> bool {
+        self.pair().0.can().end
+    }
+
     /// Whether each end is told of the other's limit. What is not framed by us has no place to say it.
     pub fn tells_limits(&self) -> bool {
-        let untold = ["type=seqpacket", "type=datagram", "udp:", "ws:"];
+        let untold = ["type=seqpacket", "type=datagram", "udp:"];
         !(self.transport.address)(self).is_some_and(|a| untold.iter().any(|part| a.contains(part)))
     }
 

@@ -76,7 +76,7 @@ fn the_shell_reads_what_is_written() {
     channel.send(b"a line\n", SOON).unwrap();
     assert_eq!(channel.send_many(&[b"and", b" another"], SOON).unwrap(), 2);
     expect(channel.receive(SOON), ErrorKind::Unsupported, &["one way"]);
-    channel.finish().unwrap();
+    channel.finish(SOON).unwrap();
     let mut text = String::new();
     cat.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "a line\nand another");

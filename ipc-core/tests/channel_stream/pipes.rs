@@ -45,7 +45,7 @@ fn a_child_has_the_other_end() {
             assert!(receive(&channel) == vec![5; size]);
         });
     }
-    channel.finish().unwrap();
+    channel.finish(SOON).unwrap();
     expect(channel.receive(SOON), ErrorKind::Disconnected, &["has ended"]);
     assert!(running.wait().unwrap().success());
 }
@@ -71,7 +71,7 @@ fn one_socket_is_both_ways() {
     one.send(b"there", SOON).unwrap();
     assert_eq!(receive(&other), b"there");
     assert_eq!(other.peer().pid, Some(std::process::id()));
-    other.finish().unwrap();
+    other.finish(SOON).unwrap();
     expect(one.receive(SOON), ErrorKind::Disconnected, &["has ended"]);
     one.send(b"still", SOON).unwrap();
     assert_eq!(receive(&other), b"still");

@@ -190,7 +190,11 @@ fn tcp_addresses() {
     for (address, kind, says) in [
         ("tcp://localhost", ErrorKind::InvalidArgument, "host:port"),
         ("tcp://localhost:99999", ErrorKind::InvalidArgument, "65535"),
-        ("tcp://no.such.host.invalid:1", ErrorKind::NotFound, "no address"),
+        (
+            "tcp://no.such.host.invalid:1",
+            ErrorKind::NotFound,
+            "the resolver has no address for the name 'no.such.host.invalid'",
+        ),
         ("tcp://127.0.0.1:1?keepalive=0", ErrorKind::InvalidArgument, "more than 0"),
         ("tcp://127.0.0.1:1?framing=none&checksum=crc32c", ErrorKind::InvalidArgument, "checksum"),
     ] {
@@ -236,6 +240,7 @@ fn a_forked_child_keeps_nothing_alive() {
     let listener = ground.listen(&format!("unix://{}", ground.path("s")));
     let unix = (ground.connect(listener.address()), listener.accept(SOON).unwrap());
     let tcp = ground.pair("tcp://127.0.0.1:0");
+    let others = ["tcp://127.0.0.1:0", "ws://127.0.0.1:0"].map(|address| ground.listen(address));
     // SAFETY: the child drops what it has, waits to be killed and does nothing else.
     match unsafe { nix::unistd::fork() }.unwrap() {
         nix::unistd::ForkResult::Child => {
@@ -247,6 +252,12 @@ fn a_forked_child_keeps_nothing_alive() {
         nix::unistd::ForkResult::Parent { child } => {
             std::thread::sleep(Duration::from_millis(50));
             assert!(std::path::Path::new(&ground.path("s")).exists());
+            for gone in others {
+                let address = gone.address().to_string();
+                drop(gone);
+                let late = ground.domain.connect(&address, &ChannelOptions::default(), SOON);
+                expect(late, ErrorKind::NotFound, &["nobody listens"]);
+            }
             for (one, other) in [unix, tcp] {
                 drop(one);
                 expect(other.receive(SOON), ErrorKind::Disconnected, &["has ended"]);

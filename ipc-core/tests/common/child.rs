@@ -119,6 +119,11 @@ impl Running {
         Running(child)
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Lets it end without dropping anything, as a crash does.
     pub fn exit(mut self) {
         drop(self.0.stdin.take());
@@ -133,9 +138,14 @@ impl Running {
 
 const READY: &str = "the role is ready";
 
+/// For a role: it is ready.
+pub fn ready() {
+    println!("{READY}");
+}
+
 /// For a role: ready; ends as a crash does when it is told to, or when the test is gone.
 pub fn ready_until_told() -> ! {
-    println!("{READY}");
+    ready();
     let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
     // SAFETY: ends the process at once; nothing is run after it.
     unsafe { libc::_exit(0) }

@@ -1,6 +1,7 @@
 //! A runtime directory of its own for each test, checked to be empty at the end.
 #![allow(dead_code)]
 
+pub mod certificates;
 pub mod child;
 pub mod container;
 pub mod flat;

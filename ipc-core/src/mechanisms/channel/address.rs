@@ -36,10 +36,13 @@ const SCHEMES: &[(Scheme, &str, &[&str])] = &[
     (Scheme::Pipe, "pipe", &["framing", "checksum", "protocol"]),
     (Scheme::Fifo, "fifo", &["framing", "checksum"]),
     (Scheme::Unix, "unix", &["type", "backlog", "framing", "checksum", "protocol"]),
-    (Scheme::Tcp, "tcp", &["nodelay", "keepalive", "backlog", "framing", "checksum", "protocol"]),
+    (Scheme::Tcp, "tcp", TCP),
     (Scheme::Udp, "udp", &[]),
-    (Scheme::Ws, "ws", &["nodelay", "keepalive", "backlog"]),
+    (Scheme::Ws, "ws", &["nodelay", "keepalive", "backlog", "origin"]),
 ];
+
+const TCP: &[&str] =
+    &["nodelay", "keepalive", "backlog", "framing", "checksum", "protocol", "cert", "key", "ca", "host"];
 
 impl Scheme {
     /// Its name in addresses.
@@ -209,6 +212,7 @@ mod tests {
             "tcp://[::1]:0?nodelay=false&framing=/a%20b%26",
             "udp://localhost:9",
             "ws://localhost:80/path",
+            "ws://localhost:80?origin=https://a.example:81,null",
         ] {
             let address: Address = text.parse().unwrap();
             assert_eq!(address.to_string(), text);

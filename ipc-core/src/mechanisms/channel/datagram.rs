@@ -12,10 +12,12 @@ mod peers;
 mod seqpacket;
 
 use super::address::{Address, Scheme};
+use super::resolve::resolve;
 use super::{Can, ChannelOptions, Link, Listened, Peer};
 use crate::domain::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
+use crate::sys::descriptor::Signal;
 use crate::sys::packet::{Name, Socket, Type, Who};
 
 const DATAGRAMS: Can = Can {
@@ -52,12 +54,12 @@ fn check_settings(address: &Address) -> Result<()> {
 }
 
 /// The socket's name that an address means: of a host with several addresses the first.
-fn name_of(address: &Address) -> Result<Name> {
+fn name_of(address: &Address, deadline: &Deadline) -> Result<Name> {
     check_settings(address)?;
     if address.scheme() == Scheme::Unix {
         return Name::unix(address.place());
     }
-    super::tcp::resolve(address).map(|found| Name::inet(found[0]))
+    resolve(address, deadline).map(|found| Name::inet(found[0]))
 }
 
 /// What a socket at this address can do.
@@ -86,7 +88,7 @@ fn peer_of(who: Option<Who>, name: Option<&Name>) -> Peer {
 }
 
 pub fn listen(domain: &Domain, address: &Address, options: &ChannelOptions) -> Result<Listened> {
-    let name = name_of(address)?;
+    let name = name_of(address, &Deadline::after(None))?;
     let socket = Socket::new(&name, socket_type(address))?;
     socket.bind(&name)?;
     match socket_type(address) {
@@ -101,7 +103,7 @@ pub fn connect(
     options: &ChannelOptions,
     deadline: &Deadline,
 ) -> Result<Link> {
-    let name = name_of(address)?;
+    let name = name_of(address, deadline)?;
     let socket = Socket::new(&name, socket_type(address))?;
     if socket_type(address) == Type::Seqpacket {
         seqpacket::connect(domain, &socket, &name, deadline)?;
@@ -115,5 +117,5 @@ pub fn connect(
     }
     let can = can(address, &socket)?;
     let peer = peer_of(socket.peer().filter(|_| can.credentials), Some(&name));
-    halves::link(socket, can, peer, options)
+    Ok(halves::link(socket, can, peer, options, Signal::new()?))
 }

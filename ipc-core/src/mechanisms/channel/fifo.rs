@@ -23,7 +23,7 @@ use super::{ChannelOptions, Link, Listened, Listening, Peer};
 use crate::domain::asked::asking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
-use crate::sys::fork::LockFd;
+use crate::sys::fork::{LockFd, Own};
 use crate::sys::pipe::{self, Way};
 use crate::sys::ready::{For, is_ready, sleep_for, sleep_on};
 use crate::sys::{file, fork, process};
@@ -190,7 +190,7 @@ fn open_private(path: &Path, way: Way) -> Result<Option<OwnedFd>> {
 
 /// Both say at once what they take: what the one who accepts says is that it has accepted.
 fn link(read: OwnedFd, write: OwnedFd, framing: Framing, options: &ChannelOptions) -> Result<Link> {
-    let wire = Box::new(PipeWire::new(Some(read), Some(write))?);
+    let wire = Box::new(PipeWire::new(Some(Own::new(read)?), Some(Own::new(write)?))?);
     stream::link(wire, framing, Greets::First, options, stream::CAN, Peer::default())
 }
 

@@ -64,6 +64,12 @@ impl Preamble {
 }
 
 fn stranger(begins: &[u8]) -> Error {
+    // A handshake, or what somebody says who expected one.
+    if let [0x15 | 0x16, 3, ..] = begins {
+        let text = "the other end speaks TLS, and this one does not; give this end's address, or the other's, the same settings \
+                    for it (cert, key, ca)";
+        return Error::new(ErrorKind::Corrupt, text);
+    }
     let text = format!(
         "the other end does not send messages of axonic, it begins with '{}'; connect to something that does, or use \
          framing=none",

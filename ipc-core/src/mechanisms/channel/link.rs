@@ -3,7 +3,7 @@
 use super::protocol::Speaks;
 use crate::domain::Wait;
 use crate::domain::waiter::{HOUSEKEEPING, SPIN};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
@@ -80,9 +80,24 @@ pub trait Inbound: Half {
         Vec::new()
     }
 
+    /// Whether messages are what another protocol was made into, within this process.
+    fn is_translated(&self) -> bool {
+        false
+    }
+
     /// It was read: its memory is the other end's again.
     fn release(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether looking for a message takes a system call, so that whoever has many of them looks where something came.
+    fn is_dear(&self) -> bool {
+        true
+    }
+
+    /// Whether the other end is gone, also where it has left something to read: for who reads nothing now.
+    fn is_left(&mut self) -> Result<bool> {
+        Ok(false)
     }
 
     /// Before anything is read or sent: what is spoken. Whether this is a stream, which can speak it.
@@ -127,8 +142,29 @@ pub trait Outbound: Half {
         Ok(true)
     }
 
+    /// Whether somebody may still receive what is sent, as far as can be told without sending.
+    fn is_heard(&self) -> bool {
+        true
+    }
+
+    /// Whether the other end takes a message of so many bytes, as far as it has said so.
+    fn takes(&self, _: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// Says that nothing more will be sent; the other end hears of it after what was sent.
     fn finish(&mut self) -> Result<()>;
+}
+
+/// The other end has ended, and all it sent was read; `amid` the last message, which was cut off.
+#[cold]
+pub fn ended(amid: bool) -> Error {
+    let text = if amid {
+        "the other end has ended in the middle of a message; connect anew"
+    } else {
+        "the other end has ended, and everything it sent was received; connect anew"
+    };
+    Error::new(ErrorKind::Disconnected, text)
 }
 
 /// Waits until `attempt` gives something. `None`: the deadline passed.

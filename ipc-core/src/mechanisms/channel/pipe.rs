@@ -9,6 +9,7 @@ use super::{Channel, ChannelOptions, Link, Listened, Listening, Peer, check};
 use crate::domain::Domain;
 use crate::error::Result;
 use crate::sys::descriptor::Signal;
+use crate::sys::fork::Own;
 use crate::sys::pipe::{self, Taken};
 use crate::sys::ready::{For, sleep_for};
 use crate::sys::socket;
@@ -41,6 +42,11 @@ impl ChildPipe {
         [self.read.as_raw_fd(), self.write.as_raw_fd()]
     }
 
+    /// The same for who closes them by itself.
+    pub fn into_descriptors(self) -> [OwnedFd; 2] {
+        [self.read, self.write]
+    }
+
     /// Has the program that `command` starts inherit them. It must be started while this is there.
     pub fn pass_to(&self, command: &mut Command) {
         pipe::pass_to(command, self.descriptors());
@@ -54,6 +60,7 @@ impl Domain {
         check("pipe:", options)?;
         let (child_read, own_write) = pipe::pair()?;
         let (own_read, child_write) = pipe::pair()?;
+        let (own_read, own_write) = (Own::new(own_read)?, Own::new(own_write)?);
         pipe::set_blocking(own_read.as_fd(), false)?;
         pipe::set_blocking(own_write.as_fd(), false)?;
         let address = format!("pipe:{},{}", child_read.as_raw_fd(), child_write.as_raw_fd());
@@ -123,10 +130,13 @@ fn open(address: &Address, greets: Greets, options: &ChannelOptions) -> Result<L
             if socket::is_unix(fd.as_fd()) {
                 return unix::link(fd, framing, greets, options);
             }
-            Box::new(SocketWire::new(fd, Family::Tcp))
+            Box::new(SocketWire::new(fd, Family::Tcp)?)
         }
-        (Taken::Pipe(read), Taken::Pipe(write)) => Box::new(PipeWire::new(Some(read), Some(write))?),
-        _ => return Err(address.refuse("a socket is named twice, as in pipe:3,3; pipes are two")),
+        // Some parents (Node) make two sockets for what others make pipes for.
+        (read, write) => {
+            let (read, write) = (Own::new(read.one_way()?)?, Own::new(write.one_way()?)?);
+            Box::new(PipeWire::new(Some(read), Some(write))?)
+        }
     };
     stream::link(wire, framing, greets, options, stream::CAN, Peer::default())
 }

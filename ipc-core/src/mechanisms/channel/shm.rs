@@ -10,10 +10,12 @@
 //!   names. At least one sees the other.
 //! - Who is gone is told by the kernel, as everywhere; who closed its end says so in its own file, and rings.
 
-mod halves;
 pub(crate) mod leftovers;
 mod listener;
 pub(crate) mod look;
+mod receiving;
+mod sending;
+mod sleep;
 
 use super::address::Address;
 use super::link::Half;
@@ -29,8 +31,9 @@ use crate::name::check_name;
 use crate::sys::atomic::{AtomicU64, Ordering};
 use crate::sys::descriptor::ring_at;
 use crate::sys::file;
-pub use halves::{Receiving, Sending};
 pub use listener::{Gauge, connect, connect_to, listen, listen_as};
+use receiving::Receiving;
+use sending::Sending;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -41,6 +44,9 @@ const CAPACITY: usize = 256 << 10;
 const CLIENT: &str = "-c";
 const SERVER: &str = "-s";
 const PENDING: &str = "-for-";
+
+/// In the shape of a record: it is a part of a message, and more follow.
+const FLAG_MORE: u8 = 8;
 
 const CAN: Can = Can {
     reliable: true,

@@ -1,8 +1,8 @@
 //! Channels over anything that carries bytes in order: with frames ([`super::frame`]) or raw.
 //!
 //! Each end says what it takes before everything else, and hears the same of the other. Whoever has connected says it at once;
-//! whoever has accepted, when it first sends, or when it has seen that the other end speaks as it does: until then a
-//! stranger is not spoken to. Nobody waits for it before sending.
+//! whoever has accepted, when it first sends, or when it has seen that the other end speaks as it does, and has read what came:
+//! a stranger is not spoken to, nor, as far as can be told, who has gone already. Nobody waits for it before sending.
 
 mod receiving;
 mod sending;
@@ -11,12 +11,12 @@ mod tests;
 
 use super::address::Address;
 use super::frame::{PREAMBLE, Preamble};
-use super::link::Inbound;
+use super::link::{Inbound, ended};
 use super::protocol::{Protocol, Recognize};
 use super::wire::Wire;
 use super::{Can, ChannelOptions, Link, Peer};
 use crate::domain::lock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::sys::descriptor::Epoll;
 use crate::sys::ready::For;
 use receiving::{Raw, Receiving};
@@ -116,6 +116,22 @@ impl Stream {
         Ok(greeting.said)
     }
 
+    /// Says it once nothing is left to be read that has come: TCP to somebody who has closed would be reset by it, and what
+    /// that one sent and what is still on its way would be lost. Whether that is done with.
+    #[cold]
+    fn greet(&self) -> Result<bool> {
+        if self.other().is_some() || self.wire.is_left()? {
+            return Ok(true);
+        }
+        if self.wire.has_input()? {
+            return Ok(false);
+        }
+        match self.say(&mut lock(&self.greeting)) {
+            Err(e) if e.kind() == ErrorKind::Disconnected => Ok(true),
+            said => said,
+        }
+    }
+
     /// What the other end takes; `None`: it has not said so yet.
     #[inline]
     fn hear(&self) -> Result<Option<&Heard>> {
@@ -146,8 +162,6 @@ impl Stream {
                 return Ok(Some(self.heard.get_or_init(|| Heard::Other(other))));
             }
             if let Some(heard) = Preamble::decode(&greeting.got)? {
-                // Whoever has gone already is not answered, but what it sent is received.
-                unless_gone(self.say(&mut greeting).map(drop))?;
                 return Ok(Some(self.heard.get_or_init(|| Heard::Frames(heard))));
             }
             greeting.got.reserve_exact(PREAMBLE);
@@ -159,24 +173,6 @@ impl Stream {
             }
         }
     }
-}
-
-/// That the other end is gone is for others to say.
-fn unless_gone(result: Result<()>) -> Result<()> {
-    match result {
-        Err(e) if e.kind() == ErrorKind::Disconnected => Ok(()),
-        result => result,
-    }
-}
-
-#[cold]
-fn ended(amid: bool) -> Error {
-    let text = if amid {
-        "the other end has ended in the middle of a message; connect anew"
-    } else {
-        "the other end has ended, and everything it sent was received; connect anew"
-    };
-    Error::new(ErrorKind::Disconnected, text)
 }
 
 /// When an end says what it takes.

@@ -1,15 +1,18 @@
-//! `tcp://host:port`.
+//! `tcp://host:port`, with TLS where the address asks for it.
 
 use super::address::Address;
+use super::resolve::resolve;
 use super::stream::{self, Framing, Greets};
+use super::tls::{self, TlsWire};
 use super::unix::{backlog, listened, timed_out};
 use super::wire::{Family, SocketWire};
-use super::{ChannelOptions, Link, Listened, Peer};
+use super::{ChannelOptions, Link, Listened, Peer, handshakes};
+use crate::domain::Domain;
 use crate::domain::asked::asking;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::sys::clock::Deadline;
 use crate::sys::socket;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -33,33 +36,26 @@ impl Settings {
     }
 }
 
-/// The addresses that `host:port` stands for.
-pub fn resolve(address: &Address) -> Result<Vec<SocketAddr>> {
-    let place = address.place();
-    let is_complete = place.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    if !is_complete {
-        return Err(address.refuse("it is host:port, and the port is a number up to 65535"));
-    }
-    let failed = |e: std::io::Error| {
-        let text = format!("its host has no address here ({e}); check the name, or use a number");
-        Error::new(ErrorKind::NotFound, text)
-    };
-    let found: Vec<SocketAddr> = place.to_socket_addrs().map_err(failed)?.collect();
-    if found.is_empty() { Err(failed(std::io::ErrorKind::NotFound.into())) } else { Ok(found) }
-}
-
 pub fn listen(address: &Address, options: &ChannelOptions) -> Result<Listened> {
     let (framing, settings) = (Framing::of(address)?, Settings::of(address)?);
+    let secured = tls::Listens::of(address)?;
     let (fd, address) = listen_at(address)?;
     let options = options.clone();
-    let make = move |fd| link(fd, settings, framing, Greets::Second, &options);
-    Ok(listened(fd, address, None, Box::new(make)))
+    let Some(secured) = secured else {
+        let make = move |fd| link(fd, settings, framing, Greets::Second, &options);
+        return listened(fd, address, None, Box::new(make));
+    };
+    handshakes::listened(fd, address, move |fd| {
+        settings.apply(&fd)?;
+        let options = options.clone();
+        secured.begin(fd, move |wire| secured_link(wire, framing, Greets::Second, &options))
+    })
 }
 
 /// A listening socket, and the address with its port.
 pub fn listen_at(address: &Address) -> Result<(OwnedFd, Address)> {
     let most = backlog(address)?;
-    let fd = first(&resolve(address)?, |place| socket::listen_tcp(place, most))?;
+    let fd = first(&resolve(address, &Deadline::after(None))?, |place| socket::listen_tcp(place, most))?;
     let host = address.place().rsplit_once(':').map_or("", |(host, _)| host);
     let port = socket::port(fd.as_fd()).unwrap_or(0);
     Ok((fd, address.with_place(format!("{host}:{port}"))))
@@ -77,15 +73,23 @@ fn first<T>(places: &[SocketAddr], mut act: impl FnMut(&SocketAddr) -> Result<T>
     Err(failed.unwrap_or_else(timed_out))
 }
 
-pub fn connect(address: &Address, options: &ChannelOptions, deadline: &Deadline) -> Result<Link> {
+pub fn connect(
+    domain: &Domain,
+    address: &Address,
+    options: &ChannelOptions,
+    deadline: &Deadline,
+) -> Result<Link> {
     let (framing, settings) = (Framing::of(address)?, Settings::of(address)?);
+    let secured = tls::Connects::of(address)?;
     let fd = connect_to(address, deadline)?;
-    link(fd, settings, framing, Greets::First, options)
+    let Some(secured) = secured else { return link(fd, settings, framing, Greets::First, options) };
+    settings.apply(&fd)?;
+    secured_link(secured.shake(domain, fd, deadline)?, framing, Greets::First, options)
 }
 
 /// Connects to the first address that answers. One that does not takes its share of the time and no more.
 pub fn connect_to(address: &Address, deadline: &Deadline) -> Result<OwnedFd> {
-    let places = resolve(address)?;
+    let places = resolve(address, deadline)?;
     let mut left = places.len() as u32;
     first(&places, |place| {
         let share = deadline.remaining().map(|time| time / left);
@@ -108,6 +112,11 @@ fn link(
 ) -> Result<Link> {
     settings.apply(&fd)?;
     let peer = Peer { address: socket::peer_address(fd.as_fd()), ..Peer::default() };
-    let wire = Box::new(SocketWire::new(fd, Family::Tcp));
+    let wire = Box::new(SocketWire::new(fd, Family::Tcp)?);
     stream::link(wire, framing, greets, options, stream::CAN, peer)
+}
+
+fn secured_link(wire: TlsWire, framing: Framing, greets: Greets, options: &ChannelOptions) -> Result<Link> {
+    let peer = Peer { address: wire.peer_address(), ..Peer::default() };
+    stream::link(Box::new(wire), framing, greets, options, stream::CAN, peer)
 }

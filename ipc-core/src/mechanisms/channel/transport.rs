@@ -17,7 +17,7 @@ pub fn listen(domain: &Domain, address: &Address, options: &ChannelOptions) -> R
         Scheme::Fifo => super::fifo::listen(address, options),
         Scheme::Unix => super::unix::listen(address, options),
         Scheme::Tcp => super::tcp::listen(address, options),
-        Scheme::Ws => super::ws::listen(domain, address, options),
+        Scheme::Ws => super::ws::listen(address, options),
         Scheme::Pipe => Err(address
             .refuse("nobody listens at a pipe; make one with `pipe`, and connect to what it is called")),
     }
@@ -39,7 +39,7 @@ pub fn connect(
         Scheme::Pipe => super::pipe::connect(address, options),
         Scheme::Fifo => super::fifo::connect(address, options, deadline),
         Scheme::Unix => super::unix::connect(address, options, deadline),
-        Scheme::Tcp => super::tcp::connect(address, options, deadline),
+        Scheme::Tcp => super::tcp::connect(domain, address, options, deadline),
         Scheme::Ws => super::ws::connect(domain, address, options, deadline),
     }
 }

@@ -8,9 +8,10 @@ use super::{Can, ChannelOptions, Link, Listened, Listening, Peer};
 use crate::domain::asked::asking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
+use crate::sys::fork::Own;
 use crate::sys::ready::{For, sleep_for};
+use crate::sys::socket;
 use crate::sys::socket_file::SocketFile;
-use crate::sys::{fork, socket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub fn listen(address: &Address, options: &ChannelOptions) -> Result<Listened> {
     let file = (!address.place().starts_with('@')).then(|| SocketFile::of(Path::new(address.place())));
     let options = options.clone();
     let make = move |fd| link(fd, framing, Greets::Second, &options);
-    Ok(listened(fd, address.clone(), file, Box::new(make)))
+    listened(fd, address.clone(), file, Box::new(make))
 }
 
 pub fn connect(address: &Address, options: &ChannelOptions, deadline: &Deadline) -> Result<Link> {
@@ -45,7 +46,7 @@ pub fn link(fd: OwnedFd, framing: Framing, greets: Greets, options: &ChannelOpti
         gid: told.map(|(_, _, gid)| gid),
         address: None,
     };
-    stream::link(Box::new(SocketWire::new(fd, Family::Unix)), framing, greets, options, CAN, peer)
+    stream::link(Box::new(SocketWire::new(fd, Family::Unix)?), framing, greets, options, CAN, peer)
 }
 
 pub fn timed_out() -> Error {
@@ -68,27 +69,23 @@ pub type Make = Box<dyn FnMut(OwnedFd) -> Result<Link> + Send>;
 
 /// A socket that is listened at.
 struct SocketListening {
-    fd: Arc<OwnedFd>,
+    fd: Arc<Own<OwnedFd>>,
     make: Make,
     watched: bool,
     file: Option<SocketFile>,
-    token: u64,
 }
 
 /// What listens at a socket.
-pub fn listened(fd: OwnedFd, address: Address, file: Option<SocketFile>, make: Make) -> Listened {
-    let fd = Arc::new(fd);
+pub fn listened(fd: OwnedFd, address: Address, file: Option<SocketFile>, make: Make) -> Result<Listened> {
+    let fd = Arc::new(Own::new(fd)?);
     let held = Arc::downgrade(&fd);
     let wake = Box::new(move || {
         if let Some(fd) = held.upgrade() {
             socket::shut_down(fd.as_fd());
         }
     });
-    Listened {
-        listening: Box::new(SocketListening { fd, make, watched: false, file, token: fork::token() }),
-        address,
-        wake,
-    }
+    let listening = Box::new(SocketListening { fd, make, watched: false, file });
+    Ok(Listened { listening, address, wake })
 }
 
 impl Half for SocketListening {
@@ -117,7 +114,7 @@ impl Listening for SocketListening {
 
 impl Drop for SocketListening {
     fn drop(&mut self) {
-        if fork::token() == self.token {
+        if self.fd.is_here() {
             self.file.iter().for_each(SocketFile::remove);
         }
     }

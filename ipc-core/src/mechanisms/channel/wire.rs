@@ -2,10 +2,11 @@
 
 use crate::error::Result;
 use crate::sys::descriptor::{Epoll, Signal};
-use crate::sys::ready::{For, sleep_for, sleep_on};
-use crate::sys::{fork, pipe, socket};
+use crate::sys::fork::Own;
+use crate::sys::ready::{For, is_left, is_ready, sleep_for, sleep_on};
+use crate::sys::{pipe, socket};
 use std::io::IoSlice;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
@@ -23,8 +24,25 @@ pub trait Wire: Send + Sync {
     /// Sends the pieces, or the first bytes of them, and the descriptors with the first byte. `None`: there is no room.
     fn write(&self, pieces: &[IoSlice<'_>], descriptors: &[BorrowedFd<'_>]) -> Result<Option<usize>>;
 
-    /// Nothing more is sent.
+    /// Sends what was taken to be written and is kept; `false`: there is no room for all of it.
+    fn flush(&self) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Something was kept that goes after what was written, or that has gone now: an end that is said looks like a whole.
+    fn keeps(&self, _rest: bool) {}
+
+    /// Whether something is there to be read.
+    fn has_input(&self) -> Result<bool>;
+
+    /// Whether nothing more comes than what is there.
+    fn is_left(&self) -> Result<bool>;
+
+    /// Nothing more is sent; what says so may be kept.
     fn finish(&self);
+
+    /// Whether somebody may still read what is sent.
+    fn is_heard(&self) -> bool;
 
     /// Sleeps until it is ready, or is woken, at most for `limit`.
     fn sleep(&self, what: For, limit: Option<Duration>) -> Result<()>;
@@ -46,14 +64,13 @@ pub enum Family {
 
 /// A stream socket.
 pub struct SocketWire {
-    fd: OwnedFd,
+    fd: Own<OwnedFd>,
     family: Family,
-    token: u64,
 }
 
 impl SocketWire {
-    pub fn new(fd: OwnedFd, family: Family) -> SocketWire {
-        SocketWire { fd, family, token: fork::token() }
+    pub fn new(fd: OwnedFd, family: Family) -> Result<SocketWire> {
+        Ok(SocketWire { fd: Own::new(fd)?, family })
     }
 }
 
@@ -74,12 +91,27 @@ impl Wire for SocketWire {
         socket::send(self.fd.as_fd(), pieces, descriptors)
     }
 
+    fn has_input(&self) -> Result<bool> {
+        is_ready(self.fd.as_fd(), For::Input)
+    }
+
+    fn is_left(&self) -> Result<bool> {
+        is_left(self.fd.as_fd())
+    }
+
     fn finish(&self) {
         socket::finish(self.fd.as_fd());
     }
 
+    fn is_heard(&self) -> bool {
+        pipe::has_reader(self.fd.as_fd()).unwrap_or(true)
+    }
+
     fn sleep(&self, what: For, limit: Option<Duration>) -> Result<()> {
-        sleep_for(self.fd.as_fd(), what, limit)
+        match (self.family, what, limit) {
+            (Family::Unix, For::Input, None) => socket::sleep_to_receive(self.fd.as_fd()),
+            _ => sleep_for(self.fd.as_fd(), what, limit),
+        }
     }
 
     fn watch(&self, epoll: &Epoll, what: For) -> Result<()> {
@@ -92,9 +124,9 @@ impl Wire for SocketWire {
 }
 
 impl Drop for SocketWire {
-    /// A forked child may have a copy, by which the other end must not go on believing in us.
+    /// A child by raw `clone` may have a copy, by which the other end must not go on believing in us.
     fn drop(&mut self) {
-        if fork::token() == self.token {
+        if self.fd.is_here() {
             socket::finish(self.fd.as_fd());
             if self.family == Family::Tcp {
                 socket::discard(self.fd.as_fd());
@@ -105,9 +137,9 @@ impl Drop for SocketWire {
 
 /// Two pipes, or one where bytes go one way only.
 pub struct PipeWire {
-    read: Option<OwnedFd>,
+    read: Option<Own<OwnedFd>>,
     /// Until nothing more is sent.
-    write: RwLock<Option<OwnedFd>>,
+    write: RwLock<Option<Own<OwnedFd>>>,
     wake: Signal,
     masked: bool,
     /// What ends with it.
@@ -116,7 +148,7 @@ pub struct PipeWire {
 
 impl PipeWire {
     /// Of descriptors that do not wait.
-    pub fn new(read: Option<OwnedFd>, write: Option<OwnedFd>) -> Result<PipeWire> {
+    pub fn new(read: Option<Own<OwnedFd>>, write: Option<Own<OwnedFd>>) -> Result<PipeWire> {
         Ok(PipeWire {
             read,
             write: RwLock::new(write),
@@ -130,7 +162,7 @@ impl PipeWire {
         PipeWire { _turn: Some(turn), ..self }
     }
 
-    fn writing(&self) -> RwLockReadGuard<'_, Option<OwnedFd>> {
+    fn writing(&self) -> RwLockReadGuard<'_, Option<Own<OwnedFd>>> {
         self.write.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -163,8 +195,20 @@ impl Wire for PipeWire {
         }
     }
 
+    fn has_input(&self) -> Result<bool> {
+        self.read.as_ref().map_or(Ok(false), |fd| is_ready(fd.as_fd(), For::Input))
+    }
+
+    fn is_left(&self) -> Result<bool> {
+        self.read.as_ref().map_or(Ok(true), |fd| is_left(fd.as_fd()))
+    }
+
     fn finish(&self) {
         self.write.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn is_heard(&self) -> bool {
+        self.writing().as_ref().is_some_and(|fd| pipe::has_reader(fd.as_fd()).unwrap_or(true))
     }
 
     fn sleep(&self, what: For, limit: Option<Duration>) -> Result<()> {

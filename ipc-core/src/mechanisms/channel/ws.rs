@@ -1,29 +1,32 @@
 //! `ws://host:port/path`: WebSocket, so that browsers and whoever else speaks it can be at the other end.
 //!
 //! Messages go out as binary ones; text that comes in is its bytes. Pings are answered by whoever reads next. An end is said by
-//! a close frame, after which nothing comes from the other side either. A listener lets in who asks for its path. It knows
-//! nothing of who that is: any page in a browser of this machine may ask, so whoever is to be trusted must show it.
+//! a close frame, after which nothing comes from the other side either. A listener lets in who asks for its path, but for
+//! pages of other hosts in a browser ([`door`]). It knows nothing else of who that is.
 
+mod door;
 mod halves;
 mod listener;
 
 use super::address::Address;
+use super::handshakes::complete;
+use super::link::ended;
 use super::{Can, ChannelOptions, Link, Peer, stream, tcp};
-use crate::domain::asked::Asker;
-use crate::domain::{Domain, closed};
+use crate::domain::Domain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
-use crate::sys::ready::{For, sleep_for};
+use crate::sys::descriptor::Signal;
+use crate::sys::fork::Own;
 use crate::sys::socket;
 pub use listener::listen;
 use std::io::{self, ErrorKind as IoKind, Read, Write};
 use std::net::TcpStream;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use tungstenite::client::IntoClientRequest;
 use tungstenite::error::{CapacityError, ProtocolError};
-use tungstenite::handshake::HandshakeError;
 use tungstenite::handshake::client::ClientHandshake;
+use tungstenite::handshake::{HandshakeError, MidHandshake};
 use tungstenite::protocol::frame::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Bytes, Message, WebSocket, protocol::WebSocketConfig};
@@ -37,12 +40,9 @@ const GATHERED: usize = 64 << 10;
 /// So many pings and the like are answered before something else is done.
 const BATCH: usize = 256;
 
-/// Whoever connects looks up so often.
-const OFTEN: Duration = Duration::from_millis(50);
-
 /// A connection, for the two halves.
 #[derive(Clone, Debug)]
-struct Wire(Arc<TcpStream>);
+struct Wire(Arc<Own<TcpStream>>);
 
 impl Wire {
     fn new(fd: OwnedFd) -> Result<Wire> {
@@ -50,19 +50,19 @@ impl Wire {
         stream
             .set_nonblocking(true)
             .map_err(|e| Error::new(ErrorKind::Io, format!("setting up a connection: {e}")))?;
-        Ok(Wire(Arc::new(stream)))
+        Own::new(stream).map(|stream| Wire(Arc::new(stream)))
     }
 }
 
 impl Read for Wire {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self.0).read(buffer)
+        (&**self.0).read(buffer)
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self.0).write(bytes)
+        (&**self.0).write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -96,9 +96,11 @@ pub fn connect(
     tcp::Settings::of(address)?.apply(&fd)?;
     let wire = Wire::new(fd)?;
     let request = format!("ws://{}{path}", host.place());
+    let mut request = request.into_client_request().map_err(refused)?;
+    request.headers_mut().insert(door::MAX_MESSAGE, options.max_message.into());
     let begun = tungstenite::client::client_with_config(request, wire.clone(), Some(config(options)));
-    let socket = shake(domain, &wire, begun, deadline)?;
-    link(socket)
+    let (socket, limit) = shake(domain, &wire, begun, deadline)?;
+    Ok(link(socket, limit, Signal::new()?))
 }
 
 type Shaken = std::result::Result<
@@ -106,26 +108,27 @@ type Shaken = std::result::Result<
     HandshakeError<ClientHandshake<Wire>>,
 >;
 
-fn shake(domain: &Domain, wire: &Wire, mut shaken: Shaken, deadline: &Deadline) -> Result<WebSocket<Wire>> {
-    let mut asker = Asker::new();
-    loop {
-        let unfinished = match shaken {
-            Ok((socket, _)) => return Ok(socket),
-            Err(HandshakeError::Failure(e)) => return Err(refused(e)),
-            Err(HandshakeError::Interrupted(unfinished)) => unfinished,
-        };
-        if deadline.passed() {
-            let text = "who listens there has not answered the handshake; give it more time, or see whether it speaks WebSocket";
-            return Err(Error::new(ErrorKind::Timeout, text));
+/// Shakes hands; the connection, and the largest message the other end takes, if it has said so.
+fn shake(
+    domain: &Domain,
+    wire: &Wire,
+    shaken: Shaken,
+    deadline: &Deadline,
+) -> Result<(WebSocket<Wire>, Option<usize>)> {
+    let mut unfinished = match shaken {
+        Ok((socket, answer)) => return Ok((socket, door::limit_in(answer.headers()))),
+        Err(HandshakeError::Failure(e)) => return Err(refused(e)),
+        Err(HandshakeError::Interrupted(unfinished)) => Some(unfinished),
+    };
+    complete(domain, wire.0.as_fd(), deadline, "WebSocket", || {
+        match unfinished.take().map(MidHandshake::handshake) {
+            Some(Ok((socket, answer))) => return Ok(Some((socket, door::limit_in(answer.headers())))),
+            Some(Err(HandshakeError::Failure(e))) => return Err(refused(e)),
+            Some(Err(HandshakeError::Interrupted(rest))) => unfinished = Some(rest),
+            None => {}
         }
-        if !domain.usable() {
-            return Err(closed("its domain"));
-        }
-        asker.ask()?;
-        let nap = deadline.remaining().map_or(OFTEN, |left| left.min(OFTEN));
-        sleep_for(wire.0.as_fd(), For::Input, Some(nap))?;
-        shaken = unfinished.handshake();
-    }
+        Ok(None)
+    })
 }
 
 /// Why a handshake has failed.
@@ -154,6 +157,28 @@ struct Shared {
     state: Mutex<State>,
 }
 
+/// Why nothing comes or goes any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Ended,
+    /// A message was too large for the other end.
+    Refused,
+}
+
+impl Over {
+    /// What `otherwise` says, unless there is more to say.
+    fn error(self, otherwise: Error) -> Error {
+        match self {
+            Over::Ended => otherwise,
+            Over::Refused => Error::new(
+                ErrorKind::Disconnected,
+                "the other end has closed the connection: a message was larger than it takes; send less, or raise its limit, and \
+                 connect anew",
+            ),
+        }
+    }
+}
+
 struct State {
     socket: WebSocket<Wire>,
     /// There was no room for all that was written.
@@ -161,22 +186,17 @@ struct State {
     /// Nothing more will be sent.
     finished: bool,
     /// The other end has ended, or the connection has.
-    over: bool,
+    over: Option<Over>,
     /// Something may be there that was not looked at.
     more: bool,
 }
 
-fn link(socket: WebSocket<Wire>) -> Result<Link> {
+fn link(socket: WebSocket<Wire>, peer_limit: Option<usize>, call: Signal) -> Link {
     let wire = socket.get_ref().clone();
     let peer = Peer { address: socket::peer_address(wire.0.as_fd()), ..Peer::default() };
-    let state = State { socket, blocked: false, finished: false, over: false, more: false };
-    halves::link(Arc::new(Shared { wire, state: Mutex::new(state) }), CAN, peer)
-}
-
-#[cold]
-fn ended() -> Error {
-    let text = "the other end has ended, and everything it sent was received; connect anew";
-    Error::new(ErrorKind::Disconnected, text)
+    let state = State { socket, blocked: false, finished: false, over: None, more: false };
+    let link = halves::link(Arc::new(Shared { wire, state: Mutex::new(state) }), CAN, peer, call);
+    Link { peer_limit, ..link }
 }
 
 fn would_block(error: &tungstenite::Error) -> bool {
@@ -192,14 +212,14 @@ impl State {
             self.flush()?;
         }
         for _ in 0..BATCH {
-            if self.over {
-                return Err(ended());
+            if let Some(over) = self.over {
+                return Err(over.error(ended(false)));
             }
             match self.socket.read() {
                 Ok(message @ (Message::Binary(_) | Message::Text(_))) => {
                     return Ok(Some(message.into_data()));
                 }
-                Ok(Message::Close(_)) => self.end(),
+                Ok(Message::Close(why)) => self.end(why),
                 Ok(_) => {}
                 Err(e) if would_block(&e) => return Ok(None),
                 Err(e) => return Err(self.failed(e)),
@@ -210,15 +230,16 @@ impl State {
     }
 
     /// The other end has said that it has; the answer is on its way, as far as there is room.
-    fn end(&mut self) {
+    fn end(&mut self, why: Option<CloseFrame>) {
         let _ = self.socket.flush();
-        self.over = true;
+        let refused = why.is_some_and(|why| why.code == CloseCode::Size);
+        self.over = Some(if refused { Over::Refused } else { Over::Ended });
     }
 
     /// The connection is of no use any more. Who is at the other end is told why, where it still listens.
     fn failed(&mut self, error: tungstenite::Error) -> Error {
         use tungstenite::Error::*;
-        self.over = true;
+        self.over = Some(Over::Ended);
         let (code, kind, text) = match &error {
             Capacity(CapacityError::MessageTooLong { size, max_size }) => (
                 CloseCode::Size,
@@ -227,12 +248,8 @@ impl State {
                     "a message of {size} bytes or more came, the limit is max_message, {max_size}; raise it at this end, and connect anew"
                 ),
             ),
-            ConnectionClosed
-            | AlreadyClosed
-            | Io(_)
-            | Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                return ended();
-            }
+            ConnectionClosed | AlreadyClosed => return ended(false),
+            Io(_) | Protocol(ProtocolError::ResetWithoutClosingHandshake) => return broken_off(),
             Utf8(_) => {
                 (CloseCode::Invalid, ErrorKind::Corrupt, format!("a text that is no UTF-8 came ({error})"))
             }
@@ -250,8 +267,8 @@ impl State {
             let text = "it was said that nothing more will be sent; connect anew";
             return Err(Error::new(ErrorKind::Closed, text));
         }
-        if self.over {
-            return Err(gone());
+        if let Some(over) = self.over {
+            return Err(over.error(gone()));
         }
         if self.blocked && !self.flush()? {
             return Ok(false);
@@ -280,10 +297,16 @@ impl State {
 
     /// Says that nothing more will be sent.
     fn finish(&mut self) {
-        if !std::mem::replace(&mut self.finished, true) && !self.over {
+        if !std::mem::replace(&mut self.finished, true) && self.over.is_none() {
             self.blocked = matches!(self.socket.close(None), Err(e) if would_block(&e));
         }
     }
+}
+
+#[cold]
+fn broken_off() -> Error {
+    let text = "the other end has ended without saying so, perhaps in the middle of a message; connect anew";
+    Error::new(ErrorKind::Disconnected, text)
 }
 
 #[cold]

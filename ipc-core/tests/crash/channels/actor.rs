@@ -78,7 +78,7 @@ pub const OPERATIONS: &[Operation] = &[
             let channel = actor.connect();
             channel.send(&payload(0, 100), PATIENCE).unwrap();
             actor.parent.say("sent 1");
-            actor.armed(|| channel.finish().unwrap());
+            actor.armed(|| channel.finish(None).unwrap());
         })
     },
     Operation {

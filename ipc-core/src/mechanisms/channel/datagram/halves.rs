@@ -1,17 +1,17 @@
 //! The two halves of a connected socket.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing};
+use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing, ended};
 use crate::mechanisms::channel::{Can, ChannelOptions, Link, Peer, Wake};
 use crate::sys::descriptor::{Epoll, Signal, watch_output};
 use crate::sys::packet::{Control, Received, Sent, Socket};
-use crate::sys::ready::{For, sleep_on};
+use crate::sys::ready::{For, is_left, sleep_on};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub fn link(socket: Socket, can: Can, peer: Peer, options: &ChannelOptions) -> Result<Link> {
-    let (socket, call) = (Arc::new(socket), Arc::new(Signal::new()?));
+pub fn link(socket: Socket, can: Can, peer: Peer, options: &ChannelOptions, call: Signal) -> Link {
+    let (socket, call) = (Arc::new(socket), Arc::new(call));
     // An empty message takes room too, and a longer one must be known to be longer.
     let most = options.max_message.min(can.max_message.unwrap_or(options.max_message));
     let inbound = Receiving {
@@ -25,7 +25,7 @@ pub fn link(socket: Socket, can: Can, peer: Peer, options: &ChannelOptions) -> R
     };
     let outbound = Sending { socket, call: call.clone(), end: can.end, finished: false, watching: None };
     let wake: Wake = Box::new(move || call.raise());
-    Ok(Link { inbound: Box::new(inbound), outbound: Box::new(outbound), can, peer, peer_limit: None, wake })
+    Link { inbound: Box::new(inbound), outbound: Box::new(outbound), can, peer, peer_limit: None, wake }
 }
 
 #[cold]
@@ -80,10 +80,7 @@ impl Inbound for Receiving {
             }
             Received::Message(arrived) => Err(too_large(arrived.length, self.buffer.len() - 1)),
             Received::Nothing => Ok(false),
-            Received::Gone => Err(Error::new(
-                ErrorKind::Disconnected,
-                "the other end has ended, and everything it sent was received; connect anew",
-            )),
+            Received::Gone => Err(ended(false)),
         }
     }
 
@@ -98,6 +95,10 @@ impl Inbound for Receiving {
     fn release(&mut self) -> Result<()> {
         self.descriptors.clear();
         Ok(())
+    }
+
+    fn is_left(&mut self) -> Result<bool> {
+        is_left(self.socket.as_fd())
     }
 }
 

@@ -2,17 +2,21 @@
 //!
 //! There is one socket, the listener's and all channels'. Whoever of them looks or sleeps takes everything out of it and
 //! puts each datagram where it belongs; of those who sleep the system wakes one for that, and who gets something is rung for.
-//! What is kept for a channel that does not read, and for one that nobody has accepted, is bounded; the rest is lost.
+//! What is kept for a channel that does not read, and for one that nobody has accepted, is bounded; the rest is lost. So are the
+//! channels: nobody tells that an address is gone, so the one that was silent for longest, and long enough, makes room.
 
 mod mailbox;
+#[cfg(test)]
+mod tests;
 
 use super::{can, halves, peer_of};
 use crate::domain::{Domain, lock};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::address::{Address, Scheme};
 use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing};
 use crate::mechanisms::channel::sleeper::Sleeper;
 use crate::mechanisms::channel::{Can, ChannelOptions, Link, Listened, Listening, Wake};
+use crate::sys::clock::coarse_millis;
 use crate::sys::descriptor::{Epoll, Signal, watch_output};
 use crate::sys::packet::{Control, Name, Received, Sent, Socket};
 use crate::sys::ready::{For, sleep_on};
@@ -26,6 +30,15 @@ use std::time::Duration;
 /// So many addresses wait to be accepted; what comes from others meanwhile is lost.
 const BACKLOG: usize = 128;
 
+/// So many addresses are channels at a time. One to which and from which nothing went for so long makes room for another.
+const LIMITS: Limits = Limits { peers: 1024, silence: Duration::from_secs(60) };
+
+#[derive(Clone, Copy)]
+struct Limits {
+    peers: usize,
+    silence: Duration,
+}
+
 /// Whoever empties the socket lets another go on after so many datagrams: it has something else to do, too.
 const BATCH: usize = 1024;
 
@@ -37,16 +50,21 @@ struct Hub {
     unix: bool,
     /// The longest message.
     most: usize,
+    limits: Limits,
     state: Mutex<State>,
     /// Of the listener.
     sleeper: Arc<Sleeper>,
 }
 
+type Boxes = HashMap<Option<Name>, Arc<Mailbox>>;
+
 struct State {
     buffer: Vec<u8>,
     control: Control,
     /// By where they are. A Unix socket need not have a name: what comes from those without is one channel.
-    boxes: HashMap<Option<Name>, Arc<Mailbox>>,
+    boxes: Boxes,
+    /// Until then, in milliseconds, nobody can have been silent for long enough to make room.
+    full_until: u64,
     /// Not accepted yet.
     fresh: VecDeque<Arc<Mailbox>>,
     /// Whether somebody accepts.
@@ -69,16 +87,19 @@ impl Hub {
     }
 
     fn sort_one(&self, state: &mut State) -> Result<bool> {
-        let State { buffer, control, boxes, fresh, listening } = state;
+        let State { buffer, control, boxes, full_until, fresh, listening } = state;
         let arrived = match self.socket.receive(buffer, control)? {
             Received::Message(arrived) => arrived,
             Received::Nothing => return Ok(false),
             // Somebody to whom something was sent is not there any more; it will show when something is sent again.
             Received::Gone => return Ok(true),
         };
-        let mailbox = match boxes.get(&arrived.from) {
-            Some(mailbox) => mailbox.clone(),
+        let mailbox = match boxes.get(&arrived.from).cloned() {
+            Some(mailbox) => mailbox,
             None if !*listening || fresh.len() == BACKLOG => return Ok(true),
+            None if boxes.len() >= self.limits.peers && !self.make_room(boxes, full_until) => {
+                return Ok(true);
+            }
             None => {
                 // Without a descriptor left, what comes from somebody new is lost; this is not its channel's call.
                 let Ok(mailbox) = Mailbox::new(arrived.from, arrived.who).map(Arc::new) else {
@@ -97,6 +118,35 @@ impl Hub {
             _ => Parcel::TooLarge(arrived.length),
         });
         Ok(true)
+    }
+
+    /// Whether somebody was silent for long enough. Who floods the socket does not have all looked through each time.
+    fn make_room(&self, boxes: &mut Boxes, full_until: &mut u64) -> bool {
+        let now = coarse_millis();
+        if now < *full_until {
+            return false;
+        }
+        let accepted = boxes.values().filter(|mailbox| mailbox.is_accepted());
+        let silent = accepted.max_by_key(|mailbox| mailbox.silence());
+        let longest = silent.map_or(Duration::ZERO, |mailbox| mailbox.silence());
+        let Some(silent) = silent.filter(|_| longest >= self.limits.silence) else {
+            *full_until = now + (self.limits.silence - longest).as_millis() as u64;
+            return false;
+        };
+        let silent = silent.clone();
+        boxes.remove(&silent.name);
+        silent.put_out();
+        true
+    }
+
+    #[cold]
+    fn put_out(&self) -> Error {
+        let text = format!(
+            "nothing came from there or went there for {:?}, and its place was given to another, since {} have one at a time; \
+             when it sends again, it is accepted anew",
+            self.limits.silence, self.limits.peers
+        );
+        Error::new(ErrorKind::Disconnected, text)
     }
 }
 
@@ -139,6 +189,17 @@ pub fn listen(
     name: &Name,
     options: &ChannelOptions,
 ) -> Result<Listened> {
+    listen_within(LIMITS, domain, address, socket, name, options)
+}
+
+fn listen_within(
+    limits: Limits,
+    domain: &Domain,
+    address: &Address,
+    socket: Socket,
+    name: &Name,
+    options: &ChannelOptions,
+) -> Result<Listened> {
     let unix = address.scheme() == Scheme::Unix;
     // Over Unix a message tells who has sent it.
     let can = Can { credentials: unix, ..can(address, &socket)? };
@@ -148,13 +209,14 @@ pub fn listen(
         buffer: vec![0; most + 1],
         control: Control::new(),
         boxes: HashMap::new(),
+        full_until: 0,
         fresh: VecDeque::new(),
         listening: true,
     };
     let sleeper = Arc::new(Sleeper::new()?);
     let called = sleeper.clone();
-    let hub =
-        Arc::new(Hub { domain: domain.clone(), socket, can, unix, most, state: Mutex::new(state), sleeper });
+    let (domain, state) = (domain.clone(), Mutex::new(state));
+    let hub = Arc::new(Hub { domain, socket, can, unix, most, limits, state, sleeper });
     let wake: Wake = Box::new(move || called.call());
     let watcher = Watcher::new(&hub, &hub.sleeper)?;
     let file = name.path().map(SocketFile::of);
@@ -184,8 +246,11 @@ impl Half for DatagramListening {
 impl Listening for DatagramListening {
     fn accept(&mut self) -> Result<Option<Link>> {
         self.hub.sort()?;
-        let mailbox = lock(&self.hub.state).fresh.pop_front();
-        mailbox.map(|mailbox| link(&self.hub, mailbox)).transpose()
+        let Some(mailbox) = lock(&self.hub.state).fresh.front().cloned() else { return Ok(None) };
+        // With no descriptor left for it, nobody is taken out of the line, and only this takes somebody out.
+        let link = link(&self.hub, mailbox)?;
+        lock(&self.hub.state).fresh.pop_front();
+        Ok(Some(link))
     }
 }
 
@@ -213,16 +278,20 @@ struct Member {
 impl Drop for Member {
     fn drop(&mut self) {
         if !self.hub.domain.forked() {
-            lock(&self.hub.state).boxes.remove(&self.mailbox.name);
+            let boxes = &mut lock(&self.hub.state).boxes;
+            // Its place may be another's by now, from the same address.
+            if boxes.get(&self.mailbox.name).is_some_and(|there| Arc::ptr_eq(there, &self.mailbox)) {
+                boxes.remove(&self.mailbox.name);
+            }
         }
     }
 }
 
 fn link(hub: &Arc<Hub>, mailbox: Arc<Mailbox>) -> Result<Link> {
+    let (watcher, call) = (Watcher::new(hub, &mailbox.sleeper)?, Arc::new(Signal::new()?));
     mailbox.accept();
     let peer = peer_of(mailbox.who, mailbox.name.as_ref());
-    let (member, call) = (Arc::new(Member { hub: hub.clone(), mailbox }), Arc::new(Signal::new()?));
-    let watcher = Watcher::new(hub, &member.mailbox.sleeper)?;
+    let member = Arc::new(Member { hub: hub.clone(), mailbox });
     let inbound = Receiving { member: member.clone(), watcher, data: Vec::new(), descriptors: Vec::new() };
     let outbound = Sending { member: member.clone(), call: call.clone(), finished: false, watching: None };
     let mailbox = member.mailbox.clone();
@@ -245,7 +314,7 @@ impl Half for Receiving {
     fn arm(&mut self) -> Result<bool> {
         let Member { hub, mailbox } = &*self.member;
         hub.sort()?;
-        Ok(mailbox.sleeper.arm(|| !mailbox.is_empty()))
+        Ok(mailbox.sleeper.arm(|| !mailbox.is_empty() || mailbox.is_out()))
     }
 
     fn sleep(&mut self, limit: Option<Duration>) -> Result<()> {
@@ -277,6 +346,7 @@ impl Inbound for Receiving {
                 Ok(true)
             }
             Some(Parcel::TooLarge(length)) => Err(halves::too_large(length, hub.most)),
+            None if mailbox.is_out() => Err(hub.put_out()),
             None => Ok(false),
         }
     }
@@ -328,6 +398,10 @@ impl Outbound for Sending {
         }
         let Member { hub, mailbox } = &*self.member;
         let Some(name) = &mailbox.name else { return Err(mailbox::no_name()) };
+        if mailbox.is_out() {
+            return Err(hub.put_out());
+        }
+        mailbox.note();
         match hub.socket.send(message.pieces, message.descriptors, Some(name))? {
             Sent::Done => Ok(true),
             // The receiver has no room, of which nobody would tell: it is lost, as it would be over UDP.

@@ -29,6 +29,8 @@ struct SeqpacketListening {
     file: Option<SocketFile>,
     options: ChannelOptions,
     call: Arc<Signal>,
+    /// Of the next channel.
+    next: Option<Signal>,
     watched: bool,
 }
 
@@ -48,6 +50,7 @@ pub fn listen(
         file: name.path().map(SocketFile::of),
         options: options.clone(),
         call,
+        next: None,
         watched: false,
         socket,
     };
@@ -72,9 +75,14 @@ impl Half for SeqpacketListening {
 
 impl Listening for SeqpacketListening {
     fn accept(&mut self) -> Result<Option<Link>> {
-        let Some(socket) = self.socket.accept()? else { return Ok(None) };
+        // With no descriptor left for it, nobody is taken out of the line.
+        let call = self.next.take().map_or_else(Signal::new, Ok)?;
+        let Some(socket) = self.socket.accept()? else {
+            self.next = Some(call);
+            return Ok(None);
+        };
         let (can, peer) = (can(&self.address, &socket)?, peer_of(socket.peer(), None));
-        halves::link(socket, can, peer, &self.options).map(Some)
+        Ok(Some(halves::link(socket, can, peer, &self.options, call)))
     }
 }
 

@@ -9,10 +9,10 @@ use crate::mechanisms::channel::stream::{self, Framing, Greets};
 use crate::mechanisms::channel::wire::PipeWire;
 use crate::mechanisms::channel::{Can, ChannelOptions, Link, Listened, Listening, Peer};
 use crate::sys::descriptor::{Epoll, Signal};
-use crate::sys::fork::{self, LockFd};
+use crate::sys::fork::{self, LockFd, Own};
 use crate::sys::pipe::{self, Way};
 use crate::sys::ready::{For, is_ready, sleep_for};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub fn listen(address: &Address, framing: Framing, options: &ChannelOptions) -> 
 }
 
 pub fn connect(listener: OwnedFd, framing: Framing, options: &ChannelOptions) -> Result<Link> {
-    let wire = Box::new(PipeWire::new(None, Some(listener))?);
+    let wire = Box::new(PipeWire::new(None, Some(Own::new(listener)?))?);
     let link = stream::link(wire, framing, Greets::First, options, CAN, Peer::default())?;
     Ok(Link { inbound: Box::new(OneWay), ..link })
 }
@@ -48,20 +48,20 @@ struct Stand {
     epoll: Epoll,
     /// The description the next channel will read. One that has seen a writer go tells of the end for good, so each channel
     /// has its own; and only one at a time, since they would take bytes from each other.
-    next: Mutex<Option<OwnedFd>>,
+    next: Mutex<Option<Own<OwnedFd>>>,
     woken: Signal,
 }
 
 impl Stand {
     fn renew(&self) -> Result<()> {
-        let fd = pipe::reopen_reader(self.held.as_fd())?;
+        let fd = Own::new(pipe::reopen_reader(self.held.as_fd())?)?;
         self.epoll.add(fd.as_fd(), 0)?;
         *lock(&self.next) = Some(fd);
         Ok(())
     }
 
     /// What somebody writes to, or has written to.
-    fn take(&self) -> Result<Option<OwnedFd>> {
+    fn take(&self) -> Result<Option<Own<OwnedFd>>> {
         let mut next = lock(&self.next);
         match &*next {
             Some(fd) if is_ready(fd.as_fd(), For::Input)? => self.epoll.remove(fd.as_fd()),

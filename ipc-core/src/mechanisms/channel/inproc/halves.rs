@@ -1,7 +1,7 @@
 //! The two halves of an end of a channel within a process.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing};
+use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing, ended};
 use crate::mechanisms::channel::sleeper::Sleeper;
 use crate::mechanisms::channel::{Can, Link, Peer, Wake};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -100,12 +100,6 @@ impl Receiving {
     fn new(queue: Receiver<Parcel>, way: &Arc<Way>) -> Receiving {
         Receiving { queue: Some(queue), way: way.clone(), parcel: Parcel::default(), watched: false }
     }
-
-    #[cold]
-    fn ended() -> Error {
-        let text = "the other end has ended, and everything it sent was received; connect anew";
-        Error::new(ErrorKind::Disconnected, text)
-    }
 }
 
 impl Half for Receiving {
@@ -133,7 +127,7 @@ impl Inbound for Receiving {
         self.parcel = match queue.try_recv() {
             Ok(parcel) => parcel,
             Err(TryRecvError::Empty) => return Ok(false),
-            Err(TryRecvError::Disconnected) => return Err(Receiving::ended()),
+            Err(TryRecvError::Disconnected) => return Err(ended(false)),
         };
         self.way.bytes.fetch_sub(self.parcel.data.len() as u64, Ordering::AcqRel);
         self.way.writer.wake();
@@ -155,6 +149,14 @@ impl Inbound for Receiving {
     fn release(&mut self) -> Result<()> {
         self.parcel = Parcel::default();
         Ok(())
+    }
+
+    fn is_dear(&self) -> bool {
+        false
+    }
+
+    fn is_left(&mut self) -> Result<bool> {
+        Ok(self.way.is_over())
     }
 }
 

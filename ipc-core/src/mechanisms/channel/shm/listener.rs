@@ -1,5 +1,6 @@
 //! Meeting: who listens for shared-memory channels, and who connects.
 
+use super::sleep::{arm, awake};
 use super::{
     CAPACITY, CLIENT, End, PENDING, SERVER, arrive, file_of, make_file, make_waiter, place, refused,
 };
@@ -40,8 +41,8 @@ pub struct ListenerHead {
     /// The id of the bell it sleeps on.
     bell: AtomicU64,
     _pad1: [AtomicU64; 14],
-    /// Of a service's provider: calls that are at work, and those that were taken so far.
-    pub at_work: AtomicU64,
+    /// Of a service's provider: calls that are answered, and those that were taken so far.
+    pub answered: AtomicU64,
     pub calls: AtomicU64,
     _pad2: [AtomicU64; 14],
 }
@@ -50,7 +51,7 @@ pub struct ListenerHead {
 unsafe impl Shared for ListenerHead {}
 
 const _: () = assert!(offset_of!(ListenerHead, since) == 272 && offset_of!(ListenerHead, armed) == 512);
-const _: () = assert!(offset_of!(ListenerHead, at_work) == 640);
+const _: () = assert!(offset_of!(ListenerHead, answered) == 640);
 
 /// A listening end.
 struct ShmListening {
@@ -107,18 +108,18 @@ impl Gauge {
         self.head.concurrency.store(limit as u64, Ordering::Relaxed);
     }
 
-    /// A call was taken.
+    /// So many calls were taken so far; told by one thread at a time.
     #[inline(always)]
-    pub fn count_in(&self) {
-        self.head.at_work.fetch_add(1, Ordering::Relaxed);
-        self.head.calls.fetch_add(1, Ordering::Relaxed);
+    pub fn set_handed_out(&self, calls: u64) {
+        self.head.calls.store(calls, Ordering::Relaxed);
     }
 
     /// A call is answered. What a forked child drops is its parent's.
     #[inline(always)]
-    pub fn count_out(&self) {
+    pub fn count_answered(&self) {
         if !self.domain.forked() {
-            self.head.at_work.fetch_sub(1, Ordering::Relaxed);
+            // Paired with the acquire in `look`: whoever sees it sees that the call was taken.
+            self.head.answered.fetch_add(1, Ordering::Release);
         }
     }
 }
@@ -256,11 +257,7 @@ impl Half for ShmListening {
 
     fn sleep(&mut self, limit: Option<Duration>) -> Result<()> {
         self.waiter.sleep(limit)?;
-        if self.waiter.is_evented() {
-            self.waiter.stay_readable();
-        } else {
-            disarm(&self.head.armed);
-        }
+        awake(&mut self.waiter, Arming { armed: &self.head.armed, count: None });
         Ok(())
     }
 
@@ -332,6 +329,9 @@ impl Sign {
     }
 }
 
+/// Whoever waits to be let in looks this often whether that goes on.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A channel that waits to be accepted.
 struct Waiting {
     end: Option<End>,
@@ -348,16 +348,17 @@ pub fn connect(
     deadline: &Deadline,
 ) -> Result<Link> {
     let (domain, name) = place(domain, address)?;
-    connect_to(&domain, name, address, options, deadline)
+    connect_to(&domain, name, address, options, deadline, &|| Ok(()))
 }
 
-/// Connects to whoever listens under the name of a file.
+/// Connects to whoever listens under the name of a file, as long as it `goes_on`.
 pub fn connect_to(
     domain: &Domain,
     name: &str,
     address: &Address,
     options: &ChannelOptions,
     deadline: &Deadline,
+    goes_on: &dyn Fn() -> Result<()>,
 ) -> Result<Link> {
     arrive(domain);
     let inner = domain.inner();
@@ -377,7 +378,15 @@ pub fn connect_to(
     let mut waiting = Waiting::knock(domain, fd, &head, options)?;
     let bell = waiting.waiter.as_ref().map(|waiter| waiter.path().to_path_buf()).unwrap_or_default();
     let _held = hold(domain, Box::new(move || ring_at(&bell)));
-    let accepted = asking(deadline, |deadline| waiting.wait(deadline, options))?;
+    let accepted = asking(deadline, |deadline| {
+        loop {
+            let accepted = waiting.wait(&deadline.within(LOOK), options)?;
+            if accepted.is_some() || deadline.passed() {
+                return Ok(accepted);
+            }
+            goes_on()?;
+        }
+    })?;
     accepted.ok_or_else(|| {
         Error::new(
             ErrorKind::Timeout,
@@ -429,8 +438,7 @@ impl Waiting {
                 unreachable!("until it is accepted")
             };
             let accepted = || end.other.head().link.accepted.load(Ordering::Acquire) != 0;
-            let armed = Arming { armed: &end.own.head().link.armed, count: None };
-            armed.arm(waiter.registered_peers);
+            arm(end, waiter, Arming { armed: &end.own.head().link.armed, count: None })?;
             // Looked at before what `accepted` says: whoever accepts and then ends has accepted.
             let is_there =
                 end.domain.inner().is_alive(self.listener.1) && !file::is_unlinked(self.listener.0.as_fd());

@@ -55,12 +55,15 @@ pub fn listeners(place: &Place) -> Result<Vec<SeenListener>> {
     // A damaged one is named by doctor.
     let seen = names.into_iter().filter_map(|file| {
         let (_, head) = open_listener(&directory.join(&file), false).ok()?;
+        // In this order: what is answered was taken before.
+        let answered = read(&head.answered);
+        let calls = read(&head.calls);
         Some(SeenListener {
             id: head.header.id(),
             since: read(&head.since),
             concurrency: read(&head.concurrency),
-            at_work: read(&head.at_work),
-            calls: read(&head.calls),
+            at_work: calls.saturating_sub(answered),
+            calls,
             file,
         })
     });

@@ -1,10 +1,10 @@
 //! What comes: frames, or bytes as they are.
 
-use super::{Heard, Stream, ended, watched};
+use super::{Heard, Stream, watched};
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::frame::{Decoder, READ};
-use crate::mechanisms::channel::link::{Half, Inbound};
+use crate::mechanisms::channel::link::{Half, Inbound, ended};
 use crate::mechanisms::channel::protocol::{Decode, Speaks};
 use crate::mechanisms::channel::wire::Wire;
 use crate::sys::descriptor::{Epoll, Signal};
@@ -48,6 +48,8 @@ pub struct Receiving {
     /// Once the other end has said what it sends.
     decoder: Option<Box<dyn Decode>>,
     limit: usize,
+    /// Nothing is left to be said of what this end takes.
+    greeted: bool,
     /// Descriptors that came, by the message they were sent with.
     passed: VecDeque<Vec<OwnedFd>>,
     descriptors: Vec<OwnedFd>,
@@ -57,7 +59,8 @@ pub struct Receiving {
 impl Receiving {
     pub fn new(stream: Arc<Stream>, limit: usize) -> Receiving {
         let passed = VecDeque::new();
-        Receiving { stream, decoder: None, limit, passed, descriptors: Vec::new(), watched: None }
+        let descriptors = Vec::new();
+        Receiving { stream, decoder: None, limit, greeted: false, passed, descriptors, watched: None }
     }
 
     /// What reads what the other end speaks; `None`: it has not said so yet.
@@ -88,10 +91,17 @@ impl Receiving {
                 keep(&mut self.passed, std::mem::take(&mut self.descriptors))?;
             }
             match got {
-                None => return Ok(false),
+                None => {
+                    self.greeted = self.greeted || self.stream.greet()?;
+                    return Ok(false);
+                }
                 Some(0) => return Err(ended(decoder.is_amid())),
                 Some(_) => {}
             }
+        }
+        if !self.greeted && !decoder.has_more() {
+            // A message is there, whatever comes of this: the next read tells.
+            self.greeted = self.stream.greet().unwrap_or(false);
         }
         if decoder.has_descriptors() {
             let missing = || {
@@ -163,10 +173,18 @@ impl Inbound for Receiving {
         std::mem::take(&mut self.descriptors)
     }
 
+    fn is_translated(&self) -> bool {
+        self.stream.other().is_some()
+    }
+
     #[inline]
     fn release(&mut self) -> Result<()> {
         self.decoder.iter_mut().for_each(|decoder| decoder.release());
         Ok(())
+    }
+
+    fn is_left(&mut self) -> Result<bool> {
+        self.stream.wire.is_left()
     }
 
     fn speak(&mut self, speaks: Speaks) -> bool {

@@ -1,6 +1,6 @@
 //! What goes out: each message in one system call, several small ones in one too.
 
-use super::{Framing, Heard, Stream, unless_gone, watched};
+use super::{Framing, Heard, Stream, watched};
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::frame::{Header, READ, header_length};
@@ -9,13 +9,16 @@ use crate::mechanisms::channel::protocol::Protocol;
 use crate::sys::descriptor::Epoll;
 use crate::sys::ready::For;
 use crate::sys::socket::MOST_DESCRIPTORS;
-use std::io::IoSlice;
+use std::io::{IoSlice, Write};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Messages up to this size are gathered; for larger ones a system call each costs less than the copy.
 const GATHERED: usize = 16 << 10;
+
+/// Up to this size the pieces of a message are put together: the kernel needs longer for several than a copy takes.
+const SMALL: usize = 512;
 
 /// As many pieces are sent without a copy; with more, those that follow are put together.
 const PIECES: usize = 8;
@@ -84,20 +87,6 @@ impl Sending {
         Ok(())
     }
 
-    /// What the other end has said that it takes, as soon as it has.
-    #[inline]
-    fn check(&self, length: usize) -> Result<()> {
-        if !self.framing.framed {
-            return Ok(());
-        }
-        match self.stream.hear() {
-            Ok(Some(Heard::Frames(heard))) if length > heard.max_message => {
-                Err(too_large(length, heard.max_message))
-            }
-            heard => unless_gone(heard.map(drop)),
-        }
-    }
-
     fn header(&self, message: Outgoing<'_>) -> Header {
         Header::of(message, self.framing.checksums)
     }
@@ -117,6 +106,16 @@ impl Sending {
         if whole == 0 {
             return Ok(true);
         }
+        let mut together = [0; SMALL];
+        let one;
+        let pieces = if pieces.len() > 1 && whole <= SMALL {
+            let mut rest = &mut together[..];
+            pieces.iter().for_each(|piece| rest.write_all(piece).expect("there is room"));
+            one = [IoSlice::new(&together[..whole])];
+            &one
+        } else {
+            pieces
+        };
         match self.stream.wire.write(pieces, descriptors)? {
             None => Ok(false),
             Some(sent) => {
@@ -151,8 +150,12 @@ impl Sending {
             self.stream.wire.write(&[IoSlice::new(&self.rest)], &[]).inspect_err(|_| self.rest.clear())?;
         let header = if self.framing.framed { header_length(self.framing.checksums) } else { 0 };
         let (mut begun, mut end) = (0, 0);
-        while begun < messages.len() && end < written.unwrap_or(0) {
-            end += header + messages[begun].len();
+        while let Some(length) = messages.get(begun).map(|message| header + message.len()) {
+            // An empty one without a header takes no room.
+            if length > 0 && end >= written.unwrap_or(0) {
+                break;
+            }
+            end += length;
             begun += 1;
         }
         self.rest.truncate(end);
@@ -161,12 +164,37 @@ impl Sending {
         Ok(begun)
     }
 
+    /// Sends what was kept; `false`: there is no room for all of it.
+    #[cold]
+    fn send_rest(&mut self) -> Result<bool> {
+        while self.sent < self.rest.len() {
+            match self.stream.wire.write(&[IoSlice::new(&self.rest[self.sent..])], &[])? {
+                None => {
+                    self.stream.wire.keeps(true);
+                    return Ok(false);
+                }
+                Some(n) => self.sent += n,
+            }
+            self.forget_sent();
+        }
+        self.stream.wire.keeps(false);
+        Ok(true)
+    }
+
     fn forget_sent(&mut self) {
         if self.sent == self.rest.len() {
             self.rest.clear();
             self.rest.shrink_to(KEPT);
             self.sent = 0;
         }
+    }
+}
+
+/// That the other end is gone is for others to say.
+fn unless_gone(result: Result<()>) -> Result<()> {
+    match result {
+        Err(e) if e.kind() == ErrorKind::Disconnected => Ok(()),
+        result => result,
     }
 }
 
@@ -213,7 +241,7 @@ impl Outbound for Sending {
         if let Some(protocol) = self.other.clone() {
             return self.send_other(&*protocol, message).map(|()| true);
         }
-        self.check(message.len())?;
+        self.takes(message.len())?;
         check_descriptors(message.descriptors.len())?;
         let header = self.header(message);
         let mut pieces = [IoSlice::new(&[]); PIECES];
@@ -232,7 +260,7 @@ impl Outbound for Sending {
     }
 
     fn send_many(&mut self, messages: &[&[u8]]) -> Result<usize> {
-        messages.iter().try_for_each(|message| self.check(message.len()))?;
+        messages.iter().try_for_each(|message| self.takes(message.len()))?;
         let mut sent = 0;
         while sent < messages.len() && self.is_clear()? {
             let gathered = if self.other.is_none() { self.gather(&messages[sent..]) } else { 0 };
@@ -253,14 +281,24 @@ impl Outbound for Sending {
 
     #[inline]
     fn flush(&mut self) -> Result<bool> {
-        while self.sent < self.rest.len() {
-            match self.stream.wire.write(&[IoSlice::new(&self.rest[self.sent..])], &[])? {
-                None => return Ok(false),
-                Some(n) => self.sent += n,
-            }
-            self.forget_sent();
+        Ok((self.sent == self.rest.len() || self.send_rest()?) && self.stream.wire.flush()?)
+    }
+
+    fn is_heard(&self) -> bool {
+        self.stream.wire.is_heard()
+    }
+
+    #[inline]
+    fn takes(&self, length: usize) -> Result<()> {
+        if !self.framing.framed {
+            return Ok(());
         }
-        Ok(true)
+        match self.stream.hear() {
+            Ok(Some(Heard::Frames(heard))) if length > heard.max_message => {
+                Err(too_large(length, heard.max_message))
+            }
+            heard => unless_gone(heard.map(drop)),
+        }
     }
 
     fn finish(&mut self) -> Result<()> {

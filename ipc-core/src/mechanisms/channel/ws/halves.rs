@@ -6,15 +6,15 @@ use crate::error::Result;
 use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing};
 use crate::mechanisms::channel::{Can, Link, Peer, Wake};
 use crate::sys::descriptor::{Epoll, Signal, watch_output};
-use crate::sys::ready::{For, sleep_on};
-use crate::sys::{fork, socket};
-use std::os::fd::{AsFd, RawFd};
+use crate::sys::ready::{For, is_left, sleep_on};
+use crate::sys::socket;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tungstenite::Bytes;
 
-pub fn link(shared: Arc<Shared>, can: Can, peer: Peer) -> Result<Link> {
-    let call = Arc::new(Signal::new()?);
+pub fn link(shared: Arc<Shared>, can: Can, peer: Peer, call: Signal) -> Link {
+    let call = Arc::new(call);
     let inbound = Receiving {
         shared: shared.clone(),
         call: call.clone(),
@@ -22,9 +22,9 @@ pub fn link(shared: Arc<Shared>, can: Can, peer: Peer) -> Result<Link> {
         message: Bytes::new(),
         watching: None,
     };
-    let outbound = Sending { shared, call: call.clone(), watching: None, token: fork::token() };
+    let outbound = Sending { shared, call: call.clone(), watching: None };
     let wake: Wake = Box::new(move || call.raise());
-    Ok(Link { inbound: Box::new(inbound), outbound: Box::new(outbound), can, peer, peer_limit: None, wake })
+    Link { inbound: Box::new(inbound), outbound: Box::new(outbound), can, peer, peer_limit: None, wake }
 }
 
 /// What is watched: the socket, and that something was read from it and not looked at.
@@ -118,6 +118,10 @@ impl Inbound for Receiving {
         self.message = Bytes::new();
         Ok(())
     }
+
+    fn is_left(&mut self) -> Result<bool> {
+        Ok(lock(&self.shared.state).over.is_some() || is_left(self.shared.wire.0.as_fd())?)
+    }
 }
 
 struct Sending {
@@ -125,8 +129,6 @@ struct Sending {
     call: Arc<Signal>,
     /// Watches for room, once somebody has asked for the descriptor.
     watching: Option<Epoll>,
-    /// Of the process.
-    token: u64,
 }
 
 impl Half for Sending {
@@ -177,7 +179,7 @@ impl Outbound for Sending {
 impl Drop for Sending {
     fn drop(&mut self) {
         // The copy of a forked child says nothing.
-        if self.token == fork::token() {
+        if self.shared.wire.0.is_here() {
             lock(&self.shared.state).finish();
             // What was not read would have the connection reset, and what is on its way be lost.
             socket::discard(self.shared.wire.0.as_fd());

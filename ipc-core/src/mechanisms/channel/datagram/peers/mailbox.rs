@@ -3,10 +3,13 @@
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::sleeper::Sleeper;
+use crate::sys::clock::coarse_millis;
 use crate::sys::packet::{Name, Who};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Bytes kept for a channel that does not read, and for one that nobody has accepted; a larger message is kept alone.
 const ACCEPTED: usize = 256 << 10;
@@ -50,6 +53,10 @@ pub struct Mailbox {
     pub who: Option<Who>,
     pub sleeper: Sleeper,
     kept: Mutex<Kept>,
+    /// When something came or went last, in milliseconds.
+    noted: AtomicU64,
+    /// Its place was given to another.
+    out: AtomicBool,
 }
 
 impl Mailbox {
@@ -57,16 +64,42 @@ impl Mailbox {
         let kept = Kept { parcels: VecDeque::new(), bytes: 0, descriptors: 0, most: FRESH };
         // Of those without a name each may be another.
         let who = who.filter(|_| name.is_some());
-        Ok(Mailbox { name, who, sleeper: Sleeper::new()?, kept: Mutex::new(kept) })
+        let (kept, noted) = (Mutex::new(kept), AtomicU64::new(coarse_millis()));
+        Ok(Mailbox { name, who, sleeper: Sleeper::new()?, kept, noted, out: AtomicBool::new(false) })
     }
 
-    /// Somebody will read from now on.
+    /// Something came or went.
+    pub fn note(&self) {
+        self.noted.store(coarse_millis(), Ordering::Relaxed);
+    }
+
+    pub fn silence(&self) -> Duration {
+        Duration::from_millis(coarse_millis().saturating_sub(self.noted.load(Ordering::Relaxed)))
+    }
+
+    /// It has lost its place; whoever has its channel is told after what has come.
+    pub fn put_out(&self) {
+        self.out.store(true, Ordering::Release);
+        self.sleeper.wake();
+    }
+
+    pub fn is_out(&self) -> bool {
+        self.out.load(Ordering::Acquire)
+    }
+
+    /// Somebody will read from now on, and is silent from now on at most.
     pub fn accept(&self) {
+        self.note();
         lock(&self.kept).most = ACCEPTED;
+    }
+
+    pub fn is_accepted(&self) -> bool {
+        lock(&self.kept).most == ACCEPTED
     }
 
     /// Keeps a message, or drops it.
     pub fn put(&self, parcel: Parcel) {
+        self.note();
         let (bytes, descriptors) = parcel.size();
         let mut kept = lock(&self.kept);
         let fits = kept.bytes + bytes <= kept.most && kept.descriptors + descriptors <= DESCRIPTORS;

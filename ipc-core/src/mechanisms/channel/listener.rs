@@ -1,0 +1,140 @@
+//! Listeners: whoever accepts channels at an address.
+
+use super::address::Address;
+use super::common::{Common, hold};
+use super::link::Half;
+use super::protocol::{Recognize, Speaks};
+use super::turns::Turns;
+use super::{Channel, ChannelOptions, Link, Wake};
+use crate::domain::Domain;
+use crate::error::{ErrorKind, Result};
+use crate::sys::clock::Deadline;
+use std::fmt;
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A place where channels are listened for, as its transport has it.
+pub(crate) trait Listening: Half {
+    /// Takes the next connection; `None`: there is none now.
+    fn accept(&mut self) -> Result<Option<Link>>;
+}
+
+/// What a transport makes of an address to listen at.
+pub(crate) struct Listened {
+    pub listening: Box<dyn Listening>,
+    /// The address with what the system chose.
+    pub address: Address,
+    pub wake: Wake,
+}
+
+/// Listens at an address. Several threads may use it.
+pub struct Listener {
+    common: Common,
+    options: ChannelOptions,
+    listening: Turns<Option<Box<dyn Listening>>>,
+    /// Finds out what else who connects may speak.
+    recognize: Option<Recognize>,
+    /// There was no descriptor left for who had come last.
+    scarce: AtomicBool,
+}
+
+/// Who accepts in a loop while there is no descriptor left is made to wait so long, since who has come stays in the line.
+const SCARCE: Duration = Duration::from_millis(20);
+
+impl Listener {
+    pub(crate) fn new(domain: Domain, options: &ChannelOptions, listened: Listened) -> Listener {
+        Listener {
+            common: Common {
+                noun: "listener",
+                address: listened.address.to_string(),
+                wait: options.wait,
+                closed: AtomicBool::new(false),
+                held: hold(&domain, listened.wake),
+                domain,
+            },
+            options: options.clone(),
+            listening: Turns::new(Some(listened.listening)),
+            recognize: None,
+            scarce: AtomicBool::new(false),
+        }
+    }
+
+    /// Lets who connects speak other protocols than frames, too.
+    pub(crate) fn recognizing(self, recognize: Recognize) -> Listener {
+        Listener { recognize: Some(recognize), ..self }
+    }
+
+    /// The address, with the port that the system chose where none was named.
+    pub fn address(&self) -> &str {
+        &self.common.address
+    }
+
+    /// Whether what it is given is one connection, and no others come: two descriptors.
+    pub(crate) fn is_one(&self) -> bool {
+        self.common.address.starts_with("pipe:")
+    }
+
+    /// The next channel that somebody opens, waiting for it up to `timeout` (`None`: for ever). Where this process has no
+    /// descriptor left for it, that is `LimitReached`; whoever connected stays in the line, and is accepted once there is one.
+    pub fn accept(&self, timeout: Option<Duration>) -> Result<Channel> {
+        self.common.enter()?;
+        let deadline = Deadline::after(timeout);
+        if self.scarce.swap(false, Ordering::Relaxed) {
+            std::thread::sleep(deadline.remaining().map_or(SCARCE, |left| left.min(SCARCE)));
+        }
+        let accepted = self.listening.have(&deadline, |listening| {
+            let Some(listening) = listening else { return Err(self.common.unusable()) };
+            self.common
+                .wait(listening, &deadline, &mut |listening: &mut Box<dyn Listening>| listening.accept())
+        });
+        let accepted = accepted.transpose().inspect_err(|e| {
+            self.scarce.store(e.kind() == ErrorKind::LimitReached, Ordering::Relaxed);
+        });
+        match accepted.map_err(|e| self.common.named(e))?.flatten() {
+            Some(link) => Ok(self.channel(link)),
+            None => Err(self.common.timed_out("nobody connected; give it more time")),
+        }
+    }
+
+    /// The next channel if somebody has opened one.
+    pub fn try_accept(&self) -> Result<Option<Channel>> {
+        self.common.enter()?;
+        let accepted = self.listening.with(|listening| match listening {
+            Some(listening) => match listening.accept()? {
+                None if listening.is_watched() && listening.arm()? => listening.accept(),
+                accepted => Ok(accepted),
+            },
+            None => Err(self.common.unusable()),
+        });
+        let link = accepted.unwrap_or(Ok(None)).map_err(|e| self.common.named(e))?;
+        Ok(link.map(|link| self.channel(link)))
+    }
+
+    fn channel(&self, mut link: Link) -> Channel {
+        if let Some(recognize) = self.recognize {
+            link.inbound.speak(Speaks::Whatever(recognize));
+        }
+        Channel::new(&self.common.domain, self.common.address.clone(), &self.options, link)
+    }
+
+    /// The pollable descriptor: readable until [`Listener::try_accept`] has returned `None`.
+    pub fn fd(&self) -> Result<RawFd> {
+        self.common.enter()?;
+        let fd = self.listening.have(&Deadline::after(None), |l| l.as_mut().map(|listening| listening.fd()));
+        fd.flatten().unwrap_or_else(|| Err(self.common.unusable())).map_err(|e| self.common.named(e))
+    }
+
+    /// Ends it; who connects from now on is refused. Channels that were accepted go on.
+    pub fn close(&self) {
+        if self.common.close() {
+            self.listening.have(&Deadline::after(None), Option::take);
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listener({:?})", self.address())
+    }
+}
