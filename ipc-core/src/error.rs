@@ -20,7 +20,7 @@ pub enum ErrorKind {
     NotFound = 3,
     /// The named object exists already.
     AlreadyExists = 4,
-    /// The operating system or the owner of a directory says no.
+    /// The operating system or the owner of a directory says no, or a certificate is not trusted.
     PermissionDenied = 5,
     /// The time given ran out; nothing was lost.
     Timeout = 6,

@@ -148,7 +148,7 @@ pub use mechanisms::topic::{
 pub use name::{MAX_NAME, Pattern, check_name};
 #[cfg(not(loom))]
 pub use schema::Schema;
-pub use status::{Code, Status};
+pub use status::{Code, Status, Thrown};
 #[cfg(not(loom))]
 pub use value::{Attributes, Content, Dtype, Payload, Tensor, json_to_msgpack, msgpack_to_json, preview};
 #[cfg(not(loom))]

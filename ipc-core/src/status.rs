@@ -1,5 +1,6 @@
 //! Why a call failed, in the same terms in every language.
 
+use crate::error::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -110,6 +111,20 @@ pub struct Status {
     pub origin: String,
 }
 
+/// What ended the work on a call that has no answer, in the terms of the handler's language. [`Status::from`] it says what the
+/// caller is told, the same for handlers of all languages.
+#[derive(Clone, Copy, Debug)]
+pub struct Thrown<'a> {
+    /// Its class, which is the reason that is told; empty: the kind's name is.
+    pub class: &'a str,
+    /// Its text.
+    pub text: &'a str,
+    /// Its kind, where it is an error of this library's, or means the same as one.
+    pub kind: Option<ErrorKind>,
+    /// Of a call that the handler made and that failed: why. That is passed on as it is.
+    pub status: Option<&'a Status>,
+}
+
 /// How it travels.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(loom, allow(dead_code))]
@@ -192,6 +207,34 @@ impl Status {
     }
 }
 
+impl From<Thrown<'_>> for Status {
+    fn from(thrown: Thrown<'_>) -> Status {
+        if let Some(status) = thrown.status {
+            return status.clone();
+        }
+        let code = match thrown.kind {
+            Some(ErrorKind::Timeout) => Code::DeadlineExceeded,
+            Some(ErrorKind::Cancelled) => Code::Cancelled,
+            // No other kind says whose fault it was: what the library refused may be no argument of the caller's.
+            _ => Code::Unknown,
+        };
+        let class = match (thrown.class, thrown.kind) {
+            ("", Some(kind)) => kind.name(),
+            (class, _) => class,
+        };
+        let text = if thrown.text.is_empty() { class } else { thrown.text };
+        Status::new(code, text).with_reason(class)
+    }
+}
+
+/// What a handler tells its caller that met an error of this library's: with `?` a result of the handler's, say.
+impl From<&Error> for Status {
+    fn from(error: &Error) -> Status {
+        let (kind, status) = (error.kind(), error.status());
+        Thrown { class: "", text: error.message(), kind: Some(kind), status }.into()
+    }
+}
+
 impl Wire {
     /// The status; a code that is not known here counts as `Unknown`.
     fn status(self) -> Status {
@@ -244,5 +287,29 @@ mod tests {
         assert_eq!(status.clone().with_origin("other").origin, "orders@1.0.0");
         assert_eq!(Status::decode(b"{\"code\":\"NONSENSE\"}").code, Code::Unknown);
         assert_eq!(Status::decode(b"\xff").code, Code::Unknown);
+    }
+
+    #[test]
+    fn what_a_handler_throws_is_told_by_its_class() {
+        let thrown = |kind, text| Status::from(Thrown { class: "NoStock", text, kind, status: None });
+        let told = thrown(None, "no apples");
+        assert_eq!(told, Status::new(Code::Unknown, "no apples").with_reason("NoStock"));
+        assert_eq!(thrown(None, "").message, "NoStock");
+        for (kind, code) in [
+            (ErrorKind::Timeout, Code::DeadlineExceeded),
+            (ErrorKind::Cancelled, Code::Cancelled),
+            (ErrorKind::InvalidArgument, Code::Unknown),
+            (ErrorKind::Unavailable, Code::Unknown),
+        ] {
+            assert_eq!(thrown(Some(kind), "x").code, code);
+        }
+        let passed =
+            Status::new(Code::NotFound, "no order 7").with_reason("no_such_order").with_origin("orders");
+        let error = Error::of_call("call of get: no order 7".into(), passed.clone());
+        assert_eq!(Status::from(&error), passed);
+        let error = Error::new(ErrorKind::Timeout, "queue 'q': no job came");
+        let told = Status::from(&error);
+        assert_eq!((told.code, told.reason.as_str()), (Code::DeadlineExceeded, "Timeout"));
+        assert_eq!(told.message, "queue 'q': no job came");
     }
 }

@@ -47,6 +47,8 @@ fn answer(request: Request) {
         "nonsense" => request.reply(Payload::json(b"{\"a\":")).unwrap(),
         "caller" => reply(request, json!(params)),
         "count" => {
+            assert!(request.is_stream());
+            request.begin_stream().unwrap();
             request.progress(0.5, "half");
             for i in 0..number(0, "up_to").unwrap_or(0) {
                 request.send(Payload::json(i.to_string().as_bytes()), None).unwrap();
@@ -286,7 +288,7 @@ fn ids_and_params_come_back_as_they_were() {
             ("bytes", r#""result":"AP8/""#),
             ("nothing", r#""result":null"#),
             ("nonsense", r#""code":-32603"#),
-            ("count", r#""result":null"#),
+            ("count", r#""result":[]"#),
             ("rpc.discover", r#""code":-32601"#),
             (&"x".repeat(300), r#""code":-32601"#),
             ("", r#""code":-32601"#),
@@ -294,10 +296,12 @@ fn ids_and_params_come_back_as_they_were() {
             let answer = ask(&stream, &format!(r#"{{"jsonrpc":"2.0","method":"{method}","id":1}}"#));
             assert!(answer.contains(says), "{method}: {answer}");
         }
-        assert_eq!(
-            ask(&stream, r#"{"jsonrpc":"2.0","method":"count","params":[3],"id":1}"#),
-            r#"{"jsonrpc":"2.0","result":[0,1,2],"id":1}"#
-        );
+        for (params, items) in [("[0]", "[]"), ("[1]", "[0]"), ("[3]", "[0,1,2]")] {
+            assert_eq!(
+                ask(&stream, &format!(r#"{{"jsonrpc":"2.0","method":"count","params":{params},"id":1}}"#)),
+                format!(r#"{{"jsonrpc":"2.0","result":{items},"id":1}}"#)
+            );
+        }
         // More than a window, and less than a message.
         let many = ask(&stream, r#"{"jsonrpc":"2.0","method":"count","params":[100000],"id":1}"#);
         let many: Value = serde_json::from_str(&many).unwrap();
@@ -576,29 +580,107 @@ fn a_server_that_goes_or_talks_nonsense_is_unavailable() {
     assert_eq!(client.call("a", Payload::default(), SECONDS).unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
+/// What a server asks is refused, and it takes no refusals.
 #[test]
-fn a_service_is_called_over_its_standard_streams() {
+fn a_server_that_asks_without_end_and_reads_nothing_is_left() {
+    let server = |stream: TcpStream| {
+        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let id = "x".repeat(100_000);
+        let asks = format!("{{\"jsonrpc\":\"2.0\",\"method\":\"ask\",\"id\":\"{id}\"}}\n");
+        while (&stream).write_all(asks.as_bytes()).is_ok() {}
+    };
+    with_server(server, |client| {
+        let error = client.call("add", Payload::default(), Some(Duration::from_secs(30))).unwrap_err();
+        assert!(error.kind() == ErrorKind::Unavailable && error.message().contains("the limit"), "{error}");
+    });
+}
+
+/// A call that waits for room is not sent: another connection does as well.
+#[test]
+fn a_call_that_was_not_sent_goes_elsewhere() {
     let place = Place::new();
     let ax = place.open();
-    let service = ax.service("maths", "1.0.0", &ServiceOptions::default()).unwrap();
-    let (read, mut to_service) = std::io::pipe().unwrap();
-    let (from_service, write) = std::io::pipe().unwrap();
-    let address = format!("pipe:{},{}", read.as_raw_fd(), write.as_raw_fd());
-    assert_eq!(service.listen(&address).unwrap(), address);
-    // The service has them now.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Some(format!("tcp://{}?protocol=json-rpc", listener.local_addr().unwrap()));
+    let client = ax.client("other", "*", &ClientOptions { address, ..Default::default() }).unwrap();
+    let large = format!("[\"{}\"]", "x".repeat(15 << 20));
+    std::thread::scope(|scope| {
+        let sending = scope.spawn(|| client.call("large", Payload::json(large.as_bytes()), SECONDS));
+        let first = listener.accept().unwrap().0;
+        std::thread::sleep(Duration::from_millis(100));
+        let small = scope.spawn(|| client.call("small", Payload::default(), SECONDS));
+        std::thread::sleep(Duration::from_millis(100));
+        // It says nothing more, and still does not read.
+        first.shutdown(std::net::Shutdown::Write).unwrap();
+        let error = sending.join().unwrap().unwrap_err();
+        assert!(!error.status().unwrap().retryable, "a part of it was sent: {error}");
+        listener.set_nonblocking(true).unwrap();
+        let second = (0..100).find_map(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            listener.accept().ok()
+        });
+        if let Some((second, _)) = second {
+            second.set_nonblocking(false).unwrap();
+            let asked: Value = serde_json::from_str(&read_line(&second)).unwrap();
+            let answer = json!({ "jsonrpc": "2.0", "result": 7, "id": asked["id"] });
+            writeln!(&second, "{answer}").unwrap();
+        }
+        assert_eq!(small.join().unwrap().unwrap().data(), b"7");
+    });
+}
+
+/// What cannot be read is answered, too: whoever takes no such answers is read no further, and holds up nobody.
+#[test]
+fn who_sends_nonsense_and_reads_nothing_is_made_to_wait() {
+    with_service(|_, socket| {
+        let mut greedy = connect(&socket);
+        greedy.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        greedy.write_all(b"{\n").unwrap();
+        let lines = b"x\n".repeat(1 << 15);
+        let sent = (0..100).take_while(|_| greedy.write_all(&lines).is_ok()).count();
+        assert!(sent < 100, "{sent} times 32768 lines were read, and answered to nobody");
+        let stream = connect(&socket);
+        assert_eq!(
+            ask(&stream, r#"{"jsonrpc":"2.0","method":"subtract","params":[9,2],"id":1}"#),
+            r#"{"jsonrpc":"2.0","result":7,"id":1}"#
+        );
+    });
+}
+
+#[test]
+fn a_server_at_descriptors_is_gone_with_them() {
+    let place = Place::new();
+    let (read, mut to_client) = std::io::pipe().unwrap();
+    let (from_client, write) = std::io::pipe().unwrap();
+    let address = Some(format!("pipe:{},{}?protocol=json-rpc", read.as_raw_fd(), write.as_raw_fd()));
+    let ax = place.open();
+    let client = ax.client("other", "*", &ClientOptions { address, ..Default::default() }).unwrap();
+    // The client takes them.
     std::mem::forget((read, write));
     std::thread::scope(|scope| {
-        let _closing = serve(scope, &service);
-        let mut from_service = BufReader::new(from_service);
-        for i in 0..3 {
-            writeln!(to_service, r#"{{"jsonrpc":"2.0","method":"sum","params":[{i}],"id":{i}}}"#).unwrap();
-            let mut line = String::new();
-            from_service.read_line(&mut line).unwrap();
-            assert_eq!(line, format!("{{\"jsonrpc\":\"2.0\",\"result\":{i},\"id\":{i}}}\n"));
-        }
-        drop(to_service);
-        assert_eq!(from_service.read(&mut [0]).unwrap(), 0);
+        scope.spawn(move || {
+            for line in BufReader::new(from_client).lines().take(2) {
+                let request: Value = serde_json::from_str(&line.unwrap()).unwrap();
+                writeln!(to_client, "{}", json!({ "jsonrpc": "2.0", "result": 3, "id": request["id"] }))
+                    .unwrap();
+            }
+        });
+        assert_eq!(client.call("add", Payload::default(), SECONDS).unwrap().data(), b"3");
+        // Who comes and goes meanwhile has a client look who is there.
+        ax.service("another", "1.0.0", &ServiceOptions::default()).unwrap().close();
+        assert_eq!(client.call("add", Payload::default(), SECONDS).unwrap().data(), b"3");
     });
+    // Others have their numbers now, and keep them.
+    let mut others: Vec<_> = (0..8).map(|_| std::io::pipe().unwrap()).collect();
+    for _ in 0..2 {
+        let error = client.call("add", Payload::default(), SECONDS).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(!error.status().unwrap().retryable, "{error}");
+    }
+    for (read, write) in &mut others {
+        write.write_all(b"x").unwrap();
+        assert_eq!(read.read(&mut [0]).unwrap(), 1);
+    }
 }
 
 #[test]

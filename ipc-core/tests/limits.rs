@@ -237,6 +237,7 @@ fn play_no_descriptors(directory: &Path) {
     starve_until("timer", directory, || set.add_timer(Duration::from_secs(1), 1));
     starved_topic(directory, &domain);
     starved_ring(directory, &domain);
+    starved_datagrams(directory, &domain);
     starved_farewells(directory, &domain);
     drop(domain);
     assert_eq!(files_in(directory), Vec::<PathBuf>::new());
@@ -283,6 +284,25 @@ fn starved_ring(directory: &Path, domain: &Domain) {
     producer.push(b"still", None).unwrap();
     assert_eq!(consumer.pop(SECOND).unwrap(), b"still");
     consumer.release().unwrap();
+}
+
+/// Whoever a listener for datagrams has no descriptors for stays in the line, with what it has sent.
+fn starved_datagrams(directory: &Path, domain: &Domain) {
+    let listener = domain.listen("udp://127.0.0.1:0", &ChannelOptions::default()).unwrap();
+    let to = listener.address().strip_prefix("udp://").unwrap();
+    let senders = [1, 2].map(|number| {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(&[number], to).unwrap();
+        socket
+    });
+    let first = listener.accept(SECOND).unwrap();
+    let (needed, second) = starve_until("listener 'udp:", directory, || listener.try_accept());
+    assert!(needed > 0);
+    let second = second.expect("it is in the line");
+    for (channel, number) in [(&first, 1), (&second, 2)] {
+        assert_eq!(channel.receive(SECOND).unwrap().data, [number]);
+    }
+    drop(senders);
 }
 
 /// Closing with nothing left to open files with loses nothing that somebody is owed, and wakes who waits.

@@ -6,6 +6,7 @@ use axonic::{
     CallOptions, Client, ClientOptions, Code, ErrorKind, Payload, Request, Service, ServiceOptions, Status,
 };
 use common::Place;
+use common::certificates::Authority;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,15 @@ fn answer(request: Request) {
             request.reply(Payload::raw(&data)).unwrap();
         }
         "fail" => request.fail(Status::new(Code::NotFound, "no order 7").with_reason("no_such_order")),
+        "numbers" => {
+            request.begin_stream().unwrap();
+            request.reply(Payload::raw(b"none")).unwrap();
+        }
+        "stubborn" => {
+            let refused = request.send(Payload::raw(b"item"), None).unwrap_err();
+            assert_eq!(refused.status().unwrap().reason, "stream");
+            request.reply(Payload::raw(b"done all the same")).unwrap();
+        }
         "count" => {
             let up_to: u32 = std::str::from_utf8(request.body().data()).unwrap().parse().unwrap();
             for i in 0..up_to {
@@ -101,6 +111,38 @@ fn a_failure_says_why() {
         assert_eq!(error.status().unwrap().code, Code::Unimplemented);
         let error = client.call("drop", Payload::raw(b""), SECOND).unwrap_err();
         assert_eq!(error.status().unwrap().code, Code::Internal);
+    });
+}
+
+/// Whatever the handler does of the error.
+#[test]
+fn what_streams_is_not_called_for_one_result() {
+    with_service(|client| {
+        for method in ["count", "stubborn"] {
+            let error = client.call(method, Payload::raw(b"3"), SECOND).unwrap_err();
+            let status = error.status().unwrap();
+            assert_eq!((status.code, status.reason.as_str()), (Code::InvalidArgument, "stream"), "{method}");
+            assert!(status.message.contains(method) && status.origin.starts_with("search@"), "{status:?}");
+        }
+    });
+}
+
+#[test]
+fn one_result_is_a_stream_of_one_item() {
+    with_service(|client| {
+        let options = CallOptions { stream: true, timeout: SECOND, ..CallOptions::default() };
+        let large = vec![7; 3 << 20];
+        for data in [&b""[..], b"one", &large] {
+            let mut call = client.start("echo", Payload::raw(data), &options).unwrap();
+            assert!(call.next(SECOND).unwrap().unwrap().data() == data);
+            assert!(call.next(SECOND).unwrap().is_none());
+            assert_eq!(call.result(SECOND).unwrap().data(), b"null");
+        }
+        let mut failing = client.start("fail", Payload::raw(b""), &options).unwrap();
+        assert_eq!(failing.next(SECOND).unwrap_err().status().unwrap().code, Code::NotFound);
+        let mut none = client.start("numbers", Payload::raw(b""), &options).unwrap();
+        assert!(none.next(SECOND).unwrap().is_none());
+        assert_eq!(none.result(SECOND).unwrap().data(), b"none");
     });
 }
 
@@ -368,6 +410,7 @@ fn a_service_is_called_over_every_stream() {
     let path = |name: &str| place.path().join(name).display().to_string();
     let [socket, fifo] = [path("socket"), path("fifo")];
     let inproc = String::from("inproc://calls");
+    let authority = Authority::new();
     std::thread::scope(|scope| {
         (0..2).for_each(|_| drop(scope.spawn(|| serve(&service))));
         let _closing = Closing(&service);
@@ -378,6 +421,7 @@ fn a_service_is_called_over_every_stream() {
             format!("unix://{socket}-seq?type=seqpacket"),
             format!("fifo://{fifo}"),
             "tcp://127.0.0.1:0?checksum=crc32c".into(),
+            format!("tcp://127.0.0.1:0?{}", authority.mutual("either")),
             "ws://127.0.0.1:0/calls".into(),
         ] {
             let there = service.listen(&address).unwrap();
@@ -534,4 +578,89 @@ fn what_was_answered_before_its_provider_went_is_a_result() {
         assert_eq!(calls[1].result(SECOND).unwrap().data(), 1u32.to_le_bytes());
         assert_eq!(calls[2].try_result().unwrap().unwrap().data(), 2u32.to_le_bytes());
     });
+}
+
+#[test]
+fn no_call_overtakes_what_was_kept_for_want_of_room() {
+    let place = Place::new();
+    let ax = place.open();
+    let service = ax.service("search", "1.0.0", &ServiceOptions::default()).unwrap();
+    let client = ax.client("search", "^1", &ClientOptions::default()).unwrap();
+    std::thread::scope(|scope| {
+        let _closing = Closing(&service);
+        let connecting = scope.spawn(|| client.connect(SECOND));
+        while !connecting.is_finished() {
+            assert!(service.try_next().unwrap().is_none());
+        }
+        connecting.join().unwrap().unwrap();
+        // Nobody takes them: most are kept, and the last is given up, whose number another has then.
+        let large = vec![7; 100_000];
+        let start = || client.try_start("echo", Payload::raw(&large), &CallOptions::default());
+        let mut calls: Vec<_> = (0..10).map(|_| start().unwrap().unwrap()).collect();
+        calls.pop().unwrap().cancel();
+        let called = scope.spawn(|| client.call("echo", Payload::raw(b"small"), SECOND));
+        // It waits behind them.
+        std::thread::sleep(Duration::from_millis(10));
+        let requests: Vec<_> = (0..11).map(|_| service.next(SECOND).unwrap()).collect();
+        let lengths: Vec<_> = requests.iter().map(|request| request.body().data().len()).collect();
+        assert_eq!((&lengths[..10], lengths[10]), (&[100_000; 10][..], 5));
+        assert!(requests[9].is_cancelled() && !requests[10].is_cancelled());
+        requests.into_iter().for_each(answer);
+        scope.spawn(|| serve(&service));
+        assert_eq!(called.join().unwrap().unwrap().data(), b"small");
+        calls.iter_mut().for_each(|call| assert!(call.result(SECOND).unwrap().data() == large));
+    });
+}
+
+#[test]
+fn no_place_is_lost_by_who_gives_up_or_breaks() {
+    let place = Place::new();
+    let ax = place.open();
+    let service =
+        ax.service("search", "1.0.0", &ServiceOptions { concurrency: 1, ..Default::default() }).unwrap();
+    let client = || ax.client("search", "^1", &ClientOptions::default()).unwrap();
+    let (patient, hasty) = (client(), client());
+    let connect = |client: &Client| {
+        std::thread::scope(|scope| {
+            let connecting = scope.spawn(|| client.connect(SECOND));
+            while !connecting.is_finished() {
+                assert!(service.try_next().unwrap().is_none());
+            }
+            connecting.join().unwrap().unwrap();
+        });
+    };
+    connect(&patient);
+    connect(&hasty);
+    let start = |client: &Client, data: &[u8]| {
+        client.start("echo", Payload::raw(data), &CallOptions::default()).unwrap()
+    };
+    for round in 0..10 {
+        // One is at work, and more are read ahead of their turn, or are still to be read.
+        let mut broken = start(&patient, b"broken");
+        let request = service.next(SECOND).unwrap();
+        let before = [start(&patient, b"given up"), start(&hasty, b"given up")];
+        assert!(service.try_next().unwrap().is_none() && !request.is_cancelled());
+        let mut last = start(&patient, b"last");
+        drop(before);
+        if round == 9 {
+            // Its client goes as well, with what it has asked for.
+            let gone = start(&hasty, b"gone");
+            hasty.close();
+            drop(gone);
+        }
+        assert!(service.try_next().unwrap().is_none() && service.at_work() == 1);
+        let panicked = std::thread::scope(|scope| {
+            let handler = scope.spawn(move || {
+                assert_eq!(request.body().data(), b"another", "as a handler breaks");
+            });
+            handler.join()
+        });
+        assert!(panicked.is_err());
+        assert_eq!(broken.result(SECOND).unwrap_err().status().unwrap().code, Code::Internal);
+        let request = service.next(SECOND).unwrap();
+        assert_eq!((request.body().data(), service.at_work()), (&b"last"[..], 1));
+        answer(request);
+        assert_eq!(last.result(SECOND).unwrap().data(), b"last");
+        assert!(service.try_next().unwrap().is_none() && service.at_work() == 0);
+    }
 }

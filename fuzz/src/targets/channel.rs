@@ -72,7 +72,7 @@ impl Target for Channels {
             fair(end.flush(NOW));
             fair(end.receive(NOW));
         }
-        fair(server.finish());
+        fair(server.finish(NOW));
         fair(client.receive(NOW));
     }
 }

@@ -29,6 +29,11 @@ impl<'a> Parts<'a> {
         header.meta = meta.len() as u32;
         Ok(Parts { meta, data: payload.data })
     }
+
+    /// What an item of these counts for in a stream: all of its frame. Items without bytes would have no end.
+    pub fn weight(&self) -> usize {
+        HEADER + self.meta.len() + self.data.len()
+    }
 }
 
 /// The arguments or the result of a call, or an item of a stream: bytes and what they mean.
@@ -58,7 +63,14 @@ impl Body {
         if body.flags & FLAG_TENSOR != 0 {
             body.tensor = Some(decode_tensor(frame.meta, frame.data.len())?);
         }
+        // Whoever takes the call has no use for an error of somebody else's.
+        body.attributes()?;
         Ok(body)
+    }
+
+    /// What it counts for in a stream: all of its frame.
+    pub(super) fn weight(&self) -> usize {
+        self.frame.len()
     }
 
     /// The name that stands before it in its frame: the method's.

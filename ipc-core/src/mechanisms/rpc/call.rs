@@ -60,8 +60,9 @@ impl Call {
         method: &str,
         payload: Payload<'_>,
         options: &CallOptions,
+        deadline: &Deadline,
     ) -> Result<Call> {
-        let mut call = Call::open(connection, method, options)?;
+        let mut call = Call::open(connection, method, options, deadline)?;
         call.send_call(method, payload, options, true).inspect_err(|_| call.sent = false)?;
         Ok(call)
     }
@@ -73,14 +74,18 @@ impl Call {
         payload: Payload<'_>,
         options: &CallOptions,
     ) -> Result<Call> {
-        let mut call = Call::open(connection, method, options)?;
+        let mut call = Call::open(connection, method, options, &Deadline::after(options.timeout))?;
         call.send_call(method, payload, options, false).inspect_err(|_| call.sent = false)?;
         Ok(call)
     }
 
-    fn open(connection: Arc<Connection>, method: &str, options: &CallOptions) -> Result<Call> {
-        let deadline = Deadline::after(options.timeout);
-        let id = connection.open()?;
+    fn open(
+        connection: Arc<Connection>,
+        method: &str,
+        options: &CallOptions,
+        deadline: &Deadline,
+    ) -> Result<Call> {
+        let (id, deadline) = (connection.open()?, *deadline);
         let method = Method::new(method);
         Ok(Call { connection, id, method, deadline, closed: false, input: options.input, sent: true })
     }
@@ -107,12 +112,12 @@ impl Call {
         header.flags |= if options.stream { FLAG_STREAM } else { 0 };
         let parts = Parts::of(payload, &mut header)?;
         // Rounded up: the service never gives up before the caller does.
-        header.value = options
-            .timeout
-            .map_or(FOREVER, |t| t.as_nanos().div_ceil(1_000_000).min(u128::from(FOREVER - 1)) as u32);
+        let left = self.deadline.remaining();
+        header.value =
+            left.map_or(FOREVER, |t| t.as_nanos().div_ceil(1_000_000).min(u128::from(FOREVER - 1)) as u32);
         let name = method.as_bytes();
         let sent = match may_wait {
-            true => self.connection.wire.send(header, name, &parts, options.timeout),
+            true => self.connection.send(header, name, &parts, &self.deadline),
             false => self.connection.push(header, name, &parts),
         };
         sent.map_err(|e| self.not_sent(e))
@@ -121,11 +126,16 @@ impl Call {
     #[cold]
     fn not_sent(&self, error: Error) -> Error {
         match error.kind() {
-            ErrorKind::Disconnected | ErrorKind::Io => {
-                let error = self.connection.end(error);
-                let status = error.status().cloned().unwrap_or_else(|| Status::new(Code::Unavailable, ""));
-                Error::of_call(format!("{}; it was not sent", error.message()), status.with_retryable(true))
-            }
+            ErrorKind::Disconnected | ErrorKind::Io => self.connection.unsent(error),
+            _ => self.cut_off(error),
+        }
+    }
+
+    /// The same of what follows the call, which may have been done without.
+    #[cold]
+    fn cut_off(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Disconnected | ErrorKind::Io => self.connection.end(error),
             ErrorKind::Timeout => self.timed_out(),
             _ => error,
         }
@@ -166,8 +176,21 @@ impl Call {
         }
     }
 
+    /// It is the parent's in a forked child, where nobody may wait for a lock of its.
+    fn check_process(&self) -> Result<()> {
+        if !self.connection.wire.channel.is_forked() {
+            return Ok(());
+        }
+        let text = format!(
+            "call of {} was carried over a fork, and the parent process has it; call anew",
+            self.method()
+        );
+        Err(Error::new(ErrorKind::Forked, text))
+    }
+
     /// A result is taken once.
     fn check_result(&self) -> Result<()> {
+        self.check_process()?;
         if !self.closed {
             return Ok(());
         }
@@ -194,7 +217,7 @@ impl Call {
     fn take_next(&mut self, next: Option<Next>) -> Result<Option<Body>> {
         match next {
             Some(Next::Item(item)) => {
-                self.connection.took(self.id, item.data().len());
+                self.connection.took(self.id, &item);
                 Ok(Some(item))
             }
             Some(Next::End) => Ok(None),
@@ -206,42 +229,51 @@ impl Call {
     /// Streams one more item to the service, waiting until it takes some, up to `timeout`.
     pub fn send(&mut self, payload: Payload<'_>, timeout: Option<Duration>) -> Result<()> {
         self.check_input()?;
-        let length = payload.data.len() as i64;
-        let room = self.wait(timeout, &mut |slot| take_credit(slot, length))?;
-        match room {
+        let mut header = Header::new(Kind::Input, self.id);
+        let parts = Parts::of(payload, &mut header)?;
+        let weight = parts.weight() as i64;
+        match self.wait(timeout, &mut |slot| take_credit(slot, weight))? {
             // The service has answered without waiting for more: its result tells.
             Some(true) => Ok(()),
             Some(false) => {
-                let mut header = Header::new(Kind::Input, self.id);
-                let parts = Parts::of(payload, &mut header)?;
-                self.connection
-                    .wire
-                    .send(header, &[], &parts, self.deadline.remaining())
-                    .map_err(|e| self.not_sent(e))
+                let sent = self.connection.send(header, &[], &parts, &self.deadline);
+                self.after_sending(weight, sent)
             }
             None => Err(self.out_of_time()),
         }
+    }
+
+    /// What was not sent needs no credit.
+    fn after_sending(&self, weight: i64, sent: Result<()>) -> Result<()> {
+        sent.map_err(|e| {
+            let _ = self.connection.with(self.id, |slot| {
+                slot.credit += weight;
+                None::<()>
+            });
+            self.cut_off(e)
+        })
     }
 
     /// The same if the service takes some now, and there is room; whether it was sent.
     pub fn try_send(&mut self, payload: Payload<'_>) -> Result<bool> {
         self.check_input()?;
         self.connection.pump()?;
-        let length = payload.data.len() as i64;
-        match self.connection.with(self.id, |slot| take_credit(slot, length))? {
+        let mut header = Header::new(Kind::Input, self.id);
+        let parts = Parts::of(payload, &mut header)?;
+        let weight = parts.weight() as i64;
+        match self.connection.with(self.id, |slot| take_credit(slot, weight))? {
             None if self.deadline.passed() => Err(self.out_of_time()),
             None => Ok(false),
             Some(true) => Ok(true),
             Some(false) => {
-                let mut header = Header::new(Kind::Input, self.id);
-                let parts = Parts::of(payload, &mut header)?;
-                self.connection.push(header, &[], &parts).map_err(|e| self.not_sent(e))?;
-                Ok(true)
+                let sent = self.connection.push(header, &[], &parts);
+                self.after_sending(weight, sent).map(|()| true)
             }
         }
     }
 
     fn check_input(&self) -> Result<()> {
+        self.check_process()?;
         if self.input {
             return Ok(());
         }
@@ -252,15 +284,17 @@ impl Call {
 
     /// Says that there is no more input. Never waits: without room for it, it goes out while the result is waited for.
     pub fn finish_input(&mut self) -> Result<()> {
+        self.check_process()?;
         if std::mem::take(&mut self.input) {
             let header = Header::new(Kind::InputEnd, self.id);
-            self.connection.push(header, &[], &Parts::NONE).map_err(|e| self.not_sent(e))?;
+            self.connection.push(header, &[], &Parts::NONE).map_err(|e| self.cut_off(e))?;
         }
         Ok(())
     }
 
     /// How far it is, from 0 to 1, with a note, as its service told last.
     pub fn progress(&self) -> Option<(f64, String)> {
+        self.check_process().ok()?;
         let _ = self.connection.pump();
         self.connection.with(self.id, |slot| slot.progress.clone()).ok().flatten()
     }
@@ -316,11 +350,11 @@ impl Call {
     }
 }
 
-/// Takes what an item of so many bytes needs, if the service takes some now. Whether the call is over, so that it takes none.
-fn take_credit(slot: &mut Slot, length: i64) -> Option<bool> {
+/// Takes what an item of this weight needs, if the service takes some now. Whether the call is over, so that it takes none.
+fn take_credit(slot: &mut Slot, weight: i64) -> Option<bool> {
     let over = slot.result.is_some();
     (over || slot.credit > 0).then(|| {
-        slot.credit -= length;
+        slot.credit -= weight;
         over
     })
 }
@@ -345,7 +379,7 @@ fn take_item(slot: &mut Slot) -> Option<Next> {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.closed {
+        if self.closed || self.check_process().is_err() {
             return;
         }
         let open = self.connection.with(self.id, |slot| slot.result.is_none().then_some(()));

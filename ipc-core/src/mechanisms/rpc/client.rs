@@ -1,7 +1,6 @@
 //! Clients: whoever calls a service.
 
-use super::body::Body;
-use super::body::Parts;
+use super::body::{Body, Parts};
 use super::call::{Call, CallOptions};
 use super::connection::Connection;
 use super::desk::{Hello, Welcome};
@@ -11,7 +10,8 @@ use super::providers::{self, Provider};
 use crate::domain::layout::ObjectId;
 use crate::domain::{Domain, closed, lock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::channel::{Channel, ChannelOptions, shm};
+use crate::mechanisms::channel::turns::Turns;
+use crate::mechanisms::channel::{Address, Channel, ChannelOptions, Scheme, shm};
 use crate::status::{Code, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::descriptor::Epoll;
@@ -62,15 +62,19 @@ pub struct Client {
     connections: RwLock<Connections>,
     /// As of which generation it has looked for providers, plus one; zero: it must look.
     seen: AtomicU64,
-    /// Those it knows; held by who looks.
-    known: Mutex<Known>,
+    /// Those it knows; taken by who looks, who may wait for them.
+    known: Turns<Known>,
     turn: AtomicUsize,
     /// The descriptors of all connections, once somebody asked for them.
     set: OnceLock<Arc<Epoll>>,
-    /// Connections that ended, whose calls an event loop has not heard of.
+    /// Held by who puts some into it.
+    watching: Mutex<()>,
+    /// Connections that end, whose calls an event loop has not heard of.
     ended: Mutex<Vec<Arc<Connection>>>,
     /// A provider did not let it in; whoever may wait tries again.
     lacking: AtomicBool,
+    /// Its address named descriptors, which are this process's no more: their numbers may be others' now.
+    spent: AtomicBool,
     closed: AtomicBool,
     reopened: OnceLock<Box<Client>>,
 }
@@ -86,11 +90,13 @@ impl Domain {
             options: options.clone(),
             connections: RwLock::new(Arc::new([])),
             seen: AtomicU64::new(0),
-            known: Mutex::default(),
+            known: Turns::new(Known::default()),
             turn: AtomicUsize::new(0),
             set: OnceLock::new(),
+            watching: Mutex::default(),
             ended: Mutex::default(),
             lacking: AtomicBool::new(false),
+            spent: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             reopened: OnceLock::new(),
         })
@@ -116,9 +122,10 @@ impl Client {
     /// Sends a call on its way, to the provider with the fewest under way.
     pub fn start(&self, method: &str, payload: Payload<'_>, options: &CallOptions) -> Result<Call> {
         let client = self.usable()?;
-        let started = Call::start(client.pick(options.timeout)?, method, payload, options);
+        let deadline = Deadline::after(options.timeout);
+        let started = Call::start(client.pick(&deadline)?, method, payload, options, &deadline);
         match started {
-            Err(e) if not_sent(&e) => client.start_elsewhere(method, payload, options, e),
+            Err(e) if not_sent(&e) => client.start_elsewhere(method, payload, options, &deadline, e),
             started => started,
         }
     }
@@ -142,7 +149,17 @@ impl Client {
 
     /// Connects to whoever provides the service now, ahead of calls. That may wait for the providers, up to `timeout`.
     pub fn connect(&self, timeout: Option<Duration>) -> Result<()> {
-        self.usable()?.pick(timeout).map(drop)
+        self.usable()?.pick(&Deadline::after(timeout)).map(drop)
+    }
+
+    /// For who calls with [`Client::try_start`] and [`Client::connect`]: whether to do so once more after so many providers that
+    /// went just when they were to be called. [`Client::start`] sees to that by itself.
+    pub fn may_try_again(&self, gone: usize) -> Result<()> {
+        if gone < ELSEWHERE {
+            return Ok(());
+        }
+        let text = format!("service '{}': its providers come and go; call again", self.service);
+        Err(Error::of_call(text.clone(), Status::new(Code::Unavailable, text)))
     }
 
     /// Sends what [`Client::try_start`] and [`Call::try_send`] could not yet, as far as there is room. Whether nothing is left.
@@ -164,10 +181,11 @@ impl Client {
         method: &str,
         payload: Payload<'_>,
         options: &CallOptions,
+        deadline: &Deadline,
         mut why: Error,
     ) -> Result<Call> {
         for _ in 0..ELSEWHERE {
-            match Call::start(self.pick(options.timeout)?, method, payload, options) {
+            match Call::start(self.pick(deadline)?, method, payload, options, deadline) {
                 Err(e) if not_sent(&e) => why = e,
                 started => return started,
             }
@@ -176,10 +194,10 @@ impl Client {
     }
 
     #[inline(always)]
-    fn pick(&self, timeout: Option<Duration>) -> Result<Arc<Connection>> {
+    fn pick(&self, deadline: &Deadline) -> Result<Arc<Connection>> {
         match self.connected() {
             Some(connection) if !self.lacking.load(Ordering::Relaxed) => Ok(connection),
-            _ => self.pick_anew(timeout),
+            _ => self.pick_anew(deadline),
         }
     }
 
@@ -192,8 +210,9 @@ impl Client {
     }
 
     #[cold]
-    fn pick_anew(&self, timeout: Option<Duration>) -> Result<Arc<Connection>> {
-        let connections = self.look(&Deadline::after(timeout))?;
+    fn pick_anew(&self, deadline: &Deadline) -> Result<Arc<Connection>> {
+        let looked = self.known.have(deadline, |known| self.look(known, deadline));
+        let connections = looked.unwrap_or_else(|| Err(self.not_connected_in_time(None)))?;
         self.least(&connections).ok_or_else(|| self.nobody(None))
     }
 
@@ -213,19 +232,26 @@ impl Client {
     }
 
     /// Looks who provides the service now, and connects to who is new.
-    fn look(&self, deadline: &Deadline) -> Result<Connections> {
-        let mut known = lock(&self.known);
+    fn look(&self, known: &mut Known, deadline: &Deadline) -> Result<Connections> {
         // Read before looking: who appears meanwhile raises it once more (D1).
         let generation = self.domain.inner().participants.board().services.now();
         let (mut failed, mut patience) = (None, QUICK);
         known.slow.retain(|(_, when)| when.elapsed() < ASK_AGAIN);
-        for (_, connection) in known.all.extract_if(.., |(_, connection)| connection.is_ended()) {
+        let mut missing = self.providers()?;
+        // Who provides nothing any more is gone, whether that was noticed or not.
+        let is_over = |(provider, connection): &mut (Provider, Arc<Connection>)| {
+            connection.is_ended() || !missing.contains(provider)
+        };
+        // Those that have nothing more to tell, be it that nobody asks for it.
+        lock(&self.ended).retain(|gone| !gone.is_ended() || gone.load.load(Ordering::Relaxed) > 0);
+        for (_, connection) in known.all.extract_if(.., is_over) {
             if self.set.get().is_some() {
                 lock(&self.ended).push(connection);
             }
         }
-        let mut missing = self.providers()?;
-        missing.retain(|provider| known.all.iter().all(|(known, _)| known != provider));
+        // The descriptors of one who is gone may be others' by now.
+        let spent = self.spent.load(Ordering::Relaxed);
+        missing.retain(|provider| !spent && known.all.iter().all(|(known, _)| known != provider));
         while !missing.is_empty() && (known.all.is_empty() || patience == QUICK) {
             let only = missing.len() == 1 && known.all.is_empty();
             let until = |patience| if only { *deadline } else { deadline.within(patience) };
@@ -248,6 +274,12 @@ impl Client {
         }
         let all: Connections = known.all.iter().map(|(_, connection)| connection.clone()).collect();
         *self.connections.write().unwrap_or_else(PoisonError::into_inner) = all.clone();
+        if self.closed.load(Ordering::SeqCst) {
+            known.all.clear();
+            self.end();
+            return Err(self.unusable());
+        }
+        self.watch_all(&all)?;
         self.lacking.store(failed.is_some() || !missing.is_empty(), Ordering::Relaxed);
         self.seen.store(generation.wrapping_add(1), Ordering::Release);
         match failed {
@@ -267,21 +299,26 @@ impl Client {
     }
 
     fn connect_with(&self, provider: &Provider, deadline: &Deadline) -> Result<Connection> {
-        let connection = match &self.options.address {
-            Some(address) => self.connect_at(address, deadline)?,
-            None => self.connect_to(provider, deadline)?,
-        };
-        if let Some(set) = self.set.get() {
-            connection.watch(set)?;
+        match &self.options.address {
+            Some(address) => self.connect_at(address, deadline),
+            None => self.connect_to(provider, deadline),
         }
-        Ok(connection)
+    }
+
+    /// Has the set of an event loop, where there is one, tell of all connections.
+    fn watch_all(&self, connections: &[Arc<Connection>]) -> Result<()> {
+        let Some(set) = self.set.get() else { return Ok(()) };
+        let _one = lock(&self.watching);
+        connections.iter().filter(|connection| !connection.is_watched()).try_for_each(|c| c.watch(set))
     }
 
     fn connect_to(&self, provider: &Provider, deadline: &Deadline) -> Result<Connection> {
         let address = format!("shm://{}/{}@{}", self.domain.name(), self.service, provider.version);
         let options = &self.options.channel;
-        let link = shm::connect_to(&self.domain, &provider.file, &address.parse()?, options, deadline)
-            .map_err(|e| e.of("client of", &self.service))?;
+        let goes_on = &|| if self.closed.load(Ordering::Relaxed) { Err(closed("it")) } else { Ok(()) };
+        let link =
+            shm::connect_to(&self.domain, &provider.file, &address.parse()?, options, deadline, goes_on)
+                .map_err(|e| e.of("client of", &self.service))?;
         let who = self.domain.inner().who(provider.id.owner());
         let channel = Channel::new(&self.domain, address, options, link);
         Ok(Connection::new(channel, format!("{}@{} of {who}", self.service, provider.version)))
@@ -290,9 +327,11 @@ impl Client {
     /// Says what it wants, and hears whether that is there.
     fn connect_at(&self, address: &str, deadline: &Deadline) -> Result<Connection> {
         let options = &self.options.channel;
-        let protocol = json::of(&address.parse()?, options.max_message)?;
+        let parsed: Address = address.parse()?;
+        let protocol = json::of(&parsed, options.max_message)?;
         let is_other = protocol.is_some();
         let channel = self.domain.connect_to(address, options, deadline.remaining(), protocol)?;
+        self.spent.store(parsed.scheme() == Scheme::Pipe, Ordering::Relaxed);
         if is_other {
             return Ok(Connection::new(channel, format!("{} at {address}", self.service)));
         }
@@ -300,7 +339,7 @@ impl Client {
         let hello = serde_json::to_vec(&hello).unwrap_or_default();
         let mut connection = Connection::new(channel, format!("{} at {address}", self.service));
         let parts = Parts { meta: Vec::new(), data: &hello };
-        connection.wire.send(Header::new(Kind::Hello, 0), &[], &parts, deadline.remaining())?;
+        connection.send(Header::new(Kind::Hello, 0), &[], &parts, deadline)?;
         let answer = connection.wire.channel.receive(deadline.remaining())?;
         let frame = Frame::decode(&answer.data)?;
         match (frame.header.kind, serde_json::from_slice::<Welcome>(frame.data)) {
@@ -327,8 +366,19 @@ impl Client {
     fn not_connected(&self, error: Error) -> Error {
         match error.kind() {
             ErrorKind::NotFound | ErrorKind::Disconnected => self.nobody(Some(error)),
+            ErrorKind::Timeout => self.not_connected_in_time(Some(error)),
             _ => error,
         }
+    }
+
+    #[cold]
+    fn not_connected_in_time(&self, error: Option<Error>) -> Error {
+        let why = match error {
+            Some(error) => error.message().to_string(),
+            None => format!("client of '{}': another call waits for a provider to let it in", self.service),
+        };
+        let text = format!("{why}; the call was not sent");
+        Error::of_call(text.clone(), Status::new(Code::DeadlineExceeded, text).with_retryable(true))
     }
 
     #[cold]
@@ -339,6 +389,13 @@ impl Client {
                     "service '{}': nobody provides it at {address} ({}); start one",
                     self.service,
                     error.message()
+                )
+            }
+            (Some(address), None) => {
+                format!(
+                    "service '{}': who was at {address} is gone, and its descriptors with it; make another client, of \
+                     others",
+                    self.service
                 )
             }
             _ => {
@@ -357,18 +414,19 @@ impl Client {
                 )
             }
         };
-        Error::of_call(text.clone(), Status::new(Code::Unavailable, text))
+        let retryable = !self.spent.load(Ordering::Relaxed);
+        Error::of_call(text.clone(), Status::new(Code::Unavailable, text).with_retryable(retryable))
     }
 
-    /// For who works in an event loop: readable until [`Client::take_news`] has returned nothing.
+    /// For who works in an event loop: readable until [`Client::take_news`] has returned nothing. It does not tell of what
+    /// another thread has read that waits for a call meanwhile: that one uses a client of its own.
     pub fn fd(&self) -> Result<RawFd> {
         let client = self.usable()?;
-        // Whoever connects meanwhile has the lock, or finds the set.
-        let known = lock(&client.known);
         if client.set.get().is_none() {
-            let set = Arc::new(Epoll::new()?);
-            known.all.iter().try_for_each(|(_, connection)| connection.watch(&set))?;
-            let _ = client.set.set(set);
+            let _ = client.set.set(Arc::new(Epoll::new()?));
+            // Whoever connects meanwhile finds the set, or its connection is found here.
+            let connections = client.connections().clone();
+            client.watch_all(&connections)?;
         }
         client.set.get().map(|set| set.as_raw_fd()).ok_or_else(|| closed("it"))
     }
@@ -382,6 +440,7 @@ impl Client {
             let calls = connection.take_news();
             news.extend(calls.into_iter().map(|call| connection.id_of(call)));
         }
+        lock(&client.ended).extend(ended.into_iter().filter(|connection| !connection.is_ended()));
         Ok(news)
     }
 
@@ -394,7 +453,7 @@ impl Client {
     #[cold]
     fn renewed(&self) -> Result<&Client> {
         if self.closed.load(Ordering::Relaxed) || !self.domain.forked() {
-            return Err(closed(&format!("client of '{}'", self.service)));
+            return Err(self.unusable());
         }
         if self.reopened.get().is_none() {
             let fresh = self.domain.client(&self.service, &self.range(), &self.options)?;
@@ -408,12 +467,22 @@ impl Client {
         if let Some(reopened) = self.reopened.get() {
             reopened.close();
         }
-        if !self.closed.swap(true, Ordering::AcqRel) && !self.domain.forked() {
-            lock(&self.known).all.clear();
-            let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
-            let connections = std::mem::replace(&mut *connections, Arc::new([]));
-            connections.iter().for_each(|connection| connection.wire.channel.close());
+        if !self.closed.swap(true, Ordering::SeqCst) && !self.domain.forked() {
+            // Whoever is just looking finds it closed.
+            self.known.with(|known| known.all.clear());
+            self.end();
         }
+    }
+
+    fn end(&self) {
+        let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+        let connections = std::mem::replace(&mut *connections, Arc::new([]));
+        connections.iter().for_each(|connection| connection.wire.channel.close());
+    }
+
+    #[cold]
+    fn unusable(&self) -> Error {
+        closed(&format!("client of '{}'", self.service))
     }
 }
 

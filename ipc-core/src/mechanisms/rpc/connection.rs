@@ -6,14 +6,14 @@ use super::wire::{Waits, Wire};
 use super::{WINDOW, Window};
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
-use crate::mechanisms::channel::Channel;
+use crate::mechanisms::channel::{Channel, Inbound};
 use crate::status::{Code, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::descriptor::Epoll;
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 /// The most calls that can be under way on one connection.
 const MAX_CALLS: usize = 1 << 16;
@@ -62,6 +62,19 @@ pub struct Slot {
 /// The result of a call, as its service gave it.
 pub type Outcome = std::result::Result<Body, Status>;
 
+/// No call has this number.
+const NONE: u32 = 0;
+
+/// What a frame was about.
+enum Came {
+    /// No call that is under way.
+    Nothing,
+    /// This one, which it was kept for.
+    For(u32),
+    /// The one that is waited for: this is its result, and it is closed.
+    Result(Outcome),
+}
+
 impl Calls {
     /// The slot is free for another call. What nobody took of it.
     fn close(&mut self, call: u32) -> VecDeque<Body> {
@@ -85,8 +98,11 @@ impl<T> Waits<T> for Awaited<'_, T> {
         self.connection.with(self.call, &mut self.take)
     }
 
-    fn take(&mut self, message: &[u8]) -> Result<bool> {
-        Ok(self.connection.dispatch(message)? == Some(self.call))
+    fn take(&mut self, came: &dyn Inbound) -> Result<Option<T>> {
+        match self.connection.dispatch(came, NONE)? {
+            Came::For(call) if call == self.call => self.ready(),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -104,8 +120,11 @@ impl Waits<Outcome> for AwaitedResult<'_> {
         }
     }
 
-    fn take(&mut self, message: &[u8]) -> Result<bool> {
-        Ok(self.connection.dispatch(message)? == Some(self.call))
+    fn take(&mut self, came: &dyn Inbound) -> Result<Option<Outcome>> {
+        match self.connection.dispatch(came, self.call)? {
+            Came::Result(result) => Ok(Some(result)),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -133,6 +152,16 @@ impl Connection {
         Ok(())
     }
 
+    pub fn is_watched(&self) -> bool {
+        self.set.get().is_some()
+    }
+
+    /// Sends a frame, waiting for room.
+    #[inline]
+    pub fn send(&self, header: Header, name: &[u8], parts: &Parts<'_>, deadline: &Deadline) -> Result<()> {
+        self.wire.send(header, name, parts, deadline, &|| self.pump())
+    }
+
     /// Sends a frame, or keeps it until there is room: never waits.
     #[inline]
     pub fn push(&self, header: Header, name: &[u8], parts: &Parts<'_>) -> Result<()> {
@@ -157,7 +186,7 @@ impl Connection {
     pub fn open(&self) -> Result<u32> {
         let mut calls = lock(&self.calls);
         if let Some(why) = &calls.ended {
-            return Err(self.unavailable(why));
+            return Err(self.gone(why, "the call was not sent", true));
         }
         let index = match calls.free.pop() {
             Some(index) => index,
@@ -174,17 +203,26 @@ impl Connection {
         let slot = &mut calls.slots[usize::from(index)];
         let generation = slot.generation.wrapping_add(1).max(1);
         *slot = Slot { generation, open: true, credit: WINDOW.into(), ..Slot::default() };
-        self.load.fetch_add(1, Ordering::Relaxed);
+        self.count(1);
         Ok(u32::from(generation) << 16 | u32::from(index))
     }
 
     /// The call is over for the caller.
     pub fn close(&self, call: u32) {
-        let mut calls = lock(&self.calls);
+        self.close_locked(lock(&self.calls), call);
+    }
+
+    fn close_locked(&self, mut calls: MutexGuard<'_, Calls>, call: u32) {
         let dropped = calls.close(call);
+        self.count(-1);
         drop(calls);
         drop(dropped);
-        self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// There are so many calls more, or fewer; done with the calls locked, so that nobody else counts.
+    fn count(&self, more: i32) {
+        let load = self.load.load(Ordering::Relaxed);
+        self.load.store(load.wrapping_add_signed(more), Ordering::Relaxed);
     }
 
     /// The same together with its result, if that is there.
@@ -192,10 +230,7 @@ impl Connection {
     pub fn close_with_result(&self, call: u32) -> Option<Outcome> {
         let mut calls = lock(&self.calls);
         let result = calls.slots[usize::from(call as u16)].result.take()?;
-        let dropped = calls.close(call);
-        drop(calls);
-        drop(dropped);
-        self.load.fetch_sub(1, Ordering::Relaxed);
+        self.close_locked(calls, call);
         Some(result)
     }
 
@@ -244,7 +279,7 @@ impl Connection {
     pub fn pump(&self) -> Result<()> {
         let read = self.wire.channel.try_with(&mut |half| {
             while half.next()? {
-                let taken = self.dispatch(half.message());
+                let taken = self.dispatch(&**half, NONE);
                 half.release()?;
                 taken?;
             }
@@ -259,17 +294,14 @@ impl Connection {
         if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Unavailable) {
             return error;
         }
-        let mut calls = lock(&self.calls);
-        if calls.ended.is_none() {
-            calls.ended = Some(error.message().into());
-            self.ended.store(true, Ordering::Release);
-        }
-        drop(calls);
+        // What ended it first is why.
+        let why = lock(&self.calls).ended.get_or_insert_with(|| error.message().into()).clone();
+        self.ended.store(true, Ordering::Release);
         self.wire.seat.wake_all();
         if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Forked) {
             return error;
         }
-        self.unavailable(error.message())
+        self.unavailable(&why)
     }
 
     #[inline(always)]
@@ -278,39 +310,67 @@ impl Connection {
     }
 
     fn unavailable(&self, why: &str) -> Error {
-        let text =
-            format!("{}: its provider is gone ({why}); the call may have been done, or not", self.provider);
-        Error::of_call(text.clone(), Status::new(Code::Unavailable, text).with_retryable(false))
+        self.gone(why, "the call may have been done, or not", false)
     }
 
-    /// A frame came. The call that it is for, if that is still under way.
+    /// The same of a call that was not sent, which may be tried elsewhere.
+    #[cold]
+    pub fn unsent(&self, error: Error) -> Error {
+        self.end(error);
+        let why = lock(&self.calls).ended.clone().unwrap_or_default();
+        self.gone(&why, "the call was not sent", true)
+    }
+
+    fn gone(&self, why: &str, done: &str, retryable: bool) -> Error {
+        let text = format!("{}: its provider is gone ({why}); {done}", self.provider);
+        Error::of_call(text.clone(), Status::new(Code::Unavailable, text).with_retryable(retryable))
+    }
+
+    /// A frame came. Who waits for the result of a call has that closed with it.
     #[inline]
-    fn dispatch(&self, message: &[u8]) -> Result<Option<u32>> {
-        let frame = Frame::decode(message)?;
+    fn dispatch(&self, came: &dyn Inbound, awaited: u32) -> Result<Came> {
+        let frame = Frame::received(came)?;
         let Header { kind, call, value, .. } = frame.header;
-        if kind == Kind::Refused {
-            self.wire.push(frame.header, &Parts { meta: Vec::new(), data: frame.data })?;
-            return Ok(None);
+        match kind {
+            Kind::Refused => {
+                self.wire.may_refuse()?;
+                self.wire.push(frame.header, &Parts { meta: Vec::new(), data: frame.data })?;
+                return Ok(Came::Nothing);
+            }
+            Kind::Hello | Kind::Welcome | Kind::Call | Kind::Input | Kind::InputEnd | Kind::Cancel => {
+                return Err(frame.out_of_place("a service sends what clients do, or greets again"));
+            }
+            Kind::Item | Kind::Reply | Kind::Failure | Kind::Credit | Kind::Progress => {}
         }
         let mut locked = lock(&self.calls);
         let calls = &mut *locked;
-        let Some(slot) = calls.slots.get_mut(usize::from(call as u16)) else { return Ok(None) };
+        let Some(slot) = calls.slots.get_mut(usize::from(call as u16)) else { return Ok(Came::Nothing) };
         if !slot.open || u32::from(slot.generation) != call >> 16 || slot.result.is_some() {
             // The caller has given it up.
-            return Ok(None);
+            return Ok(Came::Nothing);
         }
         match kind {
-            Kind::Reply => slot.result = Some(Ok(Body::keep(message, &frame)?)),
-            Kind::Failure => slot.result = Some(Err(Status::decode(frame.data))),
-            Kind::Item => {
-                slot.window.come(frame.data.len())?;
-                slot.items.push_back(Body::keep(message, &frame)?);
+            Kind::Reply | Kind::Failure => {
+                let result = match kind {
+                    Kind::Reply => Ok(Body::keep(came.message(), &frame)?),
+                    _ => Err(Status::decode(frame.data)),
+                };
+                if call == awaited {
+                    self.close_locked(locked, call);
+                    return Ok(Came::Result(result));
+                }
+                slot.result = Some(result);
             }
-            Kind::Credit => slot.credit += i64::from(value),
+            Kind::Item => {
+                slot.window.come(came.message().len())?;
+                slot.items.push_back(Body::keep(came.message(), &frame)?);
+            }
+            Kind::Credit => slot.credit = slot.credit.saturating_add(value.into()),
             Kind::Progress => {
                 let note = String::from_utf8_lossy(frame.data).into_owned();
                 slot.progress = Some((f64::from(value) / 1e6, note));
             }
+            // Dealt with above.
             _ => {}
         }
         if let Some(news) = calls.news.as_mut()
@@ -320,11 +380,12 @@ impl Connection {
         }
         drop(locked);
         self.wire.seat.wake(call);
-        Ok(Some(call))
+        Ok(Came::For(call))
     }
 
     /// An item of a stream was taken: the service may send as many bytes more, which it is told now and then.
-    pub fn took(&self, call: u32, bytes: usize) {
+    pub fn took(&self, call: u32, item: &Body) {
+        let bytes = item.weight();
         let told = self.with(call, |slot| slot.window.take(bytes, slot.result.is_none()));
         if let Ok(Some(value)) = told {
             // Should nothing go out any more, whoever waits for what comes is told.

@@ -12,11 +12,14 @@ use crate::sys::descriptor::Signal;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, Weak};
 
 /// The most calls that are read ahead of their turn.
 const MAX_BACKLOG: usize = 1024;
+
+/// Frames that are read from one client before the others have their turn.
+pub const AT_ONCE: usize = 256;
 
 pub struct Desk {
     this: Weak<Desk>,
@@ -29,8 +32,10 @@ pub struct Desk {
     waiting: AtomicUsize,
     /// Tells whoever waits for calls: of the backlog, of room for one more at work, of frames to send, of the end.
     pub bell: Signal,
-    /// Calls that are at work, and how many may be.
-    at_work: AtomicUsize,
+    /// Calls that were handed out, counted by who has the turn to; those of them that are answered; and how many may be at
+    /// work in between.
+    handed_out: AtomicU64,
+    answered: AtomicU64,
     limit: usize,
     /// The same for onlookers.
     gauge: Gauge,
@@ -68,7 +73,8 @@ impl Desk {
             backlog: Mutex::default(),
             waiting: AtomicUsize::new(0),
             bell,
-            at_work: AtomicUsize::new(0),
+            handed_out: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             limit,
             gauge,
             newcomers: Mutex::default(),
@@ -102,28 +108,39 @@ impl Desk {
 
     /// Calls that are at work.
     pub fn at_work(&self) -> usize {
-        self.at_work.load(Ordering::Relaxed)
+        // In this order: what is answered was handed out before.
+        let answered = self.answered.load(Ordering::Acquire);
+        self.handed_out.load(Ordering::Acquire).wrapping_sub(answered) as usize
     }
 
-    /// Whether one more call may be at work.
+    /// Whether one more call may be at work; asked, as calls are handed out, by one thread at a time.
     #[inline(always)]
     pub fn has_room(&self) -> bool {
-        self.at_work.load(Ordering::Acquire) < self.limit
+        self.at_work() < self.limit || self.has_room_after_all()
+    }
+
+    #[cold]
+    fn has_room_after_all(&self) -> bool {
+        // Whoever leaves counts itself, and then looks whether the last one took the last place: one of the two sees the other.
+        fence(Ordering::SeqCst);
+        self.at_work() < self.limit
     }
 
     /// Hands a call out.
     #[inline(always)]
     pub fn hand_out(&self, serving: Arc<Serving>, arrived: Arrived) -> Request {
-        self.gauge.count_in();
-        self.at_work.fetch_add(1, Ordering::AcqRel);
+        let handed_out = self.handed_out.load(Ordering::Relaxed) + 1;
+        self.handed_out.store(handed_out, Ordering::Release);
+        self.gauge.set_handed_out(handed_out);
         Request::new(serving, arrived)
     }
 
     /// A call is answered.
     #[inline(always)]
     pub fn leave(&self) {
-        self.gauge.count_out();
-        if self.at_work.fetch_sub(1, Ordering::AcqRel) == self.limit {
+        self.gauge.count_answered();
+        let answered = self.answered.fetch_add(1, Ordering::SeqCst);
+        if self.handed_out.load(Ordering::SeqCst).wrapping_sub(answered) == self.limit as u64 {
             self.bell.raise();
         }
     }
@@ -146,7 +163,7 @@ impl Desk {
         let status =
             Status::new(Code::ResourceExhausted, text).with_retryable(true).with_origin(&self.origin);
         let header = Header::new(Kind::Failure, arrived.active.id);
-        serving.answer(&arrived.active, header, &Parts { meta: Vec::new(), data: &status.encode() });
+        let _ = serving.answer(&arrived.active, header, &Parts { meta: Vec::new(), data: &status.encode() });
     }
 
     /// Whether more calls can be read ahead of their turn.
@@ -181,18 +198,31 @@ impl Desk {
         self.waiting.store(0, Ordering::Release);
     }
 
+    /// Whether nothing that comes from a client is read for now: nobody has room for it, or it takes nothing itself.
+    pub fn is_deaf(&self, serving: &Serving) -> bool {
+        serving.is_behind() || !self.has_room() && !self.may_stash()
+    }
+
     /// Reads what came from a client without waiting, and keeps the calls.
     pub fn pump(&self, serving: &Arc<Serving>) {
+        let mut left = AT_ONCE;
         let read = serving.wire.channel.try_with(&mut |half| {
-            while self.may_stash() && half.next()? {
-                let arrived = serving.dispatch(half.message());
+            while left > 0 && self.may_stash() && !serving.is_behind() && half.next()? {
+                left -= 1;
+                let arrived = serving.dispatch(&**half);
                 half.release()?;
                 arrived?.into_iter().for_each(|arrived| self.stash(serving, arrived));
             }
             half.idle()?;
             Ok(None::<()>)
         });
-        if read.is_err() {
+        if let Err(e) = &read {
+            serving.lose(e);
+        } else if left == 0 {
+            // Whoever waits for calls goes on.
+            self.bell.raise();
+        } else if self.is_deaf(serving) && serving.is_left() {
+            // What it left unread tells nobody that it is gone.
             serving.end();
         }
     }
@@ -232,7 +262,9 @@ impl Desk {
             Ok(welcome) => (Kind::Welcome, serde_json::to_vec(&welcome).unwrap_or_default()),
             Err(status) => (Kind::Failure, status.with_origin(&self.origin).encode()),
         };
-        serving.push(Header::new(kind, 0), &Parts { meta: Vec::new(), data: &data });
+        if serving.push(Header::new(kind, 0), &Parts { meta: Vec::new(), data: &data }).is_err() {
+            serving.end();
+        }
     }
 
     fn receive(&self, hello: &Hello) -> Result<Welcome, Status> {

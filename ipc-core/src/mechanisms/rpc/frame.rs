@@ -4,6 +4,7 @@
 //! payload. All numbers are little-endian.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::channel::Inbound;
 use crate::value::Content;
 
 /// Bytes of the header.
@@ -54,13 +55,15 @@ const KINDS: [Kind; 12] = [
     Kind::Refused,
 ];
 
-/// The metadata begins with a tensor's type and shape; it has attributes; the client streams; the service may; nobody waits
-/// for the call's answer, so that it is done also when its client is gone.
+/// The metadata begins with a tensor's type and shape; it has attributes; the client streams; the service may, and of a reply, it
+/// did; nobody waits for the call's answer, so that it is done also when its client is gone; whoever takes a stream takes one
+/// result, too.
 pub const FLAG_TENSOR: u8 = 1;
 pub const FLAG_ATTRIBUTES: u8 = 2;
 pub const FLAG_INPUT: u8 = 4;
 pub const FLAG_STREAM: u8 = 8;
 pub const FLAG_NOTICE: u8 = 16;
+pub const FLAG_ONE: u8 = 32;
 
 /// A call that has all the time in the world.
 pub const FOREVER: u32 = u32::MAX;
@@ -110,6 +113,25 @@ impl<'a> Frame<'a> {
     #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Frame<'a>> {
         Frame::read(bytes).ok_or_else(|| unreadable(bytes))
+    }
+
+    /// Reads the one that has come; what only translations say within a process is none.
+    #[inline]
+    pub fn received(half: &'a dyn Inbound) -> Result<Frame<'a>> {
+        let bytes = half.message();
+        let frame = Frame::decode(bytes)?;
+        if frame.header.kind == Kind::Refused && !half.is_translated() {
+            return Err(unreadable(bytes));
+        }
+        Ok(frame)
+    }
+
+    /// It came from somebody who must not send it.
+    #[cold]
+    pub fn out_of_place(&self, why: &str) -> Error {
+        let text =
+            format!("a frame came that is out of place: {why}; see that the other end keeps to the protocol");
+        Error::new(ErrorKind::Corrupt, text)
     }
 
     #[inline(always)]

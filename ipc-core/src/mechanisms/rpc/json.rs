@@ -40,6 +40,11 @@ trait Side: Send + Sync {
         None
     }
 
+    /// Whether there is one.
+    fn has_news(&self) -> bool {
+        false
+    }
+
     /// Makes a text of a frame; an empty one: nothing is sent.
     fn encode(&self, frame: &Frame<'_>) -> Result<String>;
 }
@@ -134,7 +139,7 @@ impl Decode for Decoder {
     }
 
     fn has_more(&self) -> bool {
-        !self.frames.is_empty() || self.texts.has_more()
+        !self.frames.is_empty() || self.side.has_news() || self.texts.has_more()
     }
 
     fn is_amid(&self) -> bool {

@@ -1,16 +1,17 @@
 //! Who lets the clients of a service in, and takes their calls: one thread at a time.
 
-use super::desk::Desk;
+use super::desk::{AT_ONCE, Desk};
 use super::request::Request;
 use super::serving::Serving;
 use crate::domain::Wait;
-use crate::domain::waiter::SPIN;
+use crate::domain::waiter::{HOUSEKEEPING, SPIN};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::{Channel, Listener};
-use crate::sys::clock::Deadline;
-use crate::sys::descriptor::Epoll;
+use crate::sys::clock::{Deadline, monotonic_nanos};
+use crate::sys::descriptor::{Epoll, Timer};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
@@ -22,12 +23,19 @@ pub struct Porter {
     next: usize,
     last_token: u64,
     looked: Instant,
-    /// A client could not be let in: that is said once, and tried again now and then.
+    /// It was said that nobody can be let in.
     lacking: bool,
+    /// Pipes that it was told to listen at, and how many of them have ended.
+    pipes: usize,
+    ended_pipes: usize,
+    /// The set tells of nobody who comes, which it would all the time; only of when it does again.
+    set_aside: bool,
+    again: Timer,
 }
 
-/// Tokens of the bell and, from there on, of listeners; clients count from 1.
+/// Tokens of the bell, the timer and, from there on, of listeners; clients count from 1.
 const BELL: u64 = u64::MAX;
+const AGAIN: u64 = u64::MAX - 1;
 const LISTENERS: u64 = 1 << 63;
 
 /// While calls come without a pause, descriptors are looked at this often.
@@ -36,10 +44,15 @@ const LOOK: Duration = Duration::from_micros(100);
 /// How long after somebody could not be let in it is tried again.
 const LET_IN_AGAIN: Duration = Duration::from_millis(100);
 
+/// Failures in a row that are those of so many who came; one more is the listener's own, and lasts.
+const FAILURES: usize = 16;
+
 impl Porter {
     pub fn new(listener: Listener, desk: &Desk) -> Result<Porter> {
         let set = Epoll::new()?;
+        let again = Timer::new()?;
         set.add(desk.bell.as_fd(), BELL)?;
+        set.add(again.as_fd(), AGAIN)?;
         let mut porter = Porter {
             listeners: Vec::new(),
             clients: Vec::new(),
@@ -48,18 +61,49 @@ impl Porter {
             last_token: 0,
             looked: Instant::now(),
             lacking: false,
+            pipes: 0,
+            ended_pipes: 0,
+            set_aside: false,
+            again,
         };
-        porter.listen(listener)?;
+        porter.watch(&listener, 0)?;
+        porter.listeners.push(listener);
         Ok(porter)
     }
 
-    /// Lets in those who come to one more listener.
+    /// Lets in those who come to one more listener, be it after a while.
     fn listen(&mut self, listener: Listener) -> Result<()> {
+        let watched = self.set_aside || self.watch(&listener, self.listeners.len()).is_ok();
+        self.pipes += usize::from(listener.is_one());
+        self.listeners.push(listener);
+        if watched { Ok(()) } else { self.set_listeners_aside() }
+    }
+
+    fn watch(&self, listener: &Listener, number: usize) -> Result<()> {
         // SAFETY: the listener is kept as long as the set.
         let fd = unsafe { BorrowedFd::borrow_raw(listener.fd()?) };
-        self.set.add(fd, LISTENERS + self.listeners.len() as u64)?;
-        self.listeners.push(listener);
-        Ok(())
+        self.set.add(fd, LISTENERS + number as u64)
+    }
+
+    /// Nobody can be let in: the set tells of those who come only after a while again.
+    fn set_listeners_aside(&mut self) -> Result<()> {
+        self.set_aside = true;
+        for fd in self.listeners.iter().filter_map(|listener| listener.fd().ok()) {
+            // SAFETY: the listener has it open.
+            self.set.remove(unsafe { BorrowedFd::borrow_raw(fd) });
+        }
+        self.again.at(monotonic_nanos() + LET_IN_AGAIN.as_nanos() as u64)
+    }
+
+    /// Tries again what could not be done. Whoever gave up meanwhile is not told of by the set.
+    fn listen_again(&mut self, desk: &Desk) -> Result<()> {
+        self.again.take();
+        let mut listeners = self.listeners.iter().enumerate();
+        if listeners.try_for_each(|(number, listener)| self.watch(listener, number)).is_err() {
+            return self.set_listeners_aside();
+        }
+        self.set_aside = false;
+        (0..self.listeners.len()).try_for_each(|number| self.let_in(number, desk))
     }
 
     pub fn fd(&self) -> RawFd {
@@ -71,7 +115,8 @@ impl Porter {
     pub fn take(&mut self, desk: &Desk) -> Option<Request> {
         if !desk.has_room() {
             // What is under way may be given up meanwhile.
-            self.clients.iter().for_each(|client| desk.pump(client));
+            let told = self.clients.iter().filter(|client| client.is_told());
+            told.for_each(|client| desk.pump(client));
             return None;
         }
         if let Some(request) = desk.unstash() {
@@ -100,12 +145,17 @@ impl Porter {
             if let Some(request) = self.spin(desk, wait, deadline, enter)? {
                 return Ok(Some(request));
             }
+            let armed = self.arm(desk);
+            self.check_end()?;
             if deadline.passed() {
                 return Ok(None);
             }
-            let limit = match self.arm() {
+            let limit = match armed {
                 true => Some(Duration::ZERO),
-                false if self.lacking => deadline.within(LET_IN_AGAIN).remaining(),
+                // Nobody is heard who goes.
+                false if self.clients.iter().any(|client| client.is_finishing() || desk.is_deaf(client)) => {
+                    deadline.within(HOUSEKEEPING).remaining()
+                }
                 false => deadline.remaining(),
             };
             self.look_around(desk, limit)?;
@@ -140,8 +190,9 @@ impl Porter {
             if deadline.passed() || limit.is_some_and(|limit| now - started >= limit) {
                 return Ok(None);
             }
-            if now - self.looked >= LOOK {
+            if now - self.looked >= LOOK || self.clients.iter().any(|client| client.is_dear()) {
                 self.look_around(desk, Some(Duration::ZERO))?;
+                self.check_end()?;
             }
         }
     }
@@ -152,7 +203,9 @@ impl Porter {
             if let Some(request) = self.take(desk) {
                 return Ok(Some(request));
             }
-            if !self.arm() && !self.look_around(desk, Some(Duration::ZERO))? {
+            let armed = self.arm(desk);
+            self.check_end()?;
+            if !armed && !self.look_around(desk, Some(Duration::ZERO))? {
                 return Ok(None);
             }
         }
@@ -166,18 +219,27 @@ impl Porter {
         for token in &tokens {
             match *token {
                 BELL => self.answer_bell(desk)?,
-                token if token >= LISTENERS => self.let_in((token - LISTENERS) as usize, desk),
-                _ => {}
+                AGAIN => self.listen_again(desk)?,
+                token if token >= LISTENERS => self.let_in((token - LISTENERS) as usize, desk)?,
+                token => self.tell_of(token),
             }
         }
         // Whoever spins never comes to sleep, before which what was kept for want of room is sent.
         for client in &self.clients {
-            if client.wire.flush().is_err() {
+            let left = desk.is_deaf(client) && client.is_left();
+            if left || client.wire.flush().is_err() {
                 client.end();
             }
         }
         self.see_off();
-        Ok(!tokens.is_empty() && !self.lacking)
+        Ok(!tokens.is_empty())
+    }
+
+    /// Something came from a client: they are in the order of their tokens.
+    fn tell_of(&self, token: u64) {
+        if let Ok(at) = self.clients.binary_search_by_key(&token, |client| client.token) {
+            self.clients[at].tell_of(true);
+        }
     }
 
     fn answer_bell(&mut self, desk: &Desk) -> Result<()> {
@@ -185,33 +247,45 @@ impl Porter {
         desk.take_listeners().into_iter().try_for_each(|listener| self.listen(listener))
     }
 
-    fn let_in(&mut self, listener: usize, desk: &Desk) {
+    fn let_in(&mut self, listener: usize, desk: &Desk) -> Result<()> {
+        let mut failures = 0;
         loop {
             let accepted = match self.listeners[listener].try_accept() {
-                Ok(Some(channel)) => self.admit(channel, desk),
+                Ok(Some(channel)) => self.admit(channel, self.listeners[listener].is_one(), desk),
                 Ok(None) => {
                     self.lacking = false;
-                    return;
+                    return Ok(());
                 }
                 Err(e) => Err(e),
             };
-            if let Err(e) = accepted {
-                let (name, address) = (desk.name(), self.listeners[listener].address());
-                // What one client did wrong is no reason to keep the next one out.
-                let lacks = matches!(e.kind(), ErrorKind::LimitReached | ErrorKind::NoSpace);
-                if !lacks {
+            match accepted {
+                Ok(()) => failures = 0,
+                Err(e) if matches!(e.kind(), ErrorKind::Closed | ErrorKind::Forked) => return Err(e),
+                Err(e) => {
+                    failures += 1;
+                    let lacks = matches!(e.kind(), ErrorKind::LimitReached | ErrorKind::NoSpace);
+                    if lacks || failures > FAILURES {
+                        return self.let_in_later(listener, desk, &e);
+                    }
+                    // What one client did wrong is no reason to keep the next one out.
+                    let (name, address) = (desk.name(), self.listeners[listener].address());
                     debug!("service '{name}': somebody was not let in at {address}: {e}");
-                    continue;
                 }
-                if !std::mem::replace(&mut self.lacking, true) {
-                    warn!("service '{name}': nobody can be let in at {address} now: {e}");
-                }
-                return;
             }
         }
     }
 
-    fn admit(&mut self, channel: Channel, desk: &Desk) -> Result<()> {
+    /// What keeps everybody out lasts, and is tried again after a while.
+    #[cold]
+    fn let_in_later(&mut self, listener: usize, desk: &Desk, error: &Error) -> Result<()> {
+        let (name, address) = (desk.name(), self.listeners[listener].address());
+        if !std::mem::replace(&mut self.lacking, true) {
+            warn!("service '{name}': nobody can be let in at {address} now: {error}");
+        }
+        self.set_listeners_aside()
+    }
+
+    fn admit(&mut self, channel: Channel, is_only: bool, desk: &Desk) -> Result<()> {
         self.last_token += 1;
         let fd = channel.fd()?;
         // SAFETY: the channel is kept until it is closed, which takes its descriptor out of the set.
@@ -219,39 +293,68 @@ impl Porter {
         let Some(desk) = desk.shared() else {
             return Err(Error::new(ErrorKind::Closed, "the service was closed"));
         };
-        self.clients.push(Arc::new(Serving::new(channel, self.last_token, desk)));
+        self.clients.push(Arc::new(Serving::new(channel, self.last_token, desk, is_only)));
         Ok(())
     }
 
+    /// Whoever listens at pipes is there for who has the other ends.
+    fn check_end(&self) -> Result<()> {
+        if self.pipes == 0 || self.ended_pipes < self.pipes {
+            return Ok(());
+        }
+        let text =
+            "the other end of the pipe it listens at has ended, and all it asked for is answered; close it";
+        Err(Error::new(ErrorKind::Disconnected, text))
+    }
+
     fn see_off(&mut self) {
+        self.clients.iter().filter(|client| client.is_finishing()).for_each(|client| client.finish());
         if !self.clients.iter().any(|client| client.is_ended()) {
             return;
         }
-        let set = &self.set;
+        let (set, ended_pipes) = (&self.set, &mut self.ended_pipes);
         self.clients.retain(|client| {
-            if client.is_ended() {
+            let ended = client.is_ended();
+            if ended {
                 see_off(set, client);
+                *ended_pipes += usize::from(client.is_only);
             }
-            !client.is_ended()
+            !ended
         });
         self.next = 0;
     }
 
     /// Before sleeping: has every client's descriptor tell of what comes. Whether something is there already.
-    fn arm(&mut self) -> bool {
+    fn arm(&mut self, desk: &Desk) -> bool {
         // Who is gone would have something to tell again and again.
         self.see_off();
         let mut something = false;
         for client in &self.clients {
-            let wire = &client.wire;
-            let armed =
-                wire.channel.arm().and_then(|there| Ok(wire.arm_for_room(&self.set, client.token)? || there));
-            match armed {
-                Ok(there) => something |= there,
+            match self.arm_for(client, !client.is_finishing() && !desk.is_deaf(client)) {
+                Ok(true) => {
+                    client.tell_of(true);
+                    something = true;
+                }
+                Ok(false) => {}
                 Err(_) => client.end(),
             }
         }
         something
+    }
+
+    /// The same of one of them, of which the set tells what comes only while it is `watched`.
+    fn arm_for(&self, client: &Serving, watched: bool) -> Result<bool> {
+        let wire = &client.wire;
+        if client.watched.swap(watched, Ordering::Relaxed) != watched {
+            // SAFETY: the channel is open; its descriptor leaves the set here, or with the channel.
+            let fd = unsafe { BorrowedFd::borrow_raw(wire.channel.fd()?) };
+            match watched {
+                true => self.set.add(fd, client.token)?,
+                false => self.set.remove(fd),
+            }
+        }
+        let something = watched && wire.channel.arm()?;
+        Ok(wire.arm_for_room(&self.set, client.token)? || something)
     }
 
     /// Nobody is let in any more, and everybody is told.
@@ -273,9 +376,14 @@ fn see_off(set: &Epoll, client: &Serving) {
 /// The next call of one client. Frames for calls that are under way are dealt with on the way.
 #[inline]
 fn take_from(client: &Arc<Serving>, desk: &Desk) -> Option<Request> {
+    if client.is_behind() || !client.is_told() {
+        return None;
+    }
+    let mut left = AT_ONCE;
     let taken = client.wire.channel.try_with(&mut |half| {
-        while half.next()? {
-            let arrived = client.dispatch(half.message());
+        while left > 0 && !client.is_behind() && half.next()? {
+            left -= 1;
+            let arrived = client.dispatch(&**half);
             half.release()?;
             if let Some(arrived) = arrived? {
                 return Ok(Some(arrived));
@@ -284,9 +392,14 @@ fn take_from(client: &Arc<Serving>, desk: &Desk) -> Option<Request> {
         Ok(None)
     });
     match taken {
+        Ok(None) => {
+            // There may be more than it was read for.
+            client.tell_of(left == 0 || client.is_behind());
+            None
+        }
         Ok(arrived) => arrived.map(|arrived| desk.hand_out(client.clone(), arrived)),
-        Err(_) => {
-            client.end();
+        Err(e) => {
+            client.lose(&e);
             None
         }
     }

@@ -1,14 +1,15 @@
 //! A call as its service has it.
 
 use super::body::{Body, Parts};
-use super::frame::{FLAG_STREAM, Header, Kind};
+use super::frame::{FLAG_ONE, FLAG_STREAM, Header, Kind};
 use super::serving::{Active, Arrived, Serving};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::Peer;
 use crate::status::{Code, Status};
-use crate::value::Payload;
+use crate::value::{Content, Payload};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// A call that waits for its answer. Dropped without one, it fails with `INTERNAL`.
@@ -17,13 +18,15 @@ pub struct Request {
     active: Arc<Active>,
     body: Body,
     flags: u8,
+    /// Its handler has said, or shown by an item, that it streams.
+    streams: AtomicBool,
     answered: bool,
 }
 
 impl Request {
     pub(super) fn new(serving: Arc<Serving>, arrived: Arrived) -> Request {
         let Arrived { active, body, flags } = arrived;
-        Request { serving, active, body, flags, answered: false }
+        Request { serving, active, body, flags, streams: AtomicBool::new(false), answered: false }
     }
 
     /// The method's name.
@@ -46,7 +49,7 @@ impl Request {
         self.active.deadline.remaining()
     }
 
-    /// Whether the caller takes items of a stream.
+    /// Whether the caller takes items of a stream. Callers over JSON-RPC take that or one result: whatever the method has.
     pub fn is_stream(&self) -> bool {
         self.flags & FLAG_STREAM != 0
     }
@@ -64,39 +67,56 @@ impl Request {
         self.active.is_over()
     }
 
-    /// Tells the caller how far it is, from 0 to 1.
+    /// Tells the caller how far it is, from 0 to 1. Where there is no room for it the next one tells.
     pub fn progress(&self, fraction: f64, note: &str) {
         let value = (fraction.clamp(0.0, 1.0) * 1e6) as u32;
-        let header = Header { value, ..Header::new(Kind::Progress, self.active.id) };
-        self.serving.push(header, &Parts { meta: Vec::new(), data: note.as_bytes() });
+        if !self.active.is_over() {
+            self.serving.tell(Header { value, ..Header::new(Kind::Progress, self.active.id) }, note);
+        }
     }
 
-    /// Streams one more item to the caller, waiting until it takes some, up to `timeout`. `Cancelled` when it takes no more.
-    pub fn send(&self, payload: Payload<'_>, timeout: Option<Duration>) -> Result<()> {
-        if !self.is_stream() {
-            let text =
-                format!("call of {}: its caller takes no stream; answer it with one result", self.method());
-            return Err(Error::new(ErrorKind::Unsupported, text));
+    /// Says that the method streams, as its first item does: without items, it is then a stream that has none. A caller that
+    /// takes one result is told `INVALID_ARGUMENT` with the reason `stream`, whatever else the call is answered, which the
+    /// error has as its status.
+    pub fn begin_stream(&self) -> Result<()> {
+        self.streams.store(true, Ordering::Relaxed);
+        match self.is_stream() {
+            true => Ok(()),
+            false => Err(self.no_stream()),
         }
+    }
+
+    /// Streams one more item to the caller, waiting until it takes some, up to `timeout`. `Cancelled` when it takes no more; to
+    /// who takes one result it fails as [`begin_stream`](Request::begin_stream) does.
+    pub fn send(&self, payload: Payload<'_>, timeout: Option<Duration>) -> Result<()> {
+        self.begin_stream()?;
         let mut header = Header::new(Kind::Item, self.active.id);
         let parts = Parts::of(payload, &mut header)?;
-        let length = payload.data.len() as i64;
+        let weight = parts.weight() as i64;
         let mut ready = || {
             if self.active.is_over() {
                 return Some(false);
             }
             self.active.with(|streams| {
                 (streams.credit > 0).then(|| {
-                    streams.credit -= length;
+                    streams.credit -= weight;
                     true
                 })
             })
         };
         match self.wait(timeout, &mut ready)? {
-            Some(true) if self.serving.push(header, &parts) => Ok(()),
-            Some(_) => Err(self.cancelled()),
+            Some(true) => self.push_item(header, &parts),
+            Some(false) => Err(self.cancelled()),
             None => Err(self.timed_out("its caller takes nothing")),
         }
+    }
+
+    fn push_item(&self, header: Header, parts: &Parts<'_>) -> Result<()> {
+        if let Err(refused) = self.serving.push(header, parts) {
+            self.active.with(|streams| streams.credit += parts.weight() as i64);
+            return Err(refused);
+        }
+        if self.serving.is_ended() { Err(self.cancelled()) } else { Ok(()) }
     }
 
     /// The next item that the caller streams; `None`: that was all. `Cancelled` when it gave the call up.
@@ -113,7 +133,7 @@ impl Request {
         let Some(next) = next else { return Err(self.timed_out("its caller sends nothing")) };
         let item = next?;
         if let Some(item) = &item {
-            self.serving.took(&self.active, item.data().len());
+            self.serving.took(&self.active, item);
         }
         Ok(item)
     }
@@ -133,28 +153,35 @@ impl Request {
         }
     }
 
-    /// Answers it. After its time is over that is what its caller is told, however late it looks.
+    /// Answers it; where nothing was streamed, to who takes a stream only, by a stream of that one item. After its time is over
+    /// that is what its caller is told, however late it looks.
     pub fn reply(mut self, payload: Payload<'_>) -> Result<()> {
-        if self.active.deadline.passed() {
-            let late = self.late();
-            self.answer_failure(late);
+        if let Some(status) = self.overruled() {
+            self.answer_failure(status);
             return Ok(());
         }
-        let mut header = Header::new(Kind::Reply, self.active.id);
+        let streams = self.streams.load(Ordering::Relaxed);
+        let flags = if streams { FLAG_STREAM } else { 0 };
+        let mut header = Header { flags, ..Header::new(Kind::Reply, self.active.id) };
         let parts = Parts::of(payload, &mut header)?;
-        let limit = self.serving.wire.channel.max_message();
-        if payload.data.len() + parts.meta.len() + super::frame::HEADER > limit {
-            let text = format!(
-                "the result of {} has {} bytes, the largest message is {limit}: stream it, or raise max_message",
-                self.method(),
-                payload.data.len()
-            );
-            self.fail(Status::new(Code::ResourceExhausted, text.clone()));
-            return Err(Error::new(ErrorKind::TooLarge, text));
+        if self.is_stream() && !streams && self.flags & FLAG_ONE == 0 {
+            return self.reply_item(header, &parts);
         }
         self.answered = true;
-        self.serving.answer(&self.active, header, &parts);
-        Ok(())
+        self.serving.answer(&self.active, header, &parts)
+    }
+
+    /// Its result is the only item of a stream, whose own result is null.
+    fn reply_item(mut self, header: Header, parts: &Parts<'_>) -> Result<()> {
+        if !self.active.is_over()
+            && let Err(refused) = self.serving.push(Header { kind: Kind::Item, ..header }, parts)
+        {
+            self.fail(Status::new(Code::ResourceExhausted, refused.message()));
+            return Err(refused);
+        }
+        self.answered = true;
+        let end = Header { content: Content::Json, ..Header::new(Kind::Reply, self.active.id) };
+        self.serving.answer(&self.active, end, &Parts { meta: Vec::new(), data: b"null" })
     }
 
     /// Answers that it failed.
@@ -170,6 +197,22 @@ impl Request {
         self.fail(Status::new(Code::Unimplemented, text));
     }
 
+    /// What the caller is told, whatever its call is answered.
+    fn overruled(&self) -> Option<Status> {
+        if self.active.deadline.passed() {
+            return Some(self.late());
+        }
+        let is_refused = !self.is_stream() && self.streams.load(Ordering::Relaxed);
+        is_refused.then(|| self.not_one())
+    }
+
+    /// Of a caller that takes one result, where the method streams.
+    #[cold]
+    fn not_one(&self) -> Status {
+        let text = format!("method '{}' streams its results; call it as a stream", self.method());
+        Status::new(Code::InvalidArgument, text).with_reason("stream")
+    }
+
     /// What a caller is told whose time is over, whatever came of its call since.
     #[cold]
     fn late(&self) -> Status {
@@ -179,10 +222,20 @@ impl Request {
 
     fn answer_failure(&mut self, status: Status) {
         self.answered = true;
-        let status = if self.active.deadline.passed() { self.late() } else { status };
+        let status = self.overruled().unwrap_or(status);
         let status = status.with_origin(&self.serving.desk.origin).encode();
         let header = Header::new(Kind::Failure, self.active.id);
-        self.serving.answer(&self.active, header, &Parts { meta: Vec::new(), data: &status });
+        // What is too large of it is told to the caller.
+        let _ = self.serving.answer(&self.active, header, &Parts { meta: Vec::new(), data: &status });
+    }
+
+    #[cold]
+    fn no_stream(&self) -> Error {
+        let text = format!(
+            "call of {}: its caller takes one result, which is no stream; it is told to call it as one",
+            self.method()
+        );
+        Error::of_call(text, self.not_one())
     }
 
     fn cancelled(&self) -> Error {
@@ -197,6 +250,10 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
+        // A forked child has a copy, and of locks that nobody gives back.
+        if self.serving.wire.channel.is_forked() {
+            return;
+        }
         if !self.answered {
             let text = format!("the service dropped the call of {} without an answer", self.method());
             self.answer_failure(Status::new(Code::Internal, text));

@@ -97,7 +97,7 @@ impl Service {
 
     /// Has it called at an address too, by clients of other domains or machines. The address, with what the system chose.
     /// Where it is a stream (`unix:`, `tcp:`, `pipe:`), who speaks JSON-RPC 2.0 to it is answered in that. At `pipe:0,1` it is
-    /// called by whoever has the other ends.
+    /// called by whoever has the other ends, and is there for it: once that has ended, see [`Service::next`].
     pub fn listen(&self, address: &str) -> Result<String> {
         let service = self.usable()?;
         let listener = service.domain.listen_to(address, &service.options.channel, json::recognize)?;
@@ -107,7 +107,8 @@ impl Service {
         Ok(there)
     }
 
-    /// The next call, waiting for it up to `timeout` (`None`: for ever).
+    /// The next call, waiting for it up to `timeout` (`None`: for ever). `Disconnected`, of one that listens at pipes, when their
+    /// other ends have ended and all calls that came through them are answered: it has nothing left to be there for.
     pub fn next(&self, timeout: Option<Duration>) -> Result<Request> {
         let service = self.usable()?;
         let quick = service.porter.with(|porter| porter.take(&service.desk));
@@ -139,7 +140,8 @@ impl Service {
         taken.unwrap_or(Ok(None)).map_err(|e| e.of("service", self.name()))
     }
 
-    /// The pollable descriptor: readable until [`Service::try_next`] has returned `None`.
+    /// The pollable descriptor: readable until [`Service::try_next`] has returned `None`. It does not tell of what another
+    /// thread has read that waits for calls meanwhile.
     pub fn fd(&self) -> Result<RawFd> {
         let service = self.usable()?;
         service.desk.take_given_up();

@@ -8,7 +8,7 @@ use super::frame::Header;
 use super::seat::Seat;
 use crate::domain::asked::asking;
 use crate::domain::lock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::{Channel, Inbound, Outgoing, Pushed};
 use crate::sys::clock::Deadline;
 use crate::sys::descriptor::Epoll;
@@ -20,6 +20,15 @@ use std::time::Duration;
 
 /// How long after a look for room the next one comes.
 const FLUSH_AGAIN: Duration = Duration::from_millis(1);
+
+/// Bytes that may wait for the other end to take them before what else it sends is left unread.
+pub const MOST_BEHIND: usize = 16 << 20;
+
+/// The same before it is ended, where somebody reads for a call and it sends what can only be refused.
+const MOST_REFUSED: usize = 4 * MOST_BEHIND;
+
+/// How long whoever waits does so before it looks whether another has left something that was kept for want of room.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 pub struct Wire {
     pub channel: Channel,
@@ -37,8 +46,8 @@ pub struct Wire {
 pub trait Waits<T> {
     /// Whether it is there.
     fn ready(&mut self) -> Result<Option<T>>;
-    /// A message came; whether it may be what is waited for.
-    fn take(&mut self, message: &[u8]) -> Result<bool>;
+    /// A message came; what is waited for, if that is there now.
+    fn take(&mut self, came: &dyn Inbound) -> Result<Option<T>>;
 }
 
 impl Wire {
@@ -55,20 +64,7 @@ impl Wire {
     /// Waits until something is there for the call `call`. `None`: the deadline passed.
     #[inline]
     pub fn wait_for<T>(&self, call: u32, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
-        loop {
-            // While something is kept for want of room, nobody else sends it.
-            let kept = self.behind() > 0;
-            let until = if kept { deadline.within(FLUSH_AGAIN) } else { *deadline };
-            let waited = self.flush().and_then(|()| self.wait_reading(call, &until, what));
-            match waited {
-                Ok(None) if kept && !deadline.passed() => {}
-                waited => return waited,
-            }
-        }
-    }
-
-    #[inline]
-    fn wait_reading<T>(&self, call: u32, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
+        self.flush()?;
         if self.seat.take() {
             let read = self.channel.try_with(&mut |half| read(half, what));
             self.seat.leave();
@@ -77,7 +73,14 @@ impl Wire {
                 read => return read,
             }
         }
-        self.wait_slowly(call, deadline, what)
+        loop {
+            // What is kept for want of room nobody else may send, now or when somebody leaves it behind.
+            let limit = if self.behind() > 0 { FLUSH_AGAIN } else { LOOK_AGAIN };
+            match self.wait_slowly(call, &deadline.within(limit), what) {
+                Ok(None) if !deadline.passed() => self.flush()?,
+                waited => return waited,
+            }
+        }
     }
 
     fn wait_slowly<T>(&self, call: u32, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
@@ -127,18 +130,77 @@ impl Wire {
         )
     }
 
-    /// Sends a frame, waiting for room.
+    /// Sends a frame, waiting for room. It goes after what was kept: a call that was given up ends before another has its number.
+    /// Whoever waits long reads meanwhile: the other end may take nothing more before it is rid of what it has for us.
     #[inline]
     pub fn send(
         &self,
         header: Header,
         name: &[u8],
         parts: &Parts<'_>,
-        timeout: Option<Duration>,
+        deadline: &Deadline,
+        read: &dyn Fn() -> Result<()>,
     ) -> Result<()> {
         let head = header.encode();
         let pieces = [&head, name, &parts.meta, parts.data];
-        self.channel.send_pieces(Outgoing { pieces: &pieces, descriptors: &[] }, timeout)
+        let message = Outgoing { pieces: &pieces, descriptors: &[] };
+        if self.behind() > 0 {
+            self.send_kept(deadline, read)?;
+        }
+        match self.channel.push(message)? {
+            Pushed::All => Ok(()),
+            pushed => self.send_slowly(message, pushed == Pushed::Part, deadline, read),
+        }
+    }
+
+    /// What was kept goes before everything else.
+    #[cold]
+    fn send_kept(&self, deadline: &Deadline, read: &dyn Fn() -> Result<()>) -> Result<()> {
+        let sent = asking(deadline, |deadline| {
+            loop {
+                self.flush()?;
+                if self.behind() == 0 || deadline.passed() {
+                    return Ok((self.behind() == 0).then_some(()));
+                }
+                read().map_err(unsent)?;
+                std::thread::sleep(FLUSH_AGAIN);
+            }
+        })?;
+        sent.ok_or_else(no_room)
+    }
+
+    #[cold]
+    fn send_slowly(
+        &self,
+        message: Outgoing<'_>,
+        mut begun: bool,
+        deadline: &Deadline,
+        read: &dyn Fn() -> Result<()>,
+    ) -> Result<()> {
+        // A wait for room is counted once, however often somebody reads meanwhile.
+        let mut counted = false;
+        let sent = asking(deadline, |deadline| {
+            loop {
+                let until = deadline.within(FLUSH_AGAIN);
+                let sent = if begun {
+                    self.channel.flush(until.remaining())
+                } else if std::mem::replace(&mut counted, true) {
+                    self.channel.send_slowly(message, Pushed::Nothing, &until)
+                } else {
+                    self.channel.send_pieces(message, until.remaining())
+                };
+                match sent {
+                    Ok(()) if begun => return Ok(Some(())),
+                    // The rest of a large one may be kept.
+                    Ok(()) => begun = true,
+                    Err(e) if e.kind() != ErrorKind::Timeout => return Err(e),
+                    Err(_) if deadline.passed() => return Ok(None),
+                    Err(_) if begun => read()?,
+                    Err(_) => read().map_err(unsent)?,
+                }
+            }
+        })?;
+        if begun { Ok(()) } else { sent.ok_or_else(no_room) }
     }
 
     /// Sends a frame, or keeps it until there is room: never waits.
@@ -153,15 +215,33 @@ impl Wire {
         let head = header.encode();
         let pieces: [&[u8]; 4] = [&head, name, &parts.meta, parts.data];
         if self.behind() == 0 {
-            let pushed = self.channel.push(Outgoing { pieces: &pieces, descriptors: &[] })?;
-            return match pushed {
-                Pushed::All => Ok(()),
+            match self.channel.push(Outgoing { pieces: &pieces, descriptors: &[] })? {
+                Pushed::All => return Ok(()),
                 // Kept by the channel; an empty frame here has it flushed.
-                Pushed::Part => self.keep(Vec::new()),
-                Pushed::Nothing => self.keep(pieces.concat()),
-            };
+                Pushed::Part => return self.keep(Vec::new()),
+                Pushed::Nothing => {}
+            }
         }
+        self.keep_whole(&pieces)
+    }
+
+    #[cold]
+    fn keep_whole(&self, pieces: &[&[u8]]) -> Result<()> {
+        // Refused later, it would be so when nobody is there any more who can be told.
+        self.channel.takes(pieces.iter().map(|piece| piece.len()).sum())?;
         self.keep(pieces.concat())
+    }
+
+    /// Sends a frame if there is room, or not at all. Whether there is something left of it to send.
+    pub fn offer(&self, header: Header, parts: &Parts<'_>) -> Result<bool> {
+        if self.behind() > 0 {
+            return Ok(false);
+        }
+        let pieces: [&[u8]; 3] = [&header.encode(), &parts.meta, parts.data];
+        match self.channel.push(Outgoing { pieces: &pieces, descriptors: &[] })? {
+            Pushed::Part => self.keep(Vec::new()).map(|()| true),
+            Pushed::All | Pushed::Nothing => Ok(false),
+        }
     }
 
     #[cold]
@@ -170,6 +250,18 @@ impl Wire {
         self.behind.fetch_add(frame.len().max(1), Ordering::AcqRel);
         outbox.push_back(frame);
         Ok(())
+    }
+
+    /// Whether one more frame may be answered that is refused: who sends such without end, and takes no answers, is ended.
+    pub fn may_refuse(&self) -> Result<()> {
+        if self.behind() <= MOST_REFUSED {
+            return Ok(());
+        }
+        let text = format!(
+            "the other end sends what cannot be answered, and has not taken {MOST_REFUSED} bytes, the limit; have it read, \
+             and connect anew"
+        );
+        Err(Error::new(ErrorKind::LimitReached, text))
     }
 
     /// Bytes that are kept for want of room.
@@ -249,13 +341,27 @@ impl Wire {
     }
 }
 
+#[cold]
+fn no_room() -> Error {
+    Error::new(ErrorKind::Timeout, "no room, the other end is behind; give it more time, or send less")
+}
+
+/// Whoever reads before anything of a frame was sent finds out that the other end is gone: it is as if sending had.
+#[cold]
+fn unsent(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unavailable => Error::new(ErrorKind::Disconnected, error.message()),
+        _ => error,
+    }
+}
+
 /// Takes what comes, up to what is waited for.
 #[inline(always)]
 fn read<T>(half: &mut Box<dyn Inbound>, what: &mut dyn Waits<T>) -> Result<Option<T>> {
     while half.next()? {
-        let taken = what.take(half.message());
+        let taken = what.take(&**half);
         half.release()?;
-        if taken? && let Some(done) = what.ready()? {
+        if let Some(done) = taken? {
             return Ok(Some(done));
         }
     }

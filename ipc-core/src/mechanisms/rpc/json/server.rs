@@ -1,7 +1,7 @@
 //! A service's side: requests become calls, and answers responses.
 
-use super::super::WINDOW;
-use super::super::frame::{FLAG_NOTICE, FLAG_STREAM, FOREVER, Frame, Header, Kind};
+use super::super::Window;
+use super::super::frame::{FLAG_NOTICE, FLAG_ONE, FLAG_STREAM, FOREVER, Frame, HEADER, Header, Kind};
 use super::message::{self, Message, Text};
 use super::status::{self, INVALID_REQUEST, PARSE_ERROR};
 use super::{Frames, Side, push, value};
@@ -50,8 +50,8 @@ struct Asked {
     batch: u32,
     /// What was streamed, each item after a comma but the first.
     items: Option<String>,
-    /// Bytes of it that the service has no room for yet.
-    taken: usize,
+    /// What the service may still stream.
+    window: Window,
 }
 
 struct Batch {
@@ -73,7 +73,7 @@ impl State {
         };
         let slot = &mut self.slots[usize::from(index)];
         slot.generation = slot.generation.wrapping_add(1).max(1);
-        slot.asked = Some(Asked { id, batch, items: None, taken: 0 });
+        slot.asked = Some(Asked { id, batch, items: None, window: Window::default() });
         Some(u32::from(slot.generation) << 16 | u32::from(index))
     }
 
@@ -158,7 +158,8 @@ impl Server {
         drop(state);
         let params = params.map_or("", RawValue::get).as_bytes();
         let content = if params.is_empty() { Content::Raw } else { Content::Json };
-        let (name, flags) = (method.len() as u8, FLAG_STREAM | if id.is_none() { FLAG_NOTICE } else { 0 });
+        let name = method.len() as u8;
+        let flags = FLAG_STREAM | FLAG_ONE | if id.is_none() { FLAG_NOTICE } else { 0 };
         let header = Header { content, flags, name, value: FOREVER, ..Header::new(Kind::Call, call) };
         push(frames, header, method, params);
     }
@@ -189,10 +190,10 @@ impl Server {
             items.push(',');
         }
         items.push_str(&item);
-        asked.taken += frame.data.len();
-        if asked.taken >= WINDOW as usize / 2 {
-            let header = Header { value: asked.taken as u32, ..Header::new(Kind::Credit, call) };
-            asked.taken = 0;
+        // It is taken as it comes.
+        let weight = HEADER + frame.meta.len() + frame.data.len();
+        if let Some(value) = asked.window.take(weight, true) {
+            let header = Header { value, ..Header::new(Kind::Credit, call) };
             state.news.push_back(header.encode().into());
         }
         String::new()
@@ -205,10 +206,11 @@ impl Server {
         let Some(id) = asked.id else { return String::new() };
         let response = match frame.header.kind {
             Kind::Failure => Err(Status::decode(frame.data)),
-            _ => match asked.items {
-                Some(items) => Ok(format!("[{items}]")),
-                None => value::of(frame).map_err(of_result),
-            },
+            // It was a stream, of however many items.
+            _ if frame.header.flags & FLAG_STREAM != 0 => {
+                Ok(format!("[{}]", asked.items.unwrap_or_default()))
+            }
+            _ => value::of(frame).map_err(of_result),
         };
         let response = match response {
             Ok(result) => message::result(&id, &result),
@@ -264,6 +266,10 @@ impl Side for Server {
 
     fn news(&self) -> Option<Vec<u8>> {
         lock(&self.state).news.pop_front()
+    }
+
+    fn has_news(&self) -> bool {
+        !lock(&self.state).news.is_empty()
     }
 
     fn encode(&self, frame: &Frame<'_>) -> Result<String> {
