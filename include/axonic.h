@@ -59,7 +59,7 @@
 #define AXONIC_SERVICE_OPTIONS_INIT { sizeof(axonic_service_options), 0, 0, 0, 0 }
 #define AXONIC_CLIENT_OPTIONS_INIT { sizeof(axonic_client_options), NULL, 0, 0, 0 }
 #define AXONIC_CALL_OPTIONS_INIT { sizeof(axonic_call_options), AXONIC_FOREVER, 0, 0 }
-#define AXONIC_STATUS_INIT { sizeof(axonic_status), AXONIC_CODE_UNKNOWN, 0, NULL, NULL, NULL, NULL, { 0, 0 } }
+#define AXONIC_STATUS_INIT { sizeof(axonic_status), AXONIC_CODE_UNKNOWN, -1, NULL, NULL, NULL, NULL, { 0, 0 } }
 #define AXONIC_PAYLOAD_INIT { sizeof(axonic_payload), NULL, 0, 0, 0, NULL, 0, NULL, 0 }
 
 #define AXONIC_VERSION_MAJOR 0
@@ -369,7 +369,8 @@ typedef struct axonic_status {
     size_t size;
     /// An axonic_code.
     int32_t code;
-    /// Not 0: the same call may succeed later, and does no harm if it was done already.
+    /// Whether the same call may succeed later, and does no harm if it was done already: 0 or 1. To say a status also -1, as
+    /// AXONIC_STATUS_INIT has it: as the code has it, which is 1 for AXONIC_CODE_UNAVAILABLE only.
     int32_t retryable;
     /// A word of the service's own that stays the same while texts change, such as "no_such_order".
     const char *reason;
@@ -798,6 +799,17 @@ typedef struct axonic_channel_options {
     int32_t reconnect;
 } axonic_channel_options;
 
+/// The end of a pair of pipes that a child is to have. Both descriptors are the caller's to close, once the child is started:
+/// until then nobody hears of the child's end.
+typedef struct axonic_child_pipe {
+    /// The descriptor the child reads from.
+    int32_t read;
+    /// The descriptor the child writes to.
+    int32_t write;
+    /// What the child connects to, where it has them under these numbers.
+    char address[32];
+} axonic_child_pipe;
+
 /// Bytes to send; laid out as a struct iovec.
 typedef struct axonic_bytes {
     const void *data;
@@ -836,7 +848,8 @@ typedef struct axonic_can {
     bool descriptors;
     /// The kernel tells who is at the other end.
     bool credentials;
-    /// The largest message in bytes, by the transport and by what both ends allow.
+    /// The largest message in bytes that the transport takes; 0: it has no limit of its own. axonic_channel_max_message() says
+    /// what counts.
     size_t max_message;
     /// 0; for later versions.
     uint64_t reserved[2];
@@ -880,7 +893,7 @@ typedef struct axonic_request {
     struct axonic_peer caller;
     /// No other call that the service has under way has the same.
     uint64_t id;
-    /// The caller takes items of a stream: axonic_request_send().
+    /// The caller takes items of a stream: axonic_request_send(). Callers over JSON-RPC take that or one result.
     bool is_stream;
     /// NULL once answered or released.
     struct axonic_request_token *held;
@@ -1489,7 +1502,17 @@ int axonic_channel_connect(const struct axonic_domain *domain,
                            int64_t timeout,
                            struct axonic_channel **out);
 
-/// Ends it; the other end receives what was sent, and then AXONIC_ERROR_DISCONNECTED.
+/// Opens a channel over two pipes, of which a child of this process gets the other end. A program has them closed as it
+/// starts: posix_spawn_file_actions_adddup2(&actions, child.read, child.read) passes one on, and so does clearing its
+/// FD_CLOEXEC between fork() and exec. It connects to the address, "pipe:" and the numbers it has them under: to read from, to
+/// write to. `options` NULL: the defaults.
+int axonic_domain_pipe(const struct axonic_domain *domain,
+                       const struct axonic_channel_options *options,
+                       struct axonic_channel **out,
+                       struct axonic_child_pipe *out_child);
+
+/// Ends it; the other end receives what was sent, and then AXONIC_ERROR_DISCONNECTED. It does not wait: what there is no room for
+/// now of a message that was sent in part is cut off, and the other end is told. axonic_channel_flush() before it waits for room.
 int axonic_channel_close(struct axonic_channel *channel);
 
 /// Ends it as axonic_channel_close() does, for all threads: who waits on it or uses it later is answered
@@ -1530,8 +1553,11 @@ int axonic_channel_receive(const struct axonic_channel *channel,
                            struct axonic_message *out);
 
 /// Says that nothing more will be sent: the other end receives what was sent and then AXONIC_ERROR_DISCONNECTED. It may
-/// still send where `half_close` of axonic_can says so.
-int axonic_channel_finish(const struct axonic_channel *channel);
+/// still send where `half_close` of axonic_can says so. Waits until what calls with timeout 0 could not send has gone out, and
+/// what says so; when that takes too long, call it again, or axonic_channel_close(). With timeout 0 it answers
+/// AXONIC_ERROR_WOULD_BLOCK until that is done: call it again when axonic_channel_send_fd() is readable.
+int axonic_channel_finish(const struct axonic_channel *channel,
+                          int64_t timeout);
 
 /// A descriptor for poll() and epoll, readable until a receive with timeout 0 has answered AXONIC_ERROR_WOULD_BLOCK
 /// (level-triggered). Only poll it; it belongs to the channel.
@@ -1546,6 +1572,9 @@ int axonic_channel_peer(const struct axonic_channel *channel, struct axonic_peer
 
 /// What it can do.
 int axonic_channel_can(const struct axonic_channel *channel, struct axonic_can *out);
+
+/// The largest message it takes, in bytes: what both ends allow and the transport can.
+int axonic_channel_max_message(const struct axonic_channel *channel, size_t *out);
 
 /// Its counters.
 int axonic_channel_get_stats(const struct axonic_channel *channel, struct axonic_channel_stats *out);
@@ -1597,12 +1626,31 @@ int axonic_service_listen(const struct axonic_service *service,
                           const char *address,
                           const char **out_address);
 
-/// Takes the next call, waiting for one. Answer it with axonic_request_reply() or axonic_request_fail().
-int axonic_service_next(const struct axonic_service *service, int64_t timeout, struct axonic_request *out);
+/// Takes the next call, waiting for one. Answer it with axonic_request_reply() or axonic_request_fail(). Of a service that
+/// listens at "pipe:0,1": AXONIC_ERROR_DISCONNECTED once the other end has ended and all that it asked for is answered.
+int axonic_service_next(const struct axonic_service *service,
+                        int64_t timeout,
+                        struct axonic_request *out);
 
 /// A descriptor for poll() and epoll, readable until axonic_service_next() with timeout 0 has answered
 /// AXONIC_ERROR_WOULD_BLOCK (level-triggered). Only poll it; it belongs to the service.
 int axonic_service_fd(const struct axonic_service *service, int *out);
+
+/// For event loops: writes the numbers (`id` of axonic_request) of up to `capacity` calls at work that nobody waits for any
+/// more, since axonic_service_fd() or the last time, to `ids`, and how many to `out_count`. axonic_service_next() finds them
+/// out: look after it has answered AXONIC_ERROR_WOULD_BLOCK, until this writes 0, and stop the work on them. They are still
+/// to be answered or released.
+int axonic_service_take_given_up(const struct axonic_service *service,
+                                 uint64_t *ids,
+                                 size_t capacity,
+                                 size_t *out_count);
+
+/// The same of calls at work whose streams may go on, from the first time on: their callers take more, have sent more, or
+/// take nothing any more. What answered AXONIC_ERROR_WOULD_BLOCK for one is worth trying again.
+int axonic_service_take_news(const struct axonic_service *service,
+                             uint64_t *ids,
+                             size_t capacity,
+                             size_t *out_count);
 
 /// Nanoseconds that the caller still waits, as a timeout for what is done for it: AXONIC_FOREVER if it waits as long as it
 /// takes. 0 when its time is over, and on failure.
@@ -1614,7 +1662,13 @@ bool axonic_request_is_cancelled(const struct axonic_request *request);
 /// Tells the caller how far the work is, from 0 to 1, with a note (NULL or "": none).
 int axonic_request_progress(const struct axonic_request *request, double done, const char *note);
 
-/// Streams one more item to the caller, waiting until it takes some. AXONIC_ERROR_CANCELLED when it takes no more.
+/// Says that the method streams, as its first item does: without items, it is then a stream that has none. A caller that takes
+/// one result is told AXONIC_CODE_INVALID_ARGUMENT with the reason "stream", whatever else the call is answered, and this is
+/// AXONIC_ERROR_CALL_FAILED with that status.
+int axonic_request_begin_stream(const struct axonic_request *request);
+
+/// Streams one more item to the caller, waiting until it takes some. AXONIC_ERROR_CANCELLED when it takes no more; to who takes
+/// one result it fails as axonic_request_begin_stream() does.
 int axonic_request_send(const struct axonic_request *request,
                         const struct axonic_payload *item,
                         int64_t timeout);
@@ -1625,13 +1679,25 @@ int axonic_request_next(const struct axonic_request *request,
                         int64_t timeout,
                         struct axonic_message *out);
 
-/// Answers it. `result` NULL: with nothing. The request is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT,
-/// which changes nothing; by AXONIC_ERROR_TOO_LARGE the caller is told that it failed.
+/// Answers it; where nothing was streamed, to who takes a stream only, by a stream of that one item. `result` NULL: with
+/// nothing. The request is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing; by
+/// AXONIC_ERROR_TOO_LARGE the caller is told that it failed.
 int axonic_request_reply(struct axonic_request *request,
                          const struct axonic_payload *result);
 
 /// Answers that it failed, and why. Spent as by axonic_request_reply().
 int axonic_request_fail(struct axonic_request *request, const struct axonic_status *status);
+
+/// Answers that it failed by an error that its handler met: the `class_name` of the error, which is the reason told (NULL or
+/// "": the kind's name is), its `text`, and its `kind`, the axonic_error_kind that a function has answered, or that means the
+/// same; AXONIC_OK: none. AXONIC_ERROR_TIMEOUT is told as AXONIC_CODE_DEADLINE_EXCEEDED, AXONIC_ERROR_CANCELLED as
+/// AXONIC_CODE_CANCELLED, anything else as AXONIC_CODE_UNKNOWN. Of a call that failed, the `status` (axonic_last_status())
+/// is passed on as it is; otherwise NULL. Spent as by axonic_request_reply().
+int axonic_request_fail_by(struct axonic_request *request,
+                           int32_t kind,
+                           const char *class_name,
+                           const char *text,
+                           const struct axonic_status *status);
 
 /// Answers that the service has no such method, but these `count`. Spent as by axonic_request_reply().
 int axonic_request_no_such_method(struct axonic_request *request, const char *const *methods, size_t count);
@@ -1666,8 +1732,27 @@ int axonic_client_start(const struct axonic_client *client,
                         const struct axonic_call_options *options,
                         struct axonic_call **out);
 
+/// The same for who must not wait, in an event loop: AXONIC_ERROR_WOULD_BLOCK where it would have to be connected to a
+/// provider first, which axonic_client_connect() does. What finds no room is kept; it goes out with
+/// axonic_client_take_news(), or axonic_client_flush().
+int axonic_client_try_start(const struct axonic_client *client,
+                            const char *method,
+                            const struct axonic_payload *payload,
+                            const struct axonic_call_options *options,
+                            struct axonic_call **out);
+
+/// Connects to whoever provides the service now, ahead of calls; for a thread that may wait while an event loop goes on.
+/// AXONIC_ERROR_UNAVAILABLE at once where nobody does.
+int axonic_client_connect(const struct axonic_client *client,
+                          int64_t timeout);
+
+/// Sends what axonic_client_try_start() and axonic_call_send() with timeout 0 could not yet, as far as there is room.
+/// AXONIC_ERROR_WOULD_BLOCK: some is left. Never waits; who waits for a result, and axonic_client_take_news(), do it too.
+int axonic_client_flush(const struct axonic_client *client);
+
 /// A descriptor for poll() and epoll, readable until axonic_client_take_news() has found nothing (level-triggered). Only
-/// poll it; it belongs to the client.
+/// poll it; it belongs to the client. It does not tell of what another thread has read that waits for a call meanwhile: that
+/// one uses a client of its own.
 int axonic_client_fd(const struct axonic_client *client,
                      int *out);
 
@@ -1699,6 +1784,7 @@ int axonic_call_next(struct axonic_call *call,
                      struct axonic_message *out);
 
 /// Streams one more item to the service, waiting until it takes some. Goes nowhere when the service has answered already.
+/// With timeout 0, what the service takes and finds no room is kept: see axonic_client_flush().
 int axonic_call_send(struct axonic_call *call,
                      const struct axonic_payload *item,
                      int64_t timeout);

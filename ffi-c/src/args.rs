@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, Outcome};
 use axonic::{ErrorKind, Schema};
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::mem::size_of;
 use std::time::Duration;
@@ -87,6 +88,18 @@ pub(crate) unsafe fn text<'a>(text: *const c_char, what: &str) -> Outcome<&'a st
     let text = unsafe { CStr::from_ptr(text) };
     text.to_str()
         .map_err(|_| Failure::new(ErrorKind::InvalidName, format!("the {what} {text:?} is not UTF-8")))
+}
+
+/// As `text`, of which bytes that are no UTF-8 are replaced: what others' exceptions say.
+///
+/// # Safety
+/// As `text`.
+pub(crate) unsafe fn any_text<'a>(text: *const c_char, what: &str) -> Outcome<Cow<'a, str>> {
+    if text.is_null() {
+        return Err(Failure::argument(format!("the {what} is NULL")));
+    }
+    // SAFETY: a NUL-terminated string by the caller's promise.
+    Ok(unsafe { CStr::from_ptr(text) }.to_string_lossy())
 }
 
 /// As `text`; NULL and "" both mean that it was not given.

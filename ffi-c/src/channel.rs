@@ -8,7 +8,7 @@ use crate::message::axonic_message;
 use crate::message::held;
 use axonic::{Channel, ChannelOptions, Peer};
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::sync::Arc;
 
 pub mod listener;
@@ -91,10 +91,24 @@ pub struct axonic_can {
     pub descriptors: bool,
     /// The kernel tells who is at the other end.
     pub credentials: bool,
-    /// The largest message in bytes, by the transport and by what both ends allow.
+    /// The largest message in bytes that the transport takes; 0: it has no limit of its own. axonic_channel_max_message() says
+    /// what counts.
     pub max_message: usize,
     /// 0; for later versions.
     pub reserved: [u64; 2],
+}
+
+/// The end of a pair of pipes that a child is to have. Both descriptors are the caller's to close, once the child is started:
+/// until then nobody hears of the child's end.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct axonic_child_pipe {
+    /// The descriptor the child reads from.
+    pub read: i32,
+    /// The descriptor the child writes to.
+    pub write: i32,
+    /// What the child connects to, where it has them under these numbers.
+    pub address: [c_char; 32],
 }
 
 /// Counters of one end of a channel.
@@ -159,7 +173,34 @@ pub unsafe extern "C" fn axonic_channel_connect(
     })
 }
 
-/// Ends it; the other end receives what was sent, and then AXONIC_ERROR_DISCONNECTED.
+/// Opens a channel over two pipes, of which a child of this process gets the other end. A program has them closed as it
+/// starts: posix_spawn_file_actions_adddup2(&actions, child.read, child.read) passes one on, and so does clearing its
+/// FD_CLOEXEC between fork() and exec. It connects to the address, "pipe:" and the numbers it has them under: to read from, to
+/// write to. `options` NULL: the defaults.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_domain_pipe(
+    domain: *const axonic_domain,
+    options: *const axonic_channel_options,
+    out: *mut *mut axonic_channel,
+    out_child: *mut axonic_child_pipe,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles, options and pointers.
+        let (out, out_child, domain, given) = unsafe {
+            (Out::new(out)?, Out::new(out_child)?, handle::get(domain)?, args::versioned(options)?)
+        };
+        let options = self::options(given.max_message, given.wait, given.reconnect != 0)?;
+        let (channel, child) = domain.domain.pipe(&options)?;
+        let address = args::chars(child.address());
+        let [read, write] = child.into_descriptors().map(IntoRawFd::into_raw_fd);
+        out.set(give(channel));
+        out_child.set(axonic_child_pipe { read, write, address });
+        Ok(())
+    })
+}
+
+/// Ends it; the other end receives what was sent, and then AXONIC_ERROR_DISCONNECTED. It does not wait: what there is no room for
+/// now of a message that was sent in part is cut off, and the other end is told. axonic_channel_flush() before it waits for room.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_channel_close(channel: *mut axonic_channel) -> c_int {
     // SAFETY: the header's rules for handles.
@@ -280,11 +321,20 @@ pub unsafe extern "C" fn axonic_channel_receive(
 }
 
 /// Says that nothing more will be sent: the other end receives what was sent and then AXONIC_ERROR_DISCONNECTED. It may
-/// still send where `half_close` of axonic_can says so.
+/// still send where `half_close` of axonic_can says so. Waits until what calls with timeout 0 could not send has gone out, and
+/// what says so; when that takes too long, call it again, or axonic_channel_close(). With timeout 0 it answers
+/// AXONIC_ERROR_WOULD_BLOCK until that is done: call it again when axonic_channel_send_fd() is readable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn axonic_channel_finish(channel: *const axonic_channel) -> c_int {
-    // SAFETY: the header's rules for handles.
-    enter(|| Ok(unsafe { handle::get(channel)? }.channel.finish()?))
+pub unsafe extern "C" fn axonic_channel_finish(channel: *const axonic_channel, timeout: i64) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles.
+        let state = unsafe { handle::get(channel)? };
+        match args::timeout(timeout) {
+            Timeout::Try if state.channel.try_finish()? => Ok(()),
+            Timeout::Try => Err(Failure::nothing("channel", &state.name, "not all has gone out")),
+            Timeout::Wait(limit) => Ok(state.channel.finish(limit)?),
+        }
+    })
 }
 
 /// A descriptor for poll() and epoll, readable until a receive with timeout 0 has answered AXONIC_ERROR_WOULD_BLOCK
@@ -337,9 +387,23 @@ pub unsafe extern "C" fn axonic_channel_can(channel: *const axonic_channel, out:
             half_close: can.half_close,
             descriptors: can.descriptors,
             credentials: can.credentials,
-            max_message: state.channel.max_message(),
+            max_message: can.max_message.unwrap_or(0),
             reserved: [0; 2],
         });
+        Ok(())
+    })
+}
+
+/// The largest message it takes, in bytes: what both ends allow and the transport can.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_channel_max_message(
+    channel: *const axonic_channel,
+    out: *mut usize,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        let (out, state) = unsafe { (Out::new(out)?, handle::get(channel)?) };
+        out.set(state.channel.max_message());
         Ok(())
     })
 }

@@ -7,12 +7,11 @@ use crate::error::{Failure, Outcome, enter};
 use crate::handle::{self, Noun};
 use crate::message::held;
 use crate::message::{Sent, axonic_message, axonic_payload};
-use axonic::{CallOptions, Client, ClientOptions, Payload};
+use crate::news::News;
+use axonic::{CallOptions, Client, ClientOptions, ErrorKind, Payload};
 use call::axonic_call;
-use std::collections::VecDeque;
 use std::ffi::{c_char, c_int};
 use std::ptr::null;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 pub mod call;
@@ -22,8 +21,15 @@ pub struct axonic_client(());
 
 pub(crate) struct State {
     client: Client,
-    /// News that did not fit into the caller's array; the next call begins with them.
-    left: Mutex<VecDeque<u64>>,
+    news: News,
+}
+
+impl State {
+    /// What a poll says that found nothing.
+    fn not_now(&self, happened: &str, remedy: &str) -> Failure {
+        let text = format!("client of '{}': {happened}; {remedy}", self.client.service());
+        Failure::new(ErrorKind::WouldBlock, text)
+    }
 }
 
 impl Noun for axonic_client {
@@ -79,6 +85,13 @@ unsafe impl Versioned for axonic_call_options {
     const NAME: &'static str = "axonic_call_options";
 }
 
+impl axonic_call_options {
+    fn read(&self) -> CallOptions {
+        let timeout = u64::try_from(self.timeout).ok().map(Duration::from_nanos);
+        CallOptions { timeout, input: self.input != 0, stream: self.stream != 0 }
+    }
+}
+
 /// # Safety
 /// The header's rules for strings.
 unsafe fn options(given: &axonic_client_options) -> Outcome<ClientOptions> {
@@ -106,7 +119,7 @@ pub unsafe extern "C" fn axonic_client_open(
         let (service, range, options) =
             unsafe { (args::text(service, "service")?, args::text(range, "range")?, self::options(&given)?) };
         let client = domain.domain.client(service, range, &options)?;
-        out.set(handle::give::<axonic_client>(State { client, left: Mutex::default() }));
+        out.set(handle::give::<axonic_client>(State { client, news: News::default() }));
         Ok(())
     })
 }
@@ -161,15 +174,68 @@ pub unsafe extern "C" fn axonic_client_start(
         // SAFETY: the header's rules for strings and options.
         let (method, sent) = unsafe { (args::text(method, "method")?, Sent::optional(payload)?) };
         let payload = sent.as_ref().map_or(Payload::raw(&[]), Sent::payload);
-        let timeout = u64::try_from(given.timeout).ok().map(Duration::from_nanos);
-        let options = CallOptions { timeout, input: given.input != 0, stream: given.stream != 0 };
-        out.set(call::give(state.client.start(method, payload, &options)?));
+        out.set(call::give(state.client.start(method, payload, &given.read())?));
         Ok(())
     })
 }
 
+/// The same for who must not wait, in an event loop: AXONIC_ERROR_WOULD_BLOCK where it would have to be connected to a
+/// provider first, which axonic_client_connect() does. What finds no room is kept; it goes out with
+/// axonic_client_take_news(), or axonic_client_flush().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_client_try_start(
+    client: *const axonic_client,
+    method: *const c_char,
+    payload: *const axonic_payload,
+    options: *const axonic_call_options,
+    out: *mut *mut axonic_call,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles, options and pointers.
+        let (out, state, given) =
+            unsafe { (Out::new(out)?, handle::get(client)?, args::versioned(options)?) };
+        // SAFETY: the header's rules for strings and options.
+        let (method, sent) = unsafe { (args::text(method, "method")?, Sent::optional(payload)?) };
+        let payload = sent.as_ref().map_or(Payload::raw(&[]), Sent::payload);
+        let started = state.client.try_start(method, payload, &given.read())?;
+        let remedy = "call axonic_client_connect() where it may wait, and try again";
+        out.set(call::give(
+            started.ok_or_else(|| state.not_now("it is not connected to a provider", remedy))?,
+        ));
+        Ok(())
+    })
+}
+
+/// Connects to whoever provides the service now, ahead of calls; for a thread that may wait while an event loop goes on.
+/// AXONIC_ERROR_UNAVAILABLE at once where nobody does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_client_connect(client: *const axonic_client, timeout: i64) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles.
+        let state = unsafe { handle::get(client)? };
+        args::within(timeout, |limit| state.client.connect(limit))
+    })
+}
+
+/// Sends what axonic_client_try_start() and axonic_call_send() with timeout 0 could not yet, as far as there is room.
+/// AXONIC_ERROR_WOULD_BLOCK: some is left. Never waits; who waits for a result, and axonic_client_take_news(), do it too.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_client_flush(client: *const axonic_client) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles.
+        let state = unsafe { handle::get(client)? };
+        match state.client.flush()? {
+            true => Ok(()),
+            false => {
+                Err(state.not_now("what was sent finds no room", "wait for its descriptor, and try again"))
+            }
+        }
+    })
+}
+
 /// A descriptor for poll() and epoll, readable until axonic_client_take_news() has found nothing (level-triggered). Only
-/// poll it; it belongs to the client.
+/// poll it; it belongs to the client. It does not tell of what another thread has read that waits for a call meanwhile: that
+/// one uses a client of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_client_fd(client: *const axonic_client, out: *mut c_int) -> c_int {
     enter(|| {
@@ -192,20 +258,9 @@ pub unsafe extern "C" fn axonic_client_take_news(
 ) -> c_int {
     enter(|| {
         // SAFETY: the header's rules for handles and pointers.
-        let (out, state) = unsafe { (Out::new(out_count)?, handle::get(client)?) };
-        if ids.is_null() || !ids.is_aligned() || capacity == 0 {
-            return Err(Failure::argument("there is no room for numbers of calls"));
+        unsafe {
+            let state = handle::get(client)?;
+            state.news.hand_out((ids, capacity), out_count, || state.client.take_news())
         }
-        let mut left = state.left.lock().unwrap_or_else(PoisonError::into_inner);
-        if left.is_empty() {
-            left.extend(state.client.take_news()?);
-        }
-        let count = left.len().min(capacity);
-        for (index, id) in left.drain(..count).enumerate() {
-            // SAFETY: inside the caller's array of `capacity`.
-            unsafe { ids.add(index).write(id) };
-        }
-        out.set(count);
-        Ok(())
     })
 }

@@ -19,6 +19,7 @@ compile_error!("axonic runs on 64-bit little-endian Linux (x86-64, aarch64) only
 
 mod args;
 mod handle;
+mod news;
 
 pub mod error;
 

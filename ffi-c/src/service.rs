@@ -5,6 +5,7 @@ use crate::channel;
 use crate::domain::axonic_domain;
 use crate::error::{Failure, Outcome, enter};
 use crate::handle::{self, Noun};
+use crate::news::News;
 use axonic::{Service, ServiceOptions};
 use request::axonic_request;
 use std::ffi::{CStr, CString, c_char, c_int};
@@ -20,6 +21,8 @@ pub(crate) struct State {
     name: Arc<CStr>,
     /// Where it listens besides: C has the strings until it is closed.
     addresses: Mutex<Vec<CString>>,
+    given_up: News,
+    news: News,
 }
 
 impl Noun for axonic_service {
@@ -81,8 +84,8 @@ pub unsafe extern "C" fn axonic_service_open(
         let (name, version) = unsafe { (args::text(name, "name")?, args::text(version, "version")?) };
         let service = domain.domain.service(name, version, &self::options(&given)?)?;
         let name = args::c_string(service.name()).into();
-        let addresses = Mutex::default();
-        out.set(handle::give::<axonic_service>(State { service, name, addresses }));
+        let (addresses, given_up, news) = (Mutex::default(), News::default(), News::default());
+        out.set(handle::give::<axonic_service>(State { service, name, addresses, given_up, news }));
         Ok(())
     })
 }
@@ -126,7 +129,8 @@ pub unsafe extern "C" fn axonic_service_listen(
     })
 }
 
-/// Takes the next call, waiting for one. Answer it with axonic_request_reply() or axonic_request_fail().
+/// Takes the next call, waiting for one. Answer it with axonic_request_reply() or axonic_request_fail(). Of a service that
+/// listens at "pipe:0,1": AXONIC_ERROR_DISCONNECTED once the other end has ended and all that it asked for is answered.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_service_next(
     service: *const axonic_service,
@@ -157,5 +161,43 @@ pub unsafe extern "C" fn axonic_service_fd(service: *const axonic_service, out: 
         let (out, state) = unsafe { (Out::new(out)?, handle::get(service)?) };
         out.set(state.service.fd()?);
         Ok(())
+    })
+}
+
+/// For event loops: writes the numbers (`id` of axonic_request) of up to `capacity` calls at work that nobody waits for any
+/// more, since axonic_service_fd() or the last time, to `ids`, and how many to `out_count`. axonic_service_next() finds them
+/// out: look after it has answered AXONIC_ERROR_WOULD_BLOCK, until this writes 0, and stop the work on them. They are still
+/// to be answered or released.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_service_take_given_up(
+    service: *const axonic_service,
+    ids: *mut u64,
+    capacity: usize,
+    out_count: *mut usize,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        unsafe {
+            let state = handle::get(service)?;
+            state.given_up.hand_out((ids, capacity), out_count, || Ok(state.service.take_given_up()))
+        }
+    })
+}
+
+/// The same of calls at work whose streams may go on, from the first time on: their callers take more, have sent more, or
+/// take nothing any more. What answered AXONIC_ERROR_WOULD_BLOCK for one is worth trying again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_service_take_news(
+    service: *const axonic_service,
+    ids: *mut u64,
+    capacity: usize,
+    out_count: *mut usize,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for handles and pointers.
+        unsafe {
+            let state = handle::get(service)?;
+            state.news.hand_out((ids, capacity), out_count, || Ok(state.service.take_news()))
+        }
     })
 }

@@ -54,7 +54,8 @@ pub struct axonic_status {
     pub size: usize,
     /// An axonic_code.
     pub code: i32,
-    /// Not 0: the same call may succeed later, and does no harm if it was done already.
+    /// Whether the same call may succeed later, and does no harm if it was done already: 0 or 1. To say a status also -1, as
+    /// AXONIC_STATUS_INIT has it: as the code has it, which is 1 for AXONIC_CODE_UNAVAILABLE only.
     pub retryable: i32,
     /// A word of the service's own that stays the same while texts change, such as "no_such_order".
     pub reason: *const c_char,
@@ -73,7 +74,7 @@ unsafe impl Versioned for axonic_status {
     const INIT: Self = axonic_status {
         size: size_of::<Self>(),
         code: axonic_code::AXONIC_CODE_UNKNOWN as i32,
-        retryable: 0,
+        retryable: -1,
         reason: null(),
         message: null(),
         details: null(),
@@ -107,7 +108,10 @@ pub(crate) unsafe fn read(status: *const axonic_status) -> Outcome<Status> {
         code,
         reason: reason.unwrap_or_default().into(),
         message: message.unwrap_or_default().into(),
-        retryable: given.retryable != 0,
+        retryable: match given.retryable {
+            -1 => code == Code::Unavailable,
+            said => said != 0,
+        },
         details: details.unwrap_or_default(),
         origin: origin.unwrap_or_default().into(),
     })
@@ -223,6 +227,16 @@ mod tests {
             let told = Told::new(&status);
             // SAFETY: the strings live as long as `told`.
             assert_eq!(unsafe { read(&told.in_c()) }.unwrap(), status);
+        }
+        for (code, retryable, read_as) in [
+            (AXONIC_CODE_UNAVAILABLE, -1, true),
+            (AXONIC_CODE_UNAVAILABLE, 0, false),
+            (AXONIC_CODE_ABORTED, -1, false),
+            (AXONIC_CODE_ABORTED, 1, true),
+        ] {
+            let said = axonic_status { code: code as i32, retryable, ..axonic_status::INIT };
+            // SAFETY: as above.
+            assert_eq!(unsafe { read(&said) }.unwrap().retryable, read_as, "{code:?}, {retryable}");
         }
         for wrong in [
             axonic_status { code: 0, ..axonic_status::INIT },

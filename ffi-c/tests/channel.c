@@ -2,9 +2,11 @@
 #define _GNU_SOURCE
 #include "check.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 
 static axonic_domain *domain;
 
@@ -140,7 +142,10 @@ static void both_ways(void) {
     axonic_can can;
     OK(axonic_channel_can(one, &can));
     CHECK(can.reliable && can.ordered && can.messages && can.back_pressure && can.end && !can.descriptors);
-    CHECK(can.max_message == 100000);
+    size_t most = 0;
+    OK(axonic_channel_max_message(one, &most));
+    CHECK(most == 100000 && can.max_message == 0); /* which is theirs, and no limit of the rings */
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_channel_max_message(one, NULL));
     FAILS(AXONIC_ERROR_TOO_LARGE, "max_message", axonic_channel_send(one, check_directory, 100001, AXONIC_SECOND));
     const int standard = 1;
     const int no_descriptor = -1;
@@ -159,7 +164,7 @@ static void both_ways(void) {
 
     /* One end says that it has sent everything; the other may go on. */
     OK(axonic_channel_send(one, "last", 4, AXONIC_SECOND));
-    OK(axonic_channel_finish(one));
+    OK(axonic_channel_finish(one, AXONIC_SECOND));
     expect(other, "last");
     ANSWERS(AXONIC_ERROR_DISCONNECTED, axonic_channel_receive(other, AXONIC_SECOND, &message));
     if (can.half_close) {
@@ -202,6 +207,37 @@ static void back_pressure(void) {
     axonic_message message;
     ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_channel_receive(other, 0, &message));
     CHECK(!readable(waiting, 0));
+    OK(axonic_channel_finish(one, 0));
+    ANSWERS(AXONIC_ERROR_DISCONNECTED, axonic_channel_receive(other, AXONIC_SECOND, &message));
+    OK(axonic_channel_close(one));
+    OK(axonic_channel_close(other));
+}
+
+/* Who does not read is waited for no longer than was said. */
+static void an_end_without_room(void) {
+    static char block[1 << 20];
+    char address[300];
+    snprintf(address, sizeof address, "unix://%s/end", check_directory);
+    axonic_listener *listener = NULL;
+    axonic_channel *one = NULL, *other = NULL;
+    OK(axonic_listener_open(domain, address, NULL, &listener));
+    OK(axonic_channel_connect(domain, address, NULL, AXONIC_SECOND, &one));
+    OK(axonic_listener_accept(listener, AXONIC_SECOND, &other));
+    OK(axonic_channel_send(one, block, sizeof block, 0));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "not all has gone out", axonic_channel_finish(one, 0));
+    FAILS(AXONIC_ERROR_TIMEOUT, "no room", axonic_channel_finish(one, 10 * AXONIC_MILLISECOND));
+    axonic_message message;
+    int code = AXONIC_ERROR_WOULD_BLOCK;
+    while (code == AXONIC_ERROR_WOULD_BLOCK) {
+        const int flushed = axonic_channel_flush(one, 0);
+        CHECK(flushed == AXONIC_OK || flushed == AXONIC_ERROR_WOULD_BLOCK);
+        code = axonic_channel_receive(other, 0, &message);
+    }
+    CHECK(code == AXONIC_OK && message.size == sizeof block);
+    OK(axonic_message_release(&message));
+    OK(axonic_channel_finish(one, 0));
+    ANSWERS(AXONIC_ERROR_DISCONNECTED, axonic_channel_receive(other, AXONIC_SECOND, &message));
+    OK(axonic_listener_close(listener));
     OK(axonic_channel_close(one));
     OK(axonic_channel_close(other));
 }
@@ -307,15 +343,67 @@ static void another_process(void) {
     OK(axonic_listener_close(listener));
 }
 
-int main(void) {
+/* What the program started by pipes() does: answers with what it got, and ends. */
+static int child_of_pipes(const char *address) {
+    axonic_channel *channel = NULL;
+    axonic_message message;
+    OK(axonic_domain_open("channels", NULL, &domain));
+    OK(axonic_channel_connect(domain, address, NULL, 5 * AXONIC_SECOND, &channel));
+    OK(axonic_channel_receive(channel, 10 * AXONIC_SECOND, &message));
+    OK(axonic_channel_send(channel, message.data, message.size, AXONIC_SECOND));
+    OK(axonic_message_release(&message));
+    ANSWERS(AXONIC_ERROR_DISCONNECTED, axonic_channel_receive(channel, 10 * AXONIC_SECOND, &message));
+    OK(axonic_channel_close(channel));
+    return 0;
+}
+
+/* Two pipes to a program that is started with its ends of them. */
+static void pipes(const char *program) {
+    axonic_channel_options options = AXONIC_CHANNEL_OPTIONS_INIT;
+    axonic_channel *channel = NULL;
+    axonic_child_pipe child;
+    axonic_message message;
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_domain_pipe(domain, NULL, &channel, NULL));
+    options.max_message = (size_t)2 << 30;
+    FAILS(AXONIC_ERROR_INVALID_ARGUMENT, "max_message", axonic_domain_pipe(domain, &options, &channel, &child));
+    OK(axonic_domain_pipe(domain, NULL, &channel, &child));
+    char address[sizeof child.address];
+    snprintf(address, sizeof address, "pipe:%d,%d", child.read, child.write);
+    SAME(child.address, address);
+    CHECK(fcntl(child.read, F_GETFD) == FD_CLOEXEC && fcntl(child.write, F_GETFD) == FD_CLOEXEC);
+
+    char *arguments[] = {(char *)program, child.address, NULL};
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    CHECK(posix_spawn_file_actions_init(&actions) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, child.read, child.read) == 0);
+    CHECK(posix_spawn_file_actions_adddup2(&actions, child.write, child.write) == 0);
+    CHECK(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, arguments, environ) == 0);
+    CHECK(posix_spawn_file_actions_destroy(&actions) == 0);
+    CHECK(close(child.read) == 0 && close(child.write) == 0);
+    OK(axonic_channel_send(channel, "there and back", 14, AXONIC_SECOND));
+    expect(channel, "there and back");
+    OK(axonic_channel_finish(channel, AXONIC_SECOND));
+    ANSWERS(AXONIC_ERROR_DISCONNECTED, axonic_channel_receive(channel, 10 * AXONIC_SECOND, &message));
+    int status = -1;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    OK(axonic_channel_close(channel));
+}
+
+int main(int count, char **arguments) {
+    if (count == 2) {
+        return child_of_pipes(arguments[1]);
+    }
     check_start();
     OK(axonic_domain_open("channels", NULL, &domain));
     opening();
     both_ways();
     back_pressure();
+    an_end_without_room();
     several_threads();
     shut_down();
     another_process();
+    pipes(arguments[0]);
     OK(axonic_domain_close(domain));
     return 0;
 }

@@ -1,7 +1,9 @@
 // Channels in C++: both ends, iteration until the end, threads, and errors.
 #include "check.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -64,7 +66,7 @@ static void both_ends() {
     auto moved = std::move(kept);
     CHECK(moved && !kept && moved.text() == "ccc" && moved.descriptors().empty());
     CHECK(readable(here->fd(), 5s) && here->try_receive()->text() == "d" && !here->try_receive());
-    CHECK(here->can().max_message == 1000 && here->can().ordered);
+    CHECK(here->max_message() == 1000 && here->can().max_message == 0 && here->can().ordered);
     CHECK(here->peer().pid == -1 || here->peer().pid == getpid());
     CHECK(there->stats().sent_messages == 4 && here->stats().received_bytes == 5);
     THROWS(TooLargeError, "max_message", there->send(std::string(1001, 'x')));
@@ -99,9 +101,55 @@ static void both_ends() {
     THROWS(ClosedError, "the listener is empty", axonic::Listener().try_accept());
 }
 
-int main() {
-    return check_main([] {
+// What the program started by pipes() does: answers all that comes.
+static void child_of_pipes(const std::string& address) {
+    auto channel = axonic::open("piped").connect(address, 5s);
+    for (auto& message : channel) {
+        channel.send(message.text());
+    }
+}
+
+static bool is_open(int descriptor) { return fcntl(descriptor, F_GETFD) >= 0; }
+
+// Two pipes to a program that is started with its ends of them.
+static void pipes(char* program) {
+    auto ax = axonic::open("piped");
+    SETS(InvalidArgument, ax.pipe({std::size_t{2} << 30}, ec));
+    auto [channel, child] = ax.pipe({1 << 20});
+    const auto [read, write] = child.descriptors();
+    CHECK(child && child.address() == "pipe:" + std::to_string(read) + "," + std::to_string(write));
+    std::string address = child.address();
+    char* arguments[] = {program, address.data(), nullptr};
+    posix_spawn_file_actions_t actions;
+    pid_t pid = -1;
+    CHECK(posix_spawn_file_actions_init(&actions) == 0);
+    for (int descriptor : child.descriptors()) {
+        CHECK(posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor) == 0);
+    }
+    CHECK(posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, arguments, environ) == 0);
+    CHECK(posix_spawn_file_actions_destroy(&actions) == 0);
+    {
+        auto moved = std::move(child);
+        CHECK(moved && !child && is_open(read) && is_open(write)); // NOLINT: what was moved from is empty
+    }
+    CHECK(!is_open(read) && !is_open(write));
+    child.close();
+    channel.send("there and back");
+    CHECK(channel.receive(10s).text() == "there and back");
+    channel.finish();
+    THROWS(DisconnectedError, address.c_str(), channel.receive(10s));
+    int status = -1;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+int main(int count, char** arguments) {
+    return check_main([&] {
+        if (count == 2) {
+            child_of_pipes(arguments[1]);
+            return;
+        }
         shown();
         both_ends();
+        pipes(arguments[0]);
     });
 }

@@ -82,7 +82,7 @@ static void initial_values(void) {
     axonic_call_options call = AXONIC_CALL_OPTIONS_INIT;
     CHECK(call.size == sizeof call && call.timeout == AXONIC_FOREVER && call.input == 0 && call.stream == 0);
     axonic_status status = AXONIC_STATUS_INIT;
-    CHECK(status.size == sizeof status && status.code == AXONIC_CODE_UNKNOWN && status.retryable == 0);
+    CHECK(status.size == sizeof status && status.code == AXONIC_CODE_UNKNOWN && status.retryable == -1);
     CHECK(status.reason == NULL && status.message == NULL && status.details == NULL && status.origin == NULL);
     axonic_payload payload = AXONIC_PAYLOAD_INIT;
     CHECK(payload.size == sizeof payload && payload.data == NULL && payload.data_size == 0);

@@ -29,6 +29,14 @@ static unsigned number(const axonic_message *message) {
 static void count(axonic_request *request) {
     axonic_payload item = AXONIC_PAYLOAD_INIT;
     const unsigned most = number(&request->message);
+    if (!request->is_stream) {
+        FAILS(AXONIC_ERROR_CALL_FAILED, "one result", axonic_request_begin_stream(request));
+        ANSWERS(AXONIC_ERROR_CALL_FAILED, axonic_request_send(request, &item, AXONIC_SECOND));
+        /* Whatever it is answered. */
+        OK(axonic_request_reply(request, NULL));
+        return;
+    }
+    OK(axonic_request_begin_stream(request));
     for (unsigned i = 0; i < most; i++) {
         item.data = &i;
         item.data_size = sizeof i;
@@ -76,6 +84,34 @@ static void fail(axonic_request *request) {
     ANSWERS(AXONIC_ERROR_CLOSED, axonic_request_fail(request, &status));
 }
 
+/* Says no more than that it cannot now. */
+static void busy(axonic_request *request) {
+    axonic_status status = AXONIC_STATUS_INIT;
+    status.code = AXONIC_CODE_UNAVAILABLE;
+    OK(axonic_request_fail(request, &status));
+}
+
+/* An error that the handler met; the payload says which. */
+static void fail_by(axonic_request *request) {
+    axonic_status status = AXONIC_STATUS_INIT;
+    status.code = AXONIC_CODE_ABORTED;
+    status.reason = "other";
+    status.message = "of another call";
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_request_fail_by(request, 0, "E", NULL, NULL));
+    CHECK(request->held != NULL);
+    if (is(&request->message, "late")) {
+        OK(axonic_request_fail_by(request, AXONIC_ERROR_TIMEOUT, NULL, "no job came", NULL));
+    } else if (is(&request->message, "gone")) {
+        OK(axonic_request_fail_by(request, AXONIC_ERROR_CANCELLED, "Cancelled", "", NULL));
+    } else if (is(&request->message, "other")) {
+        OK(axonic_request_fail_by(request, AXONIC_ERROR_CALL_FAILED, "CallFailed", "text", &status));
+    } else {
+        OK(axonic_request_fail_by(request, AXONIC_OK, "no_stock", "no \xff apples", NULL));
+    }
+    CHECK(request->held == NULL);
+    ANSWERS(AXONIC_ERROR_CLOSED, axonic_request_fail_by(request, 0, "E", "text", NULL));
+}
+
 static void echo(axonic_request *request) {
     axonic_payload result = AXONIC_PAYLOAD_INIT;
     result.data = request->message.data;
@@ -86,8 +122,7 @@ static void echo(axonic_request *request) {
     result.ndim = request->message.ndim;
     result.attributes = request->message.attributes;
     result.attribute_count = request->message.attribute_count;
-    CHECK(!request->is_stream && !axonic_request_is_cancelled(request));
-    FAILS(AXONIC_ERROR_UNSUPPORTED, "stream", axonic_request_send(request, &result, AXONIC_SECOND));
+    CHECK(!axonic_request_is_cancelled(request));
     OK(axonic_request_reply(request, &result));
     CHECK(request->held == NULL && request->method == NULL && request->message.size == 0);
     ANSWERS(AXONIC_ERROR_CLOSED, axonic_request_reply(request, NULL));
@@ -100,11 +135,18 @@ static void answer(axonic_request *request) {
         echo(request);
     } else if (strcmp(method, "fail") == 0) {
         fail(request);
+    } else if (strcmp(method, "busy") == 0) {
+        busy(request);
+    } else if (strcmp(method, "fail_by") == 0) {
+        fail_by(request);
     } else if (strcmp(method, "count") == 0) {
-        CHECK(request->is_stream);
         count(request);
     } else if (strcmp(method, "sum") == 0) {
         sum(request);
+    } else if (strcmp(method, "trace") == 0) {
+        /* What the struct points at is there until the answer is sent. */
+        const axonic_payload result = text(axonic_message_attribute(&request->message, "traceparent"));
+        OK(axonic_request_reply(request, &result));
     } else if (strcmp(method, "nothing") == 0) {
         CHECK(axonic_request_remaining(request) == AXONIC_FOREVER);
         OK(axonic_request_reply(request, NULL));
@@ -179,6 +221,9 @@ static void results(const axonic_client *client) {
     CHECK(result.shape[0] == 2 && result.shape[1] == 3 && memcmp(result.data, numbers, sizeof numbers) == 0);
     SAME(axonic_message_attribute(&result, "traceparent"), "00-1-2-01");
     OK(axonic_message_release(&result));
+    OK(axonic_client_call(client, "trace", &payload, 5 * AXONIC_SECOND, &result));
+    CHECK(is(&result, "00-1-2-01"));
+    OK(axonic_message_release(&result));
     payload = text("{\"a\":1}");
     payload.content = AXONIC_CONTENT_JSON;
     OK(axonic_client_call(client, "echo", &payload, 5 * AXONIC_SECOND, &result));
@@ -193,6 +238,9 @@ static void failures(const axonic_client *client) {
     SAME(status.message, "no order 7");
     SAME(status.details, "{\"order\":7}");
     CHECK(status.retryable == 1 && strncmp(status.origin, "search@1.2.0", 12) == 0);
+    ANSWERS(AXONIC_ERROR_UNAVAILABLE, axonic_client_call(client, "busy", NULL, AXONIC_SECOND, &result));
+    CHECK(last(AXONIC_CODE_UNAVAILABLE, "").retryable == 1);
+    ANSWERS(AXONIC_ERROR_CALL_FAILED, axonic_client_call(client, "fail", NULL, AXONIC_SECOND, &result));
     /* It stays beside the message, which may be asked for first. */
     CHECK(strstr(axonic_last_error_message(), "fail") != NULL);
     last(AXONIC_CODE_NOT_FOUND, "no_such_order");
@@ -202,9 +250,30 @@ static void failures(const axonic_client *client) {
     SAME(status.details, "");
     ANSWERS(AXONIC_ERROR_CALL_FAILED, axonic_client_call(client, "drop", NULL, AXONIC_SECOND, &result));
     last(AXONIC_CODE_INTERNAL, "");
+    const unsigned three = 3;
+    axonic_payload most = AXONIC_PAYLOAD_INIT;
+    most.data = &three;
+    most.data_size = sizeof three;
+    ANSWERS(AXONIC_ERROR_CALL_FAILED, axonic_client_call(client, "count", &most, AXONIC_SECOND, &result));
+    last(AXONIC_CODE_INVALID_ARGUMENT, "stream");
     ANSWERS(AXONIC_ERROR_TIMEOUT, axonic_client_call(client, "hang", NULL, 20 * AXONIC_MILLISECOND, &result));
     last(AXONIC_CODE_DEADLINE_EXCEEDED, "");
     ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_client_call(client, "hang", NULL, 0, &result));
+    const struct {
+        const char *payload;
+        int answer, code;
+        const char *reason, *message;
+    } errors[] = {
+        {"late", AXONIC_ERROR_TIMEOUT, AXONIC_CODE_DEADLINE_EXCEEDED, "Timeout", "no job came"},
+        {"gone", AXONIC_ERROR_CANCELLED, AXONIC_CODE_CANCELLED, "Cancelled", "Cancelled"},
+        {"other", AXONIC_ERROR_CALL_FAILED, AXONIC_CODE_ABORTED, "other", "of another call"},
+        {"own", AXONIC_ERROR_CALL_FAILED, AXONIC_CODE_UNKNOWN, "no_stock", "no \xef\xbf\xbd apples"},
+    };
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        axonic_payload payload = text(errors[i].payload);
+        ANSWERS(errors[i].answer, axonic_client_call(client, "fail_by", &payload, 5 * AXONIC_SECOND, &result));
+        SAME(last(errors[i].code, errors[i].reason).message, errors[i].message);
+    }
     /* Another failure has none. */
     ANSWERS(AXONIC_ERROR_INVALID_NAME, axonic_client_call(client, "", NULL, AXONIC_SECOND, &result));
     CHECK(!axonic_last_status(&status));
@@ -244,6 +313,21 @@ static void streams(const axonic_client *client) {
     FAILS(AXONIC_ERROR_CLOSED, "taken already", axonic_call_result(call, AXONIC_SECOND, &item));
     OK(axonic_call_close(call));
     OK(axonic_call_close(NULL));
+
+    /* One result is one item, and a stream may have none. */
+    payload = text("one");
+    OK(axonic_client_start(client, "echo", &payload, &options, &call));
+    OK(axonic_call_next(call, 5 * AXONIC_SECOND, &item));
+    CHECK(is(&item, "one"));
+    OK(axonic_message_release(&item));
+    ANSWERS(AXONIC_ERROR_DISCONNECTED, axonic_call_next(call, 5 * AXONIC_SECOND, &item));
+    OK(axonic_call_close(call));
+    const unsigned none = 0;
+    payload.data = &none;
+    payload.data_size = sizeof none;
+    OK(axonic_client_start(client, "count", &payload, &options, &call));
+    ANSWERS(AXONIC_ERROR_DISCONNECTED, axonic_call_next(call, 5 * AXONIC_SECOND, &item));
+    OK(axonic_call_close(call));
 
     /* The other way. */
     options.stream = 0;
@@ -382,6 +466,130 @@ static void event_loop(void) {
     OK(axonic_client_close(client));
 }
 
+enum told { GIVEN_UP, NEWS };
+
+/* The calls that the service tells of, one at a time; how many. */
+static size_t all_of(enum told what, uint64_t *ids, size_t most) {
+    size_t all = 0, fresh = 1;
+    while (fresh > 0 && all < most) {
+        if (what == GIVEN_UP) {
+            OK(axonic_service_take_given_up(mine, &ids[all], 1, &fresh));
+        } else {
+            OK(axonic_service_take_news(mine, &ids[all], 1, &fresh));
+        }
+        all += fresh;
+    }
+    return all;
+}
+
+/* The handler of a service in an event loop hears that nobody waits any more. */
+static void given_up(const axonic_client *client) {
+    axonic_call *calls[3];
+    axonic_request requests[3];
+    uint64_t ids[4];
+    for (int i = 0; i < 3; i++) {
+        OK(axonic_client_try_start(client, "hang", NULL, NULL, &calls[i]));
+        OK(axonic_service_next(mine, 5 * AXONIC_SECOND, &requests[i]));
+    }
+    CHECK(all_of(GIVEN_UP, ids, 4) == 0);
+    OK(axonic_call_close(calls[0]));
+    OK(axonic_call_close(calls[2]));
+    axonic_request none;
+    for (size_t told = 0; told < 2;) {
+        ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_service_next(mine, 0, &none));
+        const size_t fresh = all_of(GIVEN_UP, &ids[told], 4 - told);
+        told += fresh;
+        CHECK(told <= 2);
+        if (fresh == 0) {
+            usleep(1000);
+        }
+    }
+    CHECK((ids[0] == requests[0].id && ids[1] == requests[2].id) ||
+          (ids[0] == requests[2].id && ids[1] == requests[0].id));
+    CHECK(axonic_request_is_cancelled(&requests[0]) && !axonic_request_is_cancelled(&requests[1]));
+    for (int i = 0; i < 3; i++) {
+        OK(axonic_request_release(&requests[i]));
+    }
+    OK(axonic_call_close(calls[1]));
+}
+
+/* Streams in event loops: each side tries, and is told when it is worth trying again. */
+static void streams_without_waiting(const axonic_client *client) {
+    static const char block[64 * 1024];
+    axonic_call_options options = AXONIC_CALL_OPTIONS_INIT;
+    options.input = 1;
+    axonic_payload item = AXONIC_PAYLOAD_INIT;
+    item.data = block;
+    item.data_size = sizeof block;
+    axonic_call *call = NULL;
+    axonic_request request;
+    uint64_t ids[2];
+    OK(axonic_client_try_start(client, "sum", NULL, &options, &call));
+    OK(axonic_service_next(mine, 5 * AXONIC_SECOND, &request));
+    CHECK(all_of(NEWS, ids, 2) == 0);
+    axonic_message got;
+    ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_request_next(&request, 0, &got));
+    int code, sent = 0, taken = 0, told = 0;
+    while ((code = axonic_call_send(call, &item, 0)) == AXONIC_OK) {
+        sent++;
+        CHECK(sent < 1000);
+    }
+    ANSWERS(AXONIC_ERROR_WOULD_BLOCK, code);
+    CHECK(strstr(axonic_last_error_message(), "call of sum: its service takes nothing now") != NULL);
+    CHECK(sent > 1);
+    OK(axonic_call_finish_input(call));
+    while (taken <= sent) {
+        axonic_request none;
+        code = axonic_client_flush(client);
+        CHECK(code == AXONIC_OK || code == AXONIC_ERROR_WOULD_BLOCK);
+        ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_service_next(mine, 0, &none));
+        const size_t fresh = all_of(NEWS, ids, 2);
+        CHECK(fresh == 0 || (fresh == 1 && ids[0] == request.id));
+        told += fresh > 0;
+        while ((code = axonic_request_next(&request, 0, &got)) == AXONIC_OK) {
+            CHECK(got.size == sizeof block);
+            OK(axonic_message_release(&got));
+            taken++;
+        }
+        if (code == AXONIC_ERROR_DISCONNECTED) {
+            break;
+        }
+        ANSWERS(AXONIC_ERROR_WOULD_BLOCK, code);
+    }
+    CHECK(taken == sent && told > 0);
+    OK(axonic_client_flush(client));
+    OK(axonic_request_release(&request));
+    OK(axonic_call_close(call));
+}
+
+static void without_waiting(void) {
+    axonic_client *client = NULL;
+    axonic_call *call = NULL;
+    int fd = -1;
+    OK(axonic_client_open(domain, "prompt", "^1", NULL, &client));
+    ANSWERS(AXONIC_ERROR_WOULD_BLOCK, axonic_client_try_start(client, "echo", NULL, NULL, &call));
+    ANSWERS(AXONIC_ERROR_UNAVAILABLE, axonic_client_connect(client, AXONIC_SECOND));
+    OK(axonic_service_open(domain, "prompt", "1.0.0", NULL, &mine));
+    OK(axonic_service_fd(mine, &fd));
+    FAILS(AXONIC_ERROR_WOULD_BLOCK, "client of 'prompt': it is not connected",
+          axonic_client_try_start(client, "echo", NULL, NULL, &call));
+    CHECK(call == NULL);
+    pthread_t thread;
+    int most = 1;
+    CHECK(pthread_create(&thread, NULL, serve_loop, &most) == 0);
+    OK(axonic_client_connect(client, 5 * AXONIC_SECOND));
+    OK(axonic_client_try_start(client, "echo", NULL, NULL, &call));
+    axonic_message result;
+    OK(axonic_call_result(call, 5 * AXONIC_SECOND, &result));
+    OK(axonic_message_release(&result));
+    OK(axonic_call_close(call));
+    CHECK(pthread_join(thread, NULL) == 0);
+    given_up(client);
+    streams_without_waiting(client);
+    OK(axonic_service_close(mine));
+    OK(axonic_client_close(client));
+}
+
 static void at_an_address(void) {
     const char *there = NULL;
     OK(axonic_service_listen(service, "shm://rpc/elsewhere", &there));
@@ -414,6 +622,7 @@ int main(void) {
     streams(client);
     at_an_address();
     event_loop();
+    without_waiting();
     OK(axonic_service_shutdown(service));
     for (int i = 0; i < 2; i++) {
         CHECK(pthread_join(threads[i], NULL) == 0);

@@ -1,6 +1,7 @@
 // Calls in C++: handlers, streams both ways, failures that say why.
 #include "check.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <thread>
 
@@ -21,6 +22,7 @@ static const axonic::Handlers handlers{
          SETS(Closed, (request.progress(1, "", ec), 0));
      }},
     {"count", [](axonic::Request& request) {
+         request.begin_stream();
          for (int i = 0; i < std::stoi(std::string(request.text())); i++) {
              request.send(std::to_string(i));
          }
@@ -38,8 +40,18 @@ static const axonic::Handlers handlers{
          request.fail({axonic::Code::Aborted, "somebody else", "raced", "{\"order\":7}", true});
      }},
     {"status", [](axonic::Request&) { throw axonic::Status{axonic::Code::NotFound, "no order 7", "no_such_order"}; }},
+    {"busy", [](axonic::Request&) { throw axonic::Status{axonic::Code::Unavailable, "not now"}; }},
     {"throw", [](axonic::Request&) { throw std::out_of_range("too far"); }},
     {"odd", [](axonic::Request&) { throw 7; }},
+    {"bad", [](axonic::Request&) { throw axonic::Status{axonic::Code::NotFound, "text", "", "{"}; }},
+    {"late", [](axonic::Request&) { throw axonic::TimeoutError("no job came"); }},
+    {"gone", [](axonic::Request&) { throw std::system_error(std::make_error_code(std::errc::operation_canceled)); }},
+    {"lease", [](axonic::Request&) { throw axonic::LeaseLostError("it is somebody else's"); }},
+    {"other", [](axonic::Request&) {
+         axonic::Error of_call(axonic::ErrorKind::CallFailed, "call failed",
+                               axonic::Status{axonic::Code::DataLoss, "torn", "disk", "[1]", true, "far@1"});
+         throw of_call;
+     }},
     {"drop", [](axonic::Request&) {}},
     {"later", [](axonic::Request& request) {
          std::thread([moved = std::move(request)]() mutable { moved.reply("late"); }).detach();
@@ -65,16 +77,17 @@ struct Serving {
 };
 
 // The call must fail with this status, as its exception and beside its error code.
-static axonic::Status status_of(const axonic::Client& client, const std::string& method) {
+static axonic::Status status_of(const axonic::Client& client, const std::string& method,
+                                axonic::ErrorKind kind = axonic::ErrorKind::CallFailed) {
     std::error_code ec;
-    CHECK(!client.call(method, "", 5s, ec) && ec == axonic::ErrorKind::CallFailed);
+    CHECK(!client.call(method, "", 5s, ec) && ec == kind);
     CHECK(axonic::last_status().has_value());
     try {
         client.call(method, "", 5s);
-    } catch (const axonic::CallFailedError& error) {
-        CHECK(error.status() != nullptr && error.status()->message == axonic::last_status()->message);
+    } catch (const axonic::Error& error) {
+        CHECK(error.kind() == kind && error.status() != nullptr && error.status()->message == axonic::last_status()->message);
         CHECK(std::string(error.what()).find(error.status()->message) != std::string::npos);
-        CHECK(error.status()->origin.rfind("search@1.2.0", 0) == 0);
+        CHECK(error.status()->origin.rfind(method == "other" ? "far@1" : "search@1.2.0", 0) == 0);
         return *error.status();
     }
     SHOW("%s did not fail", method.c_str());
@@ -88,9 +101,24 @@ static void failures(const axonic::Domain& ax, const axonic::Client& client) {
     CHECK(status.details == "{\"order\":7}" && std::string(axonic::code_name(status.code)) == "ABORTED");
     status = status_of(client, "status");
     CHECK(status.code == Code::NotFound && status.reason == "no_such_order" && status.message == "no order 7");
+    CHECK(!status.retryable);
+    status = status_of(client, "busy", axonic::ErrorKind::Unavailable);
+    CHECK(status.code == Code::Unavailable && status.message == "not now" && status.retryable);
     status = status_of(client, "throw");
     CHECK(status.code == Code::Unknown && status.reason == "std::out_of_range" && status.message == "too far");
     CHECK(status_of(client, "odd").code == Code::Unknown && status_of(client, "drop").code == Code::Internal);
+    status = status_of(client, "count");
+    CHECK(status.code == Code::InvalidArgument && status.reason == "stream");
+    CHECK(status_of(client, "bad").message.find("the details are no JSON text") != std::string::npos);
+    status = status_of(client, "late", axonic::ErrorKind::Timeout);
+    CHECK(status.code == Code::DeadlineExceeded && status.reason == "Timeout");
+    CHECK(status.message == "no job came");
+    status = status_of(client, "gone", axonic::ErrorKind::Cancelled);
+    CHECK(status.code == Code::Cancelled && status.reason == "std::system_error");
+    CHECK(status_of(client, "lease").code == Code::Unknown && axonic::last_status()->reason == "LeaseLost");
+    status = status_of(client, "other");
+    CHECK(status.code == Code::DataLoss && status.message == "torn" && status.reason == "disk" && status.retryable);
+    CHECK(status.details == "[1]");
     status = status_of(client, "nonsense");
     CHECK(status.code == Code::Unimplemented && status.message.find("count, drop, echo") != std::string::npos);
     try {
@@ -116,6 +144,11 @@ static void streams(const axonic::Client& client) {
     }
     CHECK(seen == 1000 && !call.next(5s) && call.result(5s).text() == "counted");
     THROWS(ClosedError, "taken already", call.result());
+
+    auto one = client.start("echo", "one", options);
+    CHECK(one.next(5s)->text() == "one" && !one.next(5s));
+    auto none = client.start("count", "0", options);
+    CHECK(!none.next(5s) && none.result(5s).text() == "counted");
 
     options = {60s, true, false};
     auto sum = client.start("sum", "", options);
@@ -182,6 +215,75 @@ static void without_serve(axonic::Domain& ax) {
     THROWS(ClosedError, "client 'alone' is closed", client.call("any"));
 }
 
+// Who serves at a pipe is done when the other end of it is gone.
+static void at_a_pipe(axonic::Domain& ax) {
+    for (bool throws : {true, false}) {
+        int there[2], back[2];
+        CHECK(pipe(there) == 0 && pipe(back) == 0);
+        auto address = [](int read, int write) {
+            return "pipe:" + std::to_string(read) + "," + std::to_string(write);
+        };
+        auto service = ax.service("piped", "1.0.0");
+        service.listen(address(there[0], back[1]));
+        std::thread serving([&] {
+            if (throws) {
+                service.serve(handlers);
+            } else {
+                std::error_code ec = axonic::ErrorKind::Io;
+                service.serve(handlers, ec);
+                CHECK(!ec);
+            }
+        });
+        auto client = ax.client("piped", "^1", {address(back[0], there[1]), 0, axonic::Wait::Adaptive});
+        CHECK(client.call("echo", "x", 5s).text() == "x");
+        client.close();
+        serving.join();
+    }
+}
+
+/* Neither side waits: a client tries, a service is told who gave up. */
+static void prompt(axonic::Domain& ax) {
+    std::error_code ec = axonic::ErrorKind::Io;
+    auto client = ax.client("prompt", "^1");
+    CHECK(!client.try_start("echo", "x", {}, ec) && !ec);
+    THROWS(UnavailableError, "nobody provides it", client.connect(1s));
+    auto service = ax.service("prompt", "1.0.0");
+    CHECK(service.fd() >= 0 && service.take_given_up().empty() && service.take_news().empty());
+    std::thread other([&] { client.connect(5s); });
+    CHECK(!service.next(20ms));
+    auto answer = std::thread([&] { service.next(5s)->reply("x"); });
+    other.join();
+    auto call = client.try_start("echo", "x");
+    CHECK(call && call->result(5s).text() == "x" && client.flush());
+    answer.join();
+
+    std::vector<axonic::Call> calls;
+    std::vector<axonic::Request> requests;
+    for (int i = 0; i < 100; i++) {
+        calls.push_back(*client.try_start("hang"));
+    }
+    while (auto request = service.next(requests.size() < 64 ? 5s : 0s)) {
+        requests.push_back(std::move(*request));
+    }
+    CHECK(requests.size() == 64);
+    calls.clear();
+    std::vector<std::uint64_t> told;
+    while (told.size() < 64) {
+        CHECK(!service.next(0s));
+        for (auto id : service.take_given_up()) {
+            told.push_back(id);
+        }
+    }
+    for (const auto& request : requests) {
+        CHECK(std::count(told.begin(), told.end(), request.id()) == 1 && request.is_cancelled());
+    }
+    client.close();
+    THROWS(ClosedError, "client 'prompt' is closed", client.try_start("echo"));
+    CHECK(!client.try_start("echo", "", {}, ec) && ec == axonic::ErrorKind::Closed);
+    service.close();
+    SETS(Closed, service.take_given_up(ec));
+}
+
 int main() {
     return check_main([] {
         Serving serving;
@@ -196,5 +298,7 @@ int main() {
         streams(client);
         news(client);
         without_serve(ax);
+        at_a_pipe(ax);
+        prompt(ax);
     });
 }

@@ -5,8 +5,12 @@
 #include "handle.hpp"
 #include "message.hpp"
 
+#include <unistd.h>
+
+#include <array>
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -74,8 +78,10 @@ public:
         const int answer = axonic_channel_receive(use(report), 0, &out);
         return detail::in_time(answer, report) ? std::optional<ChannelMessage>(ChannelMessage(out)) : std::nullopt;
     }
-    // Says that nothing more will be sent.
-    void finish(Report report = {}) const { report(axonic_channel_finish(use(report))); }
+    // Says that nothing more will be sent, once all that was has gone out.
+    void finish(Timeout timeout = forever, Report report = {}) const {
+        report(axonic_channel_finish(use(report), timeout.nanoseconds()));
+    }
 
     // Readable until try_receive() found nothing; for poll and epoll.
     int fd(Report report = {}) const {
@@ -90,6 +96,12 @@ public:
         return detail::result<axonic_peer>(report,
                                            [&](auto* out) { return axonic_channel_peer(use(report), out); });
     }
+    // The largest message it takes, in bytes: what both ends allow and the transport can.
+    std::size_t max_message(Report report = {}) const {
+        return detail::result<std::size_t>(
+            report, [&](auto* out) { return axonic_channel_max_message(use(report), out); });
+    }
+    // What its transport can do; `max_message` is 0 where that has no limit of its own.
     axonic_can can(Report report = {}) const {
         return detail::result<axonic_can>(report, [&](auto* out) { return axonic_channel_can(use(report), out); });
     }
@@ -113,6 +125,45 @@ private:
     axonic_channel* use(const Report& report) const { return member_.use("channel", report); }
 
     detail::Member<axonic_channel, axonic_channel_close> member_;
+};
+
+// The end of a pair of pipes that a child is to have. Closing it, or leaving it, closes this process's copy; until then nobody
+// hears of the child's end. A program has its descriptors closed as it starts: posix_spawn_file_actions_adddup2(&actions, n, n)
+// passes one on, and so does clearing its FD_CLOEXEC between fork() and exec.
+class ChildPipe {
+public:
+    ChildPipe() noexcept = default;
+    explicit ChildPipe(const axonic_child_pipe& pipe)
+        : descriptors_{pipe.read, pipe.write}, address_(pipe.address) {}
+    ChildPipe(ChildPipe&& from) noexcept
+        : descriptors_(std::exchange(from.descriptors_, none)), address_(std::move(from.address_)) {}
+    ChildPipe& operator=(ChildPipe&& from) noexcept {
+        if (this != &from) {
+            close();
+            descriptors_ = std::exchange(from.descriptors_, none);
+            address_ = std::move(from.address_);
+        }
+        return *this;
+    }
+    ~ChildPipe() { close(); }
+    explicit operator bool() const noexcept { return descriptors_ != none; }
+    // What the child connects to, where it has the descriptors under the same numbers: "pipe:" and the numbers it has them under.
+    const std::string& address() const noexcept { return address_; }
+    // What the child is to have: to read from, to write to. -1 once it is closed.
+    const std::array<int, 2>& descriptors() const noexcept { return descriptors_; }
+    void close() noexcept {
+        for (int& descriptor : descriptors_) {
+            if (descriptor >= 0) {
+                ::close(std::exchange(descriptor, -1));
+            }
+        }
+    }
+
+private:
+    static constexpr std::array<int, 2> none{-1, -1};
+
+    std::array<int, 2> descriptors_ = none;
+    std::string address_;
 };
 
 // Listens for channels at an address. Several threads may accept at once.

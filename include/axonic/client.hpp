@@ -112,10 +112,7 @@ public:
     // Sends a call on its way.
     Call start(const std::string& method, const Payload& payload, const CallOptions& options = {},
                Report report = {}) const {
-        axonic_call_options how = AXONIC_CALL_OPTIONS_INIT;
-        how.timeout = options.timeout.nanoseconds();
-        how.input = options.input ? 1 : 0;
-        how.stream = options.stream ? 1 : 0;
+        const axonic_call_options how = in_c(options);
         axonic_call* out = nullptr;
         if (detail::nul_free(method, report)) {
             const detail::PayloadInC given(payload);
@@ -127,22 +124,48 @@ public:
                Report report = {}) const {
         return start(method, detail::raw(payload), options, report);
     }
+    // The same for who must not wait: nothing where it would have to connect() first.
+    std::optional<Call> try_start(const std::string& method, const Payload& payload, const CallOptions& options = {},
+                                  Report report = {}) const {
+        const axonic_call_options how = in_c(options);
+        axonic_call* out = nullptr;
+        if (!detail::nul_free(method, report)) {
+            return std::nullopt;
+        }
+        const detail::PayloadInC given(payload);
+        const int answer = axonic_client_try_start(use(report), method.c_str(), &given.get(), &how, &out);
+        if (!detail::in_time(answer, report)) {
+            return std::nullopt;
+        }
+        return Call(member_.domain(), out, detail::share(method));
+    }
+    std::optional<Call> try_start(const std::string& method, bytes_view payload = {}, const CallOptions& options = {},
+                                  Report report = {}) const {
+        return try_start(method, detail::raw(payload), options, report);
+    }
+    // Connects to whoever provides the service now, ahead of calls.
+    void connect(Timeout timeout = forever, Report report = {}) const {
+        report(axonic_client_connect(use(report), timeout.nanoseconds()));
+    }
+    // Sends what try_start() and sends with a timeout of 0 could not yet. False while some is left.
+    bool flush(Report report = {}) const { return detail::in_time(axonic_client_flush(use(report)), report); }
     // Readable until take_news() found nothing; for poll and epoll.
     int fd(Report report = {}) const {
         return detail::descriptor(report, [&](int* out) { return axonic_client_fd(use(report), out); });
     }
     // The calls (Call::id) that something came for since the last time.
     std::vector<std::uint64_t> take_news(Report report = {}) const {
-        std::vector<std::uint64_t> all;
-        std::uint64_t ids[64];
-        std::size_t count = 0;
-        while (report(axonic_client_take_news(use(report), ids, 64, &count)) && count > 0) {
-            all.insert(all.end(), ids, ids + count);
-        }
-        return all;
+        return detail::numbers(report, [&](auto... out) { return axonic_client_take_news(use(report), out...); });
     }
 
 private:
+    static axonic_call_options in_c(const CallOptions& options) noexcept {
+        axonic_call_options how = AXONIC_CALL_OPTIONS_INIT;
+        how.timeout = options.timeout.nanoseconds();
+        how.input = options.input ? 1 : 0;
+        how.stream = options.stream ? 1 : 0;
+        return how;
+    }
     axonic_client* use(const Report& report) const { return member_.use("client", report); }
 
     detail::Member<axonic_client, axonic_client_close> member_;

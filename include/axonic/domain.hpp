@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace axonic {
@@ -164,6 +165,16 @@ public:
             detail::nul_free(address, report) &&
             report(axonic_channel_connect(use(report), address.c_str(), &given, timeout.nanoseconds(), &out));
         return opened ? Channel(shared_, out, detail::share(address)) : Channel();
+    }
+    // Opens a channel over two pipes, of which a child of this process gets the other end.
+    std::pair<Channel, ChildPipe> pipe(const ChannelOptions& options = {}, Report report = {}) const {
+        const axonic_channel_options given = channel(options);
+        axonic_channel* out = nullptr;
+        axonic_child_pipe child{};
+        if (!report(axonic_domain_pipe(use(report), &given, &out, &child))) {
+            return {};
+        }
+        return {Channel(shared_, out, detail::share(child.address)), ChildPipe(child)};
     }
     // Provides the service `name` in a version such as "1.2.0", from now on.
     Service service(const std::string& name, const std::string& version, const ServiceOptions& options = {},

@@ -130,8 +130,8 @@ struct Status {
     std::string reason{};
     // What else the service tells, as JSON text.
     std::string details{};
-    // The same call may succeed later, and does no harm if it was done already.
-    bool retryable = false;
+    // The same call may succeed later, and does no harm if it was done already: so it is by default of what is unavailable.
+    bool retryable = code == Code::Unavailable;
     // Who failed.
     std::string origin{};
 };

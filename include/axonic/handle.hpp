@@ -112,6 +112,17 @@ inline bool in_time(int answer, const Report& report) {
     return report(late ? AXONIC_OK : answer) && !late;
 }
 
+// All the numbers that a C function hands out a part at a time.
+template <class F> std::vector<std::uint64_t> numbers(const Report& report, F call) {
+    std::vector<std::uint64_t> all;
+    std::uint64_t some[64];
+    std::size_t count = 0;
+    while (report(call(some, std::size_t{64}, &count)) && count > 0) {
+        all.insert(all.end(), some, some + count);
+    }
+    return all;
+}
+
 // For range-for over what `next` of a thing gives: an optional that is empty at the end.
 template <class Next> class Items {
 public:

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -29,6 +30,15 @@ struct ServiceOptions {
     std::size_t max_message = 0;
     Wait wait = Wait::Adaptive;
 };
+
+namespace detail {
+inline std::string class_name(const std::type_info& type) {
+    int failed = 0;
+    const std::unique_ptr<char, void (*)(void*)> name(abi::__cxa_demangle(type.name(), nullptr, nullptr, &failed),
+                                                      std::free);
+    return name != nullptr ? name.get() : type.name();
+}
+} // namespace detail
 
 // A call to be answered; its content is what the caller sends with it. Unless answered, it fails in the destructor. Any
 // thread may answer it; const functions may be called by several at once.
@@ -55,7 +65,7 @@ public:
     const axonic_peer& caller() const noexcept { return request_.caller; }
     // No other call that the service has under way has the same.
     std::uint64_t id() const noexcept { return request_.id; }
-    // Whether the caller takes items of a stream: send().
+    // Whether the caller takes items of a stream: send(). Callers over JSON-RPC take that or one result.
     bool is_stream() const noexcept { return request_.is_stream; }
     // How long the caller still waits; nothing: as long as it takes.
     std::optional<std::chrono::nanoseconds> remaining() const noexcept {
@@ -70,7 +80,16 @@ public:
             report(axonic_request_progress(&request_, done, note.c_str()));
         }
     }
-    // Streams one more item to the caller. ErrorKind::Cancelled when it takes no more.
+    // Says that the method streams, as its first item does: without items, it is then a stream that has none. A caller that
+    // takes one result is told Code::InvalidArgument with the reason "stream", whatever else the call is answered, and this
+    // is ErrorKind::CallFailed with that status.
+    void begin_stream(Report report = {}) const {
+        if (is_held(report)) {
+            report(axonic_request_begin_stream(&request_));
+        }
+    }
+    // Streams one more item to the caller. ErrorKind::Cancelled when it takes no more; to who takes one result it fails as
+    // begin_stream() does.
     void send(const Payload& item, Timeout timeout = forever, Report report = {}) const {
         if (is_held(report)) {
             const detail::PayloadInC given(item);
@@ -93,7 +112,7 @@ public:
         return detail::Items([this] { return next(); });
     }
 
-    // Answers it.
+    // Answers it; where nothing was streamed, to who takes a stream only, by a stream of that one item.
     void reply(Report report = {}) {
         answer(report, [&] { return axonic_request_reply(&request_, nullptr); });
     }
@@ -104,14 +123,28 @@ public:
     void reply(bytes_view result, Report report = {}) { reply(detail::raw(result), report); }
     // Answers that it failed, and why.
     void fail(const Status& status, Report report = {}) {
-        axonic_status given = AXONIC_STATUS_INIT;
-        given.code = static_cast<std::int32_t>(status.code);
-        given.retryable = status.retryable ? 1 : 0;
-        given.reason = status.reason.c_str();
-        given.message = status.message.c_str();
-        given.details = status.details.c_str();
-        given.origin = status.origin.c_str();
+        const axonic_status given = in_c(status);
         answer(report, [&] { return axonic_request_fail(&request_, &given); });
+    }
+    // The same by what was thrown: an Error of a call with its status, one that says that a time is over, or that something
+    // was cancelled, with that code, anything else with Code::Unknown; by its class (of an Error its kind's name) and its text.
+    void fail(const std::exception& thrown, Report report = {}) {
+        const auto* error = dynamic_cast<const Error*>(&thrown);
+        const auto* system = dynamic_cast<const std::system_error*>(&thrown);
+        int kind = AXONIC_OK;
+        if (error != nullptr) {
+            kind = static_cast<int>(error->kind());
+        } else if (system != nullptr && system->code() == std::errc::timed_out) {
+            kind = AXONIC_ERROR_TIMEOUT;
+        } else if (system != nullptr && system->code() == std::errc::operation_canceled) {
+            kind = AXONIC_ERROR_CANCELLED;
+        }
+        const Status* told = error != nullptr ? error->status() : nullptr;
+        const axonic_status given = told != nullptr ? in_c(*told) : axonic_status{};
+        const std::string name = error != nullptr ? "" : detail::class_name(typeid(thrown));
+        answer(report, [&] {
+            return axonic_request_fail_by(&request_, kind, name.c_str(), thrown.what(), told != nullptr ? &given : nullptr);
+        });
     }
     // Answers that the service has no such method, but these.
     void no_such_method(const std::vector<std::string>& methods, Report report = {}) {
@@ -128,6 +161,16 @@ public:
     }
 
 private:
+    static axonic_status in_c(const Status& status) noexcept {
+        axonic_status given = AXONIC_STATUS_INIT;
+        given.code = static_cast<std::int32_t>(status.code);
+        given.retryable = status.retryable ? 1 : 0;
+        given.reason = status.reason.c_str();
+        given.message = status.message.c_str();
+        given.details = status.details.c_str();
+        given.origin = status.origin.c_str();
+        return given;
+    }
     bool is_held(const Report& report) const {
         if (request_.held == nullptr) {
             report.fail(ErrorKind::Closed, "the request is empty: answered or released before, or moved from");
@@ -160,17 +203,19 @@ using Handler = std::function<void(Request&)>;
 using Handlers = std::map<std::string, Handler, std::less<>>;
 
 namespace detail {
-// How what a handler threw is told to the caller: by its class and its text.
-inline Status status_of(const std::exception& thrown) {
-    int failed = 0;
-    const std::unique_ptr<char, void (*)(void*)> name(
-        abi::__cxa_demangle(typeid(thrown).name(), nullptr, nullptr, &failed), std::free);
-    return {Code::Unknown, thrown.what(), name != nullptr ? name.get() : typeid(thrown).name()};
+// Whatever was thrown, service goes on. After the answer it has nobody to hear of it.
+template <class Why> void failed(Request& request, const Why& why) {
+    std::error_code wrong;
+    if (request) {
+        request.fail(why, wrong);
+    }
+    if (wrong && request) {
+        request.fail(Status{Code::Internal, std::string("the failure cannot be told: ") + axonic_last_error_message()});
+    }
 }
 
 inline void answer(Request request, const Handlers& handlers) {
     const auto found = handlers.find(request.method());
-    std::optional<Status> failed;
     try {
         if (found != handlers.end()) {
             found->second(request);
@@ -182,16 +227,11 @@ inline void answer(Request request, const Handlers& handlers) {
             request.no_such_method(methods);
         }
     } catch (const Status& status) {
-        failed = status;
-    } catch (const Error& error) {
-        failed = error.status() != nullptr ? *error.status() : status_of(error);
+        failed(request, status);
     } catch (const std::exception& error) {
-        failed = status_of(error);
+        failed(request, error);
     } catch (...) {
-        failed = Status{Code::Unknown, "the handler threw something that is no std::exception"};
-    }
-    if (failed && request) {
-        request.fail(*failed);
+        failed(request, Status{Code::Unknown, "the handler threw something that is no std::exception"});
     }
 }
 } // namespace detail
@@ -223,14 +263,15 @@ public:
         const int answer = axonic_service_next(use(report), timeout.nanoseconds(), &out);
         return detail::in_time(answer, report) ? std::optional<Request>(Request(member_.domain(), out)) : std::nullopt;
     }
-    // Answers calls until it is shut down, one at a time: in several threads, as many at a time. What a handler throws is
-    // told to the caller: a Status as it is, an Error that has one with that, anything else as Code::Unknown.
+    // Answers calls until it is shut down, or who was at the pipe that it listens at is gone, one at a time: in several threads, as many at a time. What a handler throws is
+    // told to the caller: a Status as it is, the rest as Request::fail() has it.
     void serve(const Handlers& handlers, Report report = {}) const {
         for (;;) {
             axonic_request out{};
             axonic_service* from = use(report);
             const int answer = axonic_service_next(from, AXONIC_FOREVER, &out);
-            const bool over = from != nullptr && answer == AXONIC_ERROR_CLOSED;
+            const bool over =
+                from != nullptr && (answer == AXONIC_ERROR_CLOSED || answer == AXONIC_ERROR_DISCONNECTED);
             if (!report(over ? AXONIC_OK : answer) || over) {
                 return;
             }
@@ -240,6 +281,15 @@ public:
     // Readable until next() with a timeout of 0 found nothing; for poll and epoll.
     int fd(Report report = {}) const {
         return detail::descriptor(report, [&](int* out) { return axonic_service_fd(use(report), out); });
+    }
+    // Calls at work (Request::id) that nobody waits for any more, since fd() or the last time, as next() found them out.
+    std::vector<std::uint64_t> take_given_up(Report report = {}) const {
+        return detail::numbers(report,
+                               [&](auto... out) { return axonic_service_take_given_up(use(report), out...); });
+    }
+    // Calls at work whose streams may go on, from the first time on: sends and next() are worth trying again.
+    std::vector<std::uint64_t> take_news(Report report = {}) const {
+        return detail::numbers(report, [&](auto... out) { return axonic_service_take_news(use(report), out...); });
     }
 
 private:

@@ -96,6 +96,7 @@ pub unsafe extern "C" fn axonic_call_next(
 }
 
 /// Streams one more item to the service, waiting until it takes some. Goes nowhere when the service has answered already.
+/// With timeout 0, what the service takes and finds no room is kept: see axonic_client_flush().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_call_send(
     call: *mut axonic_call,
@@ -105,7 +106,14 @@ pub unsafe extern "C" fn axonic_call_send(
     enter(|| {
         // SAFETY: the header's rules for handles and options.
         let (state, sent) = unsafe { (handle::get_mut(call)?, Sent::read(item)?) };
-        args::within(timeout, |limit| state.call.send(sent.payload(), limit))
+        match args::timeout(timeout) {
+            Timeout::Try if !state.call.try_send(sent.payload())? => {
+                return Err(state.nothing("its service takes nothing now"));
+            }
+            Timeout::Try => {}
+            Timeout::Wait(limit) => state.call.send(sent.payload(), limit)?,
+        }
+        Ok(())
     })
 }
 

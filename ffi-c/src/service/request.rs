@@ -7,7 +7,7 @@ use crate::handle::{self, Noun};
 use crate::message::held;
 use crate::message::{Sent, Strings, axonic_message, axonic_payload};
 use crate::status::{self, axonic_status};
-use axonic::{Payload, Request};
+use axonic::{ErrorKind, Payload, Request, Status, Thrown};
 use std::ffi::{CString, c_char, c_int};
 use std::ptr::{null, null_mut};
 
@@ -19,6 +19,21 @@ pub(crate) struct Held {
     /// What the struct in C points at besides the call's own bytes.
     _strings: Strings,
     _method: CString,
+}
+
+/// An answer may be made of what the struct points at, which stays until it is sent.
+impl Held {
+    fn reply(self, payload: Payload<'_>) -> axonic::Result<()> {
+        self.request.reply(payload)
+    }
+
+    fn fail(self, status: Status) {
+        self.request.fail(status);
+    }
+
+    fn no_such_method(self, methods: &[&str]) {
+        self.request.no_such_method(methods);
+    }
 }
 
 impl Noun for axonic_request_token {
@@ -40,7 +55,7 @@ pub struct axonic_request {
     pub caller: axonic_peer,
     /// No other call that the service has under way has the same.
     pub id: u64,
-    /// The caller takes items of a stream: axonic_request_send().
+    /// The caller takes items of a stream: axonic_request_send(). Callers over JSON-RPC take that or one result.
     pub is_stream: bool,
     /// NULL once answered or released.
     pub held: *mut axonic_request_token,
@@ -90,12 +105,12 @@ unsafe fn look<'a>(request: *const axonic_request) -> Outcome<&'a Request> {
 ///
 /// # Safety
 /// The header's rules for pointers and handles.
-unsafe fn take(request: *mut axonic_request) -> Outcome<Request> {
+unsafe fn take(request: *mut axonic_request) -> Outcome<Held> {
     // SAFETY: NULL is answered; else the caller's promise.
     let place = unsafe { request.as_mut() }.ok_or_else(|| Failure::argument("the request is NULL"))?;
     let held = std::mem::replace(place, axonic_request::SPENT).held;
     // SAFETY: the caller's promise; the struct has just forgotten it.
-    Ok(unsafe { handle::take(held)? }.request)
+    unsafe { handle::take(held) }
 }
 
 /// Nanoseconds that the caller still waits, as a timeout for what is done for it: AXONIC_FOREVER if it waits as long as it
@@ -131,7 +146,17 @@ pub unsafe extern "C" fn axonic_request_progress(
     })
 }
 
-/// Streams one more item to the caller, waiting until it takes some. AXONIC_ERROR_CANCELLED when it takes no more.
+/// Says that the method streams, as its first item does: without items, it is then a stream that has none. A caller that takes
+/// one result is told AXONIC_CODE_INVALID_ARGUMENT with the reason "stream", whatever else the call is answered, and this is
+/// AXONIC_ERROR_CALL_FAILED with that status.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_request_begin_stream(request: *const axonic_request) -> c_int {
+    // SAFETY: the header's rules for pointers and handles.
+    enter(|| Ok(unsafe { look(request)? }.begin_stream()?))
+}
+
+/// Streams one more item to the caller, waiting until it takes some. AXONIC_ERROR_CANCELLED when it takes no more; to who takes
+/// one result it fails as axonic_request_begin_stream() does.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_request_send(
     request: *const axonic_request,
@@ -163,8 +188,9 @@ pub unsafe extern "C" fn axonic_request_next(
     })
 }
 
-/// Answers it. `result` NULL: with nothing. The request is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT,
-/// which changes nothing; by AXONIC_ERROR_TOO_LARGE the caller is told that it failed.
+/// Answers it; where nothing was streamed, to who takes a stream only, by a stream of that one item. `result` NULL: with
+/// nothing. The request is spent whatever the answer is but AXONIC_ERROR_INVALID_ARGUMENT, which changes nothing; by
+/// AXONIC_ERROR_TOO_LARGE the caller is told that it failed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_request_reply(
     request: *mut axonic_request,
@@ -191,6 +217,32 @@ pub unsafe extern "C" fn axonic_request_fail(
         unsafe {
             let status = status::read(status)?;
             take(request)?.fail(status);
+        }
+        Ok(())
+    })
+}
+
+/// Answers that it failed by an error that its handler met: the `class_name` of the error, which is the reason told (NULL or
+/// "": the kind's name is), its `text`, and its `kind`, the axonic_error_kind that a function has answered, or that means the
+/// same; AXONIC_OK: none. AXONIC_ERROR_TIMEOUT is told as AXONIC_CODE_DEADLINE_EXCEEDED, AXONIC_ERROR_CANCELLED as
+/// AXONIC_CODE_CANCELLED, anything else as AXONIC_CODE_UNKNOWN. Of a call that failed, the `status` (axonic_last_status())
+/// is passed on as it is; otherwise NULL. Spent as by axonic_request_reply().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn axonic_request_fail_by(
+    request: *mut axonic_request,
+    kind: i32,
+    class_name: *const c_char,
+    text: *const c_char,
+    status: *const axonic_status,
+) -> c_int {
+    enter(|| {
+        // SAFETY: the header's rules for pointers, handles, options and strings.
+        unsafe {
+            let class = args::optional_text(class_name, "class_name")?.unwrap_or_default();
+            let text = args::any_text(text, "text")?;
+            let status = if status.is_null() { None } else { Some(status::read(status)?) };
+            let kind = ErrorKind::ALL.iter().find(|known| known.number() == -kind).copied();
+            take(request)?.fail(Thrown { class, text: &text, kind, status: status.as_ref() }.into());
         }
         Ok(())
     })

@@ -47,7 +47,7 @@ fn the_header_declares_what_is_exported_and_nothing_else() {
     let (exported, declared) = (exported(), declared());
     assert!(exported.len() > 50, "found only {exported:?}");
     assert_eq!(exported, declared);
-    assert!(exported.len() < 190, "{} functions cannot be read in one sitting", exported.len());
+    assert!(exported.len() < 200, "{} functions cannot be read in one sitting", exported.len());
 }
 
 #[test]
