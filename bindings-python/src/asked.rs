@@ -19,8 +19,35 @@ struct Wait {
 }
 
 thread_local! {
+    /// What this thread works at: whether nobody waits for that any more.
+    static GIVEN_UP: RefCell<Option<Arc<AtomicBool>>> = const { RefCell::new(None) };
     /// The last is the innermost: a signal's handler may wait too.
     static WAITS: RefCell<Vec<Wait>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a thread does for an event loop, which may give it up: it waits for nothing more then.
+#[pyclass(frozen, name = "_Attempt", module = "axonic")]
+pub struct Attempt(Arc<AtomicBool>);
+
+#[pymethods]
+impl Attempt {
+    #[new]
+    fn new() -> Attempt {
+        Attempt(Arc::default())
+    }
+
+    /// Calls a function on this thread.
+    fn run<'py>(&self, work: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        GIVEN_UP.set(Some(self.0.clone()));
+        let done = work.call0();
+        GIVEN_UP.set(None);
+        done
+    }
+
+    /// Nobody waits for it any more.
+    fn give_up(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Makes the core ask.
@@ -30,7 +57,11 @@ pub fn register() {
 
 /// Whether this thread's wait goes on; runs the handlers of signals.
 fn goes_on() -> bool {
-    let is_closed = |wait: &Wait| wait.closed.as_ref().is_some_and(|closed| closed.load(Ordering::Relaxed));
+    let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+    if GIVEN_UP.with_borrow(|given_up| given_up.as_ref().is_some_and(is_set)) {
+        return false;
+    }
+    let is_closed = |wait: &Wait| wait.closed.as_ref().is_some_and(is_set);
     match WAITS.with_borrow(|waits| waits.last().map(is_closed)) {
         Some(true) => return false,
         Some(false) => {}

@@ -87,7 +87,7 @@ impl PyCall {
                 Ok(Some(next)) => return Ok(next),
                 Err(error) => return Err(raise(py, error)),
             }
-            self.client.wait(py, |_| call.next(timeout))
+            self.client.wait_reading(py, |_| call.next(timeout))
         })
     }
 
@@ -116,7 +116,7 @@ impl PyCall {
     #[pyo3(signature = (timeout = None))]
     fn result<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         let timeout = limit(py, timeout)?;
-        let body = self.using(py, |call| self.client.wait(py, |_| call.result(timeout)))?;
+        let body = self.using(py, |call| self.client.wait_reading(py, |_| call.result(timeout)))?;
         decoded(py, &body)
     }
 
@@ -142,7 +142,7 @@ impl PyCall {
     fn _next<'py>(&self, py: Python<'py>, timeout: f64) -> PyResult<Option<Vec<Bound<'py, PyAny>>>> {
         let timeout = limit(py, Some(timeout))?;
         let next = self.using(py, |call| {
-            self.client.wait(py, |_| match call.next(timeout) {
+            self.client.wait_reading(py, |_| match call.next(timeout) {
                 Err(error) if is_not_yet(&error) => Ok(None),
                 next => next.map(Some),
             })

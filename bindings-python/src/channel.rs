@@ -3,14 +3,14 @@
 use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, Weak};
 
-use axonic::{Can, Channel, ChannelOptions, ErrorKind, Listener, Peer, Wait};
+use axonic::{Can, Channel, ChannelOptions, ChildPipe, ErrorKind, Listener, Peer, Wait};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::buffer::{self, Source};
 use crate::domain::{Held, Home, leave};
 use crate::error::{OrRaise, raise};
-use crate::gate::{QUICK, limit, soon};
+use crate::gate::{QUICK, closed, limit, soon};
 use crate::log::{deliver, detached};
 use crate::message::lock;
 use crate::shared::Shared;
@@ -196,7 +196,7 @@ impl PyChannelMessage {
     }
 }
 
-/// One end of a channel: messages both ways. Made by `Domain.connect` and `Listener.accept`.
+/// One end of a channel: messages both ways. Made by `Domain.connect`, `Domain.pipe` and `Listener.accept`.
 ///
 /// May be shared by threads; what they send goes out whole and one after the other. Iterating receives until the other end
 /// has ended. It does not pickle: the other end has one of these.
@@ -213,6 +213,15 @@ impl PyChannel {
         let held: Weak<dyn Held> = Arc::<Shared<Channel>>::downgrade(&shared);
         home.hold(held);
         PyChannel { shared, wait, home: home.clone() }
+    }
+
+    pub fn pipe(
+        py: Python<'_>,
+        options: &ChannelOptions,
+        home: &Arc<Home>,
+    ) -> PyResult<(PyChannel, PyChildPipe)> {
+        let (core, child) = detached(py, || home.core.pipe(options)).or_raise(py)?;
+        Ok((PyChannel::new(core, options.wait, home), PyChildPipe::new(child)))
     }
 
     pub fn connect(
@@ -282,8 +291,7 @@ impl PyChannel {
         let bytes = source.data();
         let numbers = descriptors.map_or(Ok(Vec::new()), descriptor_numbers)?;
         if !numbers.is_empty() {
-            // SAFETY: numbers of descriptors that the caller keeps open during the call; one that is not open is refused.
-            let borrowed: Vec<_> = numbers.iter().map(|fd| unsafe { BorrowedFd::borrow_raw(*fd) }).collect();
+            let borrowed = borrow(&numbers);
             return self.shared.wait(py, |core| core.send_descriptors(bytes, &borrowed, timeout));
         }
         if bytes.len() <= QUICK {
@@ -302,9 +310,20 @@ impl PyChannel {
 
     /// Sends a message if there is room now, else raises WouldBlockError. Of a large one a part may be sent: flush() sends
     /// the rest, and so does whatever is sent next.
-    fn try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[pyo3(signature = (data, descriptors = None))]
+    fn try_send(
+        &self,
+        py: Python<'_>,
+        data: &Bound<'_, PyAny>,
+        descriptors: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let source = buffer::read_bytes(data)?;
-        self.shared.call(py, |core| core.try_send(source.data()))
+        let numbers = descriptors.map_or(Ok(Vec::new()), descriptor_numbers)?;
+        if numbers.is_empty() {
+            return self.shared.call(py, |core| core.try_send(source.data()));
+        }
+        let borrowed = borrow(&numbers);
+        self.shared.call(py, |core| core.try_send_descriptors(source.data(), &borrowed))
     }
 
     /// Sends several messages, which costs less than one by one, and returns how many were sent within `timeout` seconds,
@@ -349,7 +368,7 @@ impl PyChannel {
         tried.or_raise(py)?;
         let message = match taken {
             Some(message) => message,
-            None => self.shared.wait(py, |core| core.receive(timeout))?,
+            None => self.shared.wait_reading(py, |core| core.receive(timeout))?,
         };
         PyChannelMessage::new(py, message)
     }
@@ -361,9 +380,22 @@ impl PyChannel {
     }
 
     /// Says that nothing more will be sent: the other end receives what was sent and then DisconnectedError, and may still
-    /// send where `can.half_close` is true.
-    fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        self.shared.wait(py, Channel::finish)
+    /// send where `can.half_close` is true. Waits up to `timeout` seconds until all that was sent has gone out, and what says
+    /// so; after TimeoutError call it again, or close().
+    #[pyo3(signature = (timeout = None))]
+    fn finish(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
+        let timeout = limit(py, timeout)?;
+        self.shared.wait(py, |core| core.finish(timeout))
+    }
+
+    /// The same without waiting; whether it is done.
+    fn _try_finish(&self, py: Python<'_>) -> PyResult<bool> {
+        self.shared.call(py, Channel::try_finish)
+    }
+
+    /// For `axonic.aio`: an event loop works with it from now on.
+    fn _give_to_loop(&self) {
+        self.shared.give_to_loop();
     }
 
     /// The pollable descriptor: readable while a message may be there, until try_receive() answered None.
@@ -388,7 +420,9 @@ impl PyChannel {
         }
     }
 
-    /// Ends it, also for threads that wait on it; the other end receives what was sent. Closing again does nothing.
+    /// Ends it, also for threads that wait on it; the other end receives what was sent. Closing again does nothing. It does not
+    /// wait: what there is no room for now of a message that was sent in part is cut off, and the other end is told; flush()
+    /// before it waits for room.
     fn close(&self, py: Python<'_>) {
         self.shared.close(py);
     }
@@ -419,6 +453,7 @@ impl PyChannel {
             deliver(py);
             return PyChannelMessage::new(py, message).map(Some);
         }
+        self.shared.check_loop(py)?;
         match self.shared.wait_told(py, |core| core.receive(None))? {
             Ok(message) => PyChannelMessage::new(py, message).map(Some),
             Err(error) if error.kind() == ErrorKind::Disconnected => Ok(None),
@@ -448,6 +483,11 @@ impl PyChannel {
     }
 }
 
+fn borrow(numbers: &[RawFd]) -> Vec<BorrowedFd<'_>> {
+    // SAFETY: numbers of descriptors that the caller keeps open during the call; one that is not open is refused.
+    numbers.iter().map(|fd| unsafe { BorrowedFd::borrow_raw(*fd) }).collect()
+}
+
 /// Reads a `descriptors=` argument.
 fn descriptor_numbers(given: &Bound<'_, PyAny>) -> PyResult<Vec<RawFd>> {
     let number = |one: PyResult<Bound<'_, PyAny>>| {
@@ -458,6 +498,72 @@ fn descriptor_numbers(given: &Bound<'_, PyAny>) -> PyResult<Vec<RawFd>> {
         one.call_method0("fileno")?.extract()
     };
     given.try_iter()?.map(number).collect()
+}
+
+/// The end of a pair of pipes that a child is to have. Made by `Domain.pipe`.
+///
+/// `subprocess.Popen(..., pass_fds=child.descriptors)` has the child inherit it, which opens it with `ax.connect(address)`.
+/// Closing it, once the child is started, closes this process's copy; until then nobody hears of the child's end. It does
+/// not pickle: the child gets the address.
+#[pyclass(frozen, name = "ChildPipe", module = "axonic")]
+pub struct PyChildPipe {
+    address: String,
+    pipe: Mutex<Option<ChildPipe>>,
+}
+
+impl PyChildPipe {
+    pub fn new(pipe: ChildPipe) -> PyChildPipe {
+        PyChildPipe { address: pipe.address().into(), pipe: Mutex::new(Some(pipe)) }
+    }
+}
+
+#[pymethods]
+impl PyChildPipe {
+    /// What the child connects to: `pipe:` and the numbers of `descriptors`, or those that it has them under.
+    #[getter]
+    fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The descriptors that the child is to have: to read from, to write to.
+    #[getter]
+    fn descriptors(&self, py: Python<'_>) -> PyResult<(RawFd, RawFd)> {
+        match &*lock(&self.pipe) {
+            Some(pipe) => Ok(pipe.descriptors().into()),
+            None => Err(raise(py, closed(&format!("child pipe '{}'", self.address)))),
+        }
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        lock(&self.pipe).is_none()
+    }
+
+    /// Closes this process's copy. Closing again does nothing.
+    fn close(&self) {
+        drop(lock(&self.pipe).take());
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        exc_type: &Bound<'_, PyAny>,
+        exc_value: &Bound<'_, PyAny>,
+        traceback: &Bound<'_, PyAny>,
+    ) {
+        let _ = (exc_type, exc_value, traceback);
+        self.close();
+    }
+
+    fn __repr__(&self) -> String {
+        let closed = if self.closed() { ", closed" } else { "" };
+        format!("<axonic.ChildPipe {:?}{closed}>", self.address)
+    }
 }
 
 /// Listens for channels at an address. Made by `Domain.listen`.
@@ -503,7 +609,7 @@ impl PyListener {
     #[pyo3(signature = (timeout = None))]
     fn accept(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<PyChannel> {
         let timeout = limit(py, timeout)?;
-        let core = self.shared.wait(py, |core| core.accept(timeout))?;
+        let core = self.shared.wait_reading(py, |core| core.accept(timeout))?;
         Ok(PyChannel::new(core, self.wait, &self.home))
     }
 
@@ -511,6 +617,11 @@ impl PyListener {
     fn try_accept(&self, py: Python<'_>) -> PyResult<Option<PyChannel>> {
         let accepted = self.shared.wait(py, Listener::try_accept)?;
         Ok(accepted.map(|core| PyChannel::new(core, self.wait, &self.home)))
+    }
+
+    /// For `axonic.aio`: an event loop works with it from now on.
+    fn _give_to_loop(&self) {
+        self.shared.give_to_loop();
     }
 
     /// The pollable descriptor: readable until try_accept() answered None.
@@ -545,6 +656,7 @@ impl PyListener {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<PyChannel>> {
+        self.shared.check_loop(py)?;
         match self.shared.wait_told(py, |core| core.accept(None))? {
             Ok(core) => Ok(Some(PyChannel::new(core, self.wait, &self.home))),
             Err(error) if error.kind() == ErrorKind::Closed => Ok(None),

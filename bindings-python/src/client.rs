@@ -12,7 +12,7 @@ use crate::domain::{Held, Home, leave, wait_name};
 use crate::error::OrRaise;
 use crate::gate::{ATTACHED, QUICK, limit};
 use crate::log::deliver;
-use crate::rpc::{decoded, is_not_yet, trace};
+use crate::rpc::{carry, decoded, is_not_yet};
 use crate::shared::Shared;
 use crate::value::{self, Manner, Outgoing};
 
@@ -50,9 +50,7 @@ impl PyClient {
             Some(params) => value::encode(params, manner)?,
             None => value::encode(PyDict::new(py).as_any(), manner)?,
         };
-        if let Some(traceparent) = trace(py)? {
-            outgoing.add_attribute("traceparent", &traceparent).or_raise(py)?;
-        }
+        carry(py, &mut outgoing)?;
         Ok(outgoing)
     }
 
@@ -63,6 +61,7 @@ impl PyClient {
         payload: Payload<'_>,
         options: &CallOptions,
     ) -> PyResult<Call> {
+        self.shared.check_loop(py)?;
         if payload.data.len() <= QUICK {
             let started = self.shared.core().try_start(method, payload, options);
             deliver(py);
@@ -209,6 +208,21 @@ impl PyClient {
         let outgoing = self.encode(py, params)?;
         let call = self.shared.call(py, |core| core.try_start(method, outgoing.payload(), &options))?;
         Ok(call.map(|call| PyCall::new(call, &self.shared)))
+    }
+
+    /// Connects to whoever provides it, and has its descriptor tell of them.
+    fn _connect(&self, py: Python<'_>) -> PyResult<()> {
+        self.shared.wait(py, |core| core.connect(None).and_then(|()| core.fd().map(drop)))
+    }
+
+    /// Whether to connect and try once more, after so many providers that went; raises UnavailableError.
+    fn _may_try_again(&self, py: Python<'_>, gone: usize) -> PyResult<()> {
+        self.shared.core().may_try_again(gone).or_raise(py)
+    }
+
+    /// For `axonic.aio`: an event loop works with it from now on.
+    fn _give_to_loop(&self) {
+        self.shared.give_to_loop();
     }
 
     /// Calls under way that something came for since the last time, by their ids.

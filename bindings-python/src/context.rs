@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use axonic::{Code, Content, Error, ErrorKind, Request, Service, Status};
+use axonic::{Code, Content, Error, ErrorKind, Request, Service, Status, Thrown};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
@@ -30,9 +30,6 @@ pub struct PyContext {
     /// No other call that the service has at work has the same.
     #[pyo3(get)]
     _id: u64,
-    /// Whether the caller takes items of a stream.
-    #[pyo3(get)]
-    _is_stream: bool,
 }
 
 impl PyContext {
@@ -43,7 +40,6 @@ impl PyContext {
             method: PyString::new(py, request.method()).unbind(),
             body,
             _id: request.id(),
-            _is_stream: request.is_stream(),
             request: Mutex::new(Some(Arc::new(request))),
         };
         let made = Py::new(py, context)?;
@@ -139,11 +135,11 @@ impl PyContext {
         self.body.data.clone_ref(py)
     }
 
-    /// The same if they are nothing but bytes, and one result is asked for.
+    /// The same if they are nothing but bytes.
     #[getter]
     fn _direct(&self, py: Python<'_>) -> Option<Py<PyBytes>> {
         let Meaning { content, attributes, .. } = &self.body.meaning;
-        let direct = *content == Content::Raw && attributes.is_none() && !self._is_stream;
+        let direct = *content == Content::Raw && attributes.is_none();
         direct.then(|| self._data(py))
     }
 
@@ -157,6 +153,11 @@ impl PyContext {
     #[getter]
     fn _value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.body.value(py)
+    }
+
+    /// Says that the function streams.
+    fn _begin_stream(&self, py: Python<'_>) -> PyResult<()> {
+        self.request(py)?.begin_stream().or_raise(py)
     }
 
     /// Streams one more item to the caller, waiting until it takes some.
@@ -191,7 +192,7 @@ impl PyContext {
     fn _next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Vec<Py<PyAny>>> {
         let timeout = limit(py, timeout)?;
         let request = self.request(py)?;
-        let item = self.service.wait(py, |_| request.next(timeout))?;
+        let item = self.service.wait_reading(py, |_| request.next(timeout))?;
         item.map(|body| copied(py, &body)?.value(py).map(Bound::unbind)).transpose().map(Vec::from_iter)
     }
 
@@ -216,36 +217,23 @@ impl PyContext {
         replied.or_raise(py)
     }
 
-    /// Answers that it failed; does nothing if it was answered.
-    #[pyo3(signature = (code, message, reason = "", details = None, retryable = None, origin = ""))]
-    #[allow(clippy::too_many_arguments)] // One per field of a status.
+    /// Answers that it failed by an exception of this class and text, which is, or means the same as, an error of a kind; with
+    /// a status, by just that. Does nothing if it was answered.
+    #[pyo3(signature = (class_, text, kind = None, status = None))]
     fn _fail(
         &self,
         py: Python<'_>,
-        code: &str,
-        message: &str,
-        reason: &str,
-        details: Option<&str>,
-        retryable: Option<bool>,
-        origin: &str,
+        class_: &str,
+        text: &str,
+        kind: Option<&str>,
+        status: Option<Told>,
     ) -> PyResult<()> {
-        let Some(code) = Code::from_name(code) else {
-            return Err(invalid(py, format!("code={code:?} is none of gRPC's, such as \"NOT_FOUND\"")));
-        };
-        if lock(&self.request).is_none() {
-            return Ok(());
+        let status = status.map(|told| told.status(py)).transpose()?;
+        let kind = ErrorKind::ALL.iter().find(|known| Some(known.name()) == kind).copied();
+        if lock(&self.request).is_some() {
+            self.take(py)?.fail(Thrown { class: class_, text, kind, status: status.as_ref() }.into());
+            deliver(py);
         }
-        let mut status = Status::new(code, message).with_reason(reason);
-        status.origin = origin.into();
-        if let Some(details) = details {
-            status =
-                status.with_details(details.parse().map_err(|error| {
-                    invalid(py, format!("details={details}: they are to be JSON: {error}"))
-                })?);
-        }
-        status = status.clone().with_retryable(retryable.unwrap_or(status.retryable));
-        self.take(py)?.fail(status);
-        deliver(py);
         Ok(())
     }
 
@@ -263,5 +251,21 @@ impl PyContext {
         let preview = axonic::preview(*content, tensor.as_deref(), data.as_bytes(py), 60);
         let method = self.method.to_str(py).unwrap_or("?");
         format!("<axonic.Context of {method:?} at {}{state}: {preview}>", self.service.what())
+    }
+}
+
+/// Why a call failed: code, message, reason, whether it is retryable, details as JSON, origin.
+#[derive(FromPyObject)]
+struct Told(String, String, String, bool, String, String);
+
+impl Told {
+    fn status(self, py: Python<'_>) -> PyResult<Status> {
+        let Told(code, message, reason, retryable, details, origin) = self;
+        let code = Code::from_name(&code)
+            .ok_or_else(|| invalid(py, format!("code={code:?} is none of gRPC's, such as \"NOT_FOUND\"")))?;
+        let details = details
+            .parse()
+            .map_err(|error| invalid(py, format!("details={details}: they are to be JSON: {error}")))?;
+        Ok(Status { code, reason, message, retryable, details, origin })
     }
 }

@@ -11,7 +11,7 @@ use axonic::{
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMapping, PyTuple};
 
-use crate::channel::{PyChannel, PyListener};
+use crate::channel::{PyChannel, PyChildPipe, PyListener};
 use crate::client::PyClient;
 use crate::error::OrRaise;
 use crate::gate::seconds;
@@ -431,6 +431,18 @@ impl PyDomain {
     ) -> PyResult<PyChannel> {
         let options = channel_options(py, max_message, wait, reconnect)?;
         PyChannel::connect(py, address, &options, timeout, &self.home)
+    }
+
+    /// Opens a channel over two pipes, of which a child of this process gets the other end: the channel, and what the child
+    /// is to inherit.
+    #[pyo3(signature = (*, max_message = None, wait = "adaptive"))]
+    fn pipe(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = whole::max_message)] max_message: Option<usize>,
+        wait: &str,
+    ) -> PyResult<(PyChannel, PyChildPipe)> {
+        PyChannel::pipe(py, &channel_options(py, max_message, wait, false)?, &self.home)
     }
 
     /// Provides the service `name` in a version such as "1.2.0": whoever calls it waits until serve() answers. `concurrency`

@@ -93,6 +93,8 @@ fn instance(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
 fn tell_status(exception: &Bound<'_, PyAny>, status: &Status) -> PyResult<()> {
     let py = exception.py();
     exception.setattr("code", status.code.name())?;
+    // For a method that passes it on: the text of the exception says more.
+    exception.setattr("_message", &status.message)?;
     exception.setattr("reason", &status.reason)?;
     exception.setattr("retryable", status.retryable)?;
     exception.setattr("origin", &status.origin)?;

@@ -86,7 +86,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<lock::PyEvent>()?;
     module.add_class::<lock::PyBarrier>()?;
     module.add_class::<lock::PyCondvar>()?;
+    module.add_class::<asked::Attempt>()?;
     module.add_class::<channel::PyChannel>()?;
+    module.add_class::<channel::PyChildPipe>()?;
     module.add_class::<channel::PyListener>()?;
     module.add_class::<channel::PyChannelMessage>()?;
     module.add_class::<channel::ChannelStats>()?;

@@ -11,6 +11,7 @@ use crate::domain::{Home, leave, wait_name};
 use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{Handle, Patience, QUICK};
 use crate::loan::PyLoan;
+use crate::rpc::{carry, is_traced};
 use crate::value::{self, Manner};
 use crate::views::Views;
 use crate::whole;
@@ -114,11 +115,12 @@ impl PyPublisher {
         content: Option<&str>,
     ) -> PyResult<()> {
         let patience = Patience::new(py, timeout)?;
-        if let (Ok(bytes), None, None) = (value.cast::<PyBytes>(), content, attributes) {
+        if let (Ok(bytes), None, None, false) = (value.cast::<PyBytes>(), content, attributes, is_traced()) {
             // The common case first: bytes as they are.
             return self.send(py, &Payload::raw(bytes.as_bytes()), patience);
         }
-        let outgoing = value::encode(value, self.manner(py, content, attributes)?)?;
+        let mut outgoing = value::encode(value, self.manner(py, content, attributes)?)?;
+        carry(py, &mut outgoing)?;
         self.send(py, &outgoing.payload(), patience)
     }
 
@@ -131,7 +133,8 @@ impl PyPublisher {
         attributes: Option<&Bound<'py, PyMapping>>,
         content: Option<&str>,
     ) -> PyResult<()> {
-        let outgoing = value::encode(value, self.manner(py, content, attributes)?)?;
+        let mut outgoing = value::encode(value, self.manner(py, content, attributes)?)?;
+        carry(py, &mut outgoing)?;
         let payload = outgoing.payload();
         self.handle.call(py, |core| core.try_send(&payload))
     }
@@ -150,7 +153,9 @@ impl PyPublisher {
         let manner = self.manner(py, content, attributes)?;
         let mut outgoing = Vec::with_capacity(values.len().unwrap_or(0));
         for value in values.try_iter()? {
-            outgoing.push(value::encode(&value?, manner)?);
+            let mut one = value::encode(&value?, manner)?;
+            carry(py, &mut one)?;
+            outgoing.push(one);
         }
         let payloads: Vec<Payload<'_>> = outgoing.iter().map(|one| one.payload()).collect();
         self.handle.enter(py, patience, None, |core, slice| core.publish_many(&payloads, Some(slice)))

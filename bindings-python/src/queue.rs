@@ -19,6 +19,7 @@ use crate::gate::{Handle, IN_USE, Patience, QUICK, seconds, soon};
 use crate::job::PyJob;
 use crate::log::detached;
 use crate::look::{PyPeeked, PyQueueStats};
+use crate::rpc::{carry, is_traced};
 use crate::sides::{Sides, Way};
 use crate::ticket::PyTicket;
 use crate::value::{self, Manner, Outgoing};
@@ -58,7 +59,9 @@ impl PyQueue {
             content: value::content_argument(py, content)?,
             attributes,
         };
-        value::encode(value, manner)
+        let mut outgoing = value::encode(value, manner)?;
+        carry(py, &mut outgoing)?;
+        Ok(outgoing)
     }
 
     /// Whether a value may be put: the producers have no schema.
@@ -343,7 +346,7 @@ impl PyQueue {
     ) -> PyResult<Py<PyAny>> {
         let patience = Patience::new(py, timeout)?;
         let put = Put { dedup_id, durable, result, ..put_argument(py, priority, delay, ttl)? };
-        if let (Ok(bytes), None, None) = (value.cast::<PyBytes>(), content, attributes) {
+        if let (Ok(bytes), None, None, false) = (value.cast::<PyBytes>(), content, attributes, is_traced()) {
             // The common case first: bytes as they are.
             return self.put_payload(py, &Payload::raw(bytes.as_bytes()), &put, patience);
         }

@@ -10,11 +10,12 @@ use pyo3::types::PyBytes;
 use crate::buffer;
 use crate::error::OrRaise;
 use crate::meaning::{Copied, Meaning};
+use crate::value::Outgoing;
 
-/// Whether any call of this process belongs to a trace.
+/// Whether anything that this process does belongs to a trace.
 static TRACED: AtomicBool = AtomicBool::new(false);
 
-/// From now on calls ask for the trace they belong to.
+/// From now on whatever goes out asks for the trace it belongs to.
 #[pyfunction(name = "_carry_traces")]
 pub fn traced() {
     TRACED.store(true, Ordering::Relaxed);
@@ -23,10 +24,24 @@ pub fn traced() {
 /// The trace that this thread, or task, works for.
 pub fn trace(py: Python<'_>) -> PyResult<Option<String>> {
     static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    if !TRACED.load(Ordering::Relaxed) {
+    if !is_traced() {
         return Ok(None);
     }
     VARIABLE.import(py, "axonic._service", "trace")?.call_method1("get", (py.None(),))?.extract()
+}
+
+/// Whether there may be one.
+#[inline]
+pub fn is_traced() -> bool {
+    TRACED.load(Ordering::Relaxed)
+}
+
+/// Has what goes out belong to that trace, unless it says which.
+pub fn carry(py: Python<'_>, outgoing: &mut Outgoing<'_>) -> PyResult<()> {
+    if let Some(traceparent) = trace(py)? {
+        outgoing.default_attribute("traceparent", &traceparent).or_raise(py)?;
+    }
+    Ok(())
 }
 
 /// A body in a copy of its own.

@@ -104,7 +104,8 @@ impl PyService {
         Ok(function)
     }
 
-    /// Answers calls until close(), in this thread and `threads - 1` others. Ctrl-C ends it too.
+    /// Answers calls until close(), in this thread and `threads - 1` others. Ctrl-C ends it too, and so does, of one that
+    /// listens at a pipe, the end of what comes through it.
     #[pyo3(signature = (threads = 1))]
     fn serve(slf: &Bound<'_, Self>, threads: usize) -> PyResult<()> {
         slf.py().import("axonic._service")?.call_method1("serve", (slf, threads)).map(drop)
@@ -120,6 +121,7 @@ impl PyService {
     #[pyo3(signature = (timeout = None))]
     fn _next(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Py<PyContext>> {
         let timeout = limit(py, timeout)?;
+        self.shared.check_loop(py)?;
         let request = match self.next_soon(py, timeout)? {
             Some(request) => request,
             None => self.shared.wait(py, |core| core.next(timeout))?,
@@ -141,6 +143,11 @@ impl PyService {
     /// The same of those whose streams may go on.
     fn _take_news(&self) -> Vec<u64> {
         self.shared.core().take_news()
+    }
+
+    /// For `axonic.aio`: an event loop works with it from now on.
+    fn _give_to_loop(&self) {
+        self.shared.give_to_loop();
     }
 
     /// The pollable descriptor: readable while a call may be there that nobody has taken.

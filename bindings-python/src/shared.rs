@@ -21,11 +21,13 @@ pub struct Shared<T> {
     core: T,
     close: fn(&T),
     closed: Arc<AtomicBool>,
+    /// An event loop works with it, by its descriptor.
+    in_loop: AtomicBool,
 }
 
 impl<T: Send + Sync> Shared<T> {
     pub fn new(what: String, core: T, close: fn(&T)) -> Arc<Shared<T>> {
-        Arc::new(Shared { what, core, close, closed: Arc::default() })
+        Arc::new(Shared { what, core, close, closed: Arc::default(), in_loop: AtomicBool::new(false) })
     }
 
     pub fn core(&self) -> &T {
@@ -47,6 +49,34 @@ impl<T: Send + Sync> Shared<T> {
         let done = call(&self.core);
         deliver(py);
         done.or_raise(py)
+    }
+
+    /// From now on an event loop works with it.
+    pub fn give_to_loop(&self) {
+        self.in_loop.store(true, Ordering::Relaxed);
+    }
+
+    /// For who reads what comes: of what a thread reads for others the descriptor that an event loop sleeps on tells nothing.
+    #[inline]
+    pub fn check_loop(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.in_loop.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let text = format!(
+            "{}: an event loop has it, which would miss what a thread reads; wait there, or open another one for the thread",
+            self.what
+        );
+        Err(raise(py, Error::new(ErrorKind::InUse, text)))
+    }
+
+    /// A call that waits for what comes.
+    pub fn wait_reading<R: Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&T) -> axonic::Result<R> + Send,
+    ) -> PyResult<R> {
+        self.check_loop(py)?;
+        self.wait(py, call)
     }
 
     /// A call that may wait.

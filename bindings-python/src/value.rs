@@ -33,9 +33,10 @@ impl Outgoing<'_> {
         }
     }
 
-    /// Adds an attribute.
-    pub fn add_attribute(&mut self, name: &str, value: &str) -> axonic::Result<()> {
-        self.attributes.get_or_insert_default().insert(name, value)
+    /// Adds an attribute that was not given.
+    pub fn default_attribute(&mut self, name: &str, value: &str) -> axonic::Result<()> {
+        let attributes = self.attributes.get_or_insert_default();
+        if attributes.get(name).is_some() { Ok(()) } else { attributes.insert(name, value) }
     }
 
     fn plain(source: Source<'_>, content: Content) -> Outgoing<'_> {

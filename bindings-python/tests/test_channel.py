@@ -65,6 +65,7 @@ def test_messages_both_ways(pair: Pair) -> None:
     assert (here.stats().sent_messages, here.stats().received_bytes) == (3, 4)
     assert here.peer.pid == (os.getpid() if here.can.credentials else None)
     assert here.can.reliable
+    assert here.can.max_message is None, "none of these has a limit of its own"
     assert repr(here.can).startswith("Can(reliable=True, ordered=True")
     assert repr(here.peer).startswith("Peer(pid=")
     assert repr(here) == f'<axonic.Channel "{here.address}", 3 sent, 1 received>'
@@ -100,6 +101,43 @@ def test_descriptors_are_passed_where_the_transport_can(pair: Pair) -> None:
             here.send(b"", descriptors=[2**40])
     os.close(read)
     os.close(write)
+
+
+BACKWARDS = """
+    import sys, axonic
+
+    with axonic.open("test") as ax, ax.connect(sys.argv[1]) as channel:
+        for message in channel:
+            channel.send(message.data[::-1])
+        channel.finish()
+"""
+
+
+def test_pipes_to_a_child(script: Script) -> None:
+    with axonic.open("test") as ax:
+        with pytest.raises(axonic.InvalidArgumentError, match="max_message"):
+            ax.pipe(max_message=2 << 30)
+        channel, child = ax.pipe(max_message=1 << 20)
+        with channel:
+            with child:
+                read, write = child.descriptors
+                assert child.address == channel.address == f"pipe:{read},{write}"
+                assert repr(child) == f'<axonic.ChildPipe "{child.address}">'
+                process = script(BACKWARDS, child.address, pass_fds=child.descriptors)
+                assert not child.closed
+            assert child.closed
+            for gone in (read, write):
+                with pytest.raises(OSError, match="Bad file descriptor"):
+                    os.fstat(gone)
+            with pytest.raises(axonic.ClosedError, match=f"child pipe '{child.address}'"):
+                _ = child.descriptors
+            child.close()
+            channel.send(b"there", timeout=10)
+            assert channel.receive(timeout=10).data == b"ereht"
+            channel.finish()
+            with pytest.raises(axonic.DisconnectedError):
+                channel.receive(timeout=10)
+        assert finish(process) == ""
 
 
 def test_large_messages_and_many(pair: Pair) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
+import json
 import logging
 import os
 import pickle
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -81,6 +84,14 @@ def make(ax: axonic.Domain, **options: Any) -> axonic.Service:
     @svc.method
     def crash() -> None:
         raise LookupError("nowhere")
+
+    @svc.method
+    def hasty(what: str) -> None:
+        if what == "own":
+            svc._next(0.001)
+        if what == "cancelled":
+            raise concurrent.futures.CancelledError
+        raise TimeoutError("no answer of the disk")
 
     @svc.method
     def inside() -> None:
@@ -172,6 +183,8 @@ def test_streams(client: axonic.Client) -> None:
     assert list(client.stream("count", {"up_to": 3}, timeout=5)) == [0, 1, 2]
     # A method with one result streams that; one that streams cannot give one.
     assert list(client.add.stream(a=1)) == [2]
+    assert list(client.nothing.stream()) == [None]
+    assert list(client.count.stream(up_to=0)) == []
     with pytest.raises(axonic.CallFailedError) as caught:
         client.count(up_to=3)
     assert (caught.value.code, caught.value.reason) == ("INVALID_ARGUMENT", "stream")
@@ -212,6 +225,13 @@ def test_failures_say_why(client: axonic.Client, caplog: pytest.LogCaptureFixtur
     with pytest.raises(axonic.CallFailedError) as caught:
         client.inside()
     assert (caught.value.code, caught.value.reason) == ("UNKNOWN", "TypeError")
+    for what, reason in (("own", "Timeout"), ("other", "TimeoutError")):
+        with pytest.raises(axonic.TimeoutError) as late:
+            client.hasty(what=what)
+        assert (late.value.code, late.value.reason) == ("DEADLINE_EXCEEDED", reason)
+    with pytest.raises(axonic.CancelledError) as cancelled:
+        client.hasty(what="cancelled")
+    assert (cancelled.value.code, cancelled.value.reason) == ("CANCELLED", "CancelledError")
     with pytest.raises(axonic.CallFailedError, match="has no method 'missing'; it has about, add") as caught:
         client.missing()
     assert caught.value.code == "UNIMPLEMENTED"
@@ -219,7 +239,9 @@ def test_failures_say_why(client: axonic.Client, caplog: pytest.LogCaptureFixtur
         client._private  # noqa: B018
 
 
-def test_a_failure_is_passed_on_as_it_is(ax: axonic.Domain, client: axonic.Client) -> None:
+def test_a_failure_is_passed_on_as_it_is(
+    ax: axonic.Domain, client: axonic.Client, caplog: pytest.LogCaptureFixture
+) -> None:
     front = ax.service("front", "1.0.0")
 
     @front.method
@@ -232,6 +254,8 @@ def test_a_failure_is_passed_on_as_it_is(ax: axonic.Domain, client: axonic.Clien
         asking.ask()
     assert (caught.value.code, caught.value.details) == ("NOT_FOUND", {"item": "moon"})
     assert caught.value.origin.startswith("shop@")
+    assert str(caught.value).count("call of ") == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     front.close()
     thread.join()
 
@@ -321,6 +345,48 @@ def test_a_trace_is_carried_on(ax: axonic.Domain, client: axonic.Client) -> None
         assert asking.ask() is None
     front.close()
     thread.join()
+
+
+def test_a_trace_goes_from_message_to_call_to_message(ax: axonic.Domain) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    svc, jobs, topic = ax.service("middle", "1.0.0"), ax.queue("jobs"), ax.publisher("done")
+    done = ax.subscriber("done")
+
+    @svc.method
+    def work(value: Any) -> None:
+        topic.publish(value)
+        topic.publish(b"bytes")
+        topic.try_publish(value, attributes={"traceparent": "own"})
+        topic.publish_many([1, 2])
+        jobs.put(b"job")
+
+    thread = threading.Thread(target=svc.serve)
+    thread.start()
+    client = ax.client("middle")
+
+    def traces(count: int) -> list[str | None]:
+        return [done.receive(timeout=10).attributes.get("traceparent") for _ in range(count)]
+
+    try:
+        token = axonic.traceparent.set(trace)
+        client.work(value=1, timeout=10)
+        axonic.traceparent.reset(token)
+        assert traces(5) == [trace, trace, "own", trace, trace]
+
+        @jobs.worker()
+        def handle(job: axonic.Job[Any]) -> None:
+            client.work(value=2, timeout=10)
+            jobs.purge()
+
+        with handle:
+            assert traces(5) == [trace, trace, "own", trace, trace]
+        jobs.purge()
+        client.work(value=3, timeout=10)
+        assert traces(5) == [None, None, "own", None, None]
+    finally:
+        svc.close()
+        thread.join()
+    jobs.purge()
 
 
 def test_nobody_provides_it(ax: axonic.Domain) -> None:
@@ -487,6 +553,68 @@ def test_at_an_address(ax: axonic.Domain, transport: str, tmp_path: Path) -> Non
     with ax.client("other", "^1", address=address) as other:
         with pytest.raises(axonic.UnavailableError, match=r"here is shop@1\.2\.0"):
             other.add(a=1, timeout=10)
+    svc.close()
+    thread.join()
+
+
+STDIO = """
+    import time, axonic
+
+    with axonic.open("test") as ax, ax.service("maths", "1.0.0") as svc:
+        @svc.method
+        def add(a: int) -> int:
+            time.sleep(0.02)
+            return a + 1
+
+        svc.listen("pipe:0,1")
+        svc.serve(threads=2)
+"""
+
+AIO_STDIO = """
+    import asyncio, axonic.aio
+
+    async def main():
+        async with axonic.aio.open("test") as ax, ax.service("maths", "1.0.0") as svc:
+            @svc.method
+            async def add(a: int) -> int:
+                await asyncio.sleep(0.02)
+                return a + 1
+
+            await svc.listen("pipe:0,1")
+            await svc.serve()
+
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("code", [STDIO, AIO_STDIO])
+def test_serving_ends_with_standard_input(script: Script, code: str) -> None:
+    process = script(code)
+    assert process.stdin is not None
+    process.stdin.write('{"jsonrpc":"2.0","method":"add","params":{"a":6},"id":1}\n')
+    process.stdin.close()
+    process.stdin = None
+    assert finish(process) == '{"jsonrpc":"2.0","result":7,"id":1}\n'
+
+
+def json_rpc(address: str, method: str, **params: Any) -> Any:
+    """The result of a call by JSON-RPC, which says nothing of whether it takes a stream."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(address.removeprefix("unix://"))
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        return json.loads(connection.makefile("rb").readline())["result"]
+
+
+def test_json_rpc_is_told_one_result_or_a_stream(ax: axonic.Domain, tmp_path: Path) -> None:
+    svc = make(ax)
+    address = svc.listen(address_of("unix", tmp_path))
+    thread = threading.Thread(target=svc.serve)
+    thread.start()
+    assert json_rpc(address, "add", a=1) == 2
+    assert json_rpc(address, "nothing") is None
+    assert [json_rpc(address, "count", up_to=n) for n in (0, 1, 2)] == [[], [0], [0, 1]]
     svc.close()
     thread.join()
 

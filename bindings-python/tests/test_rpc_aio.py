@@ -17,6 +17,7 @@ from axonic.aio import Client, Domain, Service
 from conftest import Script, finish
 from test_aio import run
 from test_channel import address_of
+from test_rpc import json_rpc
 
 
 def make(ax: Domain, **options: Any) -> Service:
@@ -60,6 +61,15 @@ def make(ax: Domain, **options: Any) -> Service:
     @svc.method
     async def refuse() -> None:
         raise axonic.Status("ABORTED", "not now", reason="busy")
+
+    @svc.method
+    async def hasty(what: str) -> None:
+        if what == "cancelled":
+            waiting = asyncio.get_running_loop().create_future()
+            waiting.cancel()
+            await waiting
+        async with asyncio.timeout(0.001):
+            await asyncio.sleep(60)
 
     @svc.method
     async def about(ctx: axonic.Context) -> Any:
@@ -111,6 +121,12 @@ def test_failures() -> None:
             with pytest.raises(axonic.CallFailedError) as caught:
                 await client.refuse()
             assert (caught.value.code, caught.value.reason) == ("ABORTED", "busy")
+            with pytest.raises(axonic.TimeoutError) as late:
+                await client.hasty(what="late")
+            assert (late.value.code, late.value.reason) == ("DEADLINE_EXCEEDED", "TimeoutError")
+            with pytest.raises(axonic.CancelledError) as cancelled:
+                await client.hasty(what="cancelled")
+            assert (cancelled.value.code, cancelled.value.reason) == ("CANCELLED", "CancelledError")
             with pytest.raises(axonic.CallFailedError) as caught:
                 await client.missing()
             assert caught.value.code == "UNIMPLEMENTED"
@@ -144,6 +160,7 @@ def test_streams_both_ways() -> None:
             assert [n async for n in client.count.stream(up_to=2000)] == list(range(2000))
             assert [len(b) async for b in client.squares.stream(up_to=100)] == [n * n for n in range(100)]
             assert [n async for n in client.plain.stream(a=1)] == [2]
+            assert [n async for n in client.count.stream(up_to=0)] == []
             assert await client.total(numbers(500), start=3, timeout=20) == sum(range(500)) + 3
             assert await client.total(iter(range(500)), timeout=20) == sum(range(500))
             assert await client.first(endless(), timeout=20) == 5
@@ -185,6 +202,29 @@ def test_a_slow_taker_holds_a_stream_back() -> None:
             assert sent > before
             await stream.aclose()  # type: ignore[attr-defined]
             await until(lambda: svc.at_work == 0)
+
+    run(main)
+
+
+def test_a_fast_stream_lets_others_go_on() -> None:
+    async def main(ax: Domain) -> None:
+        svc = make(ax)
+        made = 0
+
+        @svc.method
+        async def endless() -> AsyncIterator[int]:
+            nonlocal made
+            while True:
+                made += 1
+                yield 0
+
+        async with served(ax, svc) as (_, client):
+            items = client.endless.stream()
+            assert await anext(items) == 0
+            assert await client.plain(a=1, timeout=10) == 2
+            # Of more than 200,000 that may be on their way.
+            assert made < 20_000
+            await items.aclose()
 
     run(main)
 
@@ -282,6 +322,19 @@ def test_at_an_address_in_the_same_loop(transport: str, tmp_path: Path) -> None:
             large = bytes(range(256)) * 8000
             echoes = await asyncio.gather(*(client.echo(large, timeout=20) for _ in range(5)))
             assert echoes == [large] * 5
+
+    run(main)
+
+
+def test_json_rpc_is_told_one_result_or_a_stream(tmp_path: Path) -> None:
+    async def main(ax: Domain) -> None:
+        svc = make(ax)
+        address = await svc.listen(address_of("unix", tmp_path))
+        async with served(ax, svc):
+            assert await asyncio.to_thread(json_rpc, address, "plain", a=1) == 2
+            for method, items in (("count", [0, 1]), ("squares", [None, "AA=="])):
+                for n in (0, 1, 2):
+                    assert await asyncio.to_thread(json_rpc, address, method, up_to=n) == items[:n]
 
     run(main)
 
@@ -415,5 +468,36 @@ def test_sync_and_aio_meet(script: Script) -> None:
             """)
             out = await asyncio.to_thread(finish, process)
             assert out == "2 [0, 1, 2]\n"
+
+    run(main)
+
+
+class Fickle:
+    """A client all of whose providers go just when they are to be called."""
+
+    def __init__(self, sync: axonic.Client) -> None:
+        self._sync = sync
+        self.tries = 0
+
+    def _try_start(self, *call: Any) -> None:
+        self.tries += 1
+
+    def _connect(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sync, name)
+
+
+def test_providers_that_come_and_go_are_unavailable() -> None:
+    async def main(ax: Domain) -> None:
+        client = ax.client("shop")
+        fickle: Any = Fickle(client.sync)
+        client.sync = fickle
+        with pytest.raises(axonic.UnavailableError, match="come and go") as told:
+            await client.call("plain", {"a": 1}, timeout=20)
+        error: Any = told.value
+        assert (error.code, error.retryable, error.kind) == ("UNAVAILABLE", True, "Unavailable")
+        assert fickle.tries == 17
 
     run(main)

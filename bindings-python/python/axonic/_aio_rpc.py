@@ -10,17 +10,25 @@ from typing import Any, Self, TypeVar
 
 from . import _native
 from ._client import arguments
-from ._errors import AxonicError, ClosedError
+from ._elsewhere import Elsewhere
+from ._errors import AxonicError, CancelledError, ClosedError, DisconnectedError
 from ._native import Context
-from ._readiness import Handle, Readiness, check_timeout, too_late
+from ._readiness import BURST, Handle, Readiness, check_timeout, too_late
 from ._service import Method as _Function
-from ._service import add, fail, find, no_stream, note, trace
+from ._service import Status, add, fail, find, note, trace
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
 # How long after a call's end by the event loop's clock the core is asked again, in seconds.
 _AGAIN = 0.001
+
+
+def _not_sent(awaited: str, timeout: float | None) -> AxonicError:
+    """The error of a call whose time is over before it began, as the core tells it."""
+    error = too_late(awaited, timeout)
+    error.code, error.retryable = "DEADLINE_EXCEEDED", True
+    return error
 
 
 class _Told(Readiness):
@@ -60,6 +68,10 @@ class _Told(Readiness):
 
     async def of_call(self, call: int, attempt: Callable[[], R | None]) -> R:
         """Repeat `attempt` whenever something came for a call, until it answers something else than None."""
+        self._answered += 1
+        if self._answered % BURST == 0:
+            # A stream that always has something, or finds room, would keep everybody else waiting.
+            await asyncio.sleep(0)
         while True:
             future = self._listen()
             self._asked.setdefault(call, []).append(future)
@@ -89,7 +101,9 @@ class Client(Handle):
 
     def __init__(self, sync: _native.Client) -> None:
         super().__init__(sync)
+        sync._give_to_loop()
         self._ready: _Told = _Told(sync.fileno, sync, sync._take_news)
+        self._connecting: Elsewhere[None] | None = None
 
     @property
     def service(self) -> str:
@@ -137,11 +151,30 @@ class Client(Handle):
     ) -> _native.Call:
         check_timeout(timeout)
         call = self.sync._try_start(method, params, timeout, input, stream)
-        if call is None:
-            # It has to be connected, which may take as long as the other side likes.
-            start = functools.partial(self.sync._start, method, params, timeout, input, stream)
-            call = await asyncio.to_thread(start)
-        return call
+        return call or await self._start_connecting(method, params, timeout, input, stream)
+
+    async def _start_connecting(
+        self, method: str, params: Any, timeout: float | None, input: bool, stream: bool
+    ) -> _native.Call:
+        loop = asyncio.get_running_loop()
+        end = None if timeout is None else loop.time() + timeout
+        gone = 0
+        while True:
+            self.sync._may_try_again(gone)
+            if self._connecting is None or self._connecting.is_over:
+                self._connecting = Elsewhere(self.sync._connect)
+            try:
+                async with asyncio.timeout_at(end):
+                    await self._connecting.wait()
+            except builtins.TimeoutError as error:
+                if isinstance(error, AxonicError):
+                    raise
+                raise _not_sent(f"service '{self.service}': no provider let it connect", timeout) from error
+            left = None if end is None else max(end - loop.time(), 0)
+            call = self.sync._try_start(method, params, left, input, stream)
+            if call is not None:
+                return call
+            gone += 1
 
     def _wake(self) -> None:
         super()._wake()
@@ -287,6 +320,7 @@ class Service(Handle):
 
     def __init__(self, sync: _native.Service) -> None:
         super().__init__(sync)
+        sync._give_to_loop()
         self._ready: _Told = _Told(sync.fileno, sync, sync._take_news)
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -320,7 +354,7 @@ class Service(Handle):
         return self.sync.listen(address)
 
     async def serve(self) -> None:
-        """Answer calls until close()."""
+        """Answer calls until close(), or until the pipe it listens at has ended."""
         self.sync._take_news()
         try:
             while True:
@@ -328,6 +362,8 @@ class Service(Handle):
                 task = asyncio.get_running_loop().create_task(self._answer(ctx))
                 self._tasks[ctx._id] = task
                 task.add_done_callback(functools.partial(self._forget, ctx._id))
+        except DisconnectedError:
+            pass
         except ClosedError:
             if not self.closed:
                 raise
@@ -360,40 +396,37 @@ class Service(Handle):
         try:
             async with asyncio.timeout(ctx.remaining):
                 ctx._reply(await self._work(method, ctx))
-        except asyncio.CancelledError:
-            ctx._fail("UNAVAILABLE", "the service ended while it worked on the call")
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                fail(ctx, Status("UNAVAILABLE", "the service ended while it worked on the call"))
+            else:
+                # Something that the method waited for was.
+                fail(ctx, error)
         except Exception as error:
             if ctx.cancelled:
-                ctx._fail("CANCELLED", "its caller waits for it no more")
+                fail(ctx, CancelledError("its caller waits for it no more"))
                 return
             note(self.name, method, ctx.method, error)
             fail(ctx, error)
 
     async def _work(self, method: _Function, ctx: Context) -> Any:
-        result = method.call(ctx, self._items)
         if method.streams:
-            return await self._stream(ctx, result)
-        if method.is_async:
-            result = await result
-        if ctx._is_stream:
-            await self._send(ctx, result)
-            return None
-        return result
+            ctx._begin_stream()
+            return await self._stream(ctx, method.call(ctx, self._items))
+        result = method.call(ctx, self._items)
+        return await result if method.is_async else result
 
     async def _stream(self, ctx: Context, items: Any) -> Any:
         """Send what a generator yields; what a plain one returns."""
         if hasattr(items, "__anext__"):
             try:
-                if not ctx._is_stream:
-                    raise no_stream(ctx)
                 async for item in items:
                     await self._send(ctx, item)
             finally:
                 await items.aclose()
             return None
         try:
-            if not ctx._is_stream:
-                raise no_stream(ctx)
             while True:
                 try:
                     item = next(items)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import contextvars
 import inspect
 import json
@@ -13,14 +14,23 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import _codec
-from ._errors import AxonicError, CancelledError, ClosedError, DecodeError, InvalidArgumentError, TimeoutError
+from ._errors import (
+    AxonicError,
+    CancelledError,
+    ClosedError,
+    DecodeError,
+    DisconnectedError,
+    InvalidArgumentError,
+    TimeoutError,
+)
 from ._native import Context
 
 if TYPE_CHECKING:
     from ._native import Service
 
-# `axonic.traceparent`: the trace that this thread, or task, works for, as W3C writes it. Calls it makes carry
-# it on, and a method that is called finds it set to its caller's.
+# `axonic.traceparent`: the trace that this thread, or task, works for, as W3C writes it. Calls it makes, and
+# messages it publishes and puts, carry it on; a method that is called, and a worker's function, find it set
+# to their caller's.
 trace: contextvars.ContextVar[str | None] = contextvars.ContextVar("axonic.traceparent", default=None)
 
 # Threads beside the one that serves look this often whether they are to end, in seconds.
@@ -194,29 +204,43 @@ def logger(ctx: Context, service: str) -> logging.LoggerAdapter[logging.Logger]:
 
 
 def fail(ctx: Context, error: BaseException) -> None:
-    """Answer a call that ended with an exception."""
-    reason, message, details, origin = type(error).__name__, str(error), None, ""
-    code: Any = "UNKNOWN"
-    retryable = None
+    """Answer a call that ended with an exception: the core makes of it what the caller is told."""
     if isinstance(error, Status):
-        code, reason, message, retryable = error.code, error.reason, error.message, error.retryable
-        details = error.details
+        ctx._fail("", "", None, _told(error, error.message, ""))
     elif isinstance(error, AxonicError) and isinstance(error.code, str):
         # A call that the function made: its failure is passed on as it is.
-        code, reason, retryable, details = error.code, error.reason, error.retryable, error.details
-        origin = error.origin
+        ctx._fail("", "", None, _told(error, getattr(error, "_message", str(error)), error.origin))
+    elif isinstance(error, AxonicError):
+        ctx._fail("", _printable(str(error)), error.kind)
+    else:
+        ctx._fail(type(error).__name__, _printable(str(error)), _meaning(error))
+
+
+def _meaning(error: BaseException) -> str | None:
+    """The kind of error of the core's that means the same."""
+    if isinstance(error, builtins.TimeoutError):
+        return "Timeout"
+    # asyncio's and that of concurrent.futures, neither of which is imported for this.
+    return "Cancelled" if type(error).__name__ == "CancelledError" else None
+
+
+def _told(error: Any, message: str, origin: str) -> tuple[str, str, str, bool, str, str]:
     try:
-        text = None if details is None else _codec.encode(details, None)
+        details = _codec.encode(error.details, None)
     except InvalidArgumentError:
-        text = json.dumps(repr(details))
-    # Python's text may hold what UTF-8 cannot.
-    message = message.encode(errors="backslashreplace").decode()
-    ctx._fail(code, message, reason, text, retryable, origin)
+        details = json.dumps(repr(error.details))
+    return error.code, _printable(message), error.reason, error.retryable, details, origin
+
+
+def _printable(text: str) -> str:
+    """Python's text may hold what UTF-8 cannot."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def note(service: str, method: Method, name: str, error: BaseException) -> None:
-    """Log an exception that the function did not mean as an answer."""
-    if not isinstance(error, (Status, CancelledError)):
+    """Log an exception of which the caller is not told all: what a call says that failed it is."""
+    told = isinstance(error, AxonicError) and isinstance(error.code, str)
+    if not told and not isinstance(error, (Status, CancelledError)):
         log = logging.getLogger(getattr(method.function, "__module__", None))
         log.error("service %r: method %r failed", service, name, exc_info=error)
 
@@ -247,35 +271,24 @@ def answer(service: Service, ctx: Context) -> None:
             return
         if (traceparent := ctx.traceparent) is not None:
             token = trace.set(traceparent)
-        result = method.call(ctx, _items)
         if method.streams:
-            result = _stream(ctx, result)
-        elif ctx._is_stream:
-            ctx._send(result)
-            result = None
-        ctx._reply(result)
+            ctx._begin_stream()
+        result = method.call(ctx, _items)
+        ctx._reply(_stream(ctx, result) if method.streams else result)
     except Exception as error:
         note(service.name, method, ctx.method, error)
         fail(ctx, error)
     except BaseException:
-        ctx._fail("UNAVAILABLE", "the service was interrupted while it worked on the call")
+        fail(ctx, Status("UNAVAILABLE", "the service was interrupted while it worked on the call"))
         raise
     finally:
         if token is not None:
             trace.reset(token)
 
 
-def no_stream(ctx: Context) -> Status:
-    """The failure of a call that asks a method that streams for one result."""
-    text = f"method {ctx.method!r} streams its results; call it with .stream()"
-    return Status("INVALID_ARGUMENT", text, reason="stream")
-
-
 def _stream(ctx: Context, items: types.GeneratorType[Any, None, Any]) -> Any:
     """Send what a generator yields; what it returns."""
     try:
-        if not ctx._is_stream:
-            raise no_stream(ctx)
         while True:
             try:
                 item = next(items)
@@ -287,7 +300,7 @@ def _stream(ctx: Context, items: types.GeneratorType[Any, None, Any]) -> Any:
 
 
 def serve(service: Service, threads: int) -> None:
-    """Answer calls until the service is closed."""
+    """Answer calls until the service is closed, or the pipe it listens at has ended."""
     if threads < 1:
         raise InvalidArgumentError(
             f"service {service.name!r}: threads={threads}; give a whole number from 1 up"
@@ -309,6 +322,8 @@ def serve(service: Service, threads: int) -> None:
         following = service._next
         while True:
             answer(service, following())
+    except DisconnectedError:
+        pass
     except ClosedError:
         if not service.closed:
             raise
@@ -325,6 +340,6 @@ def _help(service: Service, stopping: threading.Event) -> None:
             ctx = service._next(_LOOK)
         except TimeoutError:
             continue
-        except ClosedError:
+        except (ClosedError, DisconnectedError):
             return
         answer(service, ctx)

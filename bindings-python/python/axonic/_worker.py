@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from ._errors import ClosedError, DecodeError, InvalidArgumentError, TimeoutError
-from ._native import Reject
+from ._native import Reject, _carry_traces
+from ._service import trace
 
 if TYPE_CHECKING:
     from ._native import Job, Queue
@@ -139,7 +140,7 @@ class Worker(Generic[T, R]):
         try:
             with job:
                 try:
-                    result = self._function(job)
+                    result = self._call(job)
                     if not job.settled:
                         job.ack(result)
                 except Exception as error:
@@ -150,6 +151,17 @@ class Worker(Generic[T, R]):
         except Exception:
             logger = logging.getLogger(self._function.__module__)
             logger.exception("queue %r: attempt %d at a job failed", self._queue.name, job.attempt)
+
+    def _call(self, job: Job[T]) -> R:
+        """Call the function; what it does belongs to the job's trace."""
+        if (traceparent := job.attributes.get("traceparent")) is None:
+            return self._function(job)
+        _carry_traces()
+        token = trace.set(traceparent)
+        try:
+            return self._function(job)
+        finally:
+            trace.reset(token)
 
     def _give_back(self, job: Job[T], error: Exception) -> None:
         if job.settled or isinstance(error, Reject):

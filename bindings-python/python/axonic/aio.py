@@ -8,14 +8,14 @@ Each handle wraps the blocking one (`handle.sync`) and sleeps in the event loop 
 descriptor. A cancelled or timed out call has taken nothing: a message is either returned or still
 there, and is published or not at all. Only a put that waits for the disk has put its message when it
 is cancelled or out of time; `put(..., durable=False)` and then `flush()` tell one wait from the other.
-A cancelled `put_many()` has put the first ones, as one that is out of time has.
+A cancelled `put_many()`, or `send_many()` of a channel, has put or sent the first ones, as one that is out
+of time has. What is left of a large message on a channel goes out before the next one.
 What is put into a durable queue and settled is written and synced, as its `fsync` says,
 by a thread; the event loop does no file work but opening and closing it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,9 @@ from ._aio_channel import Channel, Listener
 from ._aio_lock import Barrier, Event, Held, Mutex, RwLock, Semaphore
 from ._aio_queue import Queue, Ticket
 from ._aio_rpc import Call, Client, Service
+from ._elsewhere import Elsewhere
 from ._native import (
+    ChildPipe,
     DisconnectedError,
     InvalidArgumentError,
     LockHolder,
@@ -453,7 +455,7 @@ class Domain:
         reconnect: bool = False,
         wait: _Wait = "adaptive",
     ) -> Channel:
-        """Open a channel; see `axonic.Domain.connect`. A thread waits until it is open."""
+        """Open a channel; see `axonic.Domain.connect`. A thread of its own waits until it is open."""
         connect = functools.partial(
             self.sync.connect,
             address,
@@ -462,7 +464,12 @@ class Domain:
             reconnect=reconnect,
             wait=wait,
         )
-        return self._keep(Channel(await asyncio.to_thread(connect)))
+        return self._keep(Channel(await Elsewhere(connect).wait()))
+
+    def pipe(self, *, max_message: int | None = None, wait: _Wait = "adaptive") -> tuple[Channel, ChildPipe]:
+        """Open a channel to a child of this process; see `axonic.Domain.pipe`."""
+        channel, child = self.sync.pipe(max_message=max_message, wait=wait)
+        return self._keep(Channel(channel)), child
 
     def service(
         self,
@@ -486,7 +493,10 @@ class Domain:
         max_message: int | None = None,
         wait: _Wait = "adaptive",
     ) -> Client:
-        """Call a service; see `axonic.Domain.client`. A thread waits while it is connected to a provider."""
+        """Call a service; see `axonic.Domain.client`. A thread of its own connects to its providers.
+
+        What an event loop has is for that event loop alone: threads that call open a client of their own.
+        """
         sync = self.sync.client(service, range, address=address, max_message=max_message, wait=wait)
         return self._keep(Client(sync))
 
