@@ -5,7 +5,7 @@ const { AxonicError, failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { LENGTH, CONTENT } = internal
 const { bytesOf, isBinary } = require('./value.js')
-const { AGAIN, Iteration, Waiters } = require('./wait.js')
+const { AGAIN, Iteration, Waiters, limited } = require('./wait.js')
 
 /** What a native send answers when a part of the message is kept for want of room. */
 const PART = 1
@@ -16,7 +16,7 @@ Object.freeze(NONE)
 
 class Channel {
   #native
-  #ends
+  #channels
   #send
   #receive
   #table
@@ -28,17 +28,17 @@ class Channel {
   #closed = false
 
   /**
-   * Made by `domain.connect` and listeners.
+   * Made by `domain.connect`, `domain.pipe` and listeners.
    *
    * @param {import('./native.js').Channel} native
    */
-  constructor (native, { busy, ends }) {
+  constructor (native, { busy, channels }) {
     this.address = native.address()
-    this.can = Object.freeze(native.can())
+    this.can = Object.freeze({ ...native.can(), maxMessage: native.can().maxMessage ?? null })
     this.maxMessage = native.maxMessage()
     this.#native = native
-    this.#ends = ends
-    ends.add(this)
+    this.#channels = channels
+    channels.add(this, native)
     this.#send = native.bindSend()
     this.#receive = native.bindReceive()
     this.#table = internal.getScratch().table
@@ -115,8 +115,7 @@ class Channel {
 
   /** Says that nothing more will be sent, after all that was. */
   async finish (options) {
-    await this.flush(options)
-    this.#native.finish()
+    await this.#sending.wait(() => this.#native.finish() ? undefined : AGAIN, options)
   }
 
   /** The next message, or null. */
@@ -137,14 +136,10 @@ class Channel {
   close () {
     if (this.#closed) return
     this.#closed = true
-    this.#ends.delete(this)
+    this.#channels.delete(this)
     const error = failure('Closed', `channel '${this.address}'`, 'it is closed', 'open another to go on')
     for (const waiters of [this.#receiving, this.#sending]) waiters.close(error)
     this.#native.close()
-  }
-
-  [internal.ABANDON] () {
-    this.close()
   }
 
   #attempt (bytes, descriptors, quiet) {
@@ -182,6 +177,40 @@ function outgoing (data, options) {
   return [ArrayBuffer.isView(data) ? data : bytesOf(data), descriptors]
 }
 
+/** The end of a pair of pipes that a child is to have. */
+class ChildPipe {
+  #native
+  #closed = false
+
+  /**
+   * Made by `domain.pipe`.
+   *
+   * @param {import('./native.js').ChildPipe} native
+   */
+  constructor (native) {
+    this.#native = native
+  }
+
+  get closed () {
+    return this.#closed
+  }
+
+  /** What a child connects to that has them behind its three standard streams. */
+  get address () {
+    return 'pipe:3,4'
+  }
+
+  /** For `stdio` of `child_process.spawn`: to read from, to write to. */
+  get descriptors () {
+    return this.#native.descriptors()
+  }
+
+  close () {
+    this.#closed = true
+    this.#native.close()
+  }
+}
+
 class Listener {
   #native
   #place
@@ -197,7 +226,7 @@ class Listener {
     this.address = native.address()
     this.#native = native
     this.#place = place
-    place.ends.add(this)
+    place.channels.add(this, native)
     this.#waiters = new Waiters({
       fd: () => native.fd(),
       timedOut: (ms) => failure('Timeout', `listener '${this.address}'`, `nobody connected in ${ms} ms`, 'give it more time')
@@ -232,13 +261,9 @@ class Listener {
   close () {
     if (this.#closed) return
     this.#closed = true
-    this.#place.ends.delete(this)
+    this.#place.channels.delete(this)
     this.#waiters.close(failure('Closed', `listener '${this.address}'`, 'it is closed', 'listen again to go on'))
     this.#native.close()
-  }
-
-  [internal.ABANDON] () {
-    this.close()
   }
 }
 
@@ -251,7 +276,7 @@ async function connect (native, address, options, place) {
   const { timeout, signal, ...settings } = options
   checkWait(options)
   if (signal?.aborted) throw signal.reason
-  const connecting = native.connect(address, timeout, settings)
+  const connecting = native.connect(address, limited(timeout), settings)
   return new Channel(await awaited(connecting, place.busy, () => connecting.take() ?? AGAIN, signal), place)
 }
 
@@ -266,11 +291,12 @@ async function awaited (elsewhere, busy, attempt, signal) {
   }
 }
 
-for (const Class of [Channel, Listener]) internal.disposable(Class)
+for (const Class of [Channel, ChildPipe, Listener]) internal.disposable(Class)
 internal.inspectable(Channel, (channel) => {
   const { address, closed } = channel
   return closed ? { address, closed } : { address, peer: channel.peer, ...channel.stats() }
 })
+internal.inspectable(ChildPipe, ({ address, closed }) => ({ address, closed }))
 internal.inspectable(Listener, ({ address, closed }) => ({ address, closed }))
 
-module.exports = { Channel, Listener, awaited, connect }
+module.exports = { Channel, ChildPipe, Listener, awaited, connect }

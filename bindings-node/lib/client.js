@@ -9,7 +9,7 @@ const { MISSED, TICKET } = internal
 const native = require('./native.js')
 const { tracing } = require('./trace.js')
 const values = require('./value.js')
-const { AGAIN, DONE, MAX_TIMEOUT, settled, within } = require('./wait.js')
+const { AGAIN, DONE, MAX_TIMEOUT, limited, settled, within } = require('./wait.js')
 
 /** Where the table says how many milliseconds a call may take: see `client.rs`. */
 const TIMEOUT = MISSED
@@ -18,9 +18,6 @@ const TIMEOUT = MISSED
 const UNCONNECTED = -1
 const NOTHING = 0
 const END = 2
-
-/** How many times a call is tried anew whose provider goes just when it is to be called. */
-const ELSEWHERE = 16
 
 /** What a call without arguments carries: in every language, that there are none. */
 const NO_PARAMS = Object.freeze({})
@@ -357,7 +354,7 @@ class Client {
         if (options.signal?.aborted) throw options.signal.reason
       }
       if (tracing() === undefined && isPlain(options)) {
-        this.#table[TIMEOUT] = options?.timeout ?? -1
+        this.#table[TIMEOUT] = limited(options?.timeout) ?? -1
         const answer = quickly(params, this.#cannot(method), number, this.#call, this.#callScratch) ?? UNCONNECTED
         if (answer !== UNCONNECTED) return this.#begun(answer, method, options)
       }
@@ -412,18 +409,19 @@ class Client {
   /** Begins a call, connecting if need be: waits for nothing else. */
   async #start (number, method, params = NO_PARAMS, options = {}, stream) {
     const begun = performance.now()
-    const { timeout, signal, input } = options
+    const { signal, input } = options
+    const timeout = limited(options.timeout)
     // From here on the arguments must not change any more: JSON text is fixed here, bytes are the caller's.
     const { data, parts } = values.encodeWith(params, this.#cannot(method), tracing(options))
     const left = () => timeout === undefined ? undefined : Math.max(timeout - (performance.now() - begun), 0)
-    for (let tries = 1; ; tries++) {
+    for (let gone = 0; ; gone++) {
       const id = this.#native.start(number, data, parts, { timeout: left(), input: input !== undefined, stream })
       if (id !== UNCONNECTED) {
         const call = new Call(this.#native, this.#calls, id, options, begun)
         if (input !== undefined) this.#stream(call, method, input)
         return call
       }
-      if (tries > ELSEWHERE) throw failure('Unavailable', `service '${this.service}'`, 'its providers come and go', 'call again')
+      this.#native.mayTryAgain(gone)
       await this.#whenConnected(left, signal)
     }
   }
@@ -432,7 +430,7 @@ class Client {
   async #whenConnected (left, signal) {
     for (;;) {
       const timeout = left()
-      const timedOut = (ms) => failure('Timeout', `service '${this.service}'`, `no provider let it connect in ${ms} ms`, 'give it more time, or see what the provider does')
+      const timedOut = (ms) => notSent(`service '${this.service}': no provider let it connect in ${ms} ms; give it more time, or see what the provider does`)
       const connecting = this.#connecting ?? this.#connect(timeout)
       connecting.users++
       try {
@@ -473,6 +471,12 @@ class Client {
       call.end(error)
     }
   }
+}
+
+/** The error of a call whose time is over before it began, as the core tells it. */
+function notSent (message) {
+  const status = { code: 'DEADLINE_EXCEEDED', reason: '', message, retryable: true, details: 'null', origin: '' }
+  return new AxonicError('Timeout', message, { status })
 }
 
 /** Whether a call needs to say no more than how long it may take. */

@@ -2,13 +2,13 @@
 
 const { basename } = require('node:path')
 const native = require('./native.js')
-const { Listener, connect } = require('./channel.js')
+const { ChildPipe, Channel, Listener, connect } = require('./channel.js')
 const { COUNT, TEXT, check, checkOptions } = require('./check.js')
 const { Client, withMethods } = require('./client.js')
 const { AxonicError, checked, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { deliver } = require('./log.js')
-const { ABANDON } = internal
+const { ABANDON, Channels } = internal
 const { Barrier, Event, Mutex, RwLock, Semaphore } = require('./lock.js')
 const { Publisher } = require('./publisher.js')
 const { Queue } = require('./queue.js')
@@ -30,12 +30,13 @@ class Domain {
   #native
   /** What of this domain somebody waits on. */
   #busy = new Set()
-  /** Open ring ends, queues, channels, services and clients: closed with the domain. */
+  /** Open ring ends, queues, services and clients: closed with the domain. */
   #ends = new Set()
+  #channels = new Channels()
   /** Open locks, of each type by name: whoever asks for one again gets the same. */
   #locks = { mutex: new Map(), rwlock: new Map(), semaphore: new Map(), event: new Map(), barrier: new Map() }
-  /** Both, for what opens more. */
-  #place = { busy: this.#busy, ends: this.#ends }
+  /** For what opens more. */
+  #place = { busy: this.#busy, ends: this.#ends, channels: this.#channels }
   #reference = new WeakRef(this)
 
   /** Made by `open`. */
@@ -86,6 +87,12 @@ class Domain {
     check('the address', address, TEXT)
     checkOptions(options)
     return connect(this.#native, address, options, this.#place)
+  }
+
+  pipe (options = {}) {
+    checkOptions(options)
+    const pipe = checked('pipe', () => this.#native.pipe(options))
+    return [new Channel(pipe.channel(), this.#place), new ChildPipe(pipe.child())]
   }
 
   service (name, version, methods, options = {}) {
@@ -140,6 +147,7 @@ class Domain {
     const error = new AxonicError('Closed', `domain '${this.name}' was closed while somebody waited in it`)
     for (const waiters of this.#busy) waiters.close(error)
     for (const end of this.#ends) end[ABANDON]()
+    this.#channels.close()
     for (const named of Object.values(this.#locks)) {
       for (const { lock } of named.values()) lock.close()
     }

@@ -1,6 +1,6 @@
 'use strict'
 
-const { Channel, Listener } = require('./channel.js')
+const { Channel, ChildPipe, Listener } = require('./channel.js')
 const { Client } = require('./client.js')
 const { AxonicError, Reject, Status, errors } = require('./error.js')
 const { Domain, open } = require('./domain.js')
@@ -21,6 +21,7 @@ module.exports = {
   AxonicError,
   Barrier,
   Channel,
+  ChildPipe,
   Client,
   Domain,
   Event,

@@ -35,6 +35,43 @@ let scratch
 /** The bytes of the scratch that were copied last. */
 let view = new Uint8Array()
 
+/**
+ * Open channels and listeners of a domain, to be closed with it. They are held weakly, since who serves others has many come
+ * and go: one that is dropped is closed when it is collected.
+ */
+class Channels {
+  /** Their native halves, by weak references. */
+  #open = new Map()
+  #references = new WeakMap()
+  #collected = new FinalizationRegistry((reference) => this.#end(reference))
+
+  add (channel, native) {
+    const reference = new WeakRef(channel)
+    this.#open.set(reference, native)
+    this.#references.set(channel, reference)
+    this.#collected.register(channel, reference, reference)
+  }
+
+  delete (channel) {
+    const reference = this.#references.get(channel)
+    this.#open.delete(reference)
+    this.#collected.unregister(reference)
+  }
+
+  close () {
+    for (const reference of this.#open.keys()) {
+      reference.deref()?.close()
+      // It may be collected, and nobody have been told so far.
+      this.#end(reference)
+    }
+  }
+
+  #end (reference) {
+    this.#open.get(reference)?.close()
+    this.#open.delete(reference)
+  }
+}
+
 /** The scratch of this thread, made at the first open. */
 function getScratch () {
   if (scratch === undefined) {
@@ -75,6 +112,7 @@ function inspectable (Class, describe) {
 
 module.exports = {
   ABANDON,
+  Channels,
   ATTEMPT,
   DISPOSE,
   ASYNC_DISPOSE,

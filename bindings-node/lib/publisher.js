@@ -4,6 +4,7 @@ const { COUNT, LIST, check, checkWait } = require('./check.js')
 const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
 const { NATIVE, ROW, ROWS, LENGTH, CONTENT, TICKET } = internal
+const { tracing } = require('./trace.js')
 const values = require('./value.js')
 const { JSON_TEXT, RAW, TENSOR } = values
 const { AGAIN, Waiters } = require('./wait.js')
@@ -79,12 +80,13 @@ class Publisher {
 
   publish (value, options) {
     this.#overtake()
-    this.#publish(value, options, 0)
+    this.#publish(value, tracing(options), 0)
   }
 
   publishAsync (value, options) {
     try {
       checkWait(options)
+      options = tracing(options)
       if (!this.#waiters.isWaiting(SENDING) && !options?.signal?.aborted && this.#publish(value, options, QUIET)) {
         return this.#waiters.wait(nothing)
       }
@@ -104,7 +106,9 @@ class Publisher {
   publishManyAsync (all, options) {
     try {
       const fixed = Array.from(all)
-      return this.#waiters.wait(() => (this.#publishMany(fixed, true) ? undefined : AGAIN), options)
+      // In line, it is not called where it was.
+      const trace = tracing()
+      return this.#waiters.wait(() => (this.#publishMany(fixed, true, trace) ? undefined : AGAIN), options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -198,9 +202,9 @@ class Publisher {
     return this.#send(Buffer.from(text), JSON_TEXT | flags) !== false
   }
 
-  #publishMany (all, quiet) {
-    if (this.#pack(all)) return this.#sendPacked(all.length, quiet ? 1 : 0) !== false
-    return this.#native.sendMany(all.map((value) => values.encode(value, this.#cannot)), quiet)
+  #publishMany (all, quiet, options = tracing()) {
+    if (options === undefined && this.#pack(all)) return this.#sendPacked(all.length, quiet ? 1 : 0) !== false
+    return this.#native.sendMany(all.map((value) => values.encodeWith(value, this.#cannot, options)), quiet)
   }
 
   /** Packs values into the scratch; false when they do not fit. */

@@ -7,6 +7,7 @@ const internal = require('./internal.js')
 const { LENGTH, CONTENT, TICKET, ROWS, PRIORITY, ATTEMPT, TOKEN_HIGH, TOKEN_LOW } = internal
 const { Job } = require('./job.js')
 const { Ticket, armBy } = require('./ticket.js')
+const { tracing } = require('./trace.js')
 const values = require('./value.js')
 const { CONTENTS, JSON_TEXT, RAW, TENSOR } = values
 const { AGAIN, Iteration, Waiters, settled } = require('./wait.js')
@@ -104,7 +105,7 @@ class Queue {
       const happened = 'earlier messages still wait for room'
       throw failure('WouldBlock', `queue '${this.name}'`, happened, 'use putAsync to get in line')
     }
-    return this.#attempt(value, options, 0)
+    return this.#attempt(value, tracing(options), 0)
   }
 
   /** Puts as soon as there is room, and waits for the disk as the queue says. */
@@ -112,7 +113,7 @@ class Queue {
     checkOptions(options)
     const begun = performance.now()
     this.#disk.check(options?.durable)
-    const receipt = await this.#whenRoom(value, options)
+    const receipt = await this.#whenRoom(value, tracing(options))
     await this.#onDisk(begun, 1, options)
     return receipt
   }
@@ -129,7 +130,8 @@ class Queue {
     this.#disk.check(options.durable)
     if (typeof all?.[Symbol.iterator] !== 'function') throw invalid('putMany takes an array, or what else can be iterated')
     const begun = performance.now()
-    const payloads = Array.from(all, (value) => values.encodeWith(value, this.#cannot, options))
+    const traced = tracing(options)
+    const payloads = Array.from(all, (value) => values.encodeWith(value, this.#cannot, traced))
     for (const { data, parts } of payloads) if (this.#isDoubtful(data, parts)) this.#native.check(data, parts)
     if (payloads.length === 0) return this.#putNone(options)
     const { priority, delay, ttl, result } = options

@@ -10,13 +10,12 @@ const { tell } = require('./log.js')
 const native = require('./native.js')
 const { traced } = require('./trace.js')
 const values = require('./value.js')
-const { AGAIN, DONE, MAX_TIMEOUT } = require('./wait.js')
+const { AGAIN, DONE, MAX_TIMEOUT, settled } = require('./wait.js')
 
-// Where the table says what it does of calls, and flags beside the content type: see `service.rs`.
+// Where the table says what it does of calls, and a flag beside the content type: see `service.rs`.
 const METHOD = SOURCE
 const ID = SEQUENCE
 const ATTRIBUTES = 512
-const STREAM = 1024
 
 // What native calls answer.
 const NOTHING = 0
@@ -119,12 +118,24 @@ class Service {
   /** Begins the calls that have come. */
   #turn = () => {
     const end = performance.now() + MAX_HOLD
-    while (!this.#closed && this.#take() !== NOTHING) {
+    while (!this.#closed && this.#next() !== NOTHING) {
       this.#begin()
       // What has come besides is there in the next turn. Who spins lets handlers go on that are at work.
       if (performance.now() > end || (this.#immediate !== undefined && this.#calls.size > 0)) break
     }
     if (this.#calls.size > 0 && !this.#closed) this.#lookAfter()
+  }
+
+  /** Takes a call if one is there. */
+  #next () {
+    try {
+      return this.#take()
+    } catch (error) {
+      if (!(error instanceof AxonicError && error.kind === 'Disconnected')) throw error
+      // The pipe that it listens at has ended, and all that came through it is answered.
+      this.close()
+      return NOTHING
+    }
   }
 
   /** Those at work hear what came for them. */
@@ -155,14 +166,15 @@ class Service {
     const flags = table[CONTENT]
     const id = table[ID]
     const method = this.#methods[table[METHOD]]
-    table[CONTENT] = flags & ~(ATTRIBUTES | STREAM)
+    table[CONTENT] = flags & ~ATTRIBUTES
     const context = new Context(this.#desk, id, number, method)
-    const call = { id, context, isStream: (flags & STREAM) !== 0 }
+    const call = { id, context }
     this.#calls.set(id, context)
     try {
       const params = this.#params(number, method)
       if (flags & ATTRIBUTES) context.attributes = values.unflatten(this.#native.attributes(number))
-      this.#do(call, params)
+      // What it streams is made afterwards, and belongs to the same trace.
+      traced(context.attributes?.traceparent, () => this.#do(call, params))
     } catch (error) {
       this.#fail(call, error)
     }
@@ -181,7 +193,7 @@ class Service {
   #do (call, params) {
     const { context } = call
     const handler = this.#handlers[context.method]
-    const result = traced(context.attributes?.traceparent, () => handler.call(this.#handlers, params, context))
+    const result = handler.call(this.#handlers, params, context)
     if (typeof result?.then === 'function') {
       Promise.resolve(result).then((result) => this.#finish(call, result)).catch((error) => this.#fail(call, error))
     } else {
@@ -191,10 +203,8 @@ class Service {
 
   /** A handler has come to something: an answer, or items to stream. */
   #finish (call, result) {
-    const items = isStreaming(result) ? result : undefined
-    if (items === undefined && !call.isStream) return this.#answer(call, result)
-    // To whoever takes a stream, one answer is one item.
-    this.#stream(call, items ?? [result ?? null].values()).catch((error) => this.#fail(call, error))
+    if (!isStreaming(result)) return this.#answer(call, result)
+    this.#stream(call, result).catch((error) => this.#fail(call, error))
   }
 
   /** Answers a call; who gives nothing answers null. */
@@ -220,8 +230,7 @@ class Service {
     const isGivenUp = context.cancelled
     const number = this.#settle(call)
     if (number < 0) return
-    const reason = isLate ? new Status('DEADLINE_EXCEEDED', `the time for ${context.method} is over`) : error
-    this.#refuse(number, context.method, reason, isGivenUp)
+    this.#refuse(number, context.method, error, isGivenUp)
   }
 
   /** It is answered; the number that the native half knows it by, -1: it was before. */
@@ -232,13 +241,13 @@ class Service {
   }
 
   #refuse (number, method, error, isGivenUp = false) {
-    const status = statusOf(error, this.#cannot(method))
+    const thrown = thrownOf(error, this.#cannot(method))
     if (!isGivenUp && !(error instanceof Status) && error?.status === undefined) {
       const why = error instanceof Error ? error.stack : String(error)
       tell('warn', `service '${this.name}': a call of ${method} failed: ${why}`)
     }
     try {
-      this.#native.fail(number, status)
+      this.#native.fail(number, thrown)
     } catch (late) {
       // Of a result that is too large the core has told the caller.
       if (!(late instanceof AxonicError && late.kind === 'Closed')) throw late
@@ -251,13 +260,10 @@ class Service {
 
   /** Streams what a handler generates, as its caller takes it; what the handler returns is the result. */
   async #stream (call, items) {
-    const { id, context, isStream } = call
+    const { id, context } = call
     const iterator = (items[Symbol.asyncIterator] ?? items[Symbol.iterator]).call(items)
     try {
-      if (!isStream) {
-        const text = `method '${context.method}' streams its results; call it as a stream`
-        throw new Status('INVALID_ARGUMENT', text, { reason: 'stream' })
-      }
+      this.#native.beginStream(numberOf(context))
       for (;;) {
         const { value, done } = await iterator.next()
         if (done) return this.#answer(call, value)
@@ -285,7 +291,8 @@ class Service {
   /** Resolves with what `attempt` answers as soon as that is not AGAIN. */
   async #whenPossible (context, id, attempt) {
     const first = attempt(numberOf(context))
-    if (first !== AGAIN) return first
+    // A generator that always has something would keep everybody else waiting.
+    if (first !== AGAIN) return settled(first)
     const { remaining } = context
     // The caller's time may be over before it says so; timers may be early.
     const timer = remaining <= MAX_TIMEOUT ? setTimeout(() => this.#resume(id), remaining + 1) : undefined
@@ -310,6 +317,9 @@ class Service {
   }
 }
 
+/** What Node's own errors mean: of `AbortSignal.timeout`, and of whatever was aborted. */
+const KINDS = { TimeoutError: 'Timeout', AbortError: 'Cancelled' }
+
 /** Whether a handler generates items, rather than having one answer. */
 function isStreaming (result) {
   if (typeof result !== 'object' || result === null) return false
@@ -318,26 +328,32 @@ function isStreaming (result) {
 }
 
 /**
- * What a caller is told of a handler's failure. Who passes on another's failure keeps its origin.
+ * What a handler threw, as the core wants to know it, which makes of it what the caller is told.
  *
- * @returns {import('./native.js').StatusParts}
+ * @returns {import('./native.js').ThrownParts}
  */
-function statusOf (error, cannot) {
-  if (error instanceof AxonicError && error.status !== undefined) {
-    const { code, reason, message, retryable, details, origin } = error.status
-    return { code, reason, message, retryable, details: JSON.stringify(details), origin }
-  }
-  if (error instanceof Status) {
-    const { code, reason, message, retryable, details } = error
+function thrownOf (error, cannot) {
+  // What it says itself, or of a call that it made.
+  const told = error instanceof Status ? error : error instanceof AxonicError ? error.status : undefined
+  if (told !== undefined) {
+    const { code, reason, message, retryable, details } = told
+    const origin = 'origin' in told ? told.origin : ''
     try {
-      return { code, reason, message, retryable, details: values.jsonText(details, cannot), origin: '' }
+      const status = { code, reason, message, retryable, details: values.jsonText(details, cannot), origin }
+      return { class: reason, text: message, status }
     } catch (wrong) {
-      return statusOf(wrong, cannot)
+      return thrownOf(wrong, cannot)
     }
   }
-  const isError = error instanceof Error
-  const [reason, message] = isError ? [error.name, error.message] : ['', String(error)]
-  return { code: 'UNKNOWN', reason, message, retryable: false, details: 'null', origin: '' }
+  if (!(error instanceof Error)) return { class: '', text: String(error) }
+  if (error instanceof AxonicError) return { class: '', text: error.message, kind: error.kind }
+  return { class: classOf(error), text: String(error.message), kind: KINDS[error.name] }
+}
+
+/** Its name, where its class or itself says one; else that of its class. */
+function classOf (error) {
+  const says = Object.hasOwn(error, 'name') || Object.hasOwn(Object.getPrototypeOf(error), 'name')
+  return String(says ? error.name : error.constructor?.name ?? error.name)
 }
 
 /** Handlers by the names of their methods. */

@@ -1,6 +1,6 @@
 'use strict'
 
-// Which trace a handler works for: calls that it makes carry it on.
+// Which trace a handler, or a worker, works for: calls that it makes, and what it publishes and puts, carry it on.
 
 const { AsyncLocalStorage } = require('node:async_hooks')
 
@@ -22,9 +22,9 @@ function traced (traceparent, run) {
 }
 
 /**
- * The options of a call, with the trace it belongs to.
+ * Options that may have attributes, with the trace that what goes out belongs to.
  *
- * @param {import('../index.js').CallOptions} [options]
+ * @param {any} [options]
  */
 function tracing (options) {
   const traceparent = storage?.getStore()

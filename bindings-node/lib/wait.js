@@ -29,6 +29,11 @@ function settled (result) {
   })
 }
 
+/** A timeout as the native half takes it: what waits as long as it takes has none there. */
+function limited (timeout) {
+  return timeout === Infinity ? undefined : timeout
+}
+
 /** Milliseconds as people say them: what is left of a time has many digits. */
 function rounded (milliseconds) {
   return milliseconds < 1 ? Number(milliseconds.toPrecision(1)) : Math.round(milliseconds)
@@ -262,4 +267,4 @@ class Iteration {
   }
 }
 
-module.exports = { AGAIN, DONE, Iteration, MAX_TIMEOUT, Waiters, settled, within }
+module.exports = { AGAIN, DONE, Iteration, MAX_TIMEOUT, Waiters, limited, settled, within }

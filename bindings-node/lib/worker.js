@@ -5,6 +5,7 @@ const { POSITIVE, check } = require('./check.js')
 const { AxonicError, Reject, invalid } = require('./error.js')
 const { ASYNC_DISPOSE, DISPOSE } = require('./internal.js')
 const { tell } = require('./log.js')
+const { traced } = require('./trace.js')
 
 const codeOf = (error) => error instanceof AxonicError ? error.code : undefined
 
@@ -65,7 +66,7 @@ class QueueWorker {
 
   async #do (job) {
     try {
-      const result = await this.#work(job)
+      const result = await traced(job.attributes?.traceparent, () => this.#work(job))
       if (!job.settled) await job.ackAsync(result)
     } catch (error) {
       try {

@@ -60,6 +60,8 @@ pub struct Can {
     pub descriptors: bool,
     /// The kernel tells who is at the other end.
     pub credentials: bool,
+    /// Bytes of the largest message that it takes, where it has a limit of its own.
+    pub max_message: Option<f64>,
 }
 
 impl From<axonic::Can> for Can {
@@ -73,6 +75,7 @@ impl From<axonic::Can> for Can {
             half_close: can.half_close,
             descriptors: can.descriptors,
             credentials: can.credentials,
+            max_message: can.max_message.map(|most| most as f64),
         }
     }
 }
@@ -157,7 +160,7 @@ impl State {
     ) -> axonic::Result<Answer> {
         match sent {
             Ok(()) => Ok(if channel.try_flush()? { Answer::Nothing } else { Answer::Int(PART) }),
-            Err(error) if !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Timeout) => Err(error),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
             Err(_) => {
                 self.blocked.set(self.blocked.get() + 1);
                 if quiet {
@@ -259,9 +262,8 @@ impl Channel {
         let fds: Vec<BorrowedFd<'_>> =
             fds.into_iter().map(|fd| unsafe { BorrowedFd::borrow_raw(fd) }).collect();
         let state = &self.state;
-        let answer = state.with(|channel| {
-            state.sent(channel, channel.send_descriptors(data, &fds, Some(Duration::ZERO)), quiet)
-        });
+        let answer =
+            state.with(|channel| state.sent(channel, channel.try_send_descriptors(data, &fds), quiet));
         Ok(match answer.or_throw(env)? {
             Answer::Nothing => None,
             Answer::No => Some(Either::A(false)),
@@ -286,10 +288,10 @@ impl Channel {
         self.state.with(|channel| channel.try_flush()).or_throw(env)
     }
 
-    /// Says that nothing more will be sent; what was kept is sent before.
+    /// Says that nothing more will be sent; what was kept is sent before. Whether that is done.
     #[napi]
-    pub fn finish(&self, env: &Env) -> Result<()> {
-        self.state.with(|channel| channel.finish()).or_throw(env)
+    pub fn finish(&self, env: &Env) -> Result<bool> {
+        self.state.with(|channel| channel.try_finish()).or_throw(env)
     }
 
     /// `()`: the next message, of which row 0 of the table tells; 0: there is none.
@@ -327,13 +329,68 @@ impl Channel {
         Ok(stats.into())
     }
 
-    /// Ends it; a second time does nothing.
+    /// Ends it; a second time does nothing. It does not wait: what there is no room for now of a message that was sent in part
+    /// is cut off, and the other end is told; `flush` before it waits for room.
     #[napi]
     pub fn close(&self) {
         self.state.held.take();
         if let Some(channel) = self.state.channel.take() {
             channel.close();
         }
+    }
+}
+
+/// The end of a pair of pipes that a child is to have.
+#[napi]
+pub struct ChildPipe {
+    pipe: Option<axonic::ChildPipe>,
+}
+
+#[napi]
+impl ChildPipe {
+    /// The descriptors that the child is to have: to read from, to write to.
+    #[napi]
+    pub fn descriptors(&self, env: &Env) -> Result<Vec<i32>> {
+        let pipe = self.pipe.as_ref().ok_or_else(|| closed("child pipe", "pipe:"));
+        Ok(pipe.or_throw(env)?.descriptors().into())
+    }
+
+    /// Closes this process's copy; a second time does nothing.
+    #[napi]
+    pub fn close(&mut self) {
+        self.pipe = None;
+    }
+}
+
+/// A channel to a child, and what the child is to have.
+#[napi]
+pub struct Pipe {
+    channel: Option<Channel>,
+    child: Option<ChildPipe>,
+}
+
+#[napi]
+impl Pipe {
+    pub(crate) fn open(
+        domain: &axonic::Domain,
+        settings: ChannelSettings,
+        scratch: &Rc<ScratchMemory>,
+    ) -> axonic::Result<Pipe> {
+        let (channel, pipe) = domain.pipe(&settings.options()?)?;
+        let channel = Channel::new(channel, scratch);
+        Ok(Pipe { channel: Some(channel), child: Some(ChildPipe { pipe: Some(pipe) }) })
+    }
+
+    /// The channel, once.
+    #[napi]
+    pub fn channel(&mut self) -> Option<Channel> {
+        self.channel.take()
+    }
+
+    /// The child's end, once.
+    #[napi]
+    pub fn child(&mut self) -> Option<ChildPipe> {
+        self.child.take()
     }
 }
 

@@ -335,6 +335,12 @@ impl Client {
         Ok(ClientConnecting { outcome })
     }
 
+    /// Whether to connect and try once more, after so many providers that went.
+    #[napi]
+    pub fn may_try_again(&self, env: &Env, gone: u32) -> Result<()> {
+        self.state.with(|client| client.may_try_again(gone as usize)).or_throw(env)
+    }
+
     /// The pollable descriptor; readable until `news` answered that there are none.
     #[napi]
     pub fn fd(&self, env: &Env) -> Result<i32> {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
-use crate::channel::{ChannelSettings, Connecting, Listener};
+use crate::channel::{ChannelSettings, Connecting, Listener, Pipe};
 use crate::client::{Client, ClientSettings};
 use crate::error::OrThrow;
 use crate::lock::{Barrier, Event, LockHolder, LockSettings, Mutex, RwLock, Semaphore};
@@ -211,6 +211,12 @@ impl Domain {
         settings: ChannelSettings,
     ) -> Result<Connecting> {
         Connecting::start(&self.domain, address, settings, timeout, &self.scratch).or_throw(env)
+    }
+
+    /// Opens a channel to a child of this process.
+    #[napi]
+    pub fn pipe(&self, env: &Env, settings: ChannelSettings) -> Result<Pipe> {
+        Pipe::open(&self.domain, settings, &self.scratch).or_throw(env)
     }
 
     /// Provides a service whose methods have these names.

@@ -15,8 +15,8 @@ thread_local! {
 
 /// An outcome that a thread is about to have. Dropped, nobody waits for it any more, and the thread ends.
 pub struct Elsewhere<T> {
-    /// Its other end is the thread's, which closes it when it is done.
-    done: UnixStream,
+    /// Its other end is the thread's, which closes it when it is done. `None`: it was given up.
+    done: RefCell<Option<UnixStream>>,
     outcome: Arc<Mutex<Option<axonic::Result<T>>>>,
     given_up: Arc<AtomicBool>,
 }
@@ -30,7 +30,8 @@ impl<T: Send + 'static> Elsewhere<T> {
             Error::new(ErrorKind::LimitReached, text)
         };
         let (done, doing) = UnixStream::pair().map_err(lacks)?;
-        let elsewhere = Elsewhere { done, outcome: Arc::default(), given_up: Arc::default() };
+        let elsewhere =
+            Elsewhere { done: RefCell::new(Some(done)), outcome: Arc::default(), given_up: Arc::default() };
         let (outcome, given_up) = (elsewhere.outcome.clone(), elsewhere.given_up.clone());
         let run = move || {
             GIVEN_UP.set(Some(given_up.clone()));
@@ -49,7 +50,7 @@ impl<T: Send + 'static> Elsewhere<T> {
 
     /// Readable once the outcome is there.
     pub fn fd(&self) -> i32 {
-        self.done.as_raw_fd()
+        self.done.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 
     /// The outcome, once; `None`: it is not there yet.
@@ -64,6 +65,7 @@ impl<T> Elsewhere<T> {
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         self.given_up.store(true, Ordering::Relaxed);
         drop(outcome.take());
+        self.done.take();
     }
 }
 

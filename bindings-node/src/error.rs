@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ptr::null_mut;
 
-use axonic::{Code, ErrorKind};
+use axonic::{Code, ErrorKind, Thrown};
 use napi::bindgen_prelude::*;
 use napi_derive::napi;
 
@@ -141,6 +141,28 @@ impl StatusParts {
             details,
             origin: self.origin,
         })
+    }
+}
+
+/// What a handler threw.
+#[napi(object)]
+pub struct ThrownParts {
+    /// Its class.
+    pub class: String,
+    /// Its text.
+    pub text: String,
+    /// The kind of error that it is, or means the same as.
+    pub kind: Option<String>,
+    /// What is told just so: of a call that failed, or what the handler says itself.
+    pub status: Option<StatusParts>,
+}
+
+impl ThrownParts {
+    /// What the caller is told.
+    pub fn status(self) -> axonic::Result<axonic::Status> {
+        let kind = ErrorKind::ALL.iter().find(|kind| Some(kind.name()) == self.kind.as_deref()).copied();
+        let status = self.status.map(StatusParts::status).transpose()?;
+        Ok(Thrown { class: &self.class, text: &self.text, kind, status: status.as_ref() }.into())
     }
 }
 

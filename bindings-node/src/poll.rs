@@ -85,8 +85,8 @@ impl Drop for HandleMemory {
 struct Watch {
     handle: HandleMemory,
     /// A duplicate, so that closing the watched object first cannot leave libuv with a number
-    /// that already means another file.
-    _fd: OwnedFd,
+    /// that already means another file. Given back when libuv has let go of it.
+    fd: Cell<Option<OwnedFd>>,
     env: sys::napi_env,
     /// The JavaScript function to call; weak unless held.
     callback: Cell<sys::napi_ref>,
@@ -189,6 +189,7 @@ unsafe extern "C" fn on_event(handle: *mut UvPoll, _status: c_int, _events: c_in
 unsafe extern "C" fn on_close(handle: *mut UvPoll) {
     // SAFETY: the reference given to libuv in `Poll::new`, taken back exactly once.
     let watch = unsafe { Rc::from_raw(uv_handle_get_data(handle).cast::<Watch>()) };
+    watch.fd.take();
     // SAFETY: the environment still lives: it waits for its asynchronous hooks, and this is ours.
     unsafe {
         sys::napi_delete_reference(watch.env, watch.callback.replace(null_mut()));
@@ -219,7 +220,7 @@ impl Poll {
         let raw_fd = fd.as_raw_fd();
         let watch = Rc::new(Watch {
             handle: HandleMemory::new(),
-            _fd: fd,
+            fd: Cell::new(Some(fd)),
             env: env.raw(),
             callback: Cell::new(null_mut()),
             hook: Cell::new(null_mut()),

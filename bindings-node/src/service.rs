@@ -13,7 +13,7 @@ use crate::call::{Answer, Call, bind};
 use crate::channel::{ChannelSettings, Peer};
 use crate::client::SPIN;
 use crate::content::{PayloadParts, content_of, flatten};
-use crate::error::{OrThrow, StatusParts, closed};
+use crate::error::{OrThrow, ThrownParts, closed};
 use crate::memory::{CONTENT, SEQUENCE, SOURCE, ScratchMemory, TICKET};
 use crate::options;
 use crate::slab::Slab;
@@ -23,11 +23,8 @@ const METHOD: usize = SOURCE;
 /// and the call's id.
 const ID: usize = SEQUENCE;
 
-// Flags beside the content type in row 0:
-/// the call has attributes,
+/// A flag beside the content type in row 0: the call has attributes.
 const ATTRIBUTES: u32 = 512;
-/// and its caller takes a stream.
-const STREAM: u32 = 1024;
 
 // What bound calls answer: there is nothing; row 0 tells of something; a stream has ended.
 const NOTHING: i64 = 0;
@@ -90,10 +87,7 @@ impl State {
 
     fn announce(&self, method: usize, request: Request) -> axonic::Result<Answer> {
         announce(&self.scratch, request.body());
-        let mut flags = if request.is_stream() { STREAM } else { 0 };
-        if !request.body().attributes()?.is_empty() {
-            flags |= ATTRIBUTES;
-        }
+        let flags = if request.body().attributes()?.is_empty() { 0 } else { ATTRIBUTES };
         let row = self.scratch.row(0);
         row[CONTENT] += f64::from(flags);
         row[METHOD] = method as f64;
@@ -272,12 +266,18 @@ impl Service {
         request.reply(parts.payload(data)).or_throw(env)
     }
 
-    /// Answers that a call failed.
+    /// Answers that a call failed by what its handler threw.
     #[napi]
-    pub fn fail(&self, env: &Env, number: u32, status: StatusParts) -> Result<()> {
-        let status = status.status().or_throw(env)?;
+    pub fn fail(&self, env: &Env, number: u32, thrown: ThrownParts) -> Result<()> {
+        let status = thrown.status().or_throw(env)?;
         self.state.remove(number as usize).or_throw(env)?.fail(status);
         Ok(())
+    }
+
+    /// Says that a call's handler streams.
+    #[napi]
+    pub fn begin_stream(&self, env: &Env, number: u32) -> Result<()> {
+        self.state.touch(number as usize, |request| request.begin_stream()).or_throw(env)
     }
 
     /// Streams one more item to a caller; `false`: it takes none now.

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
 import { describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { child, domain, is, sleep, until } from './helper.mjs'
@@ -9,7 +10,7 @@ let count = 0
 async function pair (options) {
   const ax = domain()
   const listener = ax.listen(`shm://${ax.name}/c${count++}`, options)
-  const [near, far] = await Promise.all([ax.connect(listener.address, options), listener.accept()])
+  const [near, far] = await Promise.all([ax.connect(listener.address, { timeout: Infinity, ...options }), listener.accept()])
   return { ax, listener, near, far }
 }
 
@@ -90,6 +91,19 @@ describe('channel', () => {
     near.send(Buffer.from('1'))
     near.send(Buffer.from('2'))
     assert.deepEqual([text(await first), text(await second)], ['1', '2'])
+  })
+
+  it('says that this was all once there is room', async () => {
+    const ax = domain()
+    const listener = ax.listen('ws://127.0.0.1:0')
+    const [near, far] = await Promise.all([ax.connect(listener.address, { timeout: 5000 }), listener.accept()])
+    const large = Buffer.alloc(10_000_000, 7)
+    near.send(large)
+    await assert.rejects(near.finish({ timeout: 20 }), is('Timeout'))
+    const finishing = near.finish({ timeout: 5000 })
+    assert.ok((await far.receive({ timeout: 5000 })).data.equals(large))
+    await finishing
+    await assert.rejects(far.receive({ timeout: 5000 }), is('Disconnected'))
   })
 
   it('ends when the other end has ended and all is received', async () => {
@@ -191,6 +205,17 @@ describe('channel', () => {
     assert.equal(text(await channel.receive()), 'here')
     assert.equal((await other.ended).code, 0)
     await assert.rejects(channel.receive({ timeout: 5000 }), is('Disconnected'))
+  })
+
+  it('leaves no descriptors for the garbage collector', async () => {
+    const { ax, listener } = await pair()
+    const descriptors = () => readdirSync('/proc/self/fd').length
+    const before = descriptors()
+    for (let i = 0; i < 30; i++) {
+      const ends = await Promise.all([ax.connect(listener.address, { timeout: 5000 }), listener.accept({ timeout: 5000 })])
+      for (const end of ends) end.close()
+    }
+    assert.ok(descriptors() < before + 10, `${descriptors()} descriptors, ${before} before`)
   })
 
   it('leaves the loop alone while nothing happens', async () => {

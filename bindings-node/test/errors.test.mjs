@@ -4,7 +4,7 @@ import { describe, it } from 'node:test'
 import { AxonicError, WaitSet, domain, errors, is, regionFromFd } from './helper.mjs'
 
 const core = readFileSync(new URL('../../ipc-core/src/error.rs', import.meta.url), 'utf8')
-const types = readFileSync(new URL('../index.d.ts', import.meta.url), 'utf8')
+const types = readFileSync(new URL('../types/error.d.ts', import.meta.url), 'utf8')
 
 describe('errors', () => {
   it('map every kind of the core', () => {

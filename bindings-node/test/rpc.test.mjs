@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
 import { afterEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { Client, Status, child, domain, is, setLogger, sleep, until } from './helper.mjs'
@@ -39,6 +42,7 @@ for (const wait of WAITS) {
       }, { wait })
       assert.equal(await client.add({ a: 1, b: 2 }), 3)
       assert.equal(await client.call('add', { a: 1, b: 3 }, { timeout: 5000 }), 4)
+      assert.equal(await client.add({ a: 1, b: 4 }, { timeout: Infinity }), 5)
       assert.equal(await client.nothing(), null)
       assert.equal(await client.self(), 4)
       const values = [{ x: ['é', null, 1.5] }, 'text', 7, null, [], Buffer.from('raw'), Buffer.alloc(0), Buffer.alloc(700_000, 3), 'é'.repeat(200_000)]
@@ -83,6 +87,7 @@ for (const wait of WAITS) {
       ])
       const one = client.one.stream()
       assert.deepEqual([await one.next(), await one.next()], [{ value: 'one', done: false }, { value: null, done: true }])
+      assert.deepEqual(await client.count.stream({ to: 0 }).next(), { value: 'all', done: true })
       const end = client.count.stream({ to: 1 })
       await end.next()
       assert.deepEqual(await end.next(), { value: 'all', done: true })
@@ -100,6 +105,19 @@ for (const wait of WAITS) {
       await until(() => finished, 'the generator hears that nobody takes more')
       assert.ok(made < 400, String(made))
       await assert.rejects(client.count({ to: 1 }), failed('CallFailed', 'INVALID_ARGUMENT', { reason: 'stream' }))
+    })
+
+    it('lets others go on while it streams', async () => {
+      let made = 0
+      const { client } = pair({ * endless () { for (;;) { made++; yield 0 } }, async * later () { for (;;) { made++; yield 0 } }, add: ({ a }) => a + 1 }, { wait })
+      for (const method of ['endless', 'later']) {
+        made = 0
+        const stream = client[method].stream()
+        assert.equal((await stream.next()).value, 0)
+        assert.equal(await client.add({ a: 1 }, { timeout: 10_000 }), 2)
+        assert.ok(made < 50_000, `${made} of the 262,144 that may be on their way`)
+        await stream.return()
+      }
     })
 
     it('takes a stream', async () => {
@@ -142,6 +160,15 @@ for (const wait of WAITS) {
         onward: (params, ctx) => other.status(),
         big: () => Buffer.alloc(2_000_000),
         strange: () => 10n,
+        own () { throw new class NoStock extends Error {}('no apples') },
+        named () { throw Object.assign(new Error(''), { name: 'out_of_stock' }) },
+        text () { throw 'just so' }, // eslint-disable-line no-throw-literal
+        hasty: () => ax.subscriber('t').receive({ timeout: 1 }),
+        short: () => new Promise((resolve, reject) => {
+          const signal = AbortSignal.timeout(1)
+          signal.addEventListener('abort', () => reject(signal.reason))
+        }),
+        aborted () { throw new DOMException('enough', 'AbortError') },
         async * late () { yield 1; throw new TypeError('later') }
       }, { wait, maxMessage: 1 << 20 })
       const other = ax.client('s', '1')
@@ -152,7 +179,13 @@ for (const wait of WAITS) {
       assert.match(origin, /^s@1\.2\.0 \(.*pid \d+\)$/)
       await assert.rejects(client.onward(), failed('CallFailed', 'NOT_FOUND', { ...status, origin }))
       await assert.rejects(client.big(), failed('CallFailed', 'RESOURCE_EXHAUSTED'))
-      await assert.rejects(client.strange(), failed('CallFailed', 'UNKNOWN', { reason: 'AxonicError' }))
+      await assert.rejects(client.strange(), failed('CallFailed', 'UNKNOWN', { reason: 'InvalidArgument' }))
+      await assert.rejects(client.own(), failed('CallFailed', 'UNKNOWN', { reason: 'NoStock', message: 'no apples' }))
+      await assert.rejects(client.named(), failed('CallFailed', 'UNKNOWN', { reason: 'out_of_stock', message: 'out_of_stock' }))
+      await assert.rejects(client.text(), failed('CallFailed', 'UNKNOWN', { reason: '', message: 'just so' }))
+      await assert.rejects(client.hasty(), failed('Timeout', 'DEADLINE_EXCEEDED', { reason: 'Timeout' }))
+      await assert.rejects(client.short(), failed('Timeout', 'DEADLINE_EXCEEDED', { reason: 'TimeoutError' }))
+      await assert.rejects(client.aborted(), failed('Cancelled', 'CANCELLED', { message: 'enough' }))
       await assert.rejects(client.nonsense(), (error) => failed('CallFailed', 'UNIMPLEMENTED')(error) && /it has broken, status/.test(error.message))
       const stream = client.late.stream()
       assert.equal((await stream.next()).value, 1)
@@ -239,12 +272,50 @@ describe('rpc', () => {
         await sleep(1)
         return [ctx.traceparent, await client.inner(), await client.inner({}, { attributes: { traceparent: 'own' } })]
       },
+      async * outers () { for (let n = 0; n < 2; n++) yield await client.inner() },
       inner: (params, ctx) => ctx.traceparent
     })
     const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
     assert.deepEqual(await client.outer({}, { attributes: { traceparent } }), [traceparent, traceparent, 'own'])
+    const streamed = []
+    const options = { attributes: { traceparent }, timeout: Infinity }
+    for await (const item of client.outers.stream({}, options)) streamed.push(item)
+    assert.deepEqual(streamed, [traceparent, traceparent])
     assert.equal(await client.inner(), null, 'outside of a handler there is none')
     assert.deepEqual(await client.outer(), [null, null, 'own'])
+  })
+
+  it('carries a trace from message to call to message', async () => {
+    const ax = last = domain()
+    const done = ax.subscriber('done')
+    const topic = ax.publisher('done')
+    const jobs = ax.queue('jobs')
+    ax.service('middle', '1.0.0', {
+      async work (params) {
+        topic.publish(params)
+        await topic.publishAsync(Buffer.from('bytes'))
+        topic.publish(params, { attributes: { traceparent: 'own' } })
+        topic.publishMany([1, 2])
+        jobs.put('job')
+      }
+    })
+    const client = ax.client('middle', '^1')
+    const traces = async () => {
+      const seen = []
+      while (seen.length < 5) seen.push((await done.receive({ timeout: 5000 })).attributes?.traceparent)
+      return seen
+    }
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+    const carried = [traceparent, traceparent, 'own', traceparent, traceparent]
+    await client.work({}, { attributes: { traceparent } })
+    assert.deepEqual(await traces(), carried)
+    const worker = jobs.worker(async () => { await client.work({}); jobs.purge() })
+    assert.deepEqual(await traces(), carried)
+    await worker.stop()
+    jobs.purge()
+    await client.work({})
+    assert.deepEqual(await traces(), [undefined, undefined, 'own', undefined, undefined])
+    jobs.purge()
   })
 
   it('is unavailable at once where nobody is', async () => {
@@ -273,6 +344,33 @@ describe('rpc', () => {
     await assert.rejects(ax.client('other', '^1', { address }).echo('x'), is('Unavailable'))
     service.close()
     await assert.rejects(client.echo('x', { timeout: 5000 }), is('Unavailable'))
+  })
+
+  it('ends with its standard input, when all that came through it is answered', async () => {
+    const ax = domain()
+    const { process: service, ended } = child('rpc', ax.name, 'stdio')
+    service.stdin.end('{"jsonrpc":"2.0","method":"echo","params":[7],"id":1}\n')
+    const { code, stdout, stderr } = await ended
+    assert.deepEqual([code, stdout, stderr], [0, '{"jsonrpc":"2.0","result":7,"id":1}\n', ''])
+  })
+
+  it('tells JSON-RPC one result or a stream, as the method has it', async () => {
+    const { service } = pair({
+      add: ({ a, b }) => a + b,
+      async nothing () {},
+      * count ({ upTo }) { for (let n = 0; n < upTo; n++) yield n }
+    })
+    const socket = connect(Number(service.listen('tcp://127.0.0.1:0').split(':').at(-1)))
+    const lines = createInterface(socket)[Symbol.asyncIterator]()
+    const call = async (method, params) => {
+      socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })}\n`)
+      return JSON.parse((await lines.next()).value).result
+    }
+    assert.equal(await call('add', { a: 1, b: 2 }), 3)
+    assert.equal(await call('nothing', {}), null)
+    for (const items of [[], [0], [0, 1]]) assert.deepEqual(await call('count', { upTo: items.length }), items)
+    socket.destroy()
+    service.close()
   })
 
   it('shares the load among providers, and goes on without one', async () => {
@@ -342,6 +440,40 @@ describe('rpc', () => {
     assert.equal(inspect(client), "Client { service: 's', closed: true }")
   })
 
+  it('is unavailable when providers come and go', async () => {
+    const require = createRequire(import.meta.url)
+    const ax = require('../lib/native.js').Domain.open({ name: domain().name }, require('../lib/internal.js').getScratch().native)
+    const native = ax.client('s', '^1', {})
+    let tries = 0
+    const gone = () => { tries++; return -1 }
+    // All its providers go just when they are to be called.
+    const fickle = {
+      bindCall: () => gone,
+      bindCallScratch: () => gone,
+      start: gone,
+      connect: () => ({ take: () => true, giveUp () {} })
+    }
+    const get = (_, name) => fickle[name] ?? native[name].bind(native)
+    const client = new Client(new Proxy({}, { get }), 's', { ends: new Set(), busy: new Set() })
+    const told = failed('Unavailable', 'UNAVAILABLE', { retryable: true, message: "service 's': its providers come and go; call again" })
+    await assert.rejects(client.call('m', {}, { attributes: { a: '1' } }), told)
+    assert.equal(tries, 17)
+    client.close()
+    ax.close()
+  })
+
+  it('says that a call was not sent in time', async () => {
+    const ax = domain()
+    const deaf = ax.listen(`shm://${ax.name}/deaf`)
+    const client = ax.client('s', '^1', { address: deaf.address })
+    const first = assert.rejects(client.m(), is('Closed'))
+    const told = failed('Timeout', 'DEADLINE_EXCEEDED', { retryable: true, details: null })
+    await assert.rejects(client.m({}, { timeout: 20 }), (error) => told(error) && /let it connect in 20 ms/.test(error.message))
+    client.close()
+    await first
+    deaf.close()
+  })
+
   it('keeps no process alive but one that serves', async () => {
     const ax = domain()
     const service = ax.service('parent', '1.0.0', { echo: (value) => value })
@@ -352,13 +484,13 @@ describe('rpc', () => {
 
   it('leaves the loop alone while nothing happens', async () => {
     const { client } = pair({ hang: () => new Promise(() => {}) })
-    const calls = [client.hang({}, { timeout: 400 }), client.hang({}, { timeout: 400 })]
+    const calls = [1, 2].map(() => assert.rejects(client.hang({}, { timeout: 400 }), is('Timeout')))
     await sleep(20)
     const { user, system } = process.cpuUsage()
     await sleep(300)
     const used = process.cpuUsage({ user, system })
     assert.ok(used.user + used.system < 150_000, JSON.stringify(used))
-    for (const call of calls) await assert.rejects(call, is('Timeout'))
+    await Promise.all(calls)
   })
 
   it('refuses what cannot be', async () => {

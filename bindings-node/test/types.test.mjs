@@ -10,7 +10,6 @@ import './helper.mjs'
 
 const require = createRequire(import.meta.url)
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
-const declarations = readFileSync(here('../index.d.ts'), 'utf8')
 
 describe('types', () => {
   it('are strict and hold for import and require', () => {
@@ -23,10 +22,17 @@ describe('types', () => {
     execFileSync(process.execPath, [tsc, '--noEmit', '--project', here('../lib')], { stdio: 'pipe', encoding: 'utf8' })
   })
 
+  it('are all brought along by the one that users import', () => {
+    const index = readFileSync(here('../index.d.ts'), 'utf8')
+    const brought = [...index.matchAll(/^export \* from '\.\/types\/(\w+)\.js'$/gm)].map(([, room]) => `${room}.d.ts`)
+    assert.deepEqual(brought.sort(), readdirSync(here('../types')).sort())
+  })
+
   it('name every member of every class, and no other', () => {
     const hidden = new Set(['constructor', 'inspect'])
     for (const [name, Class] of Object.entries(axonic)) {
       if (typeof Class !== 'function' || !/^[A-Z]/.test(name) || Class.prototype instanceof Error) continue
+      const declarations = readFileSync(here(`../types/${sourceOf(name)}.d.ts`), 'utf8')
       const start = declarations.search(new RegExp(`^export interface ${name}\\b`, 'm'))
       assert.ok(start >= 0, `${name} is not declared`)
       const body = declarations.slice(start, declarations.indexOf('\n}', start))
@@ -62,12 +68,13 @@ describe('types', () => {
 
 function sourceOf (name) {
   if (['Barrier', 'Event', 'Held', 'Mutex', 'RwLock', 'Semaphore'].includes(name)) return 'lock'
-  return { Listener: 'channel', RingConsumer: 'ring', RingProducer: 'ring' }[name] ?? name.toLowerCase()
+  return { ChildPipe: 'channel', Listener: 'channel', RingConsumer: 'ring', RingProducer: 'ring' }[name] ?? name.toLowerCase()
 }
 
 describe('native half', () => {
   it('is what its generated types say', () => {
-    const generated = readFileSync(here('../lib/native.d.ts'), 'utf8')
+    const rooms = readdirSync(here('../lib/native')).map((file) => readFileSync(here(`../lib/native/${file}`), 'utf8'))
+    const generated = rooms.join('\n')
     const said = [...generated.matchAll(/^export (?:class|function) (\w+)/gm)].map(([, name]) => name)
     assert.deepEqual(said.sort(), Object.keys(native).sort(), 'run `npm run build`')
     for (const [name, value] of Object.entries(native)) {

@@ -2,7 +2,7 @@
 
 import axonic, { AxonicError, Reject, Status, WaitSet, errors, open, regionFromFd, sealedRegion, setLogger } from 'axonic'
 import type {
-  ArrayOf, Attributes, Barrier, BorrowedMessage, CallStatus, CallStream, Can, Channel, ChannelMessage, ChannelStats, Client,
+  ArrayOf, Attributes, Barrier, BorrowedMessage, CallStatus, CallStream, Can, Channel, ChannelMessage, ChannelStats, ChildPipe, Client,
   Context, Domain, ErrorCode, Event, Held, Job, Listener, LockHolder, Message, Mutex, Peeked, Publisher,
   PublisherStats, Queue, QueueStats, QueueWorker, Receipt, Region, RingConsumer, RingProducer, RingStats, RwLock, Semaphore, Service,
   Shaped, Subscriber, SubscriberStats, TensorInfo, Ticket
@@ -183,6 +183,11 @@ export async function surface (): Promise<void> {
   for await (const each of listener) same<typeof each, Channel>(true)
   for await (const each of channel) same<typeof each.data, Buffer>(true)
   const can: Can = channel.can
+  same<typeof can.maxMessage, number | null>(true)
+  const [piped, inherited] = ax.pipe({ maxMessage: 5 })
+  same<typeof piped, Channel>(true)
+  same<typeof inherited, ChildPipe>(true)
+  same<typeof inherited.descriptors, readonly number[]>(true)
   const { sentBytes }: ChannelStats = channel.stats()
 
   const service: Service = ax.service('shop', '1.0.0', {
