@@ -68,8 +68,10 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
         out.flush()?;
     }
     let result = wait(&mut call, &interrupt, |call| call.result(SLICE))?;
-    // A stream's result is empty unless its service gave one.
-    if !(args.stream && result.content() == Content::Raw && result.data().is_empty()) {
+    // A stream's result is empty, or null, unless its service gave one.
+    let is_nothing =
+        matches!((result.content(), result.data()), (Content::Raw, b"") | (Content::Json, b"null"));
+    if !(args.stream && is_nothing) {
         print(&mut out, &result)?;
     }
     out.flush()?;

@@ -45,7 +45,7 @@ pub(crate) fn services(view: &View) -> Table {
     table
 }
 
-fn state(view: &View, alive: bool, participant: &str) -> &'static str {
+pub(crate) fn state(view: &View, alive: bool, participant: &str) -> &'static str {
     match alive {
         false => "dead",
         true if view.is_stopped(participant) => "stopped",
@@ -73,7 +73,7 @@ pub(crate) fn channels(view: &View) -> Table {
 }
 
 /// `label(pid)`, and what is the matter with it.
-fn end(end: &ChannelEnd) -> String {
+pub(crate) fn end(end: &ChannelEnd) -> String {
     let state = match end {
         e if !e.alive => ", dead",
         e if e.stopped => ", stopped",
@@ -82,7 +82,7 @@ fn end(end: &ChannelEnd) -> String {
     format!("{}({}){state}", label(&end.label), end.pid)
 }
 
-fn channel_state(channel: &ChannelInfo) -> &'static str {
+pub(crate) fn channel_state(channel: &ChannelInfo) -> &'static str {
     let Some(server) = &channel.server else { return "not accepted" };
     let ended = |end: &ChannelEnd| end.closed || !end.alive;
     match (ended(&channel.client), ended(server)) {

@@ -16,7 +16,8 @@ use crate::stop::{Outcome, Stop};
 const EXAMPLES: &str = "\
 Examples:
   axonic serve jobs 1.2.0 --exec ./handle.sh --concurrency 4
-  axonic serve jobs 1.2.0 --exec ./handle.sh --address tcp://127.0.0.1:4000";
+  axonic serve jobs 1.2.0 --exec ./handle.sh --address tcp://127.0.0.1:4000
+  axonic serve jobs 1.2.0 --exec ./handle.sh --address pipe:0,1";
 
 /// Provide a service by a program: it is started for each call, with the method as its last argument and in AXONIC_METHOD, the
 /// call's arguments on its standard input, and its standard output is the result. An exit code other than 0 fails the call, with
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
             });
         }
     });
-    // It ends by a signal, or by what went wrong.
+    // It ends by a signal, at the end of a pipe it listens at, or by what went wrong.
     let failed = failed.into_inner().unwrap_or_else(|e| e.into_inner());
     failed.map_or(Ok(0), Err)
 }
@@ -78,6 +79,8 @@ fn serve(args: &Args, service: &Service, interrupt: &Interrupt) -> Result<(), St
         interrupt.check()?;
         match service.next(SLICE) {
             Err(error) if matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Interrupted) => {}
+            // Whoever has the other end of its pipe asks for nothing more.
+            Err(error) if error.kind() == ErrorKind::Disconnected => return Ok(()),
             Err(error) => return Err(error.into()),
             Ok(request) => answer(args, request, interrupt),
         }

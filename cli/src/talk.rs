@@ -82,7 +82,7 @@ fn talk(channel: &Channel, interrupt: &Interrupt) -> Outcome {
         let sending = scope.spawn(|| {
             let sent = send(channel, interrupt);
             // Where an end cannot say that it has ended, closing says it.
-            let ended = channel.finish();
+            let ended = channel.finish(None);
             sent.and(ended.or_else(gone))
         });
         let received = receive(channel, interrupt);

@@ -1,4 +1,4 @@
-//! `axonic top`: the busiest topics and queues and the slowest subscribers, with rates.
+//! `axonic top`: the busiest topics, queues, services and channels and the slowest subscribers, with rates.
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollTimeout;
 
+use crate::channels::{channel_state, end, state};
 use crate::human::{bytes, plural, rate};
 use crate::interrupt::Interrupt;
 use crate::output::Output;
@@ -22,7 +23,7 @@ Examples:
 
 Without a terminal `top` behaves as with --once.";
 
-/// Watch a domain live: rates of every publisher, subscriber and queue
+/// Watch a domain live: rates of every publisher, subscriber, queue, service and channel
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -43,16 +44,17 @@ pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
     }
     let mut meter = Meter::default();
     meter.frame(View::take(place, "top")?);
-    let end = Instant::now() + SAMPLE;
-    while let Some(left) = end.checked_duration_since(Instant::now()) {
+    let until = Instant::now() + SAMPLE;
+    while let Some(left) = until.checked_duration_since(Instant::now()) {
         let millis = u16::try_from(left.as_millis() + 1).unwrap_or(u16::MAX);
         interrupt.poll(&mut [], PollTimeout::from(millis))?;
     }
     let frame = meter.frame(View::take(place, "top")?);
     writeln!(out, "{}", frame.title)?;
-    let tables = [&frame.publishers, &frame.subscribers, &frame.queues];
-    // Most domains have no queue.
-    for table in tables.into_iter().take(if frame.queues.is_empty() { 2 } else { 3 }) {
+    // Most domains have none of some.
+    let rare =
+        [&frame.queues, &frame.services, &frame.channels].into_iter().filter(|table| !table.is_empty());
+    for table in [&frame.publishers, &frame.subscribers].into_iter().chain(rare) {
         writeln!(out)?;
         table.print(&mut out, 0)?;
     }
@@ -69,9 +71,14 @@ pub(crate) struct Frame {
     pub(crate) subscribers: Table,
     /// The busiest first.
     pub(crate) queues: Table,
+    /// The busiest first.
+    pub(crate) services: Table,
+    /// The busiest first.
+    pub(crate) channels: Table,
 }
 
-/// Counters of a publisher or subscriber: messages, bytes, missed; of a queue: put, acknowledged, returned.
+/// Counters of a publisher or subscriber: messages, bytes, missed; of a queue: put, acknowledged, returned; of a service:
+/// calls; of a channel: what its client sent, and its server.
 type Counters = [u64; 3];
 
 /// Whose counters they are.
@@ -80,6 +87,8 @@ enum Of {
     Publisher(u64),
     Subscriber(u64),
     Queue(String),
+    Service(u64),
+    Channel(u64),
 }
 
 /// Turns counters into rates: it remembers the previous ones.
@@ -102,13 +111,21 @@ impl Meter {
             .queues
             .iter()
             .map(|q| (Of::Queue(q.name.clone()), [q.stats.put, q.stats.acked, q.stats.returned]));
-        let counters: HashMap<Of, Counters> = publishing.chain(receiving).chain(working).collect();
+        let serving = snapshot.services.iter().map(|s| (Of::Service(s.id), [s.calls, 0, 0]));
+        let talking = snapshot.channels.iter().map(|c| {
+            let server = c.server.as_ref().map_or(0, |server| server.records);
+            (Of::Channel(c.id), [c.client.records, server, 0])
+        });
+        let counters: HashMap<Of, Counters> =
+            publishing.chain(receiving).chain(working).chain(serving).chain(talking).collect();
         let rates = Rates { before: &self.before, now: &counters, seconds };
         let frame = Frame {
             title: title(&view),
             publishers: publishers(&view, &rates),
             subscribers: subscribers(&view, &rates),
             queues: queues(&view, &rates),
+            services: services(&view, &rates),
+            channels: channels(&view, &rates),
         };
         self.before = counters;
         self.at = Some(now);
@@ -201,6 +218,59 @@ fn queues(view: &View, rates: &Rates<'_>) -> Table {
             q.stats.leased.to_string(),
             q.stats.dead.to_string(),
             q.consumers.to_string(),
+        ]);
+    }
+    table
+}
+
+fn services(view: &View, rates: &Rates<'_>) -> Table {
+    let mut table = Table::new([
+        "SERVICE", "VERSION", "PROVIDER", ">CALLS/S", ">AT WORK", ">CLIENTS", ">WAITING", ">UNREAD", "STATE",
+    ]);
+    let mut all: Vec<_> = view.snapshot.services.iter().map(|s| (rates.of(&Of::Service(s.id)), s)).collect();
+    all.sort_by(|(a, s), (b, t)| b[0].total_cmp(&a[0]).then_with(|| s.name.cmp(&t.name)));
+    for ([calls, ..], s) in all {
+        table.row([
+            s.name.clone(),
+            s.version.clone(),
+            view.who(&s.participant),
+            rate(calls),
+            s.at_work.to_string(),
+            s.clients.to_string(),
+            s.waiting.to_string(),
+            bytes(s.unread_bytes),
+            state(view, s.alive, &s.participant).into(),
+        ]);
+    }
+    table
+}
+
+fn channels(view: &View, rates: &Rates<'_>) -> Table {
+    let mut table = Table::new([
+        "CHANNEL OF",
+        "CLIENT",
+        "SERVER",
+        ">SENT/S",
+        ">BACK/S",
+        ">TO SERVER",
+        ">TO CLIENT",
+        "STATE",
+    ]);
+    let mut all: Vec<_> = view.snapshot.channels.iter().map(|c| (rates.of(&Of::Channel(c.id)), c)).collect();
+    all.sort_by(|(a, c), (b, d)| {
+        (b[0] + b[1]).total_cmp(&(a[0] + a[1])).then_with(|| c.listener.cmp(&d.listener))
+    });
+    for ([there, back, _], c) in all {
+        let server = c.server.as_ref();
+        table.row([
+            if c.listener.is_empty() { "-".into() } else { c.listener.clone() },
+            end(&c.client),
+            server.map_or("-".into(), end),
+            rate(there),
+            rate(back),
+            bytes(c.client.pending_bytes),
+            server.map_or("-".into(), |server| bytes(server.pending_bytes)),
+            channel_state(c).into(),
         ]);
     }
     table

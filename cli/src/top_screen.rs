@@ -119,12 +119,14 @@ impl Drop for Guarded<'_> {
 
 fn draw(screen: &mut Screen<'_>, frame: &Frame) {
     let rows = |table: &Table| u16::try_from(table.rows().len()).unwrap_or(u16::MAX);
-    // Most domains have no queue.
-    let of_queues = if frame.queues.is_empty() { 0 } else { rows(&frame.queues).saturating_add(2) };
-    let [title, publishers, queues, subscribers, footer] = Layout::vertical([
+    // Most domains have none of some.
+    let of_rare = |table: &Table| if table.is_empty() { 0 } else { rows(table).saturating_add(2) };
+    let [title, publishers, queues, services, channels, subscribers, footer] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Max(rows(&frame.publishers).saturating_add(2)),
-        Constraint::Max(of_queues),
+        Constraint::Max(of_rare(&frame.queues)),
+        Constraint::Max(of_rare(&frame.services)),
+        Constraint::Max(of_rare(&frame.channels)),
         Constraint::Min(3),
         Constraint::Length(1),
     ])
@@ -133,6 +135,8 @@ fn draw(screen: &mut Screen<'_>, frame: &Frame) {
     screen.render_widget(Line::styled(frame.title.as_str(), bold), title);
     draw_table(screen, publishers, &frame.publishers);
     draw_table(screen, queues, &frame.queues);
+    draw_table(screen, services, &frame.services);
+    draw_table(screen, channels, &frame.channels);
     draw_table(screen, subscribers, &frame.subscribers);
     let dim = Style::new().add_modifier(Modifier::DIM);
     screen.render_widget(Line::styled("q quits; rates per second", dim), footer);
@@ -177,7 +181,11 @@ mod tests {
         let subscribers = Table::new(["PATTERN", ">LAG"]);
         let mut queues = Table::new(["QUEUE", ">READY"]);
         queues.row(["jobs".into(), "7".into()]);
-        let frame = Frame { title: "demo".into(), publishers, subscribers, queues };
+        let mut services = Table::new(["SERVICE", ">CALLS/S"]);
+        services.row(["shop".into(), "9".into()]);
+        let mut channels = Table::new(["CHANNEL OF", ">SENT/S"]);
+        channels.row(["words".into(), "5".into()]);
+        let frame = Frame { title: "demo".into(), publishers, subscribers, queues, services, channels };
         for (width, height) in [(1, 1), (20, 4), (80, 24)] {
             let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
             terminal.draw(|screen| draw(screen, &frame)).unwrap();
@@ -188,6 +196,8 @@ mod tests {
         assert!(
             shown.contains("topic.0")
                 && shown.contains("jobs")
+                && shown.contains("shop")
+                && shown.contains("words")
                 && shown.contains("PATTERN")
                 && shown.contains("q quits")
         );

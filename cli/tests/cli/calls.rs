@@ -1,7 +1,8 @@
-//! `listen`, `connect`, `call`, `serve`; and channels as `ls` and `stat` show them.
+//! `listen`, `connect`, `call`, `serve`; and channels and services as `ls`, `stat` and `top` show them.
 
 use std::io::Write;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -63,6 +64,7 @@ fn a_program_is_a_service() {
     let service = serve(&place, script);
     assert_eq!(place.ok(["call", "text", "echo", r#"{"a": 1}"#]), "{\"a\": 1}\n");
     assert_eq!(place.ok(["call", "text", "upper", r#""lamp""#, "--range", "^1.1"]), "\"LAMP\"\n");
+    assert_eq!(place.ok(["call", "text", "upper", r#""lamp""#, "--stream"]), "\"LAMP\"\n");
     let done = place.run(["call", "text", "fail"]);
     let (code, message) = done.error();
     assert!(code == 1 && message.contains("no such order") && message.contains("exit_3"), "{message}");
@@ -75,6 +77,18 @@ fn a_program_is_a_service() {
     until("nothing is at work", || place.snapshot().services[0].at_work == 0);
     end(service);
     assert!(place.run(["call", "text", "echo"]).error().1.contains("nobody provides it"));
+}
+
+#[test]
+fn a_service_at_its_standard_streams_ends_with_its_input() {
+    let place = Place::new();
+    let mut command = place.axonic(["serve", "text", "1.2.0", "--address", "pipe:0,1", "--exec", "sh"]);
+    let mut running = Running::start(command.args(["--", "-c", "cat", "sh"]).stdin(Stdio::piped()));
+    let mut input = running.child().stdin.take().unwrap();
+    input.write_all(b"{\"jsonrpc\":\"2.0\",\"method\":\"echo\",\"params\":[7],\"id\":1}\n").unwrap();
+    drop(input);
+    let done = running.finish();
+    assert_eq!((done.code, done.out.as_str()), (0, "{\"jsonrpc\":\"2.0\",\"result\":[7],\"id\":1}\n"));
 }
 
 #[test]
@@ -125,4 +139,51 @@ fn channels_and_services_are_listed() {
             assert!(text.contains(line), "{line}: {text}");
         }
     });
+}
+
+#[test]
+fn top_shows_what_services_and_channels_do() {
+    let place = Place::new();
+    let domain = place.open("default");
+    let service = domain.service("search", "1.2.0", &axonic::ServiceOptions::default()).unwrap();
+    let _idle = domain.service("archive", "0.1.0", &axonic::ServiceOptions::default()).unwrap();
+    let stop = AtomicBool::new(false);
+    let top = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let Ok(request) = service.next(None) {
+                request.reply(axonic::Payload::raw(b"found")).unwrap();
+            }
+        });
+        scope.spawn(|| {
+            let client = domain.client("search", "^1", &axonic::ClientOptions::default()).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                client.call("find", axonic::Payload::raw(b"x"), SECOND).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            service.close();
+        });
+        until("somebody calls", || place.snapshot().services.iter().any(|s| s.calls > 0));
+        let top = place.ok(["top", "--once"]);
+        stop.store(true, Ordering::Relaxed);
+        top
+    });
+    let row = |table: &str, begins: &str| {
+        let mut lines = top.lines().skip_while(|line| !line.starts_with(table)).skip(1);
+        let found = lines.find(|line| line.starts_with(begins)).expect(&top);
+        found.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let search = row("SERVICE", "search");
+    let rate: f64 = search[3].parse().unwrap();
+    assert!(rate > 10.0 && rate < 2000.0, "{top}");
+    assert_eq!(
+        (search[1].as_str(), search[5].as_str(), search.last().unwrap().as_str()),
+        ("1.2.0", "1", "live"),
+        "{top}"
+    );
+    assert_eq!(row("SERVICE", "archive")[3], "0", "{top}");
+    let channel = row("CHANNEL OF", "search@1.2.0");
+    let (there, back): (f64, f64) = (channel[3].parse().unwrap(), channel[4].parse().unwrap());
+    assert!(there > 10.0 && back > 10.0, "{top}");
+    // The busy come first, and of what there is none no table is shown.
+    assert!(top.find("search").unwrap() < top.find("archive").unwrap() && !top.contains("QUEUE"), "{top}");
 }
