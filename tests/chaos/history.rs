@@ -13,7 +13,7 @@ pub struct Printed {
 
 impl Printed {
     /// Its lines; one that was cut off by death was not said.
-    fn lines(&self) -> impl Iterator<Item = &str> {
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
         let end = self.text.rfind('\n').map_or(0, |end| end + 1);
         self.text[..end].lines()
     }
@@ -29,7 +29,7 @@ pub struct Jobs {
 }
 
 /// A number of a line, the word at this place.
-fn number(line: &str, place: usize) -> u64 {
+pub fn number(line: &str, place: usize) -> u64 {
     let word = line.split(' ').nth(place).and_then(|word| word.parse().ok());
     word.unwrap_or_else(|| panic!("no number at {place}: {line:?}"))
 }

@@ -1,6 +1,7 @@
 //! `kill -9` at random moments, in every language: who lives on has everything that was committed, whole and in
 //! order, and waits for nobody. Each kill has a seed, printed when it fails; `AXONIC_CHAOS_SEED` plays that kill again.
 
+mod calls;
 #[path = "../../ipc-core/tests/common/mod.rs"]
 mod common;
 mod containers;

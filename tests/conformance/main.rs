@@ -4,13 +4,18 @@
 //! (see `peers/rust/peer.rs`). What the Python and Node peers and the C library are is told by the
 //! environment `cargo xtask test interop` sets.
 
+mod calls;
+mod channels;
 mod jobs;
 mod journal;
+mod jsonrpc;
 mod layout;
 mod locks;
 mod peers;
+mod pipes;
 mod table;
 mod talk;
+mod tls;
 mod websocket;
 
 use peers::Peer;
@@ -38,15 +43,20 @@ fn left_behind(place: &tempfile::TempDir) -> Result<(), String> {
     if left.is_empty() { Ok(()) } else { Err(format!("left behind: {left:?}")) }
 }
 
+/// The sum of the bytes of message `k`.
+fn sum_of(k: usize, size: usize) -> u32 {
+    // Bytes repeat every 256, so whole periods add the same.
+    let period: u32 = (0..256u32).sum();
+    let tail: u32 = (0..size % 256).map(|i| u32::from((i * 31 + k * 7 + size) as u8)).sum();
+    ((size / 256) as u32).wrapping_mul(period).wrapping_add(tail)
+}
+
 /// The sum of all bytes a receiver must find.
 fn expected_sum(work: &Work) -> (usize, u32) {
     let (mut k, mut sum) = (0usize, 0u32);
     for size in work.sizes {
         for _ in 0..work.count {
-            // Bytes repeat every 256, so whole periods add the same.
-            let period: u32 = (0..256u32).sum();
-            let tail: u32 = (0..size % 256).map(|i| u32::from((i * 31 + k * 7 + size) as u8)).sum();
-            sum = sum.wrapping_add(((size / 256) as u32).wrapping_mul(period)).wrapping_add(tail);
+            sum = sum.wrapping_add(sum_of(k, *size));
             k += 1;
         }
     }

@@ -114,11 +114,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Reads one line, which must be this.
-    pub fn expect_line(&mut self, wanted: &str) -> Result<(), String> {
+    /// Reads one line.
+    pub fn line(&mut self) -> Result<String, String> {
         let mut line = String::new();
         self.output.read_line(&mut line).map_err(|e| e.to_string())?;
-        if line.trim_end() == wanted { Ok(()) } else { Err(format!("said {line:?}, expected {wanted:?}")) }
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// Reads one line, which must be this.
+    pub fn expect_line(&mut self, wanted: &str) -> Result<(), String> {
+        let line = self.line()?;
+        if line == wanted { Ok(()) } else { Err(format!("said {line:?}, expected {wanted:?}")) }
     }
 
     /// Its remaining lines, once it has ended well.

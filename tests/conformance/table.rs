@@ -151,3 +151,43 @@ pub const WAITING: [Lock; 2] = [
     ),
     ("count", &[(1024, 1, "type: mutex")], &[]),
 ];
+
+/// What carries channels between processes.
+pub struct Transport {
+    /// `{place}` is a folder, `{name}` a name of its own.
+    pub address: &'static str,
+    /// What it can do, in the order of `Can`'s fields; `L`: for who listens.
+    pub can: &'static str,
+    /// The largest message.
+    pub largest: Largest,
+}
+
+pub enum Largest {
+    /// As a channel is opened.
+    Any,
+    /// What the transport takes, which is no less.
+    AtLeast(usize),
+}
+
+/// As docs/channel.md has it.
+pub const TRANSPORTS: [Transport; 11] = [
+    Transport { address: "shm://pairs/{name}", can: "11111101", largest: Largest::Any },
+    Transport { address: "pipe:", can: "11111100", largest: Largest::Any },
+    Transport { address: "fifo://{place}/{name}", can: "11111100", largest: Largest::Any },
+    Transport { address: "unix://{place}/{name}", can: "11111111", largest: Largest::Any },
+    Transport {
+        address: "unix://{place}/{name}?type=seqpacket",
+        can: "11111111",
+        largest: Largest::AtLeast(60_000),
+    },
+    Transport {
+        address: "unix://{place}/{name}?type=datagram",
+        can: "0110001L",
+        largest: Largest::AtLeast(60_000),
+    },
+    Transport { address: "unix://{place}/{name}?framing=none", can: "11011101", largest: Largest::Any },
+    Transport { address: "tcp://127.0.0.1:0", can: "11111100", largest: Largest::Any },
+    Transport { address: "tcp://127.0.0.1:0?checksum=crc32c", can: "11111100", largest: Largest::Any },
+    Transport { address: "udp://127.0.0.1:0", can: "00100000", largest: Largest::AtLeast(60_000) },
+    Transport { address: "ws://127.0.0.1:0/{name}", can: "11111000", largest: Largest::Any },
+];

@@ -4,13 +4,13 @@
 //! The core's own `mutation` test does the same within one process and with more calls; here the skins take part.
 //! Each round has a seed, printed before it starts; `AXONIC_TEST_SEED` runs one round again.
 
+#[path = "../../ipc-core/tests/common/mod.rs"]
+mod common;
+mod connections;
 mod peers;
-#[path = "../../ipc-core/tests/common/random.rs"]
-#[allow(dead_code)]
-mod random;
 
+use common::random::Random;
 use peers::Peer;
-use random::Random;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};

@@ -238,6 +238,19 @@ static int act(axonic_domain *domain, int argc, char **argv) {
     if (strcmp(verb, "raise") == 0 && argc == 3) {
         return raise_each(argv[2], domain);
     }
+    if ((strcmp(verb, "listen") == 0 || strcmp(verb, "connect") == 0) && argc > 5) {
+        return (strcmp(verb, "listen") == 0 ? listen_at : connect_at)(domain, argv[3], strtoull(argv[4], NULL, 10),
+                                                                      argv + 5, (size_t)argc - 5);
+    }
+    if ((strcmp(verb, "serve") == 0 || strcmp(verb, "call") == 0) && argc > 3) {
+        return (strcmp(verb, "serve") == 0 ? serve : call)(domain, argv[3], argv + 4, (size_t)argc - 4);
+    }
+    if (strcmp(verb, "provide") == 0 && argc == 4) {
+        return provide(domain, argv[3]);
+    }
+    if (strcmp(verb, "consult") == 0 && argc == 7) {
+        return consult(domain, argv[3], strtoull(argv[4], NULL, 10), strtoll(argv[5], NULL, 10), last);
+    }
     if (strcmp(verb, "work") == 0 && argc == 4) {
         return work(domain, argv[3]);
     }

@@ -36,5 +36,11 @@ int count_up(axonic_domain *domain, const char *path, size_t times);
 int share(axonic_domain *domain, const char *path, size_t times);
 int alternate(axonic_domain *domain, const char *path, uint64_t parity, size_t times);
 int meet(axonic_domain *domain, int is_first);
+int listen_at(axonic_domain *domain, const char *file, size_t talks, char **addresses, size_t count);
+int serve(axonic_domain *domain, const char *name, char **addresses, size_t count);
+int call(axonic_domain *domain, const char *name, char **addresses, size_t count);
+int provide(axonic_domain *domain, const char *name);
+int consult(axonic_domain *domain, const char *name, uint64_t first, int64_t milliseconds, size_t together);
+int connect_at(axonic_domain *domain, const char *file, size_t talks, char **addresses, size_t count);
 
 #endif

@@ -162,7 +162,7 @@ static Work read_work(char** argv) {
     return work;
 }
 
-// The verbs of queues and locks.
+// The verbs of queues, locks, channels and calls.
 static int act(std::string_view verb, const std::vector<std::string>& words) {
     const auto number = [&](std::size_t at) { return std::strtoull(words.at(at).c_str(), nullptr, 10); };
     if (verb == "put") {
@@ -188,6 +188,19 @@ static int act(std::string_view verb, const std::vector<std::string>& words) {
     }
     if (verb == "count" || verb == "share") {
         return (verb == "count" ? count : share)(words[0], words[1], number(2));
+    }
+    if (verb == "serve" || verb == "call") {
+        return (verb == "serve" ? serve : call)(words[0], words[1], {words.begin() + 2, words.end()});
+    }
+    if (verb == "provide") {
+        return provide(words[0], words[1]);
+    }
+    if (verb == "consult") {
+        return consult(words[0], words[1], number(2), std::chrono::milliseconds(number(3)), number(4));
+    }
+    if (verb == "listen" || verb == "connect") {
+        const std::vector<std::string> addresses(words.begin() + 3, words.end());
+        return (verb == "listen" ? listen_at : connect_at)(words[0], words[1], number(2), addresses);
     }
     return verb == "meet" ? meet(words[0], words[1] == "first") : 2;
 }

@@ -4,6 +4,8 @@
 
 #include <axonic.hpp>
 
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -33,5 +35,14 @@ int count(const std::string& domain, const std::string& path, std::size_t times)
 int share(const std::string& domain, const std::string& path, std::size_t times);
 int alternate(const std::string& domain, const std::string& path, std::uint64_t parity, std::size_t times);
 int meet(const std::string& domain, bool is_first);
+int serve(const std::string& domain, const std::string& name, const std::vector<std::string>& addresses);
+int call(const std::string& domain, const std::string& service, const std::vector<std::string>& addresses);
+int provide(const std::string& domain, const std::string& name);
+int consult(const std::string& domain, const std::string& name, std::uint64_t first,
+            std::chrono::milliseconds time, std::size_t calls);
+int listen_at(const std::string& domain, const std::string& file, std::size_t talks,
+              const std::vector<std::string>& addresses);
+int connect_at(const std::string& domain, const std::string& file, std::size_t talks,
+               const std::vector<std::string>& addresses);
 
 #endif

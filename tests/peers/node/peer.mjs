@@ -2,6 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { AxonicError, errors, open } from '../../../bindings-node/index.mjs'
+import { call, serve } from './calls.mjs'
+import { connect, listen } from './channels.mjs'
+import { consult, provide } from './crowd.mjs'
 import { answer, ask, hurry, keep, put, spend, work } from './jobs.mjs'
 import { count, meet, share } from './locks.mjs'
 import { fill, matches } from './pattern.mjs'
@@ -132,7 +135,8 @@ async function provoke (domain) {
 }
 
 const queues = { put, work, ask, answer, keep, spend, hurry, bring, fetch }
-const verbs = { send, recv, ...queues, count, share, meet, errors: table, raise: provoke }
+const others = { count, share, meet, listen, connect, serve, call, provide, consult }
+const verbs = { send, recv, ...queues, ...others, errors: table, raise: provoke }
 const [verb, ...args] = process.argv.slice(2)
 try {
   process.exitCode = await verbs[verb](...args)

@@ -1,4 +1,4 @@
-"""asyncio in the interop matrix: queues and locks; argv and stdout are those of every language."""
+"""asyncio in the interop matrix: all that is awaited; argv and stdout are those of every language."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 
+from aio_calls import call, serve
+from aio_channels import connect, listen
+from aio_crowd import consult, provide
 from jobs import IDLE, LEASE, PATIENCE, message, number_in, settle
 from locks import MOMENT, must, raised, tell_holders, tell_time
 from locks import number_in as number_at
@@ -260,6 +263,12 @@ def main(arguments: list[str]) -> int:
         "count": count,
         "share": share,
         "meet": meet,
+        "provide": provide,
+        "consult": consult,
+        "serve": serve,
+        "call": call,
+        "listen": listen,
+        "connect": connect,
     }
     try:
         asyncio.run(verbs[arguments[0]](*arguments[1:]))

@@ -6,12 +6,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import channels
+import crowd
 import jobs
 import locks
 import talk
 from pattern import fill, matches
 
 import axonic
+import calls
 
 
 def total(view: memoryview) -> int:
@@ -148,6 +151,12 @@ def main(arguments: list[str]) -> int:
         "share": locks.share,
         "alternate": locks.alternate,
         "meet": locks.meet,
+        "provide": crowd.provide,
+        "consult": crowd.consult,
+        "serve": calls.serve,
+        "call": calls.call,
+        "listen": channels.listen,
+        "connect": channels.connect,
         "errors": errors,
         "raise": provoke,
     }

@@ -18,9 +18,25 @@
 //!   peer meet <domain> first|second: what one has, the other cannot take; `met N`, which led the barrier N times
 //!   peer alternate <domain> <file> <0|1> <times>: raises the number when it is even or odd, by a condvar where the language
 //!   has them; `alternated N`
+//!   peer listen <domain> <file> <count> <address>..., and peer connect with what it says: `at A` for each address; over the first
+//!   so many a conversation by which each tells `can` and eight bits for what the channel can do, in the order of its fields, and
+//!   its largest message; `sizes S`, the sum of what it heard; `peer PID`, `many N S`, `descriptor T` and `ended` where it
+//!   can; then `holding` all the others, and `gone N` once nobody is at their other ends any more
+//!   peer serve <domain> <service> <address>...: `at A` for each address, then `serving`, and nothing of this where it serves
+//!   standard input and output; its methods are those of `METHODS` in calls.rs
+//!   peer call <domain> <service> <address>...: everything that calls can do, over each address, `-` being the domain, and what
+//!   came of it; `absent` for a service that nobody provides; `napping`, while a call over each address waits, and `gone` for
+//!   each whose provider has died
+//!   peer provide <domain> <service>: `providing`, and `did K` before it answers call K
+//!   peer consult <domain> <service> <first> <milliseconds> <together>: calls with numbers from `first` for so long, so many at
+//!   once, of which one in sixteen may take less time than it does; `ok K`, `wrong K` (with another's answer), `gone K` (its
+//!   provider is) or `late K` for each; `consulted N`
 //!   peer errors
 //!   peer raise <domain>
 
+mod calls;
+mod channels;
+mod crowd;
 mod jobs;
 mod locks;
 mod talk;
@@ -57,6 +73,19 @@ fn main() {
             locks::alternate(domain, file, number(parity) as u64, number(times))
         }
         ["meet", domain, role] => locks::meet(domain, role),
+        ["listen", domain, file, count, addresses @ ..] => {
+            channels::listen(domain, file, number(count), addresses)
+        }
+        ["connect", domain, file, count, addresses @ ..] => {
+            channels::connect(domain, file, number(count), addresses)
+        }
+        ["serve", domain, service, addresses @ ..] => calls::serve(domain, service, addresses),
+        ["call", domain, service, addresses @ ..] => calls::call(domain, service, addresses),
+        ["provide", domain, service] => crowd::provide(domain, service),
+        ["consult", domain, service, first, milliseconds, together] => {
+            let [first, milliseconds] = [first, milliseconds].map(|word| number(word) as u64);
+            crowd::consult(domain, service, first, milliseconds, number(together))
+        }
         ["errors"] => {
             ErrorKind::ALL.iter().for_each(|kind| println!("{} {}", kind.number(), kind.name()));
             Ok(())
