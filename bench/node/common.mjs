@@ -6,6 +6,8 @@
 // Parent and child talk through Node's own channel before and after what is timed.
 import { fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const SMALL = 64
@@ -22,6 +24,8 @@ const effort = { exchanges: Number(exchangesAsked), messages: Number(messagesAsk
 
 export const spinning = (size) => Math.floor(size > 4096 ? effort.exchanges / 50 : effort.exchanges)
 export const sleeping = () => Math.floor(effort.exchanges / 10)
+/** The same for what takes `times` as long. */
+export const fewer = (times, n) => Math.floor(n / times)
 export const warm = (n) => Math.floor(n / 10)
 
 /** The receiver takes margin + timed + margin messages and times the middle ones. */
@@ -127,6 +131,46 @@ export function opens (open) {
   })
 }
 
+/** What npm has of this name, from target/bench/node; `cannot` is told why there is nothing. */
+export function packageOf (name, cannot) {
+  const installed = path.join(process.env.AXONIC_BENCH_BUILT ?? 'target/bench', 'node', 'package.json')
+  try {
+    return createRequire(path.resolve(installed))(name)
+  } catch (error) {
+    return cannot(error.message.split('\n')[0])
+  }
+}
+
+/** What gRPC calls its method. */
+export const METHOD = '/bench.Echo/Echo'
+
+/** A gRPC service that answers what it is given. */
+export async function grpcServer (grpc, at, { encode, decode }) {
+  const method = {
+    path: METHOD,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: encode,
+    requestDeserialize: decode,
+    responseSerialize: encode,
+    responseDeserialize: decode
+  }
+  const server = new grpc.Server()
+  server.addService({ echo: method }, { echo: (call, answer) => answer(null, call.request) })
+  await new Promise((resolve, reject) => {
+    server.bindAsync(at, grpc.ServerCredentials.createInsecure(), (error) => error ? reject(error) : resolve())
+  })
+}
+
+export function jsonRpc (rpc, from, to) {
+  return rpc.createMessageConnection(new rpc.StreamMessageReader(from), new rpc.StreamMessageWriter(to))
+}
+
+/** The program and the first arguments by which Node runs on core 1. */
+export function onCore1 () {
+  return existsSync('/usr/bin/taskset') ? ['/usr/bin/taskset', '-c', '1', process.execPath] : [process.execPath]
+}
+
 const inbox = []
 const readers = []
 function hear (message) {
@@ -141,10 +185,10 @@ if (isChild) process.on('message', hear)
 
 /** Parent only: starts the other half, the same case on core 1. */
 export function startChild () {
-  const pinned = existsSync('/usr/bin/taskset')
+  const [execPath, ...execArgv] = onCore1()
   peer = fork(script, process.argv.slice(2), {
-    execPath: pinned ? '/usr/bin/taskset' : process.execPath,
-    execArgv: pinned ? ['-c', '1', process.execPath] : [],
+    execPath,
+    execArgv,
     serialization: 'advanced',
     env: { ...process.env, AXONIC_BENCH_HALF: 'child' }
   })

@@ -1,10 +1,9 @@
 // Peers in Node: node-unix-socket (node:net), node-child-process (its own channel, 'advanced' serialization) and
-// zeromq-node (PAIR, PUSH and PULL over ipc://, from target/bench/node).
-import { createRequire } from 'node:module'
+// zeromq-node (PAIR, PUSH and PULL, for calls REQ and REP, over ipc://, from target/bench/node).
 import net from 'node:net'
 import path from 'node:path'
 import {
-  LARGE, Meter, SMALL, end, exchangesAsync, folder, isChild, meet, name, rates, skip, sleeping, startChild, streamOf,
+  LARGE, Meter, SMALL, end, exchangesAsync, folder, isChild, meet, name, packageOf, rates, skip, sleeping, startChild, streamOf,
   subject, tag, tell, warm
 } from './common.mjs'
 
@@ -128,13 +127,8 @@ const channel = (other) => ({
 })
 
 function zeromq () {
-  const installed = path.join(process.env.AXONIC_BENCH_BUILT ?? 'target/bench', 'node', 'package.json')
-  let zmq
-  try {
-    zmq = createRequire(path.resolve(installed))('zeromq')
-  } catch (error) {
-    skip(error.message.split('\n')[0])
-  }
+  const zmq = packageOf('zeromq', skip)
+  const [asks, replies] = name === 'call_blocking' ? [zmq.Request, zmq.Reply] : [zmq.Pair, zmq.Pair]
   const socketOf = async (part, listening, Kind) => {
     const at = `ipc://${folder}/${tag}-${part}`
     const socket = new Kind()
@@ -145,7 +139,7 @@ function zeromq () {
   }
   return {
     async eventLoop () {
-      const socket = await socketOf('loop', isChild, zmq.Pair)
+      const socket = await socketOf('loop', isChild, isChild ? replies : asks)
       const n = sleeping()
       if (isChild) {
         for (let i = 0; i < warm(n) + n; i++) await socket.send(await socket.receive())

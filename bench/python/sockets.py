@@ -1,9 +1,11 @@
-"""Peers that go through sockets and pipes: pyzmq (PAIR, PUSH, PULL over ipc://) and multiprocessing."""
+"""Peers that go through sockets and pipes: pyzmq over ipc:// (PAIR, PUSH, PULL, for calls REQ and REP) and
+multiprocessing."""
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import multiprocessing.connection
 import os
 from typing import Any
 
@@ -33,13 +35,13 @@ class Zmq:
     def __init__(self) -> None:
         self.endpoint = f"ipc://{folder()}/pyzmq-{os.getpid()}"
 
-    def blocking(self, n: int) -> None:
+    def blocking(self, n: int, asks: str = "PAIR", replies: str = "PAIR") -> None:
         import zmq
 
         meeting = Meeting()
 
         def echo() -> None:
-            socket = zmq.Context().socket(zmq.PAIR)
+            socket = zmq.Context().socket(getattr(zmq, replies))
             socket.bind(self.endpoint)
             meeting.here(1)
             answers(n, socket.send, socket.recv)
@@ -47,12 +49,15 @@ class Zmq:
 
         def drive() -> None:
             meeting.here(1)
-            socket = zmq.Context().socket(zmq.PAIR)
+            socket = zmq.Context().socket(getattr(zmq, asks))
             socket.connect(self.endpoint)
             tell(SIZE, "latency", "ns", exchanges(n, bytes(SIZE), socket.send, socket.recv))
             meeting.here(2)
 
         pair(echo, drive)
+
+    def calls(self, n: int) -> None:
+        self.blocking(n, "REQ", "REP")
 
     def event_loop(self, n: int) -> None:
         import zmq
@@ -115,6 +120,24 @@ class Multiprocessing:
             lambda: tell(SIZE, "latency", "ns", exchanges(n, bytes(SIZE), here.send_bytes, here.recv_bytes)),
         )
 
+    def calls(self, n: int) -> None:
+        """A listener and a client of `multiprocessing.connection`."""
+        address, meeting = f"{folder()}/multiprocessing-{os.getpid()}", Meeting()
+
+        def serve() -> None:
+            with multiprocessing.connection.Listener(address, "AF_UNIX") as listener:
+                meeting.here(1)
+                with listener.accept() as there:
+                    answers(n, there.send_bytes, there.recv_bytes)
+
+        def drive() -> None:
+            meeting.here(1)
+            with multiprocessing.connection.Client(address, "AF_UNIX") as here:
+                nanos = exchanges(n, bytes(SIZE), here.send_bytes, here.recv_bytes)
+                tell(SIZE, "latency", "ns", nanos)
+
+        pair(serve, drive)
+
     def throughput(self, effort: Effort, size: int) -> None:
         here, there = multiprocessing.Pipe()
         stream = effort.stream(size)
@@ -157,6 +180,8 @@ def main() -> None:
             of.throughput(effort, 65536)
         case "queue":
             of.queue(effort)
+        case "call_blocking":
+            of.calls(effort.sleeping())
 
 
 main()

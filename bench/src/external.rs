@@ -44,6 +44,10 @@ const THROUGHPUT: &str = "throughput";
 const OPENING: &str = "open_and_first_publish";
 const CALL: &str = "binding_call";
 const LOAN: &str = "loan_borrow";
+const CALL_SPIN: &str = "call_spin";
+const CALL_ADAPTIVE: &str = "call_adaptive";
+const CALL_BLOCKING: &str = "call_blocking";
+const CALL_JSON: &str = "call_json";
 const QUEUE: &str = "queue";
 const UNSYNCED: &str = "durable_unsynced";
 const SYNC_EACH: &str = "durable_sync_each";
@@ -58,18 +62,19 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "iceoryx2",
         program: Program::Peer("iceoryx2"),
-        cases: &["one_way_spin", SPIN, BLOCKING, THROUGHPUT, LOAN, "fan_out", OPENING, "memory", "call_spin"],
+        cases: &["one_way_spin", SPIN, BLOCKING, THROUGHPUT, LOAN, "fan_out", OPENING, "memory", CALL_SPIN],
     },
     Subject {
         name: "libzmq",
         program: Program::Peer("libzmq"),
-        cases: &[BLOCKING, THROUGHPUT, OPENING, "call_blocking"],
+        cases: &[BLOCKING, THROUGHPUT, OPENING, CALL_BLOCKING],
     },
     Subject {
         name: "crossbeam-channel",
         program: Program::Peer("crossbeam"),
         cases: &["one_way_spin", SPIN, ADAPTIVE, THROUGHPUT],
     },
+    Subject { name: "tonic", program: Program::Peer("tonic"), cases: &[CALL_BLOCKING] },
     Subject { name: "redis", program: Program::Peer("redis"), cases: DURABLE },
     Subject { name: "nats", program: Program::Peer("nats"), cases: DURABLE },
     Subject { name: "sqlite", program: Program::Peer("sqlite"), cases: DURABLE },
@@ -79,6 +84,17 @@ const SUBJECTS: &[Subject] = &[
         cases: &[
             SPIN, BLOCKING, ADAPTIVE, THROUGHPUT, LOAN, "ring", OPENING, CALL, QUEUE, UNSYNCED, SYNC_EACH,
         ],
+    },
+    Subject {
+        name: "axonic-python",
+        program: Program::Python("calls.py"),
+        cases: &[CALL_SPIN, CALL_ADAPTIVE, CALL_BLOCKING, CALL_JSON],
+    },
+    Subject { name: "grpcio", program: Program::Python("calls.py"), cases: &[CALL_BLOCKING, CALL_JSON] },
+    Subject {
+        name: "python-lsp-jsonrpc",
+        program: Program::Python("calls.py"),
+        cases: &[CALL_BLOCKING, CALL_JSON],
     },
     Subject {
         name: "persist-queue",
@@ -102,20 +118,39 @@ const SUBJECTS: &[Subject] = &[
         program: Program::Python("shared_memory.py"),
         cases: &[SPIN, BLOCKING, THROUGHPUT],
     },
-    Subject { name: "pyzmq", program: Program::Python("sockets.py"), cases: &[BLOCKING, LOOP, THROUGHPUT] },
+    Subject {
+        name: "pyzmq",
+        program: Program::Python("sockets.py"),
+        cases: &[BLOCKING, LOOP, THROUGHPUT, CALL_BLOCKING],
+    },
     Subject {
         name: "multiprocessing",
         program: Program::Python("sockets.py"),
-        cases: &[BLOCKING, THROUGHPUT, QUEUE],
+        cases: &[BLOCKING, THROUGHPUT, QUEUE, CALL_BLOCKING],
     },
     Subject {
         name: "axonic-node",
         program: Program::Node("axonic.mjs"),
         cases: &[SPIN, LOOP, THROUGHPUT, LOAN, "ring", OPENING, CALL, QUEUE],
     },
+    Subject {
+        name: "axonic-node",
+        program: Program::Node("calls.mjs"),
+        cases: &[CALL_SPIN, CALL_ADAPTIVE, CALL_BLOCKING],
+    },
+    Subject { name: "grpc-js", program: Program::Node("calls.mjs"), cases: &[CALL_BLOCKING] },
+    Subject { name: "vscode-jsonrpc", program: Program::Node("calls.mjs"), cases: &[CALL_BLOCKING] },
     Subject { name: "node-unix-socket", program: Program::Node("peers.mjs"), cases: &[LOOP, THROUGHPUT] },
-    Subject { name: "node-child-process", program: Program::Node("peers.mjs"), cases: &[LOOP, THROUGHPUT] },
-    Subject { name: "zeromq-node", program: Program::Node("peers.mjs"), cases: &[LOOP, THROUGHPUT] },
+    Subject {
+        name: "node-child-process",
+        program: Program::Node("peers.mjs"),
+        cases: &[LOOP, THROUGHPUT, CALL_BLOCKING],
+    },
+    Subject {
+        name: "zeromq-node",
+        program: Program::Node("peers.mjs"),
+        cases: &[LOOP, THROUGHPUT, CALL_BLOCKING],
+    },
 ];
 
 /// Where `cargo xtask bench` put the programs.

@@ -21,6 +21,7 @@ mod report;
 mod rpc;
 mod samples;
 mod scratch;
+mod stream;
 mod targets;
 mod throughput;
 mod topic;
@@ -37,7 +38,7 @@ struct Arguments {
     /// Fewer repetitions; ends within four minutes.
     #[arg(long)]
     quick: bool,
-    /// Only cases whose name contains this.
+    /// Only cases whose name contains this, or one of these with commas between.
     #[arg(long, default_value = "")]
     only: String,
     /// Another number of rounds.
@@ -83,6 +84,9 @@ const CASES: &[&str] = &[
     "call_adaptive",
     "call_blocking",
     "call_many",
+    "call_json",
+    "framed_socket",
+    "framed_pipe",
     "mutex",
     "mutex_contended",
 ];
@@ -135,7 +139,7 @@ fn measure(only: &str, mut effort: Effort, limit: Option<f64>, report: &mut Repo
     for round in 0..effort.rounds {
         let began = Instant::now();
         let mut longest = (Duration::ZERO, "");
-        for name in CASES.iter().filter(|name| name.contains(only)) {
+        for name in CASES.iter().filter(|name| only.split(',').any(|part| name.contains(part))) {
             let started = Instant::now();
             programs.run(name, &effort, report);
             longest = longest.max((started.elapsed(), name));

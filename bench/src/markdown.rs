@@ -9,7 +9,9 @@ written and read, all subjects of a case one after the other in every round; eac
 round trip. A rate is timed by the receiver in the middle of a longer stream in which nothing is lost, as the median \
 of many parts; scripts send a quarter of the messages. `rate` uses the calls that are fastest, `rate_singly` one \
 call per message where those take many, `rate_many` the reverse. In `round_trip_event_loop`, `unix-socket` is \
-asyncio's streams. A job of a queue is put, taken and acknowledged, the peers' `rate` 64 at a time. Of SQLite, `_off` is synchronous=OFF \
+asyncio's streams. In `call_json` a client in Python calls a service in Node, which answers the object it was given; gRPC \
+carries it as JSON, in a message that is nothing else, and `call_blocking` has what sleeps, each in its own language. \
+`framed_socket` and `framed_pipe` are beside one system call for each message. A job of a queue is put, taken and acknowledged, the peers' `rate` 64 at a time. Of SQLite, `_off` is synchronous=OFF \
 where the other is NORMAL. What waits for a disk is in `target/bench`, and \
 `floor_durable` is a file there, into which one process writes as many records at once as the metric says, and waits for \
 them. Compare ratios within a run, not numbers between machines or days.
@@ -102,9 +104,12 @@ fn language(row: &Row) -> &'static str {
         | "pyzmq"
         | "cloudtoid-interprocess"
         | "mmbus"
+        | "grpcio"
         | "multiprocessing"
-        | "persist-queue" => "python",
+        | "persist-queue"
+        | "python-lsp-jsonrpc" => "python",
         "unix-socket" if row.case == "round_trip_event_loop" => "python",
+        "grpc-js" | "vscode-jsonrpc" => "node",
         subject if subject.contains("node") => "node",
         _ => "native",
     }

@@ -4,7 +4,9 @@
 use crate::effort::Effort;
 use crate::report::Report;
 use crate::topic::SUBJECT;
-use crate::{calls, durable, fan_out, floor, kernel, lock, mqueue, opening, queue, rpc, throughput, topic};
+use crate::{
+    calls, durable, fan_out, floor, kernel, lock, mqueue, opening, queue, rpc, stream, throughput, topic,
+};
 
 type Part = fn(&Effort, &mut Report);
 
@@ -41,6 +43,10 @@ const PARTS: &[(&str, &str, Part)] = &[
     ("call_adaptive", SUBJECT, rpc::adaptive),
     ("call_blocking", SUBJECT, rpc::blocking),
     ("call_many", SUBJECT, rpc::many),
+    ("framed_socket", SUBJECT, stream::framed_socket),
+    ("framed_socket", kernel::SOCKET, stream::raw_socket),
+    ("framed_pipe", SUBJECT, stream::framed_pipe),
+    ("framed_pipe", kernel::PIPE, stream::raw_pipe),
     ("mutex", SUBJECT, lock::uncontended),
     ("mutex", lock::PTHREAD, lock::pthread_uncontended),
     ("mutex_contended", SUBJECT, lock::contended),

@@ -19,7 +19,8 @@ pub const GROUPS: &[(&str, &[&str])] = &[
         "durable",
         &["durable_unsynced", "floor_durable", "durable_sync_each", "durable_group_commit", "durable_reopen"],
     ),
-    ("rpc", &["call_spin", "call_adaptive", "call_blocking", "call_many"]),
+    ("rpc", &["call_spin", "call_adaptive", "call_blocking", "call_many", "call_json"]),
+    ("framed", &["framed_socket", "framed_pipe"]),
     ("mutex", &["mutex", "mutex_contended"]),
 ];
 
