@@ -26,7 +26,7 @@ static void *answer(void *listener) {
         check(axonic_channel_send(channel, word, message.size, AXONIC_FOREVER));
         axonic_message_release(&message);
     }
-    check(axonic_channel_finish(channel));
+    check(axonic_channel_finish(channel, AXONIC_FOREVER));
     axonic_channel_close(channel);
     return NULL;
 }
@@ -47,7 +47,7 @@ int main(void) {
     check(axonic_channel_send(channel, "stop", 4, AXONIC_FOREVER));
     check(axonic_channel_send(channel, "live", 4, AXONIC_FOREVER));
     check(axonic_channel_send(channel, "draw", 4, AXONIC_FOREVER));
-    check(axonic_channel_finish(channel));
+    check(axonic_channel_finish(channel, AXONIC_FOREVER));
     axonic_message message;
     while (axonic_channel_receive(channel, AXONIC_FOREVER, &message) == AXONIC_OK) {
         printf("answer: %.*s\n", (int)message.size, (const char *)message.data);
@@ -55,10 +55,10 @@ int main(void) {
     }
     printf("the other end has ended\n");
 
-    axonic_can can;
-    check(axonic_channel_can(channel, &can));
-    void *large = calloc(1, can.max_message + 1);
-    if (axonic_channel_send(channel, large, can.max_message + 1, AXONIC_FOREVER) == AXONIC_ERROR_TOO_LARGE) {
+    size_t most;
+    check(axonic_channel_max_message(channel, &most));
+    void *large = calloc(1, most + 1);
+    if (axonic_channel_send(channel, large, most + 1, AXONIC_FOREVER) == AXONIC_ERROR_TOO_LARGE) {
         printf("too large\n");
     }
     free(large);

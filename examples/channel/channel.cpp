@@ -30,7 +30,7 @@ int main() {
     }
     std::cout << "the other end has ended\n";
     try {
-        channel.send(std::string(channel.can().max_message + 1, 'x'));
+        channel.send(std::string(channel.max_message() + 1, 'x'));
     } catch (const axonic::TooLargeError&) {
         std::cout << "too large\n";
     }

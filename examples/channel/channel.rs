@@ -10,7 +10,7 @@ fn answer(listener: &Listener) -> Result<()> {
         let word: Vec<u8> = message.data.into_iter().rev().collect();
         channel.send(&word, None)?;
     }
-    channel.finish()
+    channel.finish(None)
 }
 
 /// The next message; `None` when the other end has ended.
@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         for word in ["stop", "live", "draw"] {
             channel.send(word.as_bytes(), None)?;
         }
-        channel.finish()?;
+        channel.finish(None)?;
         while let Some(message) = next(&channel)? {
             println!("answer: {}", String::from_utf8_lossy(&message.data));
         }

@@ -1,8 +1,8 @@
 """The demonstration: an agent in Python, a plugin in C++ and a tool in Node over one domain.
 
 The agent reads documents, publishes their passages, asks questions, kills the tool in the middle of
-its work, starts it again and asks the same questions. Start it with `make demo`; the page
-examples/README.md says who talks to whom.
+its work, starts it again and asks the same questions, also over JSON-RPC. Start it with `make demo`;
+the page examples/README.md says who talks to whom.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import axonic
+import calls
 import documents
 from crew import distribute
-from report import HOPS, Report, Screen, amount, at, duration
+from report import HOPS, Failure, Report, Screen, amount, duration
+from stdio import compare
 
 HERE = Path(__file__).resolve().parent
 QUESTIONS = {  # and the file that a person would expect among the first three
@@ -33,15 +35,10 @@ QUESTIONS = {  # and the file that a person would expect among the first three
 }
 NEEDED = 4  # of the five
 ABOUT_US = {"every shared structure byte by byte": "docs/protocol.md"}  # asked too, not counted
-ROUNDS = 200  # questions asked one after another to measure the way there and back
 PATIENCE = 60.0  # seconds until we believe that something hangs
 
 Answer = list[dict[str, Any]]
 T = TypeVar("T")
-
-
-class Failure(Exception):
-    """What went wrong, in a sentence for the terminal."""
 
 
 class Agent:
@@ -54,19 +51,21 @@ class Agent:
         self.ax = axonic.open(domain, label="agent")
         # With "block" a full ring makes its publisher wait for the slowest reader: nobody misses anything.
         self.passages = self.ax.publisher("agent.passages", overflow="block")
-        self.questions = self.ax.publisher("agent.questions", overflow="block")
         self.control = self.ax.publisher("agent.control", overflow="block")
         self.status = self.ax.subscriber("tool.status")
-        self.answers = self.ax.subscriber("tool.answers")
+        self.spans = self.ax.subscriber("trace.spans")
         self.reports = self.ax.subscriber("report.*")
+        self.search = self.ax.client("search", "^1")
 
     # The processes.
 
-    def start(self, name: str, *command: str | Path) -> None:
+    def start(self, name: str, *command: str | Path, pipe: int | None = None) -> None:
         """Start a child in our domain; in a session of its own, so that Ctrl-C reaches only us."""
         environment = os.environ | {"AXONIC_DOMAIN": self.ax.name}
         try:
-            self.children[name] = subprocess.Popen(command, env=environment, start_new_session=True)
+            self.children[name] = subprocess.Popen(
+                command, env=environment, start_new_session=True, stdin=pipe, stdout=pipe
+            )
         except OSError as error:
             raise Failure(f"the {name} cannot be started: {error}") from error
 
@@ -75,16 +74,16 @@ class Agent:
 
     def start_tool(self) -> None:
         node = os.environ.get("AXONIC_DEMO_NODE", "node")
-        self.start("tool", node, os.environ.get("AXONIC_DEMO_TOOL", HERE / "tool.mjs"))
+        tool = os.environ.get("AXONIC_DEMO_TOOL", HERE / "tool.mjs")
+        self.start("tool", node, tool, pipe=subprocess.PIPE)
 
     def start_worker(self, name: str, language: str) -> None:
         built = os.environ.get("AXONIC_DEMO_WORKER", HERE.parents[1] / "target/demo/worker")
         self.start(name, *([built] if language == "C++" else [sys.executable, HERE / "worker.py"]))
 
     def kill(self, name: str) -> None:
-        child = self.children.pop(name)
-        child.kill()  # SIGKILL: it learns nothing of it
-        child.wait()
+        with self.children.pop(name) as child:  # closes its pipes and waits for it
+            child.kill()  # SIGKILL: it learns nothing of it
 
     def check(self) -> None:
         """Complain if a child has ended that should be running."""
@@ -104,7 +103,8 @@ class Agent:
             code = self.children[name].wait(timeout=10)
         except subprocess.TimeoutExpired:
             raise Failure(f"the {name} did not stop when it was told to") from None
-        del self.children[name]
+        with self.children.pop(name):  # closes its pipes
+            pass
         if code != 0:
             raise Failure(f"the {name} ended badly ({ending(code)})")
 
@@ -159,9 +159,8 @@ class Agent:
                 indexed = message.value["indexed"]
                 self.screen.progress(indexed, total)
                 if kill_at is not None and indexed >= kill_at * total:
-                    pid = self.children["tool"].pid
-                    self.screen.say(f"SIGKILL to the tool (process {pid}) at {indexed:,} passages")
-                    self.kill("tool")
+                    self.screen.say(f"at {indexed:,} passages:")
+                    calls.killed(self, self.screen)
                     self.start_tool()
                     alone = self.passages.stats().published
                     kill_at, run = None, ""  # its last words count no more; go on until the next one is ready
@@ -187,25 +186,9 @@ class Agent:
         while True:
             yield self.hear(self.status, "progress of the tool")
 
-    def ask(self, question: str) -> Answer:
-        """Ask the tool; answer the best passages."""
-        number = self.questions.stats().published  # a message's number in its topic is its identity
-        attributes = {"sent": str(time.monotonic_ns())}
-        self.questions.publish(question.encode(), attributes=attributes, timeout=PATIENCE)
-        answer = self.hear(self.answers, "answer").value
-        if answer["question"] != number:
-            raise Failure(f"asked question {number}, but {answer['question']} was answered")
-        hits: Answer = answer["hits"]
-        return hits
-
-    def measure(self, questions: list[str]) -> list[float]:
-        """Ask the questions over and over; answer the seconds each took, in order of size."""
-        times = []
-        for question in itertools.islice(itertools.cycle(questions), ROUNDS):
-            began = time.monotonic()
-            self.ask(question)
-            times.append(time.monotonic() - began)
-        return sorted(times)
+    def ask(self, question: str, timeout: float = PATIENCE) -> Answer:
+        """Ask the tool, which streams the best passages."""
+        return list(self.search.query.stream(text=question, timeout=timeout))
 
     def collect_reports(self) -> None:
         """Let both children tell what they measured since the last time."""
@@ -256,6 +239,11 @@ def perform(
     found = [
         question for question, file in questions.items() if show(question, answers[question], file, screen)
     ]
+
+    screen.stage("Deadlines: a call has so much time, however many processes it goes through")
+    question = next(iter(questions))
+    calls.in_time(agent, question, screen)
+    calls.too_late(agent, question, screen)
     agent.collect_reports()
 
     screen.stage("The same again, but half-way the agent kills the tool")
@@ -267,9 +255,9 @@ def perform(
         if agent.ask(question) != before:
             raise Failure(f"the answer to {question!r} is not the one from before the kill")
     screen.say("the answers are the same, to the last digit of every score")
-    times = agent.measure(list(questions))
-    spread = f"p50 {duration(at(times, 0.5))}, p99 {duration(at(times, 0.99))}, max {duration(times[-1])}"
-    screen.say(f"{ROUNDS} questions, each through all three processes and back: {spread}")
+
+    screen.stage("The same questions to the same service: as calls, and as JSON-RPC on its stdin and stdout")
+    compare(agent, answers, screen)
     agent.collect_reports()
     agent.stop()
 
@@ -282,11 +270,11 @@ def perform(
 def choose_questions(query: str | None, folder: str | None, titles: dict[str, str]) -> dict[str, str | None]:
     """Answer the questions to ask, each with the file to expect if there is one."""
     if query is not None:
-        return {query: None}
+        return {documents.printable(query): None}
     if folder is None:
         return {**QUESTIONS, **{question: page for question, page in ABOUT_US.items() if page in titles}}
     # A folder we know nothing about: ask for some of its files by what they call themselves.
-    asked = {title: path for path, title in titles.items() if title}
+    asked = {title or documents.printable(path): path for path, title in titles.items()}
     return dict(list(asked.items())[:: max(1, len(asked) // 5)][:5])
 
 

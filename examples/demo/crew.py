@@ -92,12 +92,13 @@ def distribute(agent: Agent, texts: dict[str, bytes], screen: Screen) -> str:
     screen.say(f"{len(texts):,} documents, {size}, in {duration(seconds)}: {shown}")
     if crew.again:
         screen.say(f"{len(crew.again):,} of them went to a second worker: the dead one had them in its hands")
-    counted, left = stats.acked - len(WORKERS), stats.ready + stats.leased + stats.dead
-    screen.say(f"acknowledged: {counted:,}; left in the queue: {left}")
+    # Who is killed may have acknowledged one and not have counted it, so we count the answers.
+    counted, left = len(crew.answers), stats.ready + stats.leased + stats.dead
+    screen.say(f"answered: {counted:,}; left in the queue: {left}")
     wrong = [path for path, text in texts.items() if crew.answers.get(path) != words(text)]
     if wrong:
         return f"{len(wrong)} documents were not counted right, {wrong[0]} is one"
     if counted != len(texts) or left or not crew.killed:
-        return f"{counted} acknowledgements of {len(texts)} documents, {left} left"
+        return f"{counted} answers about {len(texts)} documents, {left} left"
     screen.say("each document is counted once, as the agent counts it itself")
     return ""

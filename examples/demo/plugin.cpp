@@ -1,7 +1,8 @@
-// The plugin: turns every passage and every question into a vector of floats.
+// The plugin: turns texts into vectors of floats.
 //
-// It hears agent.passages and agent.questions and says vectors.passages and vectors.questions: tensors
-// {texts, dimensions} that it writes straight into shared memory, where the tool reads them in place.
+// It hears agent.passages and says vectors.passages: tensors {texts, dimensions} that it writes straight into shared
+// memory, where the tool reads them in place. And it provides the service `embed`, whose method `vector` makes one of a
+// single text.
 #include "features.hpp"
 
 #include <axonic.hpp>
@@ -10,8 +11,8 @@
 #include <chrono>
 #include <exception>
 #include <iostream>
-#include <map>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -37,11 +38,46 @@ struct Hop {
     }
 };
 
+// The service `embed`: a thread answers its calls as long as this lives.
+class Embed {
+public:
+    explicit Embed(axonic::Domain& ax)
+        : service_(ax.service("embed", "1.0.0")), spans_(ax.publisher("trace.spans", {axonic::Overflow::Block})),
+          thread_([this] { service_.serve({{"vector", [this](auto& request) { vector(request); }}}); }) {}
+    Embed(const Embed&) = delete;
+    Embed& operator=(const Embed&) = delete;
+    ~Embed() {
+        service_.shutdown();
+        thread_.join();
+    }
+
+private:
+    void vector(axonic::Request& request) {
+        trace(request);
+        std::vector<float> row(features::dimensions);
+        features::write("", request.text(), {row.data(), row.size()});
+        request.reply(axonic::Payload::tensor(row, {row.size()}));
+    }
+
+    // Of a call that belongs to a trace we tell that it was here, and how long its caller still waits.
+    void trace(const axonic::Request& request) {
+        if (const auto traceparent = request.attribute("traceparent")) {
+            const auto left = std::to_string(request.remaining().value_or(0ns).count() / 1e6);
+            const axonic::Attributes told{{"by", "plugin"}, {"traceparent", std::string(*traceparent)}, {"left", left}};
+            spans_.send(axonic::Payload().with(told));
+        }
+    }
+
+    axonic::Service service_;
+    axonic::Publisher spans_;
+    std::thread thread_;
+};
+
 class Plugin {
 public:
     void run() {
         while (auto message = next()) {
-            if (message.topic() != "agent.control") {
+            if (message.topic() == "agent.passages") {
                 vectorise(std::move(message));
             } else if (message.text() == "report") {
                 report();
@@ -66,9 +102,8 @@ private:
         return std::exchange(ahead_, axonic::Sample());
     }
 
-    // Makes one tensor of this text and of those of the same topic that are waiting behind it.
+    // Makes one tensor of this passage and of those that are waiting behind it.
     void vectorise(axonic::Sample first) {
-        const std::string topic(first.topic());
         std::vector<axonic::Sample> batch; // borrowed, not copied
         batch.push_back(std::move(first));
         while (batch.size() < largest_batch) {
@@ -76,51 +111,48 @@ private:
             if (!more) {
                 break;
             }
-            if (more->topic() != topic) {
+            if (more->topic() != "agent.passages") {
                 ahead_ = std::move(*more);
                 break;
             }
             batch.push_back(std::move(*more));
         }
-        for (const auto& text : batch) {
-            hops_[topic].note(text);
+        for (const auto& passage : batch) {
+            hop_.note(passage);
         }
 
-        auto& vectors = topic == "agent.questions" ? questions_ : passages_;
-        auto loan = vectors.loan<float>({batch.size(), features::dimensions}); // shared memory
+        auto loan = passages_.loan<float>({batch.size(), features::dimensions}); // shared memory
         for (std::size_t i = 0; i < batch.size(); i++) {
             const auto row = loan.data().subspan(i * features::dimensions).first(features::dimensions);
             features::write(title(batch[i]), batch[i].text(), row); // in place
         }
-        // Row i belongs to the text whose number in its topic is `first` + i.
+        // Row i belongs to the passage whose number in its topic is `first` + i.
         loan.commit({{"first", std::to_string(batch.front().sequence())}, {"sent", std::to_string(now())}});
     }
 
-    // What a text says of itself: the name of its file and its title.
-    static std::string title(const axonic::Sample& text) {
-        const auto attribute = [&](const char* name) { return std::string(text.attribute(name).value_or("")); };
+    // What a passage says of itself: the name of its file and its title.
+    static std::string title(const axonic::Sample& passage) {
+        const auto attribute = [&](const char* name) { return std::string(passage.attribute(name).value_or("")); };
         return attribute("subject") + ' ' + attribute("title");
     }
 
-    // Publishes the latencies since the last report, one tensor per topic.
+    // Publishes the latencies since the last report as a tensor.
     void report() {
-        for (auto& [topic, hop] : hops_) {
-            auto loan = report_.loan<double>({hop.latencies.size()});
-            std::copy(hop.latencies.begin(), hop.latencies.end(), loan.data().begin());
-            const auto bytes = std::to_string(hop.bytes), missed = std::to_string(hop.missed);
-            loan.commit({{"hop", topic}, {"bytes", bytes}, {"missed", missed}});
-        }
-        hops_.clear();
+        auto loan = report_.loan<double>({hop_.latencies.size()});
+        std::copy(hop_.latencies.begin(), hop_.latencies.end(), loan.data().begin());
+        const auto bytes = std::to_string(hop_.bytes), missed = std::to_string(hop_.missed);
+        loan.commit({{"hop", "agent.passages"}, {"bytes", bytes}, {"missed", missed}});
+        hop_ = Hop();
     }
 
     axonic::Domain ax_ = axonic::open("", {"", "plugin"}); // "": the domain that AXONIC_DOMAIN names
+    Embed embed_{ax_};                                     // whoever finds our subscriber finds the service, too
     axonic::Subscriber agent_ = ax_.subscriber("agent.*");
     // Of shared memory 8 MiB are enough: when the tool is that far behind, we wait for it.
     axonic::Publisher passages_ = ax_.publisher("vectors.passages", {axonic::Overflow::Block, 0, 8 << 20});
-    axonic::Publisher questions_ = ax_.publisher("vectors.questions", {axonic::Overflow::Block});
     axonic::Publisher report_ = ax_.publisher("report.plugin", {axonic::Overflow::Block});
     axonic::Sample ahead_; // received, but not part of the batch before it
-    std::map<std::string, Hop> hops_;
+    Hop hop_;
 };
 
 } // namespace

@@ -16,11 +16,11 @@ HOPS = (
     ("agent.passages", "agent", "tool"),
     ("vectors.passages", "plugin", "tool"),
     ("tool.status", "tool", "agent"),
-    ("agent.questions", "agent", "plugin"),
-    ("agent.questions", "agent", "tool"),
-    ("vectors.questions", "plugin", "tool"),
-    ("tool.answers", "tool", "agent"),
 )
+
+
+class Failure(Exception):
+    """What went wrong, in a sentence for the terminal."""
 
 
 class Report:

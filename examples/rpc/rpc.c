@@ -58,6 +58,9 @@ static void price(axonic_request *request, const char *arguments) {
 static void countdown(axonic_request *request, const char *arguments) {
     int start = 0;
     sscanf(arguments, "{\"start\":%d}", &start);
+    if (axonic_request_begin_stream(request) != AXONIC_OK) {
+        return; /* Called for one result, which the caller is told. */
+    }
     for (int at = start; at > 0; at--) {
         char text[16];
         const axonic_payload item = number(at, text);

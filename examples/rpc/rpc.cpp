@@ -26,6 +26,7 @@ static void price(axonic::Request& request) {
 static void countdown(axonic::Request& request) {
     int start = 0;
     std::sscanf(std::string(request.text()).c_str(), "{\"start\":%d}", &start);
+    request.begin_stream();
     for (int at = start; at > 0; at--) {
         request.send(Payload::json(std::to_string(at)));
     }

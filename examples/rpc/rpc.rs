@@ -24,6 +24,7 @@ fn answer(request: Request) -> Result<()> {
         }
         "price" => price(request, &arguments),
         "countdown" => {
+            request.begin_stream()?;
             for number in (1..=arguments["start"].as_u64().unwrap_or(0)).rev() {
                 request.send(Payload::json(number.to_string().as_bytes()), None)?;
             }

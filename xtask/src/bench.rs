@@ -19,6 +19,7 @@ const RUST_PEERS: &[(&str, &str)] = &[
     ("nats", "nats"),
     ("redis", "redis"),
     ("sqlite", "sqlite"),
+    ("tonic", "tonic"),
 ];
 
 /// A build or download of a peer that takes longer is given up.
@@ -31,7 +32,7 @@ pub fn run(ws: &Workspace, quick: bool) -> Result<()> {
     notes.push("zenoh: no program of bench/peers measures it yet".to_owned());
     notes.extend(compile_c(ws, &built).err().map(|e| note("axonic-c", &e)));
     let python = python(ws, &built, &mut notes);
-    notes.extend(npm(ws, &built).err().map(|e| note("zeromq-node", &e)));
+    notes.extend(npm(ws, &built).err().map(|e| note("npm peers", &e)));
     for (program, subject) in RUST_PEERS {
         notes.extend(rust_peer(ws, &built, program).err().map(|e| note(subject, &e)));
     }

@@ -10,24 +10,13 @@ use std::path::{Path, PathBuf};
 
 pub fn run(ws: &Workspace, docs: Option<&str>, query: Option<&str>) -> Result<()> {
     setup::require(setup::ALL)?;
-    let agent = source(ws, "agent.py")?;
-    let tool = source(ws, "tool.mjs")?;
-    let sources = [source(ws, "plugin.cpp")?, source(ws, "worker.cpp")?];
     println!("demo: setting up");
-    let python = setup::python(ws)?;
+    setup::python(ws)?;
     setup::node(ws)?;
     println!("demo: building the core, the C library, both extensions and the command line");
     artifacts::build(ws, EVERY)?;
-    let [plugin, worker] = ["plugin", "worker"].map(|name| ws.target.join("demo").join(name));
-    build(ws, &sources[0], &plugin)?;
-    build(ws, &sources[1], &worker)?;
+    let mut run = agent(ws)?;
     println!("demo: starting the agent");
-    let mut run = Run::new(python)
-        .arg(agent)
-        .env("AXONIC_DEMO_PLUGIN", plugin)
-        .env("AXONIC_DEMO_WORKER", worker)
-        .env("AXONIC_DEMO_TOOL", tool)
-        .env("AXONIC_DEMO_NODE", Tool::Node.program());
     if let Some(docs) = docs {
         // As the caller meant it; the agent runs in the root of the repository.
         run = run.arg("--docs").arg(docs);
@@ -36,6 +25,16 @@ pub fn run(ws: &Workspace, docs: Option<&str>, query: Option<&str>) -> Result<()
         run = run.arg("--query").arg(query);
     }
     run.shown()
+}
+
+/// Compiles what the agent starts, over skins that are built, and says how to start it.
+pub fn agent(ws: &Workspace) -> Result<Run> {
+    let [plugin, worker] = ["plugin", "worker"].map(|name| ws.target.join("demo").join(name));
+    build(ws, &source(ws, "plugin.cpp")?, &plugin)?;
+    build(ws, &source(ws, "worker.cpp")?, &worker)?;
+    let run = Run::new(ws.python()).arg(source(ws, "agent.py")?);
+    let run = run.env("AXONIC_DEMO_PLUGIN", plugin).env("AXONIC_DEMO_WORKER", worker);
+    Ok(run.env("AXONIC_DEMO_TOOL", source(ws, "tool.mjs")?).env("AXONIC_DEMO_NODE", Tool::Node.program()))
 }
 
 fn source(ws: &Workspace, name: &str) -> Result<PathBuf> {

@@ -152,8 +152,21 @@ pub fn live(ws: &Workspace, seconds: f64) -> Result<()> {
 }
 
 /// The core's tests that touch memory others wrote, and those that share handles between threads.
-const UNDER_ADDRESS: &[&str] =
-    &["topic", "ring", "region", "hostile", "mutation", "corpus", "review", "closing", "threads"];
+const UNDER_ADDRESS: &[&str] = &[
+    "topic",
+    "ring",
+    "region",
+    "hostile",
+    "mutation",
+    "corpus",
+    "review",
+    "closing",
+    "threads",
+    "channel_stream",
+    "jsonrpc",
+    "rpc",
+    "rpc_frames",
+];
 /// They count their process's mappings, of which the sanitizer makes some.
 const COUNTING: &[&str] =
     &["ten_thousand_objects_leave_nothing_in_their_process", "who_stays_holds_nothing_of_those_who_left"];

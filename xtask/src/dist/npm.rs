@@ -110,12 +110,15 @@ fn try_packages(shop: &Shop, main: &Path, addon: &Path) -> Result<String> {
     let node = || Run::new(Tool::Node.program()).dir(&place);
     node().args(["-e", "require('axonic')"]).quiet(ws, "dist-require")?;
     node().args(["--input-type=module", "-e", "await import('axonic')"]).quiet(ws, "dist-import")?;
+    typed(shop, &place)?;
     let cli = place.join("node_modules/.bin/axonic");
     Run::new(cli).arg("--version").dir(&place).quiet(ws, "dist-npm-cli")?;
     let start: blocks::Start = &|source, _| Ok(node().arg(source));
     let count = blocks::try_page(ws, "bindings-node/README.md", &["js", "ts"], &place, start)?
         + blocks::try_page(ws, "README.md", &["js"], &place, start)?;
-    Ok(format!("installed: loads as ESM and CommonJS, brings `axonic`, runs {count} README programs"))
+    Ok(format!(
+        "installed: loads as ESM and CommonJS, with its types, brings `axonic`, runs {count} README programs"
+    ))
 }
 
 /// Offline: packages that are not published must not be looked for, and are optional.
@@ -138,6 +141,26 @@ fn refused(shop: &Shop, place: &Path) -> Result<()> {
         bail!("without {} the loader says only {:?}", package_name(here), said.output);
     }
     Ok(())
+}
+
+/// A user's TypeScript finds all of the package's types where it is installed.
+fn typed(shop: &Shop, place: &Path) -> Result<()> {
+    std::fs::write(
+        place.join("typed.mts"),
+        "import axonic, { type Channel, open } from 'axonic'\n\
+         const channel: Promise<Channel> = open().connect('shm://d/n')\n\
+         void [channel, axonic.errors]\n",
+    )?;
+    let modules = shop.ws.path("bindings-node/node_modules");
+    Run::new(Tool::Node.program())
+        .arg(modules.join("typescript/bin/tsc"))
+        .args(["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022"])
+        .args(["--lib", "es2023,esnext.disposable", "--types", "node", "--typeRoots"])
+        .arg(modules.join("@types"))
+        .arg("typed.mts")
+        .dir(place)
+        .quiet(shop.ws, "dist-npm-types")
+        .map(drop)
 }
 
 /// The same two packages around the addon that is built in the checkout, installed and tried.

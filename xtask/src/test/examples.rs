@@ -1,5 +1,5 @@
 //! `examples/<noun>/<noun>.{rs,c,cpp,py,mjs}`: the same small program in every language, each of
-//! which must print exactly `examples/<noun>/expected.txt`.
+//! which must print exactly `examples/<noun>/expected.txt`. And the demonstration, which checks itself, on odd files.
 
 use super::{Tally, c::compile};
 use crate::artifacts::rust_externs;
@@ -7,6 +7,8 @@ use crate::run::Run;
 use crate::setup::Tool;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,7 +33,47 @@ pub fn run(ws: &Workspace) -> Result<Tally> {
             }
         }
     }
+    match demonstration(ws) {
+        Ok(()) => tally.pass(),
+        Err(error) => tally.fail(format!("examples/demo: {error:#}")),
+    }
     Ok(tally)
+}
+
+/// The demonstration on a folder in which there are all kinds of things.
+fn demonstration(ws: &Workspace) -> Result<()> {
+    let docs = ws.scratch("demo-docs");
+    let _ = std::fs::remove_dir_all(&docs);
+    std::fs::create_dir_all(docs.join("a folder"))?;
+    let long = "wörd ".repeat(200_000);
+    for (name, text) in [
+        (OsStr::new("empty.txt"), &b""[..]),
+        (OsStr::new("one"), b"word"),
+        (OsStr::new("binary"), b"no text, for it has a NUL\0"),
+        (OsStr::new("new\nline \u{1b}[31m.md"), b"\r\n\r\nA title\r\nand a line \x1b[31m\r\n"),
+        (OsStr::new("a folder/title \u{1f600}.md"), "# Ein Titel \u{202e}\u{1f600}\n\u{feff}text".as_bytes()),
+        (OsStr::new("latin1.txt"), b"caf\xe9 cr\xe8me\nna\xefve"),
+        (OsStr::from_bytes(b"\xff\xfe.txt"), b"A name that is no UTF-8\n"),
+        (OsStr::new("long.txt"), long.as_bytes()),
+    ] {
+        std::fs::write(docs.join(name), text).with_context(|| format!("writing {}", name.display()))?;
+    }
+    std::os::unix::fs::symlink("nowhere", docs.join("dangling"))?;
+    std::os::unix::fs::symlink("..", docs.join("a folder/round"))?;
+    for query in [None, Some("wörd \u{1b}[31m \"quoted\"\n"), Some("")] {
+        let asked = query.map(|query| ["--query", query]);
+        let run = crate::demo::agent(ws)?.arg("--docs").arg(&docs).args(asked.into_iter().flatten());
+        let printed = start(ws, run, &ws.root, "demo")?;
+        for expected in ["DEADLINE_EXCEEDED", "UNAVAILABLE", "200 of 200          200 of 200", "missed = 0"] {
+            if !printed.contains(expected) {
+                bail!("with {query:?} it does not say {expected:?}:\n{printed}");
+            }
+        }
+        if printed.contains('\u{1b}') {
+            bail!("with {query:?} it passes escapes on to the terminal:\n{printed:?}");
+        }
+    }
+    Ok(())
 }
 
 /// The folders of the small examples; the demonstration is a verb of its own.
