@@ -56,18 +56,7 @@ impl Channel {
     }
 
     fn try_send_pieces(&self, message: Outgoing<'_>) -> Result<()> {
-        let mut pushed = self.push(message)?;
-        // Whoever watches the descriptor relies on it from when there was no room.
-        if pushed == Pushed::Nothing && self.arm_watched()? {
-            pushed = self.push(message)?;
-        }
-        if pushed == Pushed::Nothing { Err(self.full(ErrorKind::WouldBlock)) } else { Ok(()) }
-    }
-
-    #[cold]
-    fn arm_watched(&self) -> Result<bool> {
-        let armed = self.outbound.with(|half| Ok(half.is_watched() && half.arm()?));
-        armed.unwrap_or(Ok(false)).map_err(|e| self.common.named(e))
+        if self.push(message)? == Pushed::Nothing { Err(self.full(ErrorKind::WouldBlock)) } else { Ok(()) }
     }
 
     /// Sends what [`Channel::try_send`] could not yet, waiting for room up to `timeout` (`None`: for ever).
@@ -211,8 +200,9 @@ impl Channel {
     }
 
     /// Says that nothing more will be sent, once all that was has gone out, which it waits for up to `timeout` (`None`: for
-    /// ever). The other end receives what was sent and then `Disconnected`; it may still send where [`Can::half_close`](super::Can::half_close)
-    /// says so. With `Timeout` not all has gone out, or not what says so: call it again, or [`Channel::close`].
+    /// ever). The other end receives what was sent and then `Disconnected`; it may still send where
+    /// [`Can::half_close`](super::Can::half_close) says so. With `Timeout` not all has gone out, or not what says so: call it
+    /// again, or [`Channel::close`].
     pub fn finish(&self, timeout: Option<Duration>) -> Result<()> {
         self.common.enter()?;
         let deadline = Deadline::after(timeout);
