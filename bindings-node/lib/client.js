@@ -9,7 +9,7 @@ const { MISSED, TICKET } = internal
 const native = require('./native.js')
 const { tracing } = require('./trace.js')
 const values = require('./value.js')
-const { AGAIN, DONE, MAX_TIMEOUT, limited, settled, within } = require('./wait.js')
+const { AGAIN, DONE, MAX_TIMEOUT, limited, rounded, settled, within } = require('./wait.js')
 
 /** Where the table says how many milliseconds a call may take: see `client.rs`. */
 const TIMEOUT = MISSED
@@ -265,7 +265,7 @@ class Client {
   #take
   /** The numbers that the native half knows methods by. */
   #numbers = new Map()
-  /** @type {{ promise: Promise<unknown>, users: number, stop: AbortController } | null} */
+  /** @type {{ promise: Promise<unknown>, users: number, end: (reason?: unknown) => void } | null} */
   #connecting = null
   #closed = false
 
@@ -324,7 +324,7 @@ class Client {
     this.#closed = true
     this.#place.ends.delete(this)
     const error = failure('Closed', `client of service '${this.service}'`, 'it is closed', 'open another to go on')
-    this.#connecting?.stop.abort(error)
+    this.#connecting?.end(error)
     this.#calls.close(error)
     this.#native.close()
   }
@@ -422,39 +422,33 @@ class Client {
         return call
       }
       this.#native.mayTryAgain(gone)
-      await this.#whenConnected(left, signal)
+      await this.#whenConnected(timeout, left, signal)
     }
   }
 
-  /** Waits in what is left of the time until a provider can be called. */
-  async #whenConnected (left, signal) {
-    for (;;) {
-      const timeout = left()
-      const timedOut = (ms) => notSent(`service '${this.service}': no provider let it connect in ${ms} ms; give it more time, or see what the provider does`)
-      const connecting = this.#connecting ?? this.#connect(timeout)
-      connecting.users++
-      try {
-        return await within(connecting.promise, { timeout, signal }, timedOut)
-      } catch (error) {
-        // Whoever began had less time.
-        const goesOn = error instanceof AxonicError && error.kind === 'Timeout' && (left() ?? 1) > 0
-        if (!goesOn || this.#closed) throw error
-      } finally {
-        connecting.users--
-        if (connecting.users === 0) connecting.stop.abort()
-      }
+  /** Waits in what is left of the time, which was `timeout` in all, until a provider can be called. */
+  async #whenConnected (timeout, left, signal) {
+    const connecting = this.#connecting ?? this.#connect()
+    connecting.users++
+    try {
+      return await within(connecting.promise, { timeout: left(), signal }, () => notSent(this.service, timeout))
+    } finally {
+      connecting.users--
+      if (connecting.users === 0) connecting.end()
     }
   }
 
-  /** Has a thread connect; one does for all calls. */
-  #connect (timeout) {
+  /** Has a thread connect; one does for all calls, as long as any of them has time. */
+  #connect () {
     const stop = new AbortController()
-    const thread = this.#native.connect(timeout)
+    const thread = this.#native.connect()
     const promise = awaited(thread, this.#place.busy, () => thread.take() || AGAIN, stop.signal)
-    const connecting = { promise, users: 0, stop }
-    this.#connecting = connecting
-    const ended = () => { if (this.#connecting === connecting) this.#connecting = null }
-    promise.then(ended, ended)
+    const end = (reason) => {
+      if (this.#connecting === connecting) this.#connecting = null
+      stop.abort(reason)
+    }
+    const connecting = this.#connecting = { promise, users: 0, end }
+    promise.then(end, end)
     return connecting
   }
 
@@ -474,7 +468,8 @@ class Client {
 }
 
 /** The error of a call whose time is over before it began, as the core tells it. */
-function notSent (message) {
+function notSent (service, timeout) {
+  const message = `service '${service}': no provider let it connect in ${rounded(timeout)} ms; give it more time, or see what the provider does`
   const status = { code: 'DEADLINE_EXCEEDED', reason: '', message, retryable: true, details: 'null', origin: '' }
   return new AxonicError('Timeout', message, { status })
 }

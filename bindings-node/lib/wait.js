@@ -267,4 +267,4 @@ class Iteration {
   }
 }
 
-module.exports = { AGAIN, DONE, Iteration, MAX_TIMEOUT, Waiters, limited, settled, within }
+module.exports = { AGAIN, DONE, Iteration, MAX_TIMEOUT, Waiters, limited, rounded, settled, within }

@@ -325,13 +325,11 @@ impl Client {
         Ok(news.into_iter().map(|id| id as f64).collect())
     }
 
-    /// Has a thread connect to whoever provides the service, within so many milliseconds.
+    /// Has a thread connect to whoever provides the service, for as long as somebody waits for it.
     #[napi]
-    pub fn connect(&self, env: &Env, timeout: Option<f64>) -> Result<ClientConnecting> {
-        let timeout =
-            timeout.map(|timeout| options::duration("timeout", timeout)).transpose().or_throw(env)?;
+    pub fn connect(&self, env: &Env) -> Result<ClientConnecting> {
         let client = self.state.with(|client| Ok(client.clone())).or_throw(env)?;
-        let outcome = Elsewhere::start(move || client.connect(timeout)).or_throw(env)?;
+        let outcome = Elsewhere::start(move || client.connect(None)).or_throw(env)?;
         Ok(ClientConnecting { outcome })
     }
 

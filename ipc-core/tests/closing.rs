@@ -230,3 +230,28 @@ fn two_that_leave_at_the_same_time_leave_nothing() {
         assert!(!place.path().join("test").exists(), "{i}: {:?}", place.kinds());
     }
 }
+
+#[test]
+fn a_closed_domain_is_left_once_nobody_is_in_it_any_more() {
+    let place = Place::new();
+    for accepted in [true, false] {
+        let ax = Domain::open_with(options_in(place.path())).unwrap();
+        let deaf = ax.listen("shm://test/deaf", &ChannelOptions::default()).unwrap();
+        let other = ax.clone();
+        let connecting = std::thread::spawn(move || {
+            let options = ClientOptions { address: Some("shm://test/deaf".into()), ..Default::default() };
+            other.client("s", "^1", &options).unwrap().connect(None).unwrap_err()
+        });
+        let far = accepted.then(|| deaf.accept(SECOND).unwrap());
+        if !accepted {
+            // It has knocked, or is about to: it hears of the end either way.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        ax.close();
+        assert_eq!(connecting.join().unwrap().kind(), ErrorKind::Closed);
+        assert!(place.path().join("test").exists(), "the listener is still there");
+        drop((deaf, far));
+        assert!(!place.path().join("test").exists(), "{:?} are left", place.kinds());
+        assert!(ax.is_closed());
+    }
+}

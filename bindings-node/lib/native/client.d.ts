@@ -49,8 +49,8 @@ export class Client {
   cancel(id: number): void
   /** The ids of calls that something came for since the last time. */
   news(): Array<number>
-  /** Has a thread connect to whoever provides the service, within so many milliseconds. */
-  connect(timeout?: number | undefined | null): ClientConnecting
+  /** Has a thread connect to whoever provides the service, for as long as somebody waits for it. */
+  connect(): ClientConnecting
   /** Whether to connect and try once more, after so many providers that went. */
   mayTryAgain(gone: number): void
   /** The pollable descriptor; readable until `news` answered that there are none. */

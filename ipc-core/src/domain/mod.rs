@@ -255,12 +255,17 @@ impl Inner {
             self.state.store(CLOSED, Ordering::Release);
             return;
         }
-        let attached = std::mem::take(&mut *lock(&self.attached));
-        let mut done = true;
-        attached.iter().filter_map(Weak::upgrade).for_each(|object| done &= object.detach());
-        // A borrowed sample counts only as long as its participant lives: then the last one to be
-        // dropped drops us, and we leave.
-        if done {
+        let mut attached = lock(&self.attached).clone();
+        attached.retain(|object| object.upgrade().is_some_and(|object| !object.detach()));
+        *lock(&self.attached) = attached;
+        self.released();
+    }
+
+    /// Leaves if nothing is in use any more that was when this was closed: a borrowed sample counts only as long as its
+    /// participant lives. What may be in use says when it is not; whoever does not drops us in the end, and we leave then.
+    pub fn released(&self) {
+        let closed = self.state.load(Ordering::Acquire) == CLOSED;
+        if closed && lock(&self.attached).iter().all(|object| object.strong_count() == 0) {
             self.leave();
         }
     }

@@ -186,7 +186,6 @@ pub(crate) type Wake = Box<dyn Fn() + Send + Sync>;
 
 /// One end of a channel. Several threads may use it; what they send goes out whole and one after the other.
 pub struct Channel {
-    common: Common,
     limit: usize,
     inbound: Turns<Box<dyn Inbound>>,
     outbound: Turns<Box<dyn Outbound>>,
@@ -195,6 +194,8 @@ pub struct Channel {
     counters: Counters,
     /// Of one that connects anew.
     line: Option<Arc<Line>>,
+    /// Last: with it a closed domain is left, and what goes before is still this participant's.
+    common: Common,
 }
 
 impl Channel {

@@ -9,18 +9,27 @@ use crate::sys::clock::Deadline;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-/// Wakes whoever waits when the domain is closed.
-pub struct Held(Wake);
+/// Wakes whoever waits when the domain is closed, which it leaves once they have gone.
+pub struct Held {
+    domain: Domain,
+    wake: Wake,
+}
 
 impl Attached for Held {
     fn detach(&self) -> bool {
-        (self.0)();
+        (self.wake)();
         false
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.domain.inner().released();
+    }
+}
+
 pub fn hold(domain: &Domain, wake: Wake) -> Arc<Held> {
-    let held = Arc::new(Held(wake));
+    let held = Arc::new(Held { domain: domain.clone(), wake });
     let attached: Weak<dyn Attached> = Arc::<Held>::downgrade(&held);
     domain.inner().attach(attached);
     held
@@ -80,7 +89,7 @@ impl Common {
     pub fn close(&self) -> bool {
         let first = !self.closed.swap(true, Ordering::AcqRel) && !self.domain.forked();
         if first {
-            (self.held.0)();
+            (self.held.wake)();
         }
         first
     }

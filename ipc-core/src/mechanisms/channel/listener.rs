@@ -30,13 +30,14 @@ pub(crate) struct Listened {
 
 /// Listens at an address. Several threads may use it.
 pub struct Listener {
-    common: Common,
     options: ChannelOptions,
     listening: Turns<Option<Box<dyn Listening>>>,
     /// Finds out what else who connects may speak.
     recognize: Option<Recognize>,
     /// There was no descriptor left for who had come last.
     scarce: AtomicBool,
+    /// Last: with it a closed domain is left, and what goes before is still this participant's.
+    common: Common,
 }
 
 /// Who accepts in a loop while there is no descriptor left is made to wait so long, since who has come stays in the line.

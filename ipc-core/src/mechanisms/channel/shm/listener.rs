@@ -375,9 +375,11 @@ pub fn connect_to(
     if !inner.is_alive(head.header.id().owner()) {
         return Err(absent());
     }
-    let mut waiting = Waiting::knock(domain, fd, &head, options)?;
+    let waiting = Waiting::knock(domain, fd, &head, options)?;
     let bell = waiting.waiter.as_ref().map(|waiter| waiter.path().to_path_buf()).unwrap_or_default();
     let _held = hold(domain, Box::new(move || ring_at(&bell)));
+    // Dropped before that: a closed domain is left only when it is gone.
+    let mut waiting = waiting;
     let accepted = asking(deadline, |deadline| {
         loop {
             let accepted = waiting.wait(&deadline.within(LOOK), options)?;
