@@ -164,6 +164,42 @@ fn times_go_on_over_a_reboot() {
     }
 }
 
+/// What is not in line when the journal is read, for whatever reason, has its place when it comes back.
+#[test]
+fn places_in_line_are_kept_over_a_reboot() {
+    const DELAY: Duration = Duration::from_millis(20);
+    let here = Durable::new();
+    let domain = here.open();
+    let (mut producer, mut consumer) = (
+        domain.queue_producer("jobs", &options(Fsync::Always)).unwrap(),
+        domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap(),
+    );
+    let mut put = |text: &str, delay| {
+        let put = Put { delay, ..Put::default() };
+        producer.put_with(&Payload::raw(text.as_bytes()), &put, SECOND).unwrap();
+    };
+    put("rejected", Duration::ZERO);
+    put("returned", Duration::ZERO);
+    consumer.get(SECOND).unwrap().reject("bad").unwrap();
+    consumer.get(SECOND).unwrap().nack(DELAY).unwrap();
+    put("later", DELAY);
+    put("now", Duration::ZERO);
+    consumer.sync(SECOND).unwrap();
+    drop((producer, consumer, domain));
+    here.reboot();
+    let domain = here.open();
+    let mut consumer = domain.queue_consumer("jobs", &options(Fsync::Always)).unwrap();
+    std::thread::sleep(2 * DELAY);
+    assert_eq!(consumer.redrive(1).unwrap(), 1);
+    let line = ["rejected", "returned", "later", "now"];
+    assert_eq!(texts(&mut consumer), line);
+    for text in line {
+        let job = consumer.get(SECOND).unwrap();
+        assert_eq!(job.data(), text.as_bytes());
+        job.ack().unwrap();
+    }
+}
+
 #[test]
 fn an_interval_passes_without_anybody_putting_more() {
     let here = Durable::new();

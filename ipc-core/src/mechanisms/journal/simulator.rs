@@ -441,9 +441,9 @@ fn sample<'a>(
     })
 }
 
-/// The seeds of the random scripts; `AXONIC_TEST_SEED` is one more.
+/// The seeds of the random scripts; `AXONIC_TEST_SEED` is one more, the first.
 #[cfg(test)]
-pub fn seeds(usual: std::ops::Range<u64>) -> Vec<u64> {
+pub fn seeds(usual: impl IntoIterator<Item = u64>) -> Vec<u64> {
     let own = std::env::var("AXONIC_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-    usual.chain(own).collect()
+    own.into_iter().chain(usual).collect()
 }

@@ -13,7 +13,7 @@ pub const ATTRIBUTES: u64 = 1 << 53;
 /// Its producer waits for what becomes of it.
 pub const TICKET: u64 = 1 << 54;
 
-/// It was put for later, so its slot says when it was put.
+/// It had not come into line when it was put, or when its journal was read: its slot says when that was.
 pub const LATER: u64 = 1 << 55;
 
 impl Shape {

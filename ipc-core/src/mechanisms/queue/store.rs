@@ -175,12 +175,13 @@ pub struct Slot {
     /// Written under the journal's lock.
     pub id: AtomicU64,
     pub segment: AtomicU64,
-    /// Of a message that was put for later: when, in nanoseconds of the machine's monotonic clock.
+    /// Of a message that had not come into line when it was put or read: when that was, in nanoseconds of the machine's monotonic clock.
     pub put_at: AtomicU64,
 }
 
 impl Slot {
-    /// Which of those with the same place comes first: who was put for later has the place of who came next, and is before it.
+    /// Which of those with the same place comes first: who did not come into line has the place of who came next, and is before
+    /// it.
     #[inline(always)]
     pub fn turn(&self) -> u64 {
         let later = Shape(self.shape.load(Ordering::Relaxed)).has(LATER);

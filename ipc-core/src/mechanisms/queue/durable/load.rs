@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::journal::{Journal, Kind, Record};
 use crate::mechanisms::queue::handle::Handle;
 use crate::mechanisms::queue::pool::Stock;
+use crate::mechanisms::queue::shape::LATER;
 use crate::mechanisms::queue::steps::{State, Word};
 use crate::mechanisms::queue::store::{Life, PRIORITIES, Store};
 use crate::mechanisms::queue::{body, dedup};
@@ -193,13 +194,14 @@ fn too_small(handle: &Handle, messages: usize, setting: &str) -> Error {
 fn put(handle: &Handle, number: u32, word: Word, id: u64, message: &Message) -> Result<()> {
     let (store, facts, relaxed) = (&handle.store, &message.facts, Ordering::Relaxed);
     let (slot, priority) = (store.slot(number), usize::from(facts.shape.priority()));
-    slot.shape.store(facts.shape.0, relaxed);
+    // Dead letters and messages for later keep their place in line, too.
+    let beside = if (facts.reason, facts.due) == (0, 0) { 0 } else { LATER };
+    slot.shape.store(facts.shape.0 | beside, relaxed);
     slot.life.store(Life::new(word.generation()).after(facts.attempts).0, relaxed);
     slot.since.store(coarse_millis(), relaxed);
     slot.expires.store(from_wall(facts.expires), relaxed);
     slot.id.store(id, relaxed);
     slot.segment.store(message.segment, relaxed);
-    // Dead letters and messages for later keep their place in line, too.
     slot.position.store(store.head().lanes[priority].tail.load(relaxed), relaxed);
     slot.put_at.store(monotonic_nanos(), relaxed);
     let state = match (facts.reason, facts.due) {

@@ -416,8 +416,7 @@ fn a_disk_that_fails_loses_nothing_it_had_promised() {
 #[ignore = "takes minutes"]
 fn any_script_keeps_its_promises() {
     let mut random = Random(crate::sys::process::random());
-    for _ in 0..60 {
-        let seed = random.next();
+    for seed in seeds((0..60).map(|_| random.next())) {
         println!("AXONIC_TEST_SEED={seed}");
         play(seed, 40, seed.is_multiple_of(2), seed & 2 == 0);
     }
