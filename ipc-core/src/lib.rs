@@ -94,6 +94,7 @@ pub mod mechanisms {
     }
     pub mod record;
     pub mod rpc {
+        pub mod places;
         pub mod seat;
     }
     pub mod topic {

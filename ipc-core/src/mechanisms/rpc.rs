@@ -12,6 +12,7 @@ mod connection;
 mod desk;
 mod frame;
 pub mod json;
+mod places;
 mod porter;
 mod providers;
 mod request;

@@ -2,6 +2,7 @@
 
 use super::body::Parts;
 use super::frame::{Frame, Header, Kind};
+use super::places::Places;
 use super::request::Request;
 use super::serving::{Arrived, Serving};
 use crate::domain::lock;
@@ -12,7 +13,7 @@ use crate::sys::descriptor::Signal;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
 /// The most calls that are read ahead of their turn.
@@ -32,11 +33,8 @@ pub struct Desk {
     waiting: AtomicUsize,
     /// Tells whoever waits for calls: of the backlog, of room for one more at work, of frames to send, of the end.
     pub bell: Signal,
-    /// Calls that were handed out, counted by who has the turn to; those of them that are answered; and how many may be at
-    /// work in between.
-    handed_out: AtomicU64,
-    answered: AtomicU64,
-    limit: usize,
+    /// Of calls that are at work.
+    places: Places,
     /// The same for onlookers.
     gauge: Gauge,
     /// Where it listens since a moment ago, for the porter to know.
@@ -73,9 +71,7 @@ impl Desk {
             backlog: Mutex::default(),
             waiting: AtomicUsize::new(0),
             bell,
-            handed_out: AtomicU64::new(0),
-            answered: AtomicU64::new(0),
-            limit,
+            places: Places::new(limit),
             gauge,
             newcomers: Mutex::default(),
             given_up: Mutex::default(),
@@ -108,30 +104,19 @@ impl Desk {
 
     /// Calls that are at work.
     pub fn at_work(&self) -> usize {
-        // In this order: what is answered was handed out before.
-        let answered = self.answered.load(Ordering::Acquire);
-        self.handed_out.load(Ordering::Acquire).wrapping_sub(answered) as usize
+        self.places.in_use() as usize
     }
 
     /// Whether one more call may be at work; asked, as calls are handed out, by one thread at a time.
     #[inline(always)]
     pub fn has_room(&self) -> bool {
-        self.at_work() < self.limit || self.has_room_after_all()
-    }
-
-    #[cold]
-    fn has_room_after_all(&self) -> bool {
-        // Whoever leaves counts itself, and then looks whether the last one took the last place: one of the two sees the other.
-        fence(Ordering::SeqCst);
-        self.at_work() < self.limit
+        self.places.is_free()
     }
 
     /// Hands a call out.
     #[inline(always)]
     pub fn hand_out(&self, serving: Arc<Serving>, arrived: Arrived) -> Request {
-        let handed_out = self.handed_out.load(Ordering::Relaxed) + 1;
-        self.handed_out.store(handed_out, Ordering::Release);
-        self.gauge.set_handed_out(handed_out);
+        self.gauge.set_handed_out(self.places.take());
         Request::new(serving, arrived)
     }
 
@@ -139,8 +124,7 @@ impl Desk {
     #[inline(always)]
     pub fn leave(&self) {
         self.gauge.count_answered();
-        let answered = self.answered.fetch_add(1, Ordering::SeqCst);
-        if self.handed_out.load(Ordering::SeqCst).wrapping_sub(answered) == self.limit as u64 {
+        if self.places.give_back() {
             self.bell.raise();
         }
     }
