@@ -14,7 +14,7 @@ mod handshakes;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;
 mod inproc;
-mod link;
+pub(crate) mod link;
 mod listener;
 mod pipe;
 pub(crate) mod protocol;

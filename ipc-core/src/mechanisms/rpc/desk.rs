@@ -182,20 +182,28 @@ impl Desk {
         self.waiting.store(0, Ordering::Release);
     }
 
-    /// Whether nothing that comes from a client is read for now: nobody has room for it, or it takes nothing itself.
+    /// Whether nothing that comes from a client is read for now: nobody has room for a call of it, or it takes nothing itself.
     pub fn is_deaf(&self, serving: &Serving) -> bool {
-        serving.is_behind() || !self.has_room() && !self.may_stash()
+        serving.is_behind() || serving.has_parked() && !self.has_room() && !self.may_stash()
     }
 
-    /// Reads what came from a client without waiting, and keeps the calls.
+    /// Reads what came from a client without waiting, and keeps the calls. A full backlog hides nothing else: what comes is
+    /// read up to the first call that there is no room for.
     pub fn pump(&self, serving: &Arc<Serving>) {
         let mut left = AT_ONCE;
         let read = serving.wire.channel.try_with(&mut |half| {
-            while left > 0 && self.may_stash() && !serving.is_behind() && half.next()? {
+            if serving.has_parked() && self.may_stash() {
+                serving.unpark().into_iter().for_each(|arrived| self.stash(serving, arrived));
+            }
+            while left > 0 && !serving.has_parked() && !serving.is_behind() && half.next()? {
                 left -= 1;
                 let arrived = serving.dispatch(&**half);
                 half.release()?;
-                arrived?.into_iter().for_each(|arrived| self.stash(serving, arrived));
+                match arrived? {
+                    Some(arrived) if self.may_stash() => self.stash(serving, arrived),
+                    Some(arrived) => serving.park(arrived),
+                    None => {}
+                }
             }
             half.idle()?;
             Ok(None::<()>)

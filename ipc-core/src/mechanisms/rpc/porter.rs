@@ -376,6 +376,11 @@ fn see_off(set: &Epoll, client: &Serving) {
 /// The next call of one client. Frames for calls that are under way are dealt with on the way.
 #[inline]
 fn take_from(client: &Arc<Serving>, desk: &Desk) -> Option<Request> {
+    if client.has_parked()
+        && let Some(arrived) = client.unpark()
+    {
+        return Some(desk.hand_out(client.clone(), arrived));
+    }
     if client.is_behind() || !client.is_told() {
         return None;
     }

@@ -29,6 +29,9 @@ pub struct Serving {
     /// The calls that are under way, each at the index that its number begins with (the low half). One that is over stays for
     /// the next to use its memory, unless it may have been sent a stream.
     calls: Mutex<Vec<Option<Arc<Active>>>>,
+    /// The first of its calls that found no room in the backlog: nothing behind it is read, but all that came before it was.
+    parked: Mutex<Option<Arrived>>,
+    has_parked: AtomicBool,
     /// It has said what it wants.
     greeted: AtomicBool,
     ended: AtomicBool,
@@ -89,6 +92,14 @@ impl<T> Waits<T> for Awaited<'_, T> {
         self.serving.dispatch(came)?.into_iter().for_each(self.stash);
         self.ready()
     }
+
+    fn may_read(&self) -> bool {
+        !self.serving.is_behind()
+    }
+
+    fn is_left(&self) -> bool {
+        self.serving.is_left()
+    }
 }
 
 impl Active {
@@ -112,6 +123,8 @@ impl Serving {
             desk,
             watched: AtomicBool::new(true),
             calls: Mutex::default(),
+            parked: Mutex::default(),
+            has_parked: AtomicBool::new(false),
             greeted: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             is_only,
@@ -200,7 +213,6 @@ impl Serving {
                 return Ok(None);
             }
             Kind::Refused => {
-                self.wire.may_refuse()?;
                 self.push(frame.header, &Parts { meta: Vec::new(), data: frame.data })?;
                 return Ok(None);
             }
@@ -376,6 +388,27 @@ impl Serving {
     /// Whether it reads nothing that comes, for now: its client has not taken what it was sent.
     pub fn is_behind(&self) -> bool {
         self.wire.behind() > MOST_BEHIND
+    }
+
+    /// Keeps a call that there is no room for.
+    pub fn park(&self, arrived: Arrived) {
+        let mut parked = lock(&self.parked);
+        *parked = Some(arrived);
+        self.has_parked.store(true, Ordering::Release);
+    }
+
+    /// Whether it reads nothing that comes until there is room for one of its calls.
+    #[inline(always)]
+    pub fn has_parked(&self) -> bool {
+        self.has_parked.load(Ordering::Acquire)
+    }
+
+    /// That call, if somebody still waits for it.
+    #[cold]
+    pub fn unpark(&self) -> Option<Arrived> {
+        let mut parked = lock(&self.parked);
+        self.has_parked.store(false, Ordering::Release);
+        parked.take().filter(|arrived| !arrived.active.is_over())
     }
 
     /// Waits until `ready` gives something for a call that is under way, reading what comes. Calls that come are `stashed`.

@@ -9,6 +9,7 @@ use super::seat::Seat;
 use crate::domain::asked::asking;
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::channel::link::ended;
 use crate::mechanisms::channel::{Channel, Inbound, Outgoing, Pushed};
 use crate::sys::clock::Deadline;
 use crate::sys::descriptor::Epoll;
@@ -24,7 +25,7 @@ const FLUSH_AGAIN: Duration = Duration::from_millis(1);
 /// Bytes that may wait for the other end to take them before what else it sends is left unread.
 pub const MOST_BEHIND: usize = 16 << 20;
 
-/// The same before it is ended, where somebody reads for a call and it sends what can only be refused.
+/// The same before it is ended, of a service, which is read on by whoever waits for calls, and sends what can only be refused.
 const MOST_REFUSED: usize = 4 * MOST_BEHIND;
 
 /// How long whoever waits does so before it looks whether another has left something that was kept for want of room.
@@ -48,6 +49,14 @@ pub trait Waits<T> {
     fn ready(&mut self) -> Result<Option<T>>;
     /// A message came; what is waited for, if that is there now.
     fn take(&mut self, came: &dyn Inbound) -> Result<Option<T>>;
+    /// Whether it may read on: not while the other end has not taken what it was sent.
+    fn may_read(&self) -> bool {
+        true
+    }
+    /// Whether the other end is gone, for who may not read.
+    fn is_left(&self) -> bool {
+        false
+    }
 }
 
 impl Wire {
@@ -76,7 +85,12 @@ impl Wire {
         loop {
             // What is kept for want of room nobody else may send, now or when somebody leaves it behind.
             let limit = if self.behind() > 0 { FLUSH_AGAIN } else { LOOK_AGAIN };
-            match self.wait_slowly(call, &deadline.within(limit), what) {
+            let until = deadline.within(limit);
+            let waited = match what.may_read() {
+                true => self.wait_slowly(call, &until, what),
+                false => self.wait_unread(deadline, what),
+            };
+            match waited {
                 Ok(None) if !deadline.passed() => self.flush()?,
                 waited => return waited,
             }
@@ -108,14 +122,39 @@ impl Wire {
     fn hold<T>(&self, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
         // Somebody may have read it before.
         let mut first = true;
-        self.channel.hold_with(deadline, &mut |half| {
+        let held = self.channel.hold_with(deadline, &mut |half| {
             if std::mem::take(&mut first)
                 && let Some(done) = what.ready()?
             {
-                return Ok(Some(done));
+                return Ok(Some(Some(done)));
             }
-            read(half, what)
-        })
+            let done = read(half, what)?;
+            // What is left unread would have it look again and again.
+            Ok(if done.is_none() && what.may_read() { None } else { Some(done) })
+        });
+        held.map(Option::flatten)
+    }
+
+    /// Waits until it may read on, or what it waits for is there without.
+    #[cold]
+    fn wait_unread<T>(&self, deadline: &Deadline, what: &mut dyn Waits<T>) -> Result<Option<T>> {
+        let waited = asking(deadline, |deadline| {
+            loop {
+                self.flush()?;
+                let done = what.ready()?;
+                if done.is_some() || what.may_read() {
+                    return Ok(Some(done));
+                }
+                if what.is_left() {
+                    return Err(ended(false));
+                }
+                if deadline.passed() {
+                    return Ok(None);
+                }
+                std::thread::sleep(FLUSH_AGAIN);
+            }
+        });
+        waited.map(Option::flatten)
     }
 
     #[cold]
@@ -358,7 +397,7 @@ fn unsent(error: Error) -> Error {
 /// Takes what comes, up to what is waited for.
 #[inline(always)]
 fn read<T>(half: &mut Box<dyn Inbound>, what: &mut dyn Waits<T>) -> Result<Option<T>> {
-    while half.next()? {
+    while what.may_read() && half.next()? {
         let taken = what.take(&**half);
         half.release()?;
         if let Some(done) = taken? {
