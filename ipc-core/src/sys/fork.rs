@@ -175,3 +175,36 @@ impl<T: AsRawFd> Drop for Own<T> {
         unsafe { ManuallyDrop::drop(&mut self.it) };
     }
 }
+
+/// What a process has one of. A forked child begins with a new one: threads that it has not may have been changing its
+/// parent's, whose copy stays as it is.
+pub struct Single<T: 'static> {
+    /// With the token of the process that it is of; null as long as there is none.
+    there: AtomicPtr<(u64, T)>,
+}
+
+impl<T: Default + Send + Sync> Single<T> {
+    #[allow(clippy::new_without_default)] // a default is not const, and this is for statics
+    pub const fn new() -> Single<T> {
+        Single { there: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// That of this process, made if it has none yet.
+    pub fn get(&self) -> &'static T {
+        let token = renew();
+        loop {
+            let there = self.there.load(Ordering::Acquire);
+            // SAFETY: null, or made below, and what another process or thread may use is never freed.
+            if let Some((of, it)) = unsafe { there.as_ref() }
+                && *of == token
+            {
+                return it;
+            }
+            let made = Box::into_raw(Box::new((token, T::default())));
+            if self.there.compare_exchange(there, made, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                // SAFETY: made above, and nobody else has seen it.
+                drop(unsafe { Box::from_raw(made) });
+            }
+        }
+    }
+}

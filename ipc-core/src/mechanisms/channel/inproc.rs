@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::check_name;
 use crate::sys::atomic::{AtomicU32, Ordering, fence};
 use crate::sys::clock::Deadline;
-use crate::sys::fork;
+use crate::sys::fork::{self, Single};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::BTreeMap;
 use std::os::fd::RawFd;
@@ -30,10 +30,10 @@ const BACKLOG: usize = 128;
 /// Whoever waits to be taken up there looks around so often.
 const OFTEN: Duration = Duration::from_millis(50);
 
-/// The process, the domain's directory and the name.
-type Place = (u64, PathBuf, String);
+/// The domain's directory and the name.
+type Place = (PathBuf, String);
 
-static LISTENERS: Mutex<BTreeMap<Place, Arc<Door>>> = Mutex::new(BTreeMap::new());
+static LISTENERS: Single<Mutex<BTreeMap<Place, Arc<Door>>>> = Single::new();
 
 /// Where channels are handed to a listener.
 struct Door {
@@ -89,10 +89,12 @@ impl Door {
 
 fn place(domain: &Domain, address: &Address) -> Result<Place> {
     check_name("listener", address.place())?;
-    Ok((fork::token(), domain.path().into(), address.place().into()))
+    Ok((domain.path().into(), address.place().into()))
 }
 
 struct InprocListening {
+    /// The token of the process that listens.
+    process: u64,
     place: Place,
     door: Arc<Door>,
     watched: bool,
@@ -101,7 +103,7 @@ struct InprocListening {
 pub fn listen(domain: &Domain, address: &Address, options: &ChannelOptions) -> Result<Listened> {
     let place = place(domain, address)?;
     let door = Door::new(options.max_message)?;
-    let mut listeners = lock(&LISTENERS);
+    let mut listeners = lock(LISTENERS.get());
     if listeners.contains_key(&place) {
         let text = "this process listens there already, and one can; close it first, or use another name";
         return Err(Error::new(ErrorKind::Busy, text));
@@ -109,7 +111,7 @@ pub fn listen(domain: &Domain, address: &Address, options: &ChannelOptions) -> R
     listeners.insert(place.clone(), door.clone());
     let called = door.clone();
     let wake: Wake = Box::new(move || called.sleeper.call());
-    let listening = InprocListening { place, door, watched: false };
+    let listening = InprocListening { process: fork::token(), place, door, watched: false };
     Ok(Listened { listening: Box::new(listening), address: address.clone(), wake })
 }
 
@@ -139,9 +141,9 @@ impl Listening for InprocListening {
 
 impl Drop for InprocListening {
     fn drop(&mut self) {
-        // A forked child has nothing in its table, and another thread may have had that locked.
-        if self.place.0 == fork::token() {
-            lock(&LISTENERS).remove(&self.place);
+        // A forked child has a table of its own.
+        if self.process == fork::token() {
+            lock(LISTENERS.get()).remove(&self.place);
         }
         self.door.shut.store(1, Ordering::Release);
         let _ = self.door.empty_if_shut();
@@ -154,7 +156,7 @@ pub fn connect(
     options: &ChannelOptions,
     deadline: &Deadline,
 ) -> Result<Link> {
-    let door = lock(&LISTENERS).get(&place(domain, address)?).cloned().ok_or_else(|| {
+    let door = lock(LISTENERS.get()).get(&place(domain, address)?).cloned().ok_or_else(|| {
         let text =
             "nobody listens there in this process and domain; start who shall, or use shm: between processes";
         Error::new(ErrorKind::NotFound, text)

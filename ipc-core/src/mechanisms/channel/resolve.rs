@@ -9,7 +9,7 @@ use crate::domain::asked::asking;
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
-use crate::sys::fork;
+use crate::sys::fork::Single;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -21,15 +21,13 @@ const MOST: usize = 16;
 /// An answer that nobody has waited for is of use for so long.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The names that are asked for, and answers that nobody has taken yet.
-static LOOKUPS: Mutex<Vec<Arc<Lookup>>> = Mutex::new(Vec::new());
+/// The names that are asked for, each by a thread of this process, and answers that nobody has taken yet.
+static LOOKUPS: Single<Mutex<Vec<Arc<Lookup>>>> = Single::new();
 
 type Answer = std::result::Result<Vec<SocketAddr>, String>;
 
 struct Lookup {
     place: String,
-    /// Whose thread it is: a forked child has none.
-    process: u64,
     answer: Mutex<Option<(Instant, Answer)>>,
     told: Condvar,
 }
@@ -56,8 +54,7 @@ impl Lookup {
 
     /// Whether it is worth keeping, for somebody else to take over.
     fn is_of_use(&self) -> bool {
-        self.process == fork::renew()
-            && lock(&self.answer).as_ref().is_none_or(|(since, _)| since.elapsed() < FRESH)
+        lock(&self.answer).as_ref().is_none_or(|(since, _)| since.elapsed() < FRESH)
     }
 }
 
@@ -80,7 +77,7 @@ fn join(
     host: &str,
     ask: impl FnOnce() -> io::Result<Vec<SocketAddr>> + Send + 'static,
 ) -> Result<Arc<Lookup>> {
-    let mut lookups = lock(&LOOKUPS);
+    let mut lookups = lock(LOOKUPS.get());
     lookups.retain(|lookup| lookup.is_of_use());
     if let Some(there) = lookups.iter().find(|lookup| lookup.place == place) {
         return Ok(there.clone());
@@ -93,7 +90,7 @@ fn join(
         return Err(Error::new(ErrorKind::LimitReached, text));
     }
     let (answer, told) = (Mutex::new(None), Condvar::new());
-    let lookup = Arc::new(Lookup { place: place.into(), process: fork::renew(), answer, told });
+    let lookup = Arc::new(Lookup { place: place.into(), answer, told });
     let asking = lookup.clone();
     let begun = std::thread::Builder::new().name("axonic-resolver".into()).spawn(move || {
         asking.tell(ask().map_err(|e| e.to_string()));
@@ -117,7 +114,7 @@ fn within(
     let lookup = join(place, host, ask)?;
     let answer = asking(deadline, |deadline| Ok(lookup.wait(deadline)))?;
     if answer.is_some() {
-        lock(&LOOKUPS).retain(|other| !Arc::ptr_eq(other, &lookup));
+        lock(LOOKUPS.get()).retain(|other| !Arc::ptr_eq(other, &lookup));
     }
     match answer {
         Some(Ok(found)) if !found.is_empty() => Ok(found),
