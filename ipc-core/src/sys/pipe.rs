@@ -1,6 +1,6 @@
 //! Pipes, anonymous and named. Nothing here waits, and none raises SIGPIPE.
 
-use super::file::is_fifo;
+use super::file::{identity, is_fifo};
 use super::os_error;
 use super::socket::{append, is_stream, moved};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +12,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::stat::Mode;
 use nix::unistd::{dup2_raw, mkfifo, pipe2};
 use std::io::IoSlice;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -41,6 +42,41 @@ pub fn pass_to(command: &mut Command, descriptors: [RawFd; 2]) {
     };
     // SAFETY: between fork and exec it does nothing but system calls.
     unsafe { command.pre_exec(pass) };
+}
+
+/// An end of a pipe whose number is told to others, one of whom may take it over ([`take_over`]): then the number is theirs to
+/// close, also in this process or in one forked from it, and may be somebody else's by now.
+#[derive(Debug)]
+pub struct Lent {
+    fd: ManuallyDrop<OwnedFd>,
+    pipe: (u64, u64),
+}
+
+impl Lent {
+    pub fn new(fd: OwnedFd) -> Result<Lent> {
+        let pipe = identity(fd.as_fd())?;
+        Ok(Lent { fd: ManuallyDrop::new(fd), pipe })
+    }
+
+    pub fn number(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// For who closes it by itself.
+    pub fn into_inner(self) -> OwnedFd {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, since nothing is done with the rest any more.
+        unsafe { ManuallyDrop::take(&mut this.fd) }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if identity(self.fd.as_fd()).is_ok_and(|there| there == self.pipe) {
+            // SAFETY: dropped once, here, and not used afterwards; nobody has taken it over.
+            unsafe { ManuallyDrop::drop(&mut self.fd) };
+        }
+    }
 }
 
 /// What a descriptor that was taken over is.

@@ -61,6 +61,28 @@ fn a_pipe_that_nobody_took_has_no_other_end() {
     expect(channel.send(b"x", SOON), ErrorKind::Disconnected, &["gone"]);
 }
 
+const OWN: &str = "pipes::who_takes_the_childs_end_over_itself_closes_it_once";
+
+/// In a process of its own, where nobody else opens and closes: the numbers are another's by the time they are let go of.
+#[test]
+fn who_takes_the_childs_end_over_itself_closes_it_once() {
+    if child::role().is_none() {
+        return child::run(&mut child::command(OWN, "alone", std::path::Path::new("/")));
+    }
+    let ground = Ground::new();
+    let (channel, pipe) = ground.domain.pipe(&ChannelOptions::default()).unwrap();
+    let other = ground.connect(pipe.address());
+    let files: Vec<_> = (0..20).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+    let numbers: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
+    assert!(pipe.descriptors().iter().any(|number| numbers.contains(number)), "{pipe:?} {numbers:?}");
+    drop(pipe);
+    assert!(files.iter().all(|file| file.metadata().is_ok()), "another's descriptor was closed");
+    channel.send(b"there", SOON).unwrap();
+    assert_eq!(receive(&other), b"there");
+    drop(other);
+    expect(channel.receive(SOON), ErrorKind::Disconnected, &["has ended"]);
+}
+
 /// A socket that another runtime has made for its child, as Node's `stdio` does.
 #[test]
 fn one_socket_is_both_ways() {

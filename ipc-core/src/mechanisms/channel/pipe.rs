@@ -10,7 +10,7 @@ use crate::domain::Domain;
 use crate::error::Result;
 use crate::sys::descriptor::Signal;
 use crate::sys::fork::Own;
-use crate::sys::pipe::{self, Taken};
+use crate::sys::pipe::{self, Lent, Taken};
 use crate::sys::ready::{For, sleep_for};
 use crate::sys::socket;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -19,14 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The end of a pair of pipes that a child is to have. Dropping it closes this process's copy of it; until then nobody
-/// hears of the child's end.
+/// hears of the child's end. A process that connects to it itself, or forks and does so in the child, has taken that copy over: it
+/// is the channel's there, and dropping this closes nothing.
 ///
 /// The child opens [`ChildPipe::address`] with [`Domain::connect`]. Where the program that starts it gives descriptors other
 /// numbers (Node's `stdio`), the address is `pipe:` and the numbers they have there: to read from, to write to.
 #[derive(Debug)]
 pub struct ChildPipe {
-    read: OwnedFd,
-    write: OwnedFd,
+    read: Lent,
+    write: Lent,
     address: String,
 }
 
@@ -39,12 +40,12 @@ impl ChildPipe {
     /// The descriptors that the child is to have: to read from, to write to. What starts a program with descriptors that are
     /// named (Python's `pass_fds`, Node's `stdio`) takes these.
     pub fn descriptors(&self) -> [RawFd; 2] {
-        [self.read.as_raw_fd(), self.write.as_raw_fd()]
+        [self.read.number(), self.write.number()]
     }
 
     /// The same for who closes them by itself.
     pub fn into_descriptors(self) -> [OwnedFd; 2] {
-        [self.read, self.write]
+        [self.read.into_inner(), self.write.into_inner()]
     }
 
     /// Has the program that `command` starts inherit them. It must be started while this is there.
@@ -60,15 +61,16 @@ impl Domain {
         check("pipe:", options)?;
         let (child_read, own_write) = pipe::pair()?;
         let (own_read, child_write) = pipe::pair()?;
+        let (read, write) = (Lent::new(child_read)?, Lent::new(child_write)?);
         let (own_read, own_write) = (Own::new(own_read)?, Own::new(own_write)?);
         pipe::set_blocking(own_read.as_fd(), false)?;
         pipe::set_blocking(own_write.as_fd(), false)?;
-        let address = format!("pipe:{},{}", child_read.as_raw_fd(), child_write.as_raw_fd());
+        let address = format!("pipe:{},{}", read.number(), write.number());
         let wire = Box::new(PipeWire::new(Some(own_read), Some(own_write))?);
         let link =
             stream::link(wire, Framing::plain(), Greets::First, options, stream::CAN, Peer::default())?;
         let channel = Channel::new(&domain, address.clone(), options, link);
-        Ok((channel, ChildPipe { read: child_read, write: child_write, address }))
+        Ok((channel, ChildPipe { read, write, address }))
     }
 }
 
