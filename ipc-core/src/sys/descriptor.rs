@@ -285,6 +285,11 @@ impl Timer {
             .map_err(|e| os_error(e, "setting a timer"))
     }
 
+    /// Not set any more, and quiet.
+    pub fn stop(&self) {
+        let _ = self.0.unset();
+    }
+
     /// Takes the expirations seen so far, so that the descriptor is quiet until the next.
     pub fn take(&self) {
         let _ = read(self.0.as_fd(), &mut [0; 8]);

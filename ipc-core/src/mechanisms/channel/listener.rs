@@ -6,12 +6,14 @@ use super::link::Half;
 use super::protocol::{Recognize, Speaks};
 use super::turns::Turns;
 use super::{Channel, ChannelOptions, Link, Wake};
-use crate::domain::Domain;
+use crate::domain::{Domain, lock};
 use crate::error::{ErrorKind, Result};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, monotonic_nanos};
+use crate::sys::descriptor::{Epoll, Timer};
 use std::fmt;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 /// A place where channels are listened for, as its transport has it.
@@ -36,12 +38,57 @@ pub struct Listener {
     recognize: Option<Recognize>,
     /// There was no descriptor left for who had come last.
     scarce: AtomicBool,
+    /// What an event loop watches, once there is one.
+    watch: OnceLock<Watch>,
     /// Last: with it a closed domain is left, and what goes before is still this participant's.
     common: Common,
 }
 
 /// Who accepts in a loop while there is no descriptor left is made to wait so long, since who has come stays in the line.
 const SCARCE: Duration = Duration::from_millis(20);
+
+/// Tells an event loop of those who come, but for a while after one could not be accepted: it would do so all the time.
+struct Watch {
+    set: Epoll,
+    /// The listening's.
+    source: RawFd,
+    again: Timer,
+    /// The set does not have the source, and the timer is set.
+    paused: Mutex<bool>,
+}
+
+impl Watch {
+    fn new(source: RawFd) -> Result<Watch> {
+        let watch = Watch { set: Epoll::new()?, source, again: Timer::new()?, paused: Mutex::new(false) };
+        watch.set.add(watch.again.as_fd(), 0)?;
+        watch.set.add(watch.source(), 0)?;
+        Ok(watch)
+    }
+
+    fn source(&self) -> BorrowedFd<'_> {
+        // SAFETY: asked for while the listener is open, which has it open. Should another thread close it just then, epoll looks a
+        // number up that is nobody's or another's, and nobody is told any more by a listener that was closed.
+        unsafe { BorrowedFd::borrow_raw(self.source) }
+    }
+
+    #[cold]
+    fn pause(&self) {
+        let mut paused = lock(&self.paused);
+        // Should the timer not work, it is told all the time rather than never.
+        if !*paused && self.again.at(monotonic_nanos() + SCARCE.as_nanos() as u64).is_ok() {
+            self.set.remove(self.source());
+            *paused = true;
+        }
+    }
+
+    fn go_on(&self) {
+        let mut paused = lock(&self.paused);
+        if *paused && self.set.add(self.source(), 0).is_ok() {
+            self.again.stop();
+            *paused = false;
+        }
+    }
+}
 
 impl Listener {
     pub(crate) fn new(domain: Domain, options: &ChannelOptions, listened: Listened) -> Listener {
@@ -58,6 +105,7 @@ impl Listener {
             listening: Turns::new(Some(listened.listening)),
             recognize: None,
             scarce: AtomicBool::new(false),
+            watch: OnceLock::new(),
         }
     }
 
@@ -98,9 +146,21 @@ impl Listener {
         }
     }
 
-    /// The next channel if somebody has opened one.
+    /// The next channel if somebody has opened one. After `LimitReached` (see [`Listener::accept`]) its descriptor tells nothing for
+    /// 20 ms, and is readable then, so that an event loop can go on meanwhile.
     pub fn try_accept(&self) -> Result<Option<Channel>> {
         self.common.enter()?;
+        if let Some(watch) = self.watch.get() {
+            watch.go_on();
+        }
+        self.accept_now().inspect_err(|e| {
+            if let (ErrorKind::LimitReached, Some(watch)) = (e.kind(), self.watch.get()) {
+                watch.pause();
+            }
+        })
+    }
+
+    fn accept_now(&self) -> Result<Option<Channel>> {
         let accepted = self.listening.with(|listening| match listening {
             Some(listening) => match listening.accept()? {
                 None if listening.is_watched() && listening.arm()? => listening.accept(),
@@ -121,6 +181,16 @@ impl Listener {
 
     /// The pollable descriptor: readable until [`Listener::try_accept`] has returned `None`.
     pub fn fd(&self) -> Result<RawFd> {
+        let source = self.source()?;
+        if self.watch.get().is_none() {
+            let watch = Watch::new(source).map_err(|e| self.common.named(e))?;
+            let _ = self.watch.set(watch);
+        }
+        self.watch.get().map(|watch| watch.set.as_raw_fd()).ok_or_else(|| self.common.unusable())
+    }
+
+    /// The same for who pauses by itself.
+    pub(crate) fn source(&self) -> Result<RawFd> {
         self.common.enter()?;
         let fd = self.listening.have(&Deadline::after(None), |l| l.as_mut().map(|listening| listening.fd()));
         fd.flatten().unwrap_or_else(|| Err(self.common.unusable())).map_err(|e| self.common.named(e))

@@ -81,14 +81,14 @@ impl Porter {
 
     fn watch(&self, listener: &Listener, number: usize) -> Result<()> {
         // SAFETY: the listener is kept as long as the set.
-        let fd = unsafe { BorrowedFd::borrow_raw(listener.fd()?) };
+        let fd = unsafe { BorrowedFd::borrow_raw(listener.source()?) };
         self.set.add(fd, LISTENERS + number as u64)
     }
 
     /// Nobody can be let in: the set tells of those who come only after a while again.
     fn set_listeners_aside(&mut self) -> Result<()> {
         self.set_aside = true;
-        for fd in self.listeners.iter().filter_map(|listener| listener.fd().ok()) {
+        for fd in self.listeners.iter().filter_map(|listener| listener.source().ok()) {
             // SAFETY: the listener has it open.
             self.set.remove(unsafe { BorrowedFd::borrow_raw(fd) });
         }
