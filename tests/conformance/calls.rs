@@ -3,14 +3,22 @@
 
 use crate::jobs::with_each;
 use crate::peers::{Peer, Running};
+use crate::tls::certificates::Authority;
 use crate::{left_behind, pipes, place, sum_of};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Where services are called: `{place}` is a folder, `{name}` a name of its own; `-` is within the domain.
-const WAYS: [&str; 5] =
-    ["-", "unix://{place}/{name}", "tcp://127.0.0.1:0", "ws://127.0.0.1:0/{name}", "pipe:"];
+/// Where services are called: `{place}` is a folder, `{name}` a name of its own, `{secured}` asks for TLS in which both ends
+/// say who they are; `-` is within the domain.
+const WAYS: [&str; 6] = [
+    "-",
+    "unix://{place}/{name}",
+    "tcp://127.0.0.1:0",
+    "tcp://127.0.0.1:0?{secured}",
+    "ws://127.0.0.1:0/{name}",
+    "pipe:",
+];
 /// As the peers have them.
 const SIZES: [usize; 5] = [0, 1, 64, 4096, 1 << 20];
 const ITEMS: usize = 600;
@@ -22,11 +30,11 @@ const LIMIT: i64 = 100;
 const SOON: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_secs(2);
 
-fn addresses(place: &Path, name: &str) -> Vec<String> {
+fn addresses(place: &Path, name: &str, secured: &str) -> Vec<String> {
     let place = place.to_str().expect("a plain path");
     let at = |way: &&str| match *way {
         "pipe:" => pipes::address(0),
-        way => way.replace("{place}", place).replace("{name}", name),
+        way => way.replace("{place}", place).replace("{name}", name).replace("{secured}", secured),
     };
     WAYS.iter().map(at).collect()
 }
@@ -56,10 +64,10 @@ struct Pair {
     serving: Running,
 }
 
-fn start(caller: &Peer, server: &Peer, runtime: &Path, place: &Path) -> Result<Pair, String> {
+fn start(caller: &Peer, server: &Peer, runtime: &Path, place: &Path, secured: &str) -> Result<Pair, String> {
     let name = server.language;
     let (ours, theirs) = pipes::pairs(1);
-    let given = addresses(place, name);
+    let given = addresses(place, name, secured);
     let (serving, at) = provide(server, runtime, name, &given[1..], theirs)?;
     let words = ["call", "pairs", name, "-"].into_iter().chain(at.iter().map(String::as_str));
     let words: Vec<&str> = words.collect();
@@ -133,12 +141,14 @@ fn called(mut pair: Pair, service: &str) -> Result<Duration, String> {
 
 #[test]
 fn every_pair_calls() {
+    let authority = Authority::new();
+    let secured = authority.mutual("either");
     let mut times = Vec::new();
     with_each(|caller, servers| {
         let (runtime, sockets) = (place(), place());
         let pairs: Vec<_> = servers
             .iter()
-            .map(|server| (server.language, start(caller, server, runtime.path(), sockets.path())))
+            .map(|server| (server.language, start(caller, server, runtime.path(), sockets.path(), &secured)))
             .collect();
         let outcomes: Vec<_> = pairs
             .into_iter()

@@ -4,6 +4,7 @@
 use crate::jobs::with_each;
 use crate::peers::{Peer, Running};
 use crate::table::{Largest, TRANSPORTS, Transport};
+use crate::tls::certificates::Authority;
 use crate::{left_behind, pipes, place, sum_of};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -80,7 +81,7 @@ fn held() -> impl Iterator<Item = &'static Transport> {
     TRANSPORTS.iter().filter(|transport| transport.has_end())
 }
 
-fn addresses(place: &Path, name: &str) -> Vec<String> {
+fn addresses(place: &Path, name: &str, secured: &str) -> Vec<String> {
     let mut pipes = 0;
     let all = TRANSPORTS.iter().chain(held()).enumerate();
     all.map(|(n, transport)| {
@@ -89,12 +90,13 @@ fn addresses(place: &Path, name: &str) -> Vec<String> {
             return pipes::address(pipes - 1);
         }
         let place = place.to_str().expect("a plain path");
-        transport.address.replace("{place}", place).replace("{name}", &format!("{name}-{n}"))
+        let address = transport.address.replace("{place}", place).replace("{name}", &format!("{name}-{n}"));
+        address.replace("{secured}", secured)
     })
     .collect()
 }
 
-fn start(left: &Peer, right: &Peer, runtime: &Path, place: &Path) -> Result<Pair, String> {
+fn start(left: &Peer, right: &Peer, runtime: &Path, place: &Path, secured: &str) -> Result<Pair, String> {
     let (file, count) = (place.join("file"), TRANSPORTS.len().to_string());
     let file = file.to_str().expect("a plain path");
     let (ours, theirs) = pipes::pairs(2);
@@ -105,7 +107,7 @@ fn start(left: &Peer, right: &Peer, runtime: &Path, place: &Path) -> Result<Pair
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         peer.start_with(runtime, &words, |command| pipes::pass(command, ends))
     };
-    let given = addresses(place, right.language);
+    let given = addresses(place, right.language, secured);
     let mut listening = run(right, words("listen", &given), theirs);
     let at = given.iter().map(|_| {
         let line = listening.line()?;
@@ -156,6 +158,8 @@ fn met(pair: Pair, dies_first: bool) -> Result<(), String> {
 
 #[test]
 fn every_pair_has_channels_of_every_kind() {
+    let authority = Authority::new();
+    let secured = authority.mutual("either");
     let mut lefts = 0;
     with_each(|left, rights| {
         lefts += 1;
@@ -163,7 +167,7 @@ fn every_pair_has_channels_of_every_kind() {
         std::fs::write(sockets.path().join("file"), TEXT).expect("a file");
         let pairs: Vec<_> = rights
             .iter()
-            .map(|right| (right.language, start(left, right, runtime.path(), sockets.path())))
+            .map(|right| (right.language, start(left, right, runtime.path(), sockets.path(), &secured)))
             .collect();
         let outcomes: Vec<_> = pairs
             .into_iter()

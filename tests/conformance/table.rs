@@ -154,7 +154,7 @@ pub const WAITING: [Lock; 2] = [
 
 /// What carries channels between processes.
 pub struct Transport {
-    /// `{place}` is a folder, `{name}` a name of its own.
+    /// `{place}` is a folder, `{name}` a name of its own, `{secured}` asks for TLS in which both ends say who they are.
     pub address: &'static str,
     /// What it can do, in the order of `Can`'s fields; `L`: for who listens.
     pub can: &'static str,
@@ -170,7 +170,7 @@ pub enum Largest {
 }
 
 /// As docs/channel.md has it.
-pub const TRANSPORTS: [Transport; 11] = [
+pub const TRANSPORTS: [Transport; 12] = [
     Transport { address: "shm://pairs/{name}", can: "11111101", largest: Largest::Any },
     Transport { address: "pipe:", can: "11111100", largest: Largest::Any },
     Transport { address: "fifo://{place}/{name}", can: "11111100", largest: Largest::Any },
@@ -188,6 +188,7 @@ pub const TRANSPORTS: [Transport; 11] = [
     Transport { address: "unix://{place}/{name}?framing=none", can: "11011101", largest: Largest::Any },
     Transport { address: "tcp://127.0.0.1:0", can: "11111100", largest: Largest::Any },
     Transport { address: "tcp://127.0.0.1:0?checksum=crc32c", can: "11111100", largest: Largest::Any },
+    Transport { address: "tcp://127.0.0.1:0?{secured}", can: "11111100", largest: Largest::Any },
     Transport { address: "udp://127.0.0.1:0", can: "00100000", largest: Largest::AtLeast(60_000) },
     Transport { address: "ws://127.0.0.1:0/{name}", can: "11111000", largest: Largest::Any },
 ];

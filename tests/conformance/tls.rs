@@ -10,7 +10,7 @@ use std::time::Duration;
 
 #[allow(dead_code)]
 #[path = "../../ipc-core/tests/common/certificates.rs"]
-mod certificates;
+pub mod certificates;
 
 const SOON: Option<Duration> = Some(Duration::from_secs(20));
 
