@@ -141,8 +141,58 @@ mod tests {
     use super::*;
     use std::sync::mpsc::channel;
 
+    /// Lookups are the process's, and one of these tests begins as many as there may be.
+    static ALONE: Mutex<()> = Mutex::new(());
+
+    fn pending() -> usize {
+        lock(&LOOKUPS).iter().filter(|lookup| lookup.is_pending()).count()
+    }
+
+    /// Waits until so many names are asked for.
+    fn until_pending(count: usize) {
+        let began = Instant::now();
+        while pending() != count {
+            assert!(began.elapsed() < Duration::from_secs(20), "{} are asked for, not {count}", pending());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Each is a thread that cannot be called off.
+    #[test]
+    fn so_many_names_are_asked_for_at_a_time_and_no_more() {
+        let _alone = lock(&ALONE);
+        until_pending(0);
+        let there: SocketAddr = "192.0.2.1:9".parse().unwrap();
+        let now = || Deadline::after(Some(Duration::ZERO));
+        let ask = |number: usize| {
+            let (release, held) = channel::<()>();
+            let host = format!("n{number}.example");
+            let asked = within(&now(), &format!("{host}:9"), &host, move || {
+                held.recv().map_err(io::Error::other)?;
+                Ok(vec![there])
+            });
+            (release, asked.unwrap_err())
+        };
+        let mut asked: Vec<_> = (0..MOST).map(ask).collect();
+        assert!(asked.iter().all(|(_, late)| late.kind() == ErrorKind::Timeout));
+        let (_, refused) = ask(MOST);
+        assert_eq!((refused.kind(), pending()), (ErrorKind::LimitReached, MOST));
+        for says in ["16 other names", "n16.example", "/etc/resolv.conf"] {
+            assert!(refused.message().contains(says), "{refused}");
+        }
+        // Whoever asks for one of them waits with those who do.
+        assert_eq!(ask(0).1.kind(), ErrorKind::Timeout);
+        asked.pop().unwrap().0.send(()).unwrap();
+        until_pending(MOST - 1);
+        let next = ask(MOST);
+        assert_eq!((next.1.kind(), pending()), (ErrorKind::Timeout, MOST));
+        drop((asked, next));
+        until_pending(0);
+    }
+
     #[test]
     fn a_resolver_that_does_not_answer_is_waited_for_as_long_as_was_said() {
+        let _alone = lock(&ALONE);
         let (release, held) = channel::<()>();
         let started = Instant::now();
         let deadline = Deadline::after(Some(Duration::from_millis(30)));
@@ -159,6 +209,7 @@ mod tests {
 
     #[test]
     fn a_name_is_asked_for_once_and_a_late_answer_is_for_the_next() {
+        let _alone = lock(&ALONE);
         let (release, held) = channel::<()>();
         let there: SocketAddr = "192.0.2.1:9".parse().unwrap();
         let soon = || Deadline::after(Some(Duration::from_millis(10)));
@@ -183,6 +234,7 @@ mod tests {
 
     #[test]
     fn names_and_numbers_have_addresses() {
+        let _alone = lock(&ALONE);
         let now = Deadline::after(Some(Duration::ZERO));
         let number: Address = "tcp://[::1]:80".parse().unwrap();
         assert_eq!(resolve(&number, &now).unwrap(), ["[::1]:80".parse().unwrap()]);
