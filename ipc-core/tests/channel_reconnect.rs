@@ -257,3 +257,42 @@ fn after_the_last_word_nothing_connects_anew() {
         expect(ground.domain.connect("pipe:0,1", &options, SOON), ErrorKind::InvalidArgument, &["reconnect"]);
     });
 }
+
+/// Whoever cannot be reached is tried less and less often, down to once a second; after a connection that was of use it begins
+/// anew.
+#[test]
+fn pauses_between_attempts_double_up_to_a_second() {
+    let place = Place::new();
+    let domain = place.open();
+    let there = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}?framing=none", there.local_addr().unwrap());
+    let began = Instant::now();
+    let options = ChannelOptions { reconnect: true, ..Default::default() };
+    let one = domain.connect(&address, &options, SOON).unwrap();
+    // When somebody came, who is left again at once.
+    let next = || there.accept().map(|(stream, _)| (stream, began.elapsed())).unwrap();
+    std::thread::scope(|scope| {
+        let receiving = scope.spawn(|| {
+            assert_eq!(one.receive(SOON).unwrap().data, b"of use");
+            one.receive(SOON)
+        });
+        let came: Vec<_> = (0..10).map(|_| next().1).collect();
+        let pauses = (0..9).map(|n| Duration::from_millis(10 << n).min(Duration::from_secs(1)));
+        let earliest = pauses.scan(Duration::ZERO, |sum, pause| {
+            *sum += pause;
+            Some(*sum)
+        });
+        for (came, earliest) in came[1..].iter().zip(earliest) {
+            assert!(*came >= earliest, "{came:?}, not before {earliest:?}");
+        }
+        // It would be 8.4 s if each were a second, and the last alone 2.6 s if they doubled on.
+        assert!(came[9] < Duration::from_secs(6) && came[9] - came[8] < Duration::from_secs(2), "{came:?}");
+        let (mut stream, before) = next();
+        std::io::Write::write_all(&mut stream, b"of use").unwrap();
+        drop(stream);
+        let after = next().1 - before;
+        assert!(after < Duration::from_millis(800), "{after:?} after a connection that was of use");
+        one.close();
+        expect(receiving.join().unwrap(), ErrorKind::Closed, &[one.address()]);
+    });
+}
