@@ -5,6 +5,8 @@ mod common;
 mod farewell;
 #[path = "channel_stream/fifos.rs"]
 mod fifos;
+#[path = "channel_stream/options.rs"]
+mod options;
 #[path = "channel_stream/pipes.rs"]
 mod pipes;
 #[path = "channel_stream/sockets.rs"]
