@@ -257,12 +257,15 @@ pub fn complete<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::lock;
     use crate::mechanisms::channel::stream::{self, Framing, Greets};
     use crate::mechanisms::channel::wire::{Family, SocketWire};
     use crate::mechanisms::channel::{ChannelOptions, Peer};
     use crate::sys::ready::is_ready;
     use std::io::Write;
     use std::net::TcpStream;
+    use std::sync::Mutex;
+    use tracing::{Event, Level, Metadata, Subscriber, span};
 
     /// Does what a letter says that comes.
     struct Lettered {
@@ -351,5 +354,54 @@ mod tests {
         assert!(settle(&mut listened).is_empty() && !readable());
         stream.write_all(b"d").unwrap();
         assert_eq!(settle(&mut listened).len(), 1);
+    }
+
+    /// Keeps the levels at which it is told of somebody who was not let in.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<Level>>>);
+
+    impl Subscriber for Told {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == module_path!().trim_end_matches("::tests")
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            lock(&self.0).push(*event.metadata().level());
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            unreachable!("the library opens no span")
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+        fn enter(&self, _: &span::Id) {}
+        fn exit(&self, _: &span::Id) {}
+    }
+
+    #[test]
+    fn a_flood_of_those_who_are_not_let_in_fills_no_log() {
+        let (mut listened, connect) = stage();
+        let told = Told::default();
+        let refuse = |listened: &mut Listened, count: usize| {
+            let before = lock(&told.0).len();
+            let mut all: Vec<TcpStream> = (0..count).map(|_| connect()).collect();
+            all.iter_mut().for_each(|stream| stream.write_all(b"r").unwrap());
+            while lock(&told.0).len() < before + count {
+                listened.listening.sleep(Some(Duration::from_secs(20))).unwrap();
+                assert!(listened.listening.accept().unwrap().is_none());
+            }
+            lock(&told.0).split_off(before)
+        };
+        tracing::subscriber::with_default(told.clone(), || {
+            let began = Instant::now();
+            let levels = refuse(&mut listened, 60);
+            let in_each = TOLD as usize;
+            assert!(levels[..in_each].iter().all(|level| *level == Level::INFO), "{levels:?}");
+            let loud = levels.iter().filter(|level| **level == Level::INFO).count();
+            assert!(loud <= in_each * (1 + began.elapsed().as_secs() as usize), "{levels:?}");
+            std::thread::sleep(Duration::from_secs(1));
+            assert_eq!(refuse(&mut listened, 1), [Level::INFO], "of each second some are told");
+        });
     }
 }
