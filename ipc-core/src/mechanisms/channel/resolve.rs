@@ -145,7 +145,7 @@ mod tests {
     static ALONE: Mutex<()> = Mutex::new(());
 
     fn pending() -> usize {
-        lock(&LOOKUPS).iter().filter(|lookup| lookup.is_pending()).count()
+        lock(LOOKUPS.get()).iter().filter(|lookup| lookup.is_pending()).count()
     }
 
     /// Waits until so many names are asked for.
