@@ -67,6 +67,16 @@ pub mod fuzzing {
         crate::mechanisms::channel::hostile::frames(data);
     }
 
+    /// Asks at a FIFO that is listened at.
+    pub fn fifo(data: &[u8]) {
+        crate::mechanisms::channel::hostile::requests(data);
+    }
+
+    /// Asks a WebSocket listener, and sends messages.
+    pub fn websocket(data: &[u8]) {
+        crate::mechanisms::channel::hostile::visit(data);
+    }
+
     /// Speaks JSON-RPC with a service and a client.
     pub fn json_rpc(data: &[u8]) {
         crate::mechanisms::rpc::json::hostile::speak(data);

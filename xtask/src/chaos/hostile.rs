@@ -20,7 +20,7 @@ const COVERAGE: [&str; 5] = [
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
 ];
 /// The packages it is to be told of; all others would only make it slower.
-const COVERED: [&str; 4] = ["axonic", "axonic-fuzz", "rmp", "rmp-serde"];
+const COVERED: [&str; 6] = ["axonic", "axonic-fuzz", "httparse", "rmp", "rmp-serde", "tungstenite"];
 const ADDRESS: &str = "-Zsanitizer=address -Cforce-frame-pointers=yes";
 /// The standard library comes without the sanitizer; mixing is fine as long as we know what that hides. Stores in
 /// assembly it would not see.

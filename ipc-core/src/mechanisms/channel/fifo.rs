@@ -13,6 +13,8 @@
 //! With `framing=none` it is a FIFO as the shell has it, and bytes go one way: whoever listens reads what anybody writes to the
 //! path, until nobody does; whoever connects writes.
 
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod raw;
 
 use super::address::Address;

@@ -3,6 +3,8 @@
 use super::frame::{Decoder, Header, Preamble, READ};
 use super::link::Outgoing;
 use super::protocol::Decode;
+#[cfg(fuzzing)]
+pub use super::{fifo::hostile::requests, ws::hostile::visit};
 use crate::error::ErrorKind;
 
 /// What was made of a stream.

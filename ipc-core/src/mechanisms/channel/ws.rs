@@ -6,6 +6,8 @@
 
 mod door;
 mod halves;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod listener;
 
 use super::address::Address;

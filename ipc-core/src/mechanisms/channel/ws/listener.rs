@@ -16,12 +16,12 @@ use tungstenite::handshake::server::ServerHandshake;
 use tungstenite::handshake::{HandshakeError, MidHandshake};
 
 /// A handshake that goes on.
-struct Asking {
-    wire: Wire,
+pub struct Asking {
+    pub wire: Wire,
     /// Until it is over.
-    rest: Option<MidHandshake<ServerHandshake<Wire, Guard>>>,
+    pub rest: Option<MidHandshake<ServerHandshake<Wire, Guard>>>,
     /// The largest message whoever asks takes, once it has said so.
-    heard: Arc<OnceLock<usize>>,
+    pub heard: Arc<OnceLock<usize>>,
 }
 
 impl Handshake for Asking {
