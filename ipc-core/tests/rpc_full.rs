@@ -4,20 +4,27 @@ mod common;
 
 use axonic::{
     Call, CallOptions, Channel, ChannelOptions, Client, ClientOptions, Domain, ErrorKind, Payload, Request,
-    Service, ServiceOptions,
+    Service, ServiceOptions, ask_while_waiting,
 };
 use common::Place;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 const A_WHILE: Option<Duration> = Some(Duration::from_secs(10));
 
 /// Kinds of frames and a flag of calls, as docs/protocol.md numbers them.
+const WELCOME: u8 = 2;
 const CALL: u8 = 3;
 const INPUT_END: u8 = 5;
 const HAS_INPUT: u8 = 4;
 
 fn millis(n: u64) -> Option<Duration> {
     Some(Duration::from_millis(n))
+}
+
+thread_local! {
+    /// Whether this thread's waits go on.
+    static GOES_ON: Cell<bool> = const { Cell::new(true) };
 }
 
 /// Ends whoever serves, however the test ends.
@@ -119,5 +126,34 @@ fn a_handler_hears_that_its_caller_gave_up_however_many_calls_of_others_wait() {
             assert!(began.elapsed() < Duration::from_secs(5));
         }
         assert!(request.is_cancelled());
+    });
+}
+
+/// Who waits for the result of a call that there was no room for is asked whether to go on, as all who wait are.
+#[test]
+fn a_call_without_room_is_asked_about() {
+    let place = Place::new();
+    let ax = place.open();
+    ask_while_waiting(|| GOES_ON.get());
+    let listener = ax
+        .listen(&format!("unix://{}", place.path().join("socket").display()), &ChannelOptions::default())
+        .unwrap();
+    let client = client(&ax, listener.address());
+    std::thread::scope(|scope| {
+        let deaf = scope.spawn(|| {
+            let channel = listener.accept(A_WHILE).unwrap();
+            channel.receive(A_WHILE).unwrap();
+            let welcome = br#"{"service":"search","version":"1.0.0"}"#;
+            channel.send(&frame(WELCOME, 0, 0, welcome), A_WHILE).unwrap();
+            channel
+        });
+        client.connect(A_WHILE).unwrap();
+        let _deaf = deaf.join().unwrap();
+        let payload = vec![7; 8 << 20];
+        let options = CallOptions::default();
+        let mut call =
+            client.try_start("echo", Payload::raw(&payload), &options).unwrap().expect("connected");
+        GOES_ON.set(false);
+        assert_eq!(call.result(A_WHILE).unwrap_err().kind(), ErrorKind::Interrupted);
     });
 }

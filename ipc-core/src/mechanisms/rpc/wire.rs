@@ -6,7 +6,7 @@
 use super::body::Parts;
 use super::frame::Header;
 use super::seat::Seat;
-use crate::domain::asked::asking;
+use crate::domain::asked::{Asker, asking};
 use crate::domain::lock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::link::ended;
@@ -82,6 +82,7 @@ impl Wire {
                 read => return read,
             }
         }
+        let mut asker = None;
         loop {
             // What is kept for want of room nobody else may send, now or when somebody leaves it behind.
             let limit = if self.behind() > 0 { FLUSH_AGAIN } else { LOOK_AGAIN };
@@ -94,6 +95,8 @@ impl Wire {
                 Ok(None) if !deadline.passed() => self.flush()?,
                 waited => return waited,
             }
+            // Waits of a moment are over before they ask.
+            asker.get_or_insert_with(Asker::new).ask()?;
         }
     }
 
