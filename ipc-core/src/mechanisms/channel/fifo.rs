@@ -156,7 +156,7 @@ impl FifoListening {
                 }
                 continue;
             }
-            // Something else than requests, up to the end of its line.
+            // Something else than requests: what follows counts as a line of its own.
             if self.line.len() >= REQUEST {
                 self.line.clear();
             }
