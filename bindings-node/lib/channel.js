@@ -103,9 +103,8 @@ class Channel {
     }
     await this.#sending.wait(attempt, options).catch((error) => {
       if (!(error instanceof AxonicError) || sent === 0) throw error
-      const text = `${error.message}; ${sent} of ${messages.length} messages were sent, the first ones`
-      throw new AxonicError(error.kind, text, { cause: error, accepted: sent })
     })
+    return sent
   }
 
   /** Waits until all that was sent has gone out. */

@@ -82,8 +82,11 @@ export interface Channel extends Handle, AsyncIterable<ChannelMessage> {
   send(data: Binary, options?: SendOptions): void
   /** Sends as soon as there is room. */
   sendAsync(data: Binary, options?: SendOptions & WaitOptions): Promise<void>
-  /** Sends one after another as soon as there is room, which costs less than one by one. */
-  sendMany(messages: Iterable<Binary>, options?: WaitOptions): Promise<void>
+  /**
+   * Sends one after another as soon as there is room, which costs less than one by one. Resolves with how many were sent in time, the
+   * first ones; rejects if none was, and when it is aborted.
+   */
+  sendMany(messages: Iterable<Binary>, options?: WaitOptions): Promise<number>
   /** Waits until all that was sent has gone out. `close` does not: what is left of a message then is cut off, and the other end is told. */
   flush(options?: WaitOptions): Promise<void>
   /** Says that nothing more will be sent, once all that was has gone out. The other end may still send. */
