@@ -20,8 +20,9 @@ static CLASSES: PyOnceLock<Vec<Py<PyType>>> = PyOnceLock::new();
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     let base = class(py, "AxonicError", py.get_type::<PyException>().as_any(), None, "Error", 0)?;
-    base.setattr("__doc__", "Base of every error this package raises; `kind` and `code` tell which.")?;
+    base.setattr("__doc__", "Base of every error this package raises; `kind` and `number` tell which.")?;
     base.setattr("accepted", 0)?;
+    base.setattr("code", "")?;
     base.setattr("reason", "")?;
     base.setattr("retryable", false)?;
     base.setattr("details", py.None())?;
@@ -46,13 +47,13 @@ fn class<'py>(
     base: &Bound<'py, PyAny>,
     builtin: Option<Bound<'py, PyAny>>,
     kind: &str,
-    code: i32,
+    number: i32,
 ) -> PyResult<Bound<'py, PyAny>> {
     let namespace = PyDict::new(py);
     namespace.set_item("__module__", "axonic")?;
-    namespace.set_item("__doc__", format!("Error kind {kind}, number {code}."))?;
+    namespace.set_item("__doc__", format!("Error kind {kind}, number {number}."))?;
     namespace.set_item("kind", kind)?;
-    namespace.set_item("code", code)?;
+    namespace.set_item("number", number)?;
     let bases = match builtin {
         Some(builtin) => PyTuple::new(py, [base, &builtin])?,
         None => PyTuple::new(py, [base])?,

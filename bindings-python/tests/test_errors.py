@@ -19,7 +19,7 @@ CLASSES = [
 
 
 def test_numbers_and_names_are_unique_and_dense() -> None:
-    assert sorted(c.code for c in CLASSES) == list(range(1, len(CLASSES) + 1))
+    assert sorted(c.number for c in CLASSES) == list(range(1, len(CLASSES) + 1))
     assert len({c.kind for c in CLASSES}) == len(CLASSES) >= 22
 
 
@@ -59,7 +59,7 @@ def test_a_raised_error_tells_everything(ax: axonic.Domain) -> None:
         ax.subscriber("orders.>").receive(timeout=0.01)
     error = caught.value
     assert isinstance(error, axonic.TimeoutError)
-    assert (error.kind, error.code) == ("Timeout", 6)
+    assert (error.kind, error.number, error.code) == ("Timeout", 6, "")
     assert "orders.>" in str(error)
     assert error.errno == 110
     with pytest.raises(FileNotFoundError) as missing:

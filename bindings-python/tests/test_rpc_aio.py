@@ -200,7 +200,7 @@ def test_a_slow_taker_holds_a_stream_back() -> None:
             for _ in range(100):
                 await anext(stream)
             assert sent > before
-            await stream.aclose()  # type: ignore[attr-defined]
+            await stream.aclose()
             await until(lambda: svc.at_work == 0)
 
     run(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
 from . import _native
@@ -130,13 +130,13 @@ class Client(Handle):
 
     def stream(
         self, method: str, params: Any = None, *, input: Any = None, timeout: float | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """The same for a method that streams: `async for` what is returned."""
         return self._stream(method, params, input, timeout)
 
     async def _stream(
         self, method: str, params: Any, input: Any, timeout: float | None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         call = await self._start(method, params, timeout, input is not None, True)
         async with Call(self, call, timeout, input) as made:
             async for item in made:
@@ -200,7 +200,7 @@ class Method:
         value, source = arguments(self.name, args, params)
         return await self._client.call(self.name, value, input=source, timeout=timeout)
 
-    def stream(self, *args: Any, timeout: float | None = None, **params: Any) -> AsyncIterator[Any]:
+    def stream(self, *args: Any, timeout: float | None = None, **params: Any) -> AsyncGenerator[Any, None]:
         """The same for a method that streams: `async for` what is returned."""
         value, source = arguments(self.name, args, params)
         return self._client.stream(self.name, value, input=source, timeout=timeout)

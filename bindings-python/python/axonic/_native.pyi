@@ -62,7 +62,8 @@ _Readable: TypeAlias = (
 
 class AxonicError(Exception):
     kind: str
-    code: int | str
+    number: int
+    code: str
     accepted: int
     reason: str
     retryable: bool
@@ -1333,13 +1334,13 @@ class Client:
         input: Iterator[Any] | None = None,
         timeout: float | None = None,
     ) -> Any: ...
+    @overload
     def stream(
-        self,
-        method: str,
-        params: Any = None,
-        *,
-        input: Iterator[Any] | None = None,
-        timeout: float | None = None,
+        self, method: str, params: Any = None, *, input: None = None, timeout: float | None = None
+    ) -> Call: ...
+    @overload
+    def stream(
+        self, method: str, params: Any = None, *, input: Iterator[Any], timeout: float | None = None
     ) -> Iterator[Any]: ...
     def start(self, method: str, params: Any = None, *, timeout: float | None = None) -> Call: ...
     def _start(self, method: str, params: Any, timeout: float | None, input: bool, stream: bool) -> Call: ...

@@ -207,7 +207,7 @@ def fail(ctx: Context, error: BaseException) -> None:
     """Answer a call that ended with an exception: the core makes of it what the caller is told."""
     if isinstance(error, Status):
         ctx._fail("", "", None, _told(error, error.message, ""))
-    elif isinstance(error, AxonicError) and isinstance(error.code, str):
+    elif isinstance(error, AxonicError) and error.code:
         # A call that the function made: its failure is passed on as it is.
         ctx._fail("", "", None, _told(error, getattr(error, "_message", str(error)), error.origin))
     elif isinstance(error, AxonicError):
@@ -239,7 +239,7 @@ def _printable(text: str) -> str:
 
 def note(service: str, method: Method, name: str, error: BaseException) -> None:
     """Log an exception of which the caller is not told all: what a call says that failed it is."""
-    told = isinstance(error, AxonicError) and isinstance(error.code, str)
+    told = isinstance(error, AxonicError) and error.code
     if not told and not isinstance(error, (Status, CancelledError)):
         log = logging.getLogger(getattr(method.function, "__module__", None))
         log.error("service %r: method %r failed", service, name, exc_info=error)

@@ -78,8 +78,8 @@ def recv(domain: str, topic: str, mode: str, sizes: str, count: str) -> int:
 
 def errors() -> int:
     classes = [c for c in vars(axonic).values() if isinstance(c, type) and issubclass(c, axonic.AxonicError)]
-    for kind in sorted((c for c in classes if c is not axonic.AxonicError), key=lambda c: c.code):
-        print(kind.code, kind.kind)
+    for kind in sorted((c for c in classes if c is not axonic.AxonicError), key=lambda c: c.number):
+        print(kind.number, kind.kind)
     return 0
 
 
