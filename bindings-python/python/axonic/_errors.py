@@ -2,8 +2,8 @@
 
 Each derives from AxonicError and, where Python has a fitting built-in, from that too: a timeout is
 caught by `except TimeoutError` as well as by `except axonic.TimeoutError`. `kind` is the core's name
-("Timeout"), `number` stays the same, too. `accepted` is how many messages of a queue's put() or put_many() are in
-the queue all the same, the first ones: 0 with nearly every error, all of them with NotDurableError.
+("Timeout"), `number` its stable number. `accepted` is how many messages of a queue's put() or put_many()
+are in the queue all the same, the first ones: 0 with nearly every error, all of them with NotDurableError.
 
 The error of a call that failed says why, as its service does: its `code` is gRPC's, such as "NOT_FOUND"
 (out of time: TimeoutError with "DEADLINE_EXCEEDED"), `reason` a word of the service's that stays the same,
