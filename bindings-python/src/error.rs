@@ -1,7 +1,7 @@
 //! The exception classes, made from the core's one table of error kinds.
 //!
 //! Each kind becomes a class `axonic.<Name>Error(AxonicError, <builtin>)` with the class attributes
-//! `kind` (the core's name) and `code` (the stable number; C returns it negated). Nothing here lists
+//! `kind` (the core's name) and `number` (the stable one; C returns it negated). Nothing here lists
 //! the kinds: a kind added to the core appears by itself.
 
 use axonic::{Error, ErrorKind, Status};

@@ -4,30 +4,12 @@ mod common;
 
 use axonic::{ChannelOptions, Domain};
 use common::Place;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use common::child::ended;
+use nix::unistd::{ForkResult, fork};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SOON: Option<Duration> = Some(Duration::from_secs(2));
-
-/// How a child ended; one that hangs is killed.
-fn ended(child: Pid) -> Option<i32> {
-    let began = Instant::now();
-    loop {
-        match waitpid(child, Some(WaitPidFlag::WNOHANG)).unwrap() {
-            WaitStatus::StillAlive if began.elapsed() < Duration::from_secs(10) => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            WaitStatus::StillAlive => {
-                nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
-                waitpid(child, None).unwrap();
-                return None;
-            }
-            status => return if let WaitStatus::Exited(_, code) = status { Some(code) } else { None },
-        }
-    }
-}
 
 /// Forks again and again while threads do `often`, each with a number; what a child does is to go well, and to end.
 fn fork_while(domain: &Domain, often: impl Fn(&Domain, usize) + Sync, child: impl Fn(&Domain) -> bool) {
@@ -47,7 +29,7 @@ fn fork_while(domain: &Domain, often: impl Fn(&Domain, usize) + Sync, child: imp
             match unsafe { fork() }.unwrap() {
                 // SAFETY: ends the child without running the test harness's exit handlers.
                 ForkResult::Child => unsafe { nix::libc::_exit(i32::from(!child(domain))) },
-                ForkResult::Parent { child } => ends.push(ended(child)),
+                ForkResult::Parent { child } => ends.push(ended(child, Duration::from_secs(10))),
             }
         }
         over.store(true, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use axonic::{
     Status,
 };
 use common::Place;
+use common::serving::Closing;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -107,14 +108,6 @@ fn serve<'scope>(scope: &'scope Scope<'scope, '_>, service: &'scope Service) -> 
         });
     }
     Closing(service)
-}
-
-struct Closing<'a>(&'a Service);
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
 }
 
 fn connect(socket: &PathBuf) -> UnixStream {

@@ -5,6 +5,7 @@ mod common;
 use axonic::{Call, CallOptions, Client, ClientOptions, Domain, Payload, Request, Service, ServiceOptions};
 use common::Place;
 use common::certificates::Authority;
+use common::serving::{Closing, give_back};
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,20 +13,6 @@ use std::time::{Duration, Instant};
 
 /// Longer than anything takes that happens at all.
 const SOON: Option<Duration> = Some(Duration::from_secs(20));
-
-/// Ends whoever serves, however the test ends.
-struct Closing<'a>(&'a Service);
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-fn give_back(request: Request) {
-    let data = request.body().data().to_vec();
-    request.reply(Payload::raw(&data)).unwrap();
-}
 
 /// Waits until it is so.
 #[track_caller]

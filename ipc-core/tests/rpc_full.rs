@@ -3,10 +3,11 @@
 mod common;
 
 use axonic::{
-    Call, CallOptions, Channel, ChannelOptions, Client, ClientOptions, Domain, ErrorKind, Payload, Request,
-    Service, ServiceOptions, ask_while_waiting,
+    Call, CallOptions, Channel, ChannelOptions, Client, ClientOptions, Domain, ErrorKind, Payload, Service,
+    ServiceOptions, ask_while_waiting,
 };
 use common::Place;
+use common::serving::{Closing, give_back};
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -27,15 +28,6 @@ thread_local! {
     static GOES_ON: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Ends whoever serves, however the test ends.
-struct Closing<'a>(&'a Service);
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 fn frame(kind: u8, flags: u8, call: u32, data: &[u8]) -> Vec<u8> {
     let name: &[u8] = if kind == CALL { b"echo" } else { b"" };
     let mut bytes = vec![kind, 0, flags, name.len() as u8];
@@ -52,11 +44,6 @@ fn listening(ax: &Domain, place: &Place, concurrency: usize) -> (Service, String
 
 fn client(ax: &Domain, address: &str) -> Client {
     ax.client("search", "^1", &ClientOptions { address: Some(address.into()), ..Default::default() }).unwrap()
-}
-
-fn give_back(request: Request) {
-    let data = request.body().data().to_vec();
-    request.reply(Payload::raw(&data)).unwrap();
 }
 
 /// Takes what comes until that is an answer to this call.

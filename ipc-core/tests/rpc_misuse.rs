@@ -8,9 +8,10 @@ use axonic::{
     ServiceOptions, Status,
 };
 use common::Place;
+use common::child::ended;
+use common::serving::{Closing, give_back};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
+use nix::unistd::{ForkResult, fork};
 use std::io::Write;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -24,15 +25,6 @@ fn millis(n: u64) -> Option<Duration> {
     Some(Duration::from_millis(n))
 }
 
-/// Ends whoever serves, however the test ends.
-struct Closing<'a>(&'a Service);
-
-impl Drop for Closing<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 fn opened(ax: &Domain) -> (Service, Client) {
     let service = ax.service("search", "1.0.0", &ServiceOptions::default()).unwrap();
     (service, ax.client("search", "^1", &ClientOptions::default()).unwrap())
@@ -43,11 +35,6 @@ fn echo(service: &Service) {
     while let Ok(request) = service.next(None) {
         give_back(request);
     }
-}
-
-fn give_back(request: Request) {
-    let data = request.body().data().to_vec();
-    request.reply(Payload::raw(&data)).unwrap();
 }
 
 /// Memory of this process in bytes.
@@ -471,7 +458,7 @@ fn a_forked_child_is_told_that_calls_are_its_parents() {
                     // SAFETY: ends the child without running the test harness's exit handlers.
                     unsafe { nix::libc::_exit(i32::from(!told)) }
                 }
-                ForkResult::Parent { child } => ends.push(ended(child)),
+                ForkResult::Parent { child } => ends.push(ended(child, Duration::from_secs(5))),
             }
         }
         over.store(true, Ordering::Relaxed);
@@ -479,24 +466,6 @@ fn a_forked_child_is_told_that_calls_are_its_parents() {
         assert!(ends.iter().all(|end| *end == Some(0)), "{ends:?}");
         assert_eq!(call.result(A_WHILE).unwrap().data(), b"x");
     });
-}
-
-/// How a child ended; one that hangs is killed.
-fn ended(child: Pid) -> Option<i32> {
-    let began = Instant::now();
-    loop {
-        match waitpid(child, Some(WaitPidFlag::WNOHANG)).unwrap() {
-            WaitStatus::StillAlive if began.elapsed() < Duration::from_secs(5) => {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            WaitStatus::StillAlive => {
-                nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
-                waitpid(child, None).unwrap();
-                return None;
-            }
-            status => return if let WaitStatus::Exited(_, code) = status { Some(code) } else { None },
-        }
-    }
 }
 
 /// What tells of a process's death is watched for each of its channels, in a set within a set within an event loop's: the

@@ -2,10 +2,13 @@
 //! their own binary again, filtered to themselves, with a role to play.
 
 use nix::libc;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 const ROLE: &str = "AXONIC_TEST_ROLE";
 const DIRECTORY: &str = "AXONIC_TEST_DIRECTORY";
@@ -149,4 +152,22 @@ pub fn ready_until_told() -> ! {
     let _ = std::io::Read::read(&mut std::io::stdin(), &mut [0]);
     // SAFETY: ends the process at once; nothing is run after it.
     unsafe { libc::_exit(0) }
+}
+
+/// How a forked child ended; one that hangs so long is killed.
+pub fn ended(child: Pid, patience: Duration) -> Option<i32> {
+    let began = Instant::now();
+    loop {
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)).unwrap() {
+            WaitStatus::StillAlive if began.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            WaitStatus::StillAlive => {
+                nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
+                waitpid(child, None).unwrap();
+                return None;
+            }
+            status => return if let WaitStatus::Exited(_, code) = status { Some(code) } else { None },
+        }
+    }
 }

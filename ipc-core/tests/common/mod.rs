@@ -8,6 +8,7 @@ pub mod flat;
 pub mod history;
 pub mod jobs;
 pub mod random;
+pub mod serving;
 
 use axonic::{Domain, DomainOptions};
 use std::path::{Path, PathBuf};
