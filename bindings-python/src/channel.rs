@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::buffer::{self, Source};
 use crate::domain::{Held, Home, leave};
-use crate::error::{OrRaise, raise};
+use crate::error::{OrRaise, invalid, raise};
 use crate::gate::{QUICK, closed, limit, soon};
 use crate::log::{deliver, detached};
 use crate::message::lock;
@@ -484,7 +484,7 @@ impl PyChannel {
 }
 
 fn borrow(numbers: &[RawFd]) -> Vec<BorrowedFd<'_>> {
-    // SAFETY: numbers of descriptors that the caller keeps open during the call; one that is not open is refused.
+    // SAFETY: none is -1, and the caller keeps them open during the call; one that is not open is refused.
     numbers.iter().map(|fd| unsafe { BorrowedFd::borrow_raw(*fd) }).collect()
 }
 
@@ -492,10 +492,12 @@ fn borrow(numbers: &[RawFd]) -> Vec<BorrowedFd<'_>> {
 fn descriptor_numbers(given: &Bound<'_, PyAny>) -> PyResult<Vec<RawFd>> {
     let number = |one: PyResult<Bound<'_, PyAny>>| {
         let one = one?;
-        if one.is_instance_of::<pyo3::types::PyInt>() {
-            return whole::fd(&one);
+        let is_number = one.is_instance_of::<pyo3::types::PyInt>();
+        let number = if is_number { whole::fd(&one)? } else { one.call_method0("fileno")?.extract()? };
+        if number < 0 {
+            return Err(invalid(given.py(), format!("descriptors: {number} is no descriptor's number")));
         }
-        one.call_method0("fileno")?.extract()
+        Ok(number)
     };
     given.try_iter()?.map(number).collect()
 }

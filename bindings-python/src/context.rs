@@ -149,6 +149,12 @@ impl PyContext {
         self.body.meaning.content.name()
     }
 
+    /// Whether they are an array of arguments by position.
+    #[getter]
+    fn _by_position(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(self.request(py)?.is_by_position())
+    }
+
     /// The arguments, decoded.
     #[getter]
     fn _value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -218,7 +224,8 @@ impl PyContext {
     }
 
     /// Answers that it failed by an exception of this class and text, which is, or means the same as, an error of a kind; with
-    /// a status, by just that. Does nothing if it was answered.
+    /// a status, by just that. Does nothing if it was answered. While another thread waits for what the caller streams, the call
+    /// is dropped, which fails it as soon as that thread lets go of it.
     #[pyo3(signature = (class_, text, kind = None, status = None))]
     fn _fail(
         &self,
@@ -230,8 +237,9 @@ impl PyContext {
     ) -> PyResult<()> {
         let status = status.map(|told| told.status(py)).transpose()?;
         let kind = ErrorKind::ALL.iter().find(|known| Some(known.name()) == kind).copied();
-        if lock(&self.request).is_some() {
-            self.take(py)?.fail(Thrown { class: class_, text, kind, status: status.as_ref() }.into());
+        let taken = lock(&self.request).take();
+        if let Some(request) = taken.and_then(Arc::into_inner) {
+            request.fail(Thrown { class: class_, text, kind, status: status.as_ref() }.into());
             deliver(py);
         }
         Ok(())

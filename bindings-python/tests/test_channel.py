@@ -99,6 +99,10 @@ def test_descriptors_are_passed_where_the_transport_can(pair: Pair) -> None:
         assert len(os.listdir("/proc/self/fd")) == before
         with pytest.raises(axonic.InvalidArgumentError, match="fd="):
             here.send(b"", descriptors=[2**40])
+        for number in (-1, -2, 9999):
+            for send in (here.send, here.try_send):
+                with pytest.raises(axonic.InvalidArgumentError, match=f"descriptor.* {number} is no"):
+                    send(b"", descriptors=[read, number])
     os.close(read)
     os.close(write)
 

@@ -55,6 +55,10 @@ def make(ax: axonic.Domain, **options: Any) -> axonic.Service:
         return sorted(document)
 
     @svc.method
+    def between(ctx: axonic.Context, a: int, order: Order, *rest: Any, b: int = 0) -> Any:
+        return [ctx.method, a, order.item, *rest, b]
+
+    @svc.method
     def nothing() -> None:
         pass
 
@@ -149,6 +153,7 @@ def test_arguments_and_results(client: axonic.Client) -> None:
     assert client.buy(order={"item": "pear", "count": 3}) == "3 pear"
     assert client.buy({"order": {"item": "pear"}}) == "1 pear"
     assert client.whole({"b": 1, "a": 2}) == ["a", "b"]
+    assert client.between(a=3, order={"item": "pear"}, b=1) == ["between", 3, "pear", 1]
     assert client.nothing() is None
     assert client.call("add", {"a": 2, "b": 2}, timeout=5) == 4
     assert client.call("nothing") is None
@@ -591,18 +596,19 @@ AIO_STDIO = """
 def test_serving_ends_with_standard_input(script: Script, code: str) -> None:
     process = script(code)
     assert process.stdin is not None
-    process.stdin.write('{"jsonrpc":"2.0","method":"add","params":{"a":6},"id":1}\n')
+    # Its end is that of the line, too.
+    process.stdin.write('{"jsonrpc":"2.0","method":"add","params":{"a":6},"id":1}')
     process.stdin.close()
     process.stdin = None
     assert finish(process) == '{"jsonrpc":"2.0","result":7,"id":1}\n'
 
 
-def json_rpc(address: str, method: str, **params: Any) -> Any:
+def json_rpc(address: str, method: str, *array: Any, **params: Any) -> Any:
     """The result of a call by JSON-RPC, which says nothing of whether it takes a stream."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(10)
         connection.connect(address.removeprefix("unix://"))
-        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": array or params}
         connection.sendall(json.dumps(request).encode() + b"\n")
         return json.loads(connection.makefile("rb").readline())["result"]
 
@@ -614,6 +620,11 @@ def test_json_rpc_is_told_one_result_or_a_stream(ax: axonic.Domain, tmp_path: Pa
     thread.start()
     assert json_rpc(address, "add", a=1) == 2
     assert json_rpc(address, "nothing") is None
+    assert json_rpc(address, "between", 3, {"item": "pear"}, 4, [5]) == ["between", 3, "pear", 4, [5], 0]
+    assert json_rpc(address, "whole", [4, 3]) == [3, 4]
+    assert json_rpc(address, "echo", 5) == 5
+    with pytest.raises(KeyError):
+        json_rpc(address, "echo", 5, 6)
     assert [json_rpc(address, "count", up_to=n) for n in (0, 1, 2)] == [[], [0], [0, 1]]
     svc.close()
     thread.join()

@@ -76,6 +76,10 @@ class Status(Exception):
     ) -> None:
         if code not in CODES:
             raise InvalidArgumentError(f"Status: code={code!r} is none of {', '.join(CODES)}")
+        if not isinstance(message, str) or not isinstance(reason, str):
+            raise InvalidArgumentError(f"Status: message={message!r}, reason={reason!r}; both are to be str")
+        if not isinstance(retryable, (bool, types.NoneType)):
+            raise InvalidArgumentError(f"Status: retryable={retryable!r} is to be True, False or None")
         super().__init__(code, message)
         self.code = code
         self.message = message
@@ -97,22 +101,25 @@ class Method:
         hints = _hints(function)
         self.context = self.input = None
         self.kinds: dict[str, Any] = {}
-        self.takes_one = False
-        for name, parameter in inspect.signature(function).parameters.items():
+        # Those that may be given by position, in order.
+        self.positions: list[str] = []
+        parameters = inspect.signature(function).parameters
+        for name, parameter in parameters.items():
             hint = hints.get(name)
+            by_position = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            if by_position:
+                self.positions.append(name)
             if name == "ctx" or hint is Context:
                 self.context = name
             elif _is_stream(hint):
                 self.input = name
-            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-                self.takes_one = True
+            elif by_position or parameter.kind is parameter.KEYWORD_ONLY:
                 self._add_kind(name, hint)
-            elif parameter.kind is parameter.KEYWORD_ONLY:
-                self._add_kind(name, hint)
+        # The same of a caller's.
+        self.taken = [name for name in self.positions if name not in (self.context, self.input)]
+        kinds = [parameters[name].kind for name in self.taken[:1]]
         # One that is positional only is given the whole object, which else are the arguments by name.
-        parameters = list(inspect.signature(function).parameters.values())
-        self.whole = bool(parameters) and parameters[0].kind is inspect.Parameter.POSITIONAL_ONLY
-        self.first = parameters[0].name if self.takes_one else None
+        self.whole = inspect.Parameter.POSITIONAL_ONLY in kinds
         self.direct = self._is_direct()
 
     def _is_direct(self) -> bool:
@@ -129,38 +136,58 @@ class Method:
         if hint is not None and _has_shape(hint):
             self.kinds[name] = hint
 
-    def arguments(self, ctx: Context) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What a call gives the function, without context and input."""
+    def arguments(self, ctx: Context) -> tuple[list[Any], dict[str, Any]]:
+        """What a call gives the function by position and by name, without context and input."""
         if ctx._content == "raw":
             data = ctx._data
-            return ((data,), {}) if data or self.takes_one else ((), {})
+            return ([data] if data or self.taken else []), {}
         value = ctx._value
         if isinstance(value, dict) and not self.whole:
-            for name, kind in self.kinds.items():
-                if name in value:
-                    value[name] = self._shaped(name, value[name], kind)
-            return (), value
-        if value is None and not self.takes_one:
-            return (), {}
-        kind = self.kinds.get(self.first) if self.first is not None else None
-        return (value if kind is None else self._shaped(self.first, value, kind),), {}
+            # The call keeps its own, which must not come to hold the call.
+            named = dict(value)
+            for name in self.kinds.keys() & named.keys():
+                named[name] = self._shaped(name, named[name])
+            return [], named
+        if value is None and not self.taken:
+            return [], {}
+        values = list(value) if ctx._by_position else [value]
+        for index, name in enumerate(self.taken[: len(values)]):
+            values[index] = self._shaped(name, values[index])
+        return values, {}
 
-    @staticmethod
-    def _shaped(name: str | None, value: Any, kind: Any) -> Any:
+    def _shaped(self, name: str, value: Any) -> Any:
+        if (kind := self.kinds.get(name)) is None:
+            return value
         return _codec._shape(value, kind, _codec._Refuse(InvalidArgumentError, f"argument {name!r}"))
+
+    def _placed(self, values: list[Any], own: dict[str, Any]) -> Iterator[Any]:
+        """The arguments by position: the caller's, and in its place what comes besides."""
+        given = iter(values)
+        left = len(values)
+        for name in self.positions:
+            if left == 0:
+                return
+            if name in own:
+                yield own.pop(name)
+            else:
+                left -= 1
+                yield next(given)
+        yield from given
 
     def call(self, ctx: Context, source: Callable[[Context], Any]) -> Any:
         """Call the function; `source` makes what the caller streams. Wrong arguments are a Status."""
         try:
-            args, kwargs = self.arguments(ctx)
+            values, named = self.arguments(ctx)
         except (DecodeError, InvalidArgumentError) as error:
             raise Status("INVALID_ARGUMENT", str(error), reason="arguments") from error
+        own = {}
         if self.context is not None:
-            kwargs[self.context] = ctx
+            own[self.context] = ctx
         if self.input is not None:
-            kwargs[self.input] = source(ctx)
+            own[self.input] = source(ctx)
+        args = tuple(self._placed(values, own)) if values else ()
         try:
-            return self.function(*args, **kwargs)
+            return self.function(*args, **named, **own)
         except TypeError as error:
             # Where the function itself was not entered, its arguments were wrong.
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:
@@ -205,15 +232,31 @@ def logger(ctx: Context, service: str) -> logging.LoggerAdapter[logging.Logger]:
 
 def fail(ctx: Context, error: BaseException) -> None:
     """Answer a call that ended with an exception: the core makes of it what the caller is told."""
+    try:
+        _fail(ctx, error)
+    except Exception as wrong:
+        # Whatever cannot be told of it, such as a code that was set to none, the call ends.
+        text = f"{type(error).__name__}, of which nothing can be told: {_text(wrong)}"
+        ctx._fail("", "", None, ("INTERNAL", text, "", False, "null", ""))
+
+
+def _fail(ctx: Context, error: Any) -> None:
     if isinstance(error, Status):
         ctx._fail("", "", None, _told(error, error.message, ""))
     elif isinstance(error, AxonicError) and error.code:
         # A call that the function made: its failure is passed on as it is.
         ctx._fail("", "", None, _told(error, getattr(error, "_message", str(error)), error.origin))
     elif isinstance(error, AxonicError):
-        ctx._fail("", _printable(str(error)), error.kind)
+        ctx._fail("", _text(error), error.kind)
     else:
-        ctx._fail(type(error).__name__, _printable(str(error)), _meaning(error))
+        ctx._fail(type(error).__name__, _text(error), _meaning(error))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return _printable(str(error))
+    except Exception:
+        return f"a {type(error).__name__} that cannot be printed"
 
 
 def _meaning(error: BaseException) -> str | None:
@@ -275,12 +318,13 @@ def answer(service: Service, ctx: Context) -> None:
             ctx._begin_stream()
         result = method.call(ctx, _items)
         ctx._reply(_stream(ctx, result) if method.streams else result)
-    except Exception as error:
+    except BaseException as error:
+        # In the main thread it may have come from outside: Ctrl-C, or a signal's handler that exits.
+        if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+            fail(ctx, Status("UNAVAILABLE", "the service was interrupted while it worked on the call"))
+            raise
         note(service.name, method, ctx.method, error)
         fail(ctx, error)
-    except BaseException:
-        fail(ctx, Status("UNAVAILABLE", "the service was interrupted while it worked on the call"))
-        raise
     finally:
         if token is not None:
             trace.reset(token)

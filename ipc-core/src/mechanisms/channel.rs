@@ -269,9 +269,8 @@ impl Channel {
             let _ = self.outbound.with(|half| half.flush());
         }
         if self.common.close() {
-            let forever = Deadline::after(None);
-            self.inbound.have(&forever, |half| *half = Box::new(Gone));
-            self.outbound.have(&forever, |half| *half = Box::new(Gone));
+            self.inbound.end(|half| *half = Box::new(Gone));
+            self.outbound.end(|half| *half = Box::new(Gone));
         }
     }
 }

@@ -5,7 +5,7 @@ use super::ready::{For, sleep_for};
 use super::{os_error, socket_file};
 use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::socket::{self, AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, sockopt};
 use nix::sys::socket::{SockaddrLike, SockaddrStorage, UnixAddr, getsockopt, setsockopt};
@@ -149,7 +149,28 @@ pub fn send(
     }
     let numbers: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
-    moved(socket::sendmsg::<()>(fd.as_raw_fd(), pieces, &rights, flags, None), "sending")
+    match socket::sendmsg::<()>(fd.as_raw_fd(), pieces, &rights, flags, None) {
+        Err(Errno::EBADF) => Err(not_open(descriptors)),
+        sent => moved(sent, "sending"),
+    }
+}
+
+/// Copies of descriptors, which are passed without a socket.
+pub fn copies(descriptors: &[BorrowedFd<'_>]) -> Result<Vec<OwnedFd>> {
+    let copied: std::io::Result<_> = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect();
+    copied.map_err(|e| match e.raw_os_error() {
+        Some(libc::EBADF) => not_open(descriptors),
+        _ => Error::new(ErrorKind::LimitReached, format!("copying a descriptor to pass: {e}")),
+    })
+}
+
+/// Of descriptors that were not passed: which is none.
+#[cold]
+fn not_open(descriptors: &[BorrowedFd<'_>]) -> Error {
+    let closed = descriptors.iter().find(|one| fcntl(one, FcntlArg::F_GETFD).is_err());
+    let number = closed.map_or(-1, AsRawFd::as_raw_fd);
+    let text = format!("descriptor {number} is not open here, and cannot be passed");
+    Error::new(ErrorKind::InvalidArgument, text)
 }
 
 /// Nothing more is sent; the other end hears of it.

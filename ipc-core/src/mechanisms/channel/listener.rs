@@ -137,10 +137,10 @@ impl Listener {
             self.common
                 .wait(listening, &deadline, &mut |listening: &mut Box<dyn Listening>| listening.accept())
         });
-        let accepted = accepted.transpose().inspect_err(|e| {
+        let accepted = accepted.inspect_err(|e| {
             self.scarce.store(e.kind() == ErrorKind::LimitReached, Ordering::Relaxed);
         });
-        match accepted.map_err(|e| self.common.named(e))?.flatten() {
+        match accepted.map_err(|e| self.common.named(e))? {
             Some(link) => Ok(self.channel(link)),
             None => Err(self.common.timed_out("nobody connected; give it more time")),
         }
@@ -192,14 +192,16 @@ impl Listener {
     /// The same for who pauses by itself.
     pub(crate) fn source(&self) -> Result<RawFd> {
         self.common.enter()?;
-        let fd = self.listening.have(&Deadline::after(None), |l| l.as_mut().map(|listening| listening.fd()));
-        fd.flatten().unwrap_or_else(|| Err(self.common.unusable())).map_err(|e| self.common.named(e))
+        let fd = self.listening.have(&Deadline::after(None), |listening| {
+            listening.as_mut().map(|listening| listening.fd()).transpose()
+        });
+        fd.map_err(|e| self.common.named(e))?.ok_or_else(|| self.common.unusable())
     }
 
     /// Ends it; who connects from now on is refused. Channels that were accepted go on.
     pub fn close(&self) {
         if self.common.close() {
-            self.listening.have(&Deadline::after(None), Option::take);
+            self.listening.end(|listening| drop(listening.take()));
         }
     }
 }

@@ -27,6 +27,11 @@ pub(crate) trait Decode: Send {
     /// Whether a part of a message has come, and not all of it.
     fn is_amid(&self) -> bool;
 
+    /// Nothing more comes: whether that makes a message of what has.
+    fn end(&mut self) -> bool {
+        false
+    }
+
     /// Whether descriptors were passed with the message that is ready.
     fn has_descriptors(&self) -> bool {
         false

@@ -71,7 +71,7 @@ impl Channel {
     /// The same with nobody else reading until it is over.
     pub(crate) fn hold_with<T>(&self, deadline: &Deadline, attempt: Attempt<'_, T>) -> Result<Option<T>> {
         let waited = self.inbound.have(deadline, |half| self.common.wait(half, deadline, attempt));
-        Ok(waited.transpose().map_err(|e| self.common.named(e))?.flatten())
+        waited.map_err(|e| self.common.named(e))
     }
 
     /// The same without waiting, also for another thread that has it.
@@ -96,8 +96,8 @@ impl Channel {
     /// The pollable descriptor: readable until [`Channel::try_receive`] has returned `None`.
     pub fn fd(&self) -> Result<RawFd> {
         self.common.enter()?;
-        let fd = self.inbound.have(&Deadline::after(None), |half| half.fd());
-        fd.unwrap_or_else(|| Err(self.common.unusable())).map_err(|e| self.common.named(e))
+        let fd = self.inbound.have(&Deadline::after(None), |half| half.fd().map(Some));
+        fd.map_err(|e| self.common.named(e))?.ok_or_else(|| self.common.unusable())
     }
 }
 

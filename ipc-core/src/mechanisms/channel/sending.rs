@@ -63,11 +63,8 @@ impl Channel {
     pub fn flush(&self, timeout: Option<Duration>) -> Result<()> {
         self.common.enter()?;
         let deadline = Deadline::after(timeout);
-        match self.outbound.have(&deadline, |half| self.push_on(half, &deadline)) {
-            Some(Ok(true)) => Ok(()),
-            Some(Err(e)) => Err(self.common.named(e)),
-            _ => Err(self.full(ErrorKind::Timeout)),
-        }
+        let flushed = self.outbound.have(&deadline, |half| self.push_on(half, &deadline));
+        flushed.map_err(|e| self.common.named(e))?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     /// The same without waiting; whether there is nothing left.
@@ -76,10 +73,10 @@ impl Channel {
         self.outbound.with(flush_watched).unwrap_or(Ok(false)).map_err(|e| self.common.named(e))
     }
 
-    /// Sends what was kept; `false`: not all of it until the deadline.
-    fn push_on(&self, half: &mut Box<dyn Outbound>, deadline: &Deadline) -> Result<bool> {
+    /// Sends what was kept; `None`: not all of it until the deadline.
+    fn push_on(&self, half: &mut Box<dyn Outbound>, deadline: &Deadline) -> Result<Option<()>> {
         let attempt = &mut |half: &mut Box<dyn Outbound>| Ok(half.flush()?.then_some(()));
-        Ok(self.common.wait(half, deadline, attempt)?.is_some())
+        self.common.wait(half, deadline, attempt)
     }
 
     /// Sends several messages, which costs less than one by one; how many of them were sent, if not all within `timeout`.
@@ -100,7 +97,7 @@ impl Channel {
             };
             self.common.wait(half, &deadline, attempt)
         });
-        match waited.transpose().map_err(|e| self.common.named(e)) {
+        match waited.map_err(|e| self.common.named(e)) {
             Err(e) if sent == 0 => Err(e),
             _ if sent == 0 && !messages.is_empty() => Err(self.full(ErrorKind::Timeout)),
             _ => Ok(sent),
@@ -135,9 +132,9 @@ impl Channel {
                     self.counters.sent.count(message.len());
                 }
             }
-            if begun { self.push_on(half, deadline).map(drop) } else { Ok(()) }
+            if begun { self.push_on(half, deadline) } else { Ok(None) }
         });
-        sent.transpose().map_err(|e| self.common.named(e))?;
+        sent.map_err(|e| self.common.named(e))?;
         if begun { Ok(()) } else { Err(self.full(ErrorKind::Timeout)) }
     }
 
@@ -207,18 +204,14 @@ impl Channel {
         self.common.enter()?;
         let deadline = Deadline::after(timeout);
         let finished = self.outbound.have(&deadline, |half| {
-            if !self.push_on(half, &deadline)? {
-                return Ok(false);
+            if self.push_on(half, &deadline)?.is_none() {
+                return Ok(None);
             }
             half.finish()?;
             // What says so goes out like a message, where that takes room.
             self.push_on(half, &deadline)
         });
-        match finished {
-            Some(Ok(true)) => Ok(()),
-            Some(Err(e)) => Err(self.common.named(e)),
-            _ => Err(self.full(ErrorKind::Timeout)),
-        }
+        finished.map_err(|e| self.common.named(e))?.ok_or_else(|| self.full(ErrorKind::Timeout))
     }
 
     /// The same without waiting; whether it is done. Where it is not, call it again when there is room.
@@ -237,8 +230,8 @@ impl Channel {
     /// Another one: readable when a send that failed with `WouldBlock` is worth trying again.
     pub fn send_fd(&self) -> Result<RawFd> {
         self.common.enter()?;
-        let fd = self.outbound.have(&Deadline::after(None), |half| half.fd());
-        fd.unwrap_or_else(|| Err(self.common.unusable())).map_err(|e| self.common.named(e))
+        let fd = self.outbound.have(&Deadline::after(None), |half| half.fd().map(Some));
+        fd.map_err(|e| self.common.named(e))?.ok_or_else(|| self.common.unusable())
     }
 }
 

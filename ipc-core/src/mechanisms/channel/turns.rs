@@ -2,6 +2,7 @@
 
 use crate::domain::asked::asking;
 use crate::domain::lock;
+use crate::error::Result;
 use crate::sys::clock::Deadline;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,18 +31,26 @@ impl<T> Turns<T> {
         lock(&self.place).it.as_mut().map(act)
     }
 
-    /// Has it to itself for something that may take long. `None`: somebody else had it until the deadline.
-    pub fn have<R>(&self, deadline: &Deadline, act: impl FnOnce(&mut T) -> R) -> Option<R> {
-        let mut it = Taken { turns: self, it: Some(self.take(deadline)?) };
-        it.it.as_mut().map(act)
+    /// Has it to itself for something that may take long. `None`: that was not done until the deadline, or somebody else
+    /// had it. `Interrupted`: the program ended the wait.
+    pub fn have<R>(
+        &self,
+        deadline: &Deadline,
+        act: impl FnOnce(&mut T) -> Result<Option<R>>,
+    ) -> Result<Option<R>> {
+        let quick = lock(&self.place).it.take();
+        let taken = match quick {
+            None => asking(deadline, |deadline| Ok(self.wait(deadline)))?,
+            quick => quick,
+        };
+        let Some(it) = taken else { return Ok(None) };
+        Taken { turns: self, it: Some(it) }.it.as_mut().map_or(Ok(None), act)
     }
 
-    fn take(&self, deadline: &Deadline) -> Option<T> {
-        if let Some(it) = lock(&self.place).it.take() {
-            return Some(it);
-        }
-        // Whose program ended the wait is told so by itself.
-        asking(deadline, |deadline| Ok(self.wait(deadline))).ok().flatten()
+    /// Has it once everybody else has let go of it, who knows that it is to end.
+    pub fn end(&self, act: impl FnOnce(&mut T)) {
+        let mut it = Taken { turns: self, it: self.wait(&Deadline::after(None)) };
+        it.it.as_mut().map(act);
     }
 
     fn wait(&self, deadline: &Deadline) -> Option<T> {
@@ -96,13 +105,17 @@ mod tests {
                     began.send(()).unwrap();
                     end.recv().unwrap();
                     *n += 1;
+                    Ok(Some(()))
                 })
             });
             begins.recv().unwrap();
             assert_eq!(turns.with(|n| *n), None);
-            assert_eq!(turns.have(&Deadline::after(Some(Duration::from_millis(5))), |n| *n), None);
+            assert_eq!(
+                turns.have(&Deadline::after(Some(Duration::from_millis(5))), |n| Ok(Some(*n))).unwrap(),
+                None
+            );
             ends.send(()).unwrap();
-            assert_eq!(turns.have(&Deadline::after(None), |n| *n), Some(2));
+            assert_eq!(turns.have(&Deadline::after(None), |n| Ok(Some(*n))).unwrap(), Some(2));
         });
         assert_eq!(turns.with(|n| *n), Some(2));
     }

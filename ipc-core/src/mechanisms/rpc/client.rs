@@ -211,8 +211,8 @@ impl Client {
 
     #[cold]
     fn pick_anew(&self, deadline: &Deadline) -> Result<Arc<Connection>> {
-        let looked = self.known.have(deadline, |known| self.look(known, deadline));
-        let connections = looked.unwrap_or_else(|| Err(self.not_connected_in_time(None)))?;
+        let looked = self.known.have(deadline, |known| self.look(known, deadline).map(Some))?;
+        let connections = looked.ok_or_else(|| self.not_connected_in_time(None))?;
         self.least(&connections).ok_or_else(|| self.nobody(None))
     }
 

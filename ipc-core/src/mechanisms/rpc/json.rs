@@ -145,6 +145,10 @@ impl Decode for Decoder {
     fn is_amid(&self) -> bool {
         self.texts.is_amid()
     }
+
+    fn end(&mut self) -> bool {
+        self.texts.end()
+    }
 }
 
 /// Appends a frame.

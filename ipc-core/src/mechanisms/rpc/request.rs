@@ -54,6 +54,11 @@ impl Request {
         self.flags & FLAG_STREAM != 0
     }
 
+    /// Whether what the caller sends is an array of arguments by position: by JSON-RPC. Elsewhere an array is one value.
+    pub fn is_by_position(&self) -> bool {
+        self.flags & FLAG_ONE != 0 && self.body.data().trim_ascii_start().starts_with(b"[")
+    }
+
     /// Its number: no other call that the service has under way has the same.
     pub fn id(&self) -> u64 {
         self.serving.id_of(&self.active)

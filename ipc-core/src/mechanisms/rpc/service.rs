@@ -124,9 +124,9 @@ impl Service {
             asking(deadline, |deadline| porter.wait(&self.desk, self.options.channel.wait, deadline, enter))
         });
         match waited {
-            Some(Ok(Some(request))) => Ok(request),
-            Some(Err(e)) => Err(e.of("service", self.name())),
-            _ => {
+            Ok(Some(request)) => Ok(request),
+            Err(e) => Err(e.of("service", self.name())),
+            Ok(None) => {
                 let text = format!("service '{}': no call came; give it more time", self.name());
                 Err(Error::new(ErrorKind::Timeout, text))
             }
@@ -212,7 +212,7 @@ impl Service {
         }
         if !self.closed.swap(true, Ordering::AcqRel) && !self.domain.forked() {
             self.desk.bell.raise();
-            self.porter.have(&Deadline::after(None), |porter| porter.close());
+            self.porter.end(|porter| porter.close());
             self.desk.close();
             self.domain.inner().participants.board().services.raise();
         }

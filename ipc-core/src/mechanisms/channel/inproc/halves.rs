@@ -5,7 +5,7 @@ use crate::mechanisms::channel::link::{Half, Inbound, Outbound, Outgoing, ended}
 use crate::mechanisms::channel::sleeper::Sleeper;
 use crate::mechanisms::channel::{Can, Link, Peer, Wake};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::sys::file;
+use crate::sys::{file, socket};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded};
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
@@ -227,10 +227,7 @@ impl Outbound for Sending {
         if !self.has_room(queue) {
             return Ok(false);
         }
-        let copy = |fd: &std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned();
-        let descriptors = message.descriptors.iter().map(copy).collect::<std::io::Result<_>>();
-        let descriptors = descriptors
-            .map_err(|e| Error::new(ErrorKind::LimitReached, format!("copying a descriptor to pass: {e}")))?;
+        let descriptors = socket::copies(message.descriptors)?;
         self.way.bytes.fetch_add(self.wanted, Ordering::AcqRel);
         match queue.try_send(Parcel { data: message.pieces.concat(), descriptors }) {
             Ok(()) => {

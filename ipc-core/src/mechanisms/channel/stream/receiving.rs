@@ -95,7 +95,7 @@ impl Receiving {
                     self.greeted = self.greeted || self.stream.greet()?;
                     return Ok(false);
                 }
-                Some(0) => return Err(ended(decoder.is_amid())),
+                Some(0) if !decoder.end() => return Err(ended(decoder.is_amid())),
                 Some(_) => {}
             }
         }

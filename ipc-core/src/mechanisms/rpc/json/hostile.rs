@@ -18,7 +18,7 @@ fn decode(
     bytes: &[u8],
     at_a_time: usize,
     heard: &mut dyn FnMut(&Frame<'_>),
-) -> Option<ErrorKind> {
+) -> Result<(), ErrorKind> {
     let mut decoder = Decoder {
         texts: Texts::new(rpc.framing, rpc.limit),
         side: rpc.side.clone(),
@@ -33,17 +33,22 @@ fn decode(
         let (now, later) = rest.split_at(at_a_time.min(room).min(rest.len()));
         to.extend_from_slice(now);
         rest = later;
-        loop {
-            match decoder.next() {
-                Ok(true) => heard(&Frame::decode(decoder.message()).expect("it is a frame")),
-                Ok(false) => break,
-                Err(e) => return Some(e.kind()),
-            }
-            decoder.release();
-        }
+        drain(&mut decoder, heard)?;
         assert!(decoder.texts.memory() <= 3 * (64 << 10) + 2 * bytes.len(), "memory for what has not come");
     }
-    None
+    while decoder.end() {
+        drain(&mut decoder, heard)?;
+    }
+    Ok(())
+}
+
+/// Gives what can be had of what was read.
+fn drain(decoder: &mut Decoder, heard: &mut dyn FnMut(&Frame<'_>)) -> Result<(), ErrorKind> {
+    while decoder.next().map_err(|e| e.kind())? {
+        heard(&Frame::decode(decoder.message()).expect("it is a frame"));
+        decoder.release();
+    }
+    Ok(())
 }
 
 /// Answers what a frame asks, in a way that depends on it; what goes out must be JSON-RPC.

@@ -202,6 +202,16 @@ impl Texts {
         }
     }
 
+    /// Nothing more comes, which ends the last line: whether it is a text.
+    pub fn end(&mut self) -> bool {
+        let rest = &self.buffer[self.start..];
+        let ends = self.framing == Framing::Lines && self.broken.is_none() && !rest.trim_ascii().is_empty();
+        if ends {
+            self.buffer.push(b'\n');
+        }
+        ends
+    }
+
     /// Whether a part of a text has come, and not all of it.
     pub fn is_amid(&self) -> bool {
         self.length.is_some() || self.start < self.buffer.len()
@@ -292,6 +302,24 @@ mod tests {
             assert_eq!(feed(&mut texts, counted, cut), (vec!["{\"a\":1}".into(), "[]".into()], None));
             assert!(texts.is_amid());
         }
+    }
+
+    /// As `printf '...' | service` leaves it.
+    #[test]
+    fn the_end_of_what_comes_ends_the_last_line() {
+        for (bytes, last) in [("[]\n{}", Some("{}")), ("[]\n \r", None), ("[]\n", None)] {
+            let mut texts = Texts::new(Framing::Lines, 100);
+            assert_eq!(feed(&mut texts, bytes.as_bytes(), 100), (vec!["[]".into()], None));
+            assert_eq!(texts.end(), last.is_some(), "{bytes:?}");
+            if let Some(last) = last {
+                assert!(texts.next().unwrap());
+                assert_eq!(texts.text(), last.as_bytes());
+            }
+            assert!(!texts.next().unwrap() && !texts.end());
+        }
+        let mut texts = Texts::new(Framing::ContentLength, 100);
+        assert_eq!(feed(&mut texts, b"Content-Length: 3\n\n{}", 100), (Vec::new(), None));
+        assert!(!texts.end() && texts.is_amid());
     }
 
     #[test]
