@@ -1,5 +1,6 @@
 'use strict'
 
+const { leaveAbort, onAbort } = require('./abort.js')
 const { TEXT, check, checkOptions, checkWait } = require('./check.js')
 const { bodyValue, quickly } = require('./body.js')
 const { awaited } = require('./channel.js')
@@ -50,7 +51,7 @@ class Call {
     this.#options = options
     calls.add(id, this)
     if (timeout <= MAX_TIMEOUT) this.#time(timeout - (performance.now() - begun))
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (signal !== undefined) onAbort(signal, this.#onAbort)
   }
 
   /** Resolves with what `attempt` answers as soon as that is not AGAIN; `failed`: the call is over then. */
@@ -96,7 +97,7 @@ class Call {
     if (!this.#calls.delete(this.id)) return
     this.#failed ??= reason ?? null
     clearTimeout(this.#timer)
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    leaveAbort(this.#options.signal, this.#onAbort)
     this.#native.cancel(this.id)
     for (const entry of [this.#sending, this.#waiting]) if (entry !== null) this.#try(entry)
     this.#sending = this.#waiting = null

@@ -102,7 +102,7 @@ class Domain {
     return new Service(native, name, methods, this.#ends)
   }
 
-  client (name, range, options = {}) {
+  client (name, range = '*', options = {}) {
     check('the range of versions', range, TEXT)
     return withMethods(new Client(this.#open('client', name, options, range), name, this.#place))
   }

@@ -1,5 +1,6 @@
 'use strict'
 
+const { leaveAbort, onAbort } = require('./abort.js')
 const { POSITIVE, check } = require('./check.js')
 const { failure, invalid } = require('./error.js')
 const internal = require('./internal.js')
@@ -157,7 +158,7 @@ class Subscriber {
   close () {
     if (this.#closed) return
     this.#closed = true
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#signal !== undefined) leaveAbort(this.#signal, this.#onAbort)
     this.#waiters.close(this.#reason())
     this.#native.close()
   }
@@ -173,7 +174,7 @@ class Subscriber {
     this.#signal = signal
     this.#onAbort = () => this.close()
     if (signal.aborted) this.close()
-    else signal.addEventListener('abort', this.#onAbort, { once: true })
+    else onAbort(signal, this.#onAbort)
   }
 
   #source (number) {

@@ -5,6 +5,7 @@
 // A handle that nobody waits on is not watched, or watched without keeping the process alive. A
 // waiting one is held: the process stays, and so does the handle.
 
+const { leaveAbort, onAbort } = require('./abort.js')
 const native = require('./native.js')
 const { checkWait } = require('./check.js')
 
@@ -49,13 +50,13 @@ function within (promise, options = {}, timedOut) {
   return new Promise((resolve, reject) => {
     const onTimeout = () => reject(timedOut(rounded(timeout)))
     const timer = timeout !== undefined && timeout <= MAX_TIMEOUT ? setTimeout(onTimeout, timeout) : undefined
-    const onAbort = () => reject(signal?.reason)
-    if (signal?.aborted) onAbort()
+    const onAborted = () => reject(signal?.reason)
+    if (signal?.aborted) onAborted()
     if (timeout === 0) onTimeout()
-    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal !== undefined) onAbort(signal, onAborted)
     promise.then(resolve, reject).finally(() => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      leaveAbort(signal, onAborted)
     })
   })
 }
@@ -167,7 +168,7 @@ class Waiters {
         this.#leave(entry)
         entry.reject(signal.reason)
       }
-      signal.addEventListener('abort', entry.onAbort, { once: true })
+      onAbort(signal, entry.onAbort)
     }
   }
 
@@ -177,7 +178,7 @@ class Waiters {
     if (others === 0) this.#lines.delete(entry.line)
     else this.#lines.set(entry.line, others)
     if (entry.timer !== undefined) clearTimeout(entry.timer)
-    if (entry.onAbort !== undefined) entry.signal.removeEventListener('abort', entry.onAbort)
+    if (entry.onAbort !== undefined) leaveAbort(entry.signal, entry.onAbort)
     if (this.#queue.size === 0) {
       this.#hold?.(0)
       this.#busy.delete(this)

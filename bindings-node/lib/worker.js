@@ -1,6 +1,5 @@
 'use strict'
 
-const { setMaxListeners } = require('node:events')
 const { POSITIVE, check } = require('./check.js')
 const { AxonicError, Reject, invalid } = require('./error.js')
 const { ASYNC_DISPOSE, DISPOSE } = require('./internal.js')
@@ -36,7 +35,6 @@ class QueueWorker {
     this.#maxAttempts = maxAttempts
     this.#work = work
     this.#lease = lease
-    setMaxListeners(0, this.#stopping.signal)
     // What ends a loop early is as uncaught as any failure, unless `stop` is waited for.
     this.#loops = Promise.all(Array.from({ length: concurrency }, () => this.#run()))
   }

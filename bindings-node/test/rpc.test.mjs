@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { connect } from 'node:net'
@@ -224,6 +225,24 @@ for (const wait of WAITS) {
       assert.deepEqual(given.map(([id]) => id), [1, 2, 'stream', 'stream', 'stream'])
       for (const [, kind, cancelled] of given) assert.deepEqual([kind, cancelled], ['Cancelled', true])
       await until(() => service.atWork === 0, 'nothing is left')
+    })
+
+    it('waits for one signal with many calls', async () => {
+      const { client, service } = pair({ hang: (params, ctx) => new Promise((resolve) => ctx.signal.addEventListener('abort', resolve)) }, { wait })
+      const controller = new AbortController()
+      const { signal } = controller
+      const calls = Array.from({ length: 40 }, () => client.hang({}, { signal }))
+      await until(() => service.atWork === 40, 'they are under way')
+      assert.equal(getEventListeners(signal, 'abort').length, 1)
+      calls.push(client.call('hang', {}, { signal, timeout: 1 }))
+      await assert.rejects(calls.pop(), failed('Timeout', 'DEADLINE_EXCEEDED'))
+      controller.abort(new Error('enough'))
+      for (const call of calls) await assert.rejects(call, /enough/)
+      await until(() => service.atWork === 0, 'their handlers are told')
+      assert.equal(getEventListeners(signal, 'abort').length, 0)
+      const spare = new AbortController().signal
+      await assert.rejects(client.hang({}, { signal: spare, timeout: 1 }), failed('Timeout', 'DEADLINE_EXCEEDED'))
+      assert.equal(getEventListeners(spare, 'abort').length, 0)
     })
 
     it('has no more calls at work than may be', async () => {

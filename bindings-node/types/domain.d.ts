@@ -71,10 +71,10 @@ export interface Domain extends Handle {
    */
   service(name: string, version: string, methods: Record<string, Handler>, options?: ServiceOptions): Service
   /**
-   * Calls the service `name` of whoever provides a version in `range`, such as `^1.2`: `client.method(params, options)`.
+   * Calls the service `name` of whoever provides a version in `range`, such as `^1.2` (`*`: any): `client.method(params, options)`.
    * `S` has its methods as functions; those that stream return an `AsyncIterable`.
    */
-  client<S = AnyMethods>(name: string, range: string, options?: ClientOptions): Client & RemoteMethods<S>
+  client<S = AnyMethods>(name: string, range?: string, options?: ClientOptions): Client & RemoteMethods<S>
   /** Opens a work queue, for putting and for getting. `T` is the type of the values. */
   queue<T = unknown>(name: string, options?: QueueOptions): Queue<T>
   /**

@@ -1,12 +1,15 @@
 //! `axonic serve`: any program as a service, one process for each call.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use axonic::{Code, Content, ErrorKind, Payload, Request, Service, ServiceOptions, Status};
+use nix::unistd::{AccessFlags, access};
 
 use crate::interrupt::Interrupt;
 use crate::output::complain;
@@ -53,6 +56,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const TOLD: usize = 2000;
 
 pub(crate) fn run(args: &Args, place: &Place) -> Outcome {
+    check_program(&args.exec)?;
     let interrupt = Interrupt::catch()?;
     let options = ServiceOptions { concurrency: args.concurrency, ..ServiceOptions::default() };
     let service = place.open("serve")?.service(&args.name, &args.version, &options)?;
@@ -85,6 +89,24 @@ fn serve(args: &Args, service: &Service, interrupt: &Interrupt) -> Result<(), St
             Ok(request) => answer(args, request, interrupt),
         }
     }
+}
+
+/// With what cannot be run every call would fail. A name is looked for in PATH, as `execvp` does.
+fn check_program(program: &OsStr) -> Result<(), Stop> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_name = !program.as_bytes().contains(&b'/');
+    let mut places = if is_name { std::env::split_paths(&path).collect() } else { vec![PathBuf::new()] };
+    places.retain(|place| {
+        let file = place.join(program);
+        file.is_file() && access(&file, AccessFlags::X_OK).is_ok()
+    });
+    if !places.is_empty() {
+        return Ok(());
+    }
+    Err(Stop::usage(format!(
+        "--exec {}: there is no such program that can be run; give its path, or a name that is in PATH",
+        program.to_string_lossy()
+    )))
 }
 
 /// What a program that has ended has left.

@@ -189,9 +189,9 @@ public:
             report(axonic_service_open(use(report), name.c_str(), version.c_str(), &given, &out));
         return opened ? Service(shared_, out, name) : Service();
     }
-    // Calls the service of this name of whoever provides a version in `range`, such as "^1.2". That nobody does is told by
-    // calls.
-    Client client(const std::string& service, const std::string& range, const ClientOptions& options = {},
+    // Calls the service of this name of whoever provides a version in `range`, such as "^1.2" ("*": any). That nobody does is
+    // told by calls.
+    Client client(const std::string& service, const std::string& range = "*", const ClientOptions& options = {},
                   Report report = {}) const {
         axonic_client_options given = AXONIC_CLIENT_OPTIONS_INIT;
         given.address = options.address.c_str();

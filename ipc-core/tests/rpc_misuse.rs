@@ -94,6 +94,26 @@ fn closing_a_client_ends_the_wait_to_be_let_in() {
     });
 }
 
+/// Whoever of them reads for the others.
+#[test]
+fn closing_a_client_ends_its_calls() {
+    let place = Place::new();
+    let ax = place.open();
+    let (service, client) = opened(&ax);
+    std::thread::scope(|scope| {
+        let serving = scope.spawn(|| [service.next(A_WHILE).unwrap(), service.next(A_WHILE).unwrap()]);
+        let calls = [(); 2].map(|()| scope.spawn(|| client.call("echo", Payload::raw(b"x"), A_WHILE)));
+        let requests = serving.join().unwrap();
+        client.close();
+        for call in calls {
+            let error = call.join().unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+            assert!(error.to_string().contains("the client of search@1.0.0"), "{error}");
+        }
+        soon(|| requests.iter().all(Request::is_cancelled));
+    });
+}
+
 #[test]
 fn a_call_has_its_time_once() {
     let place = Place::new();

@@ -19,6 +19,17 @@ fn serve(place: &Place, script: &str) -> Running {
     running
 }
 
+#[test]
+fn a_program_that_cannot_be_run_is_refused_at_once() {
+    let place = Place::new();
+    for program in ["/nonexistent", "no-such-program", "/etc/passwd", "./", ""] {
+        let done = place.axonic(["serve", "text", "1.2.0", "--exec", program]).output().unwrap();
+        let says = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{program}: {says}");
+        assert!(says.contains(&format!("--exec {program}: there is no such program")), "{says}");
+    }
+}
+
 fn end(mut running: Running) {
     running.signal(Signal::SIGTERM);
     let done = running.finish();

@@ -4,7 +4,7 @@ use super::body::{Body, Parts};
 use super::frame::{Frame, Header, Kind};
 use super::wire::{Waits, Wire};
 use super::{WINDOW, Window};
-use crate::domain::lock;
+use crate::domain::{closed, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::mechanisms::channel::{Channel, Inbound};
 use crate::status::{Code, Status};
@@ -38,9 +38,18 @@ struct Calls {
     slots: Vec<Slot>,
     free: Vec<u16>,
     /// Why there can be no more.
-    ended: Option<String>,
+    ended: Option<End>,
     /// Calls that something came for, since they were last asked for, while somebody asks.
     news: Option<Vec<u32>>,
+}
+
+/// How a connection ended.
+#[derive(Clone)]
+enum End {
+    /// Its client was closed.
+    Closed,
+    /// Its provider is gone, as far as it is known why.
+    Gone(String),
 }
 
 /// What has come for a call.
@@ -185,8 +194,8 @@ impl Connection {
     /// Begins a call: its number.
     pub fn open(&self) -> Result<u32> {
         let mut calls = lock(&self.calls);
-        if let Some(why) = &calls.ended {
-            return Err(self.gone(why, "the call was not sent", true));
+        if let Some(end) = &calls.ended {
+            return Err(self.not_sent(end));
         }
         let index = match calls.free.pop() {
             Some(index) => index,
@@ -239,7 +248,7 @@ impl Connection {
     pub fn with<T>(&self, call: u32, take: impl FnOnce(&mut Slot) -> Option<T>) -> Result<Option<T>> {
         let mut calls = lock(&self.calls);
         match (take(&mut calls.slots[usize::from(call as u16)]), &calls.ended) {
-            (None, Some(why)) => Err(self.unavailable(why)),
+            (None, Some(end)) => Err(self.cut_off(end)),
             (taken, _) => Ok(taken),
         }
     }
@@ -294,14 +303,13 @@ impl Connection {
         if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Unavailable) {
             return error;
         }
+        let kind = error.kind();
+        let end = || if kind == ErrorKind::Closed { End::Closed } else { End::Gone(error.message().into()) };
         // What ended it first is why.
-        let why = lock(&self.calls).ended.get_or_insert_with(|| error.message().into()).clone();
+        let end = lock(&self.calls).ended.get_or_insert_with(end).clone();
         self.ended.store(true, Ordering::Release);
         self.wire.seat.wake_all();
-        if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Forked) {
-            return error;
-        }
-        self.unavailable(&why)
+        if kind == ErrorKind::Forked { error } else { self.cut_off(&end) }
     }
 
     #[inline(always)]
@@ -309,19 +317,26 @@ impl Connection {
         self.ended.load(Ordering::Acquire)
     }
 
-    fn unavailable(&self, why: &str) -> Error {
-        self.gone(why, "the call may have been done, or not", false)
+    #[cold]
+    fn cut_off(&self, end: &End) -> Error {
+        self.failed(end, "the call may have been done, or not", false)
+    }
+
+    #[cold]
+    fn not_sent(&self, end: &End) -> Error {
+        self.failed(end, "the call was not sent", true)
     }
 
     /// The same of a call that was not sent, which may be tried elsewhere.
     #[cold]
     pub fn unsent(&self, error: Error) -> Error {
-        self.end(error);
-        let why = lock(&self.calls).ended.clone().unwrap_or_default();
-        self.gone(&why, "the call was not sent", true)
+        let told = self.end(error);
+        let end = lock(&self.calls).ended.clone();
+        end.map_or(told, |end| self.not_sent(&end))
     }
 
-    fn gone(&self, why: &str, done: &str, retryable: bool) -> Error {
+    fn failed(&self, end: &End, done: &str, retryable: bool) -> Error {
+        let End::Gone(why) = end else { return closed(&format!("the client of {}", self.provider)) };
         let text = format!("{}: its provider is gone ({why}); {done}", self.provider);
         Error::of_call(text.clone(), Status::new(Code::Unavailable, text).with_retryable(retryable))
     }
