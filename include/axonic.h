@@ -14,7 +14,8 @@
  *   debugging and is no promise.)
  * - Threads. Functions that take `const T *` may be called on one handle from several threads at
  *   once. A function that takes `T *` must be the only one on that handle while it runs. Handles are
- *   independent of each other, may move between threads, and no thread is ever started.
+ *   independent of each other, may move between threads, and no thread is ever started. A thread must not
+ *   be cancelled (pthread_cancel) while it is inside.
  * - Timeouts are nanoseconds. Negative (AXONIC_FOREVER): for ever. Positive: AXONIC_ERROR_TIMEOUT
  *   afterwards. 0: try once, AXONIC_ERROR_WOULD_BLOCK if it would have to wait. Signal handlers do
  *   not end a wait, except that axonic_waitset_wait() then comes back with no token.
@@ -24,8 +25,8 @@
  * - Options begin with their own size, so that they can grow: start with AXONIC_<X>_OPTIONS_INIT and
  *   change what matters. NULL means the defaults. Fields that take one of an enum's values are int32_t.
  * - After fork() the child may use the parent's handles: they reopen themselves at their first use.
- *   Loans, borrowed messages, listeners and channels answer AXONIC_ERROR_FORKED there, and so does
- *   unlocking what the parent has locked.
+ *   Loans, borrowed messages, listeners, channels, calls and requests answer AXONIC_ERROR_FORKED there,
+ *   and so does unlocking what the parent has locked.
  */
 
 #ifndef AXONIC_H
@@ -1685,7 +1686,7 @@ int axonic_request_next(const struct axonic_request *request,
 int axonic_request_reply(struct axonic_request *request,
                          const struct axonic_payload *result);
 
-/// Answers that it failed, and why. Spent as by axonic_request_reply().
+/// Answers that it failed, and why, which must be told. Spent as by axonic_request_reply().
 int axonic_request_fail(struct axonic_request *request, const struct axonic_status *status);
 
 /// Answers that it failed by an error that its handler met: the `class_name` of the error, which is the reason told (NULL or
@@ -1725,7 +1726,9 @@ int axonic_client_call(const struct axonic_client *client,
                        int64_t timeout,
                        struct axonic_message *out);
 
-/// Sends a call on its way, to the provider with the fewest under way. `options` NULL: the defaults.
+/// Sends a call on its way, to the provider with the fewest under way. `options` NULL: the defaults. The first one to a provider
+/// waits until that takes calls and has let this client in, as far as there is time for the call; who must not wait uses
+/// axonic_client_try_start().
 int axonic_client_start(const struct axonic_client *client,
                         const char *method,
                         const struct axonic_payload *payload,
@@ -1772,7 +1775,7 @@ uint64_t axonic_call_id(const struct axonic_call *call);
 
 /// Waits for the result, which is taken once; axonic_message_release() ends it. AXONIC_ERROR_TIMEOUT gives the call up
 /// only if it has a status (axonic_last_status()): then the call's own time was over. Items of a stream that were not
-/// taken are dropped.
+/// taken are dropped. To give a call up from outside, wait in slices by `timeout`, and close it.
 int axonic_call_result(struct axonic_call *call,
                        int64_t timeout,
                        struct axonic_message *out);

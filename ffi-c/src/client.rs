@@ -158,7 +158,9 @@ pub unsafe extern "C" fn axonic_client_call(
     })
 }
 
-/// Sends a call on its way, to the provider with the fewest under way. `options` NULL: the defaults.
+/// Sends a call on its way, to the provider with the fewest under way. `options` NULL: the defaults. The first one to a provider
+/// waits until that takes calls and has let this client in, as far as there is time for the call; who must not wait uses
+/// axonic_client_try_start().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_client_start(
     client: *const axonic_client,

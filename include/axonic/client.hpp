@@ -58,10 +58,11 @@ public:
         return detail::next_item<Body>(
             report, [&](auto* out) { return axonic_call_next(use(report), timeout.nanoseconds(), out); });
     }
-    // All of them, for `for (auto& item : call.items())`.
-    auto items() {
+    // All of them, for `for (auto& item : call.items())`; the call is to outlive them.
+    auto items() & {
         return detail::Items([this] { return next(); });
     }
+    auto items() && = delete;
     // Streams one more item to the service.
     void send(const Payload& item, Timeout timeout = forever, Report report = {}) {
         const detail::PayloadInC given(item);
@@ -109,7 +110,8 @@ public:
               Report report = {}) const {
         return call(method, detail::raw(payload), timeout, report);
     }
-    // Sends a call on its way.
+    // Sends a call on its way. The first one to a provider waits until that lets this client in, as far as there is time for
+    // the call.
     Call start(const std::string& method, const Payload& payload, const CallOptions& options = {},
                Report report = {}) const {
         const axonic_call_options how = in_c(options);

@@ -200,6 +200,7 @@ public:
         axonic_client* out = nullptr;
         const bool opened =
             detail::nul_free(service, report) && detail::nul_free(range, report) &&
+            detail::nul_free(options.address, report) &&
             report(axonic_client_open(use(report), service.c_str(), range.c_str(), &given, &out));
         return opened ? Client(shared_, out, service) : Client();
     }

@@ -108,9 +108,10 @@ public:
             report, [&](auto* out) { return axonic_request_next(&request_, timeout.nanoseconds(), out); });
     }
     // All of them, for `for (auto& item : request.items())`.
-    auto items() const {
+    auto items() const& {
         return detail::Items([this] { return next(); });
     }
+    auto items() const&& = delete;
 
     // Answers it; where nothing was streamed, to who takes a stream only, by a stream of that one item.
     void reply(Report report = {}) {
@@ -230,6 +231,11 @@ inline void answer(Request request, const Handlers& handlers) {
         failed(request, status);
     } catch (const std::exception& error) {
         failed(request, error);
+#ifdef __GLIBCXX__
+    } catch (const abi::__forced_unwind&) {
+        // The thread ends (pthread_exit), which must not be stopped; its call ends with the request.
+        throw;
+#endif
     } catch (...) {
         failed(request, Status{Code::Unknown, "the handler threw something that is no std::exception"});
     }

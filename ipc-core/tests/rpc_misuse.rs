@@ -4,8 +4,8 @@
 mod common;
 
 use axonic::{
-    CallOptions, ChannelOptions, Client, ClientOptions, Code, Domain, ErrorKind, Payload, Request, Service,
-    ServiceOptions, Status,
+    CallOptions, ChannelOptions, Client, ClientOptions, Code, Domain, Error, ErrorKind, Payload, Request,
+    Service, ServiceOptions, Status,
 };
 use common::Place;
 use common::child::ended;
@@ -459,6 +459,10 @@ fn a_forked_child_is_told_that_calls_are_its_parents() {
     let (service, client) = opened(&ax);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let asking =
+            scope.spawn(|| client.start("echo", Payload::raw(b"asked"), &CallOptions::default()).unwrap());
+        let request = service.next(A_WHILE).unwrap();
+        let mut asked = asking.join().unwrap();
         (0..2).for_each(|_| drop(scope.spawn(|| echo(&service))));
         let _closing = Closing(&service);
         let mut call = client.start("echo", Payload::raw(b"x"), &CallOptions::default()).unwrap();
@@ -473,7 +477,11 @@ fn a_forked_child_is_told_that_calls_are_its_parents() {
             // SAFETY: the child looks at its copy of the call and exits; glibc keeps its allocator usable after a fork.
             match unsafe { fork() }.unwrap() {
                 ForkResult::Child => {
-                    let told = call.result(SECOND).is_err_and(|e| e.kind() == ErrorKind::Forked);
+                    let is_forked = |e: Error| e.kind() == ErrorKind::Forked;
+                    let told = call.result(SECOND).is_err_and(is_forked)
+                        && request.next(SECOND).is_err_and(is_forked)
+                        && request.send(Payload::raw(b"z"), SECOND).is_err_and(is_forked)
+                        && request.reply(Payload::raw(b"z")).is_err_and(is_forked);
                     drop(call);
                     // SAFETY: ends the child without running the test harness's exit handlers.
                     unsafe { nix::libc::_exit(i32::from(!told)) }
@@ -481,6 +489,8 @@ fn a_forked_child_is_told_that_calls_are_its_parents() {
                 ForkResult::Parent { child } => ends.push(ended(child, Duration::from_secs(5))),
             }
         }
+        give_back(request);
+        assert_eq!(asked.result(A_WHILE).unwrap().data(), b"asked");
         over.store(true, Ordering::Relaxed);
         callers.into_iter().for_each(|caller| caller.join().unwrap());
         assert!(ends.iter().all(|end| *end == Some(0)), "{ends:?}");
@@ -574,6 +584,114 @@ fn without_descriptors(name: &str, take: impl Fn(&Service) -> Option<Request>) {
         let _closing = Closing(&service);
         give_back(request.expect("whoever waits is let in"));
         assert_eq!(calling.join().unwrap().unwrap().data(), b"x");
+    });
+}
+
+/// However many descriptors there are: some let a client be accepted, and not be watched.
+#[test]
+fn who_is_accepted_and_cannot_be_watched_stays_at_the_door() {
+    const NAME: &str = "who_is_accepted_and_cannot_be_watched_stays_at_the_door";
+    if common::child::role().is_none() {
+        let place = Place::new();
+        return common::child::run(&mut common::child::command(NAME, "serve", place.path()));
+    }
+    let directory = common::child::directory();
+    let ax = Domain::open_with(common::options_in(&directory)).unwrap();
+    let (service, _) = opened(&ax);
+    let socket = format!("unix://{}", directory.join("s").display());
+    let addresses = [&socket, "tcp://127.0.0.1:0"].map(|address| service.listen(address).unwrap());
+    assert!(service.next(millis(1)).is_err());
+    let limit = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64 + 40;
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, limit, limit).unwrap();
+    for (address, free) in addresses.iter().flat_map(|address| (0..6).map(move |free| (address, free))) {
+        // The one before has gone, with its descriptors.
+        assert!(service.next(millis(20)).is_err());
+        let options = ClientOptions { address: Some(address.clone()), ..Default::default() };
+        let client = ax.client("search", "^1", &options).unwrap();
+        std::thread::scope(|scope| {
+            let calling = scope.spawn(|| client.call("echo", Payload::raw(b"x"), A_WHILE));
+            // It has come, and waits to be let in.
+            std::thread::sleep(Duration::from_millis(30));
+            let mut files: Vec<_> = std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect();
+            files.truncate(files.len() - free);
+            let early = service.next(millis(50)).ok();
+            drop(files);
+            let request = early.or_else(|| service.next(A_WHILE).ok());
+            if let Some(request) = request {
+                give_back(request);
+            }
+            let called = calling.join().unwrap();
+            assert!(
+                called.as_ref().is_ok_and(|body| body.data() == b"x"),
+                "{address}, {free} free: {called:?}"
+            );
+        });
+    }
+}
+
+/// Where something is lost, or nothing has bounds, no call could be relied on.
+#[test]
+fn calls_are_refused_where_they_could_be_lost() {
+    let place = Place::new();
+    let ax = place.open();
+    let (service, _) = opened(&ax);
+    let socket = format!("unix://{}", place.path().join("s").display());
+    for address in [
+        "udp://127.0.0.1:0".into(),
+        format!("{socket}?type=datagram"),
+        format!("{socket}?framing=none"),
+        "tcp://127.0.0.1:0?framing=none".into(),
+    ] {
+        let refused = service.listen(&address).unwrap_err();
+        assert!(
+            refused.kind() == ErrorKind::Unsupported && refused.message().contains("no calls"),
+            "{refused}"
+        );
+        let options = ClientOptions { address: Some(address), ..Default::default() };
+        assert_eq!(ax.client("search", "^1", &options).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+    for max_message in [0, 1023, (1 << 30) + 1] {
+        let channel = ChannelOptions { max_message, ..Default::default() };
+        let options = ServiceOptions { channel: channel.clone(), ..Default::default() };
+        let refused = ax.service("other", "1.0.0", &options).unwrap_err();
+        assert!(refused.message().contains("max_message"), "{refused}");
+        let options = ClientOptions { channel, address: None };
+        assert_eq!(ax.client("search", "^1", &options).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    }
+}
+
+/// It waits for its result alone, as does who looks for that now and then.
+#[test]
+fn who_takes_no_items_has_the_result_all_the_same() {
+    let place = Place::new();
+    let ax = place.open();
+    let (service, client) = opened(&ax);
+    let options = CallOptions { stream: true, timeout: A_WHILE, ..Default::default() };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..3 {
+                let request = service.next(A_WHILE).unwrap();
+                (0..2000).for_each(|_| request.send(Payload::raw(&[7; 1024]), A_WHILE).unwrap());
+                request.reply(Payload::raw(b"all")).unwrap();
+            }
+        });
+        let mut call = client.start("items", Payload::raw(b""), &options).unwrap();
+        assert_eq!(call.result(None).unwrap().data(), b"all");
+        let mut call = client.start("items", Payload::raw(b""), &options).unwrap();
+        let taken = loop {
+            if let Some(result) = call.try_result().unwrap() {
+                break result;
+            }
+        };
+        assert_eq!(taken.data(), b"all");
+        // Another thread reads for both.
+        let mut call = client.start("items", Payload::raw(b""), &options).unwrap();
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| client.call("echo", Payload::raw(b"x"), A_WHILE));
+            assert_eq!(call.result(None).unwrap().data(), b"all");
+            give_back(service.next(A_WHILE).unwrap());
+            assert_eq!(other.join().unwrap().unwrap().data(), b"x");
+        });
     });
 }
 

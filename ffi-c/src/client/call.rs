@@ -51,7 +51,7 @@ pub unsafe extern "C" fn axonic_call_id(call: *const axonic_call) -> u64 {
 
 /// Waits for the result, which is taken once; axonic_message_release() ends it. AXONIC_ERROR_TIMEOUT gives the call up
 /// only if it has a status (axonic_last_status()): then the call's own time was over. Items of a stream that were not
-/// taken are dropped.
+/// taken are dropped. To give a call up from outside, wait in slices by `timeout`, and close it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_call_result(
     call: *mut axonic_call,

@@ -97,8 +97,17 @@ pub(crate) fn hand_out(request: Request) -> Outcome<axonic_request> {
 unsafe fn look<'a>(request: *const axonic_request) -> Outcome<&'a Request> {
     // SAFETY: NULL is answered; else the caller's promise.
     let place = unsafe { request.as_ref() }.ok_or_else(|| Failure::argument("the request is NULL"))?;
+    check_held(place)?;
     // SAFETY: the caller's promise.
     Ok(&unsafe { handle::get(place.held)? }.request)
+}
+
+fn check_held(place: &axonic_request) -> Outcome<()> {
+    if place.held.is_null() {
+        Err(Failure::argument("the call was answered already, or is none"))
+    } else {
+        Ok(())
+    }
 }
 
 /// Takes the call out of its struct, which is spent then.
@@ -108,6 +117,7 @@ unsafe fn look<'a>(request: *const axonic_request) -> Outcome<&'a Request> {
 unsafe fn take(request: *mut axonic_request) -> Outcome<Held> {
     // SAFETY: NULL is answered; else the caller's promise.
     let place = unsafe { request.as_mut() }.ok_or_else(|| Failure::argument("the request is NULL"))?;
+    check_held(place)?;
     let held = std::mem::replace(place, axonic_request::SPENT).held;
     // SAFETY: the caller's promise; the struct has just forgotten it.
     unsafe { handle::take(held) }
@@ -206,7 +216,7 @@ pub unsafe extern "C" fn axonic_request_reply(
     })
 }
 
-/// Answers that it failed, and why. Spent as by axonic_request_reply().
+/// Answers that it failed, and why, which must be told. Spent as by axonic_request_reply().
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn axonic_request_fail(
     request: *mut axonic_request,
@@ -215,6 +225,9 @@ pub unsafe extern "C" fn axonic_request_fail(
     enter(|| {
         // SAFETY: the header's rules for pointers, handles, options and strings.
         unsafe {
+            if status.is_null() {
+                return Err(Failure::argument("the status is NULL"));
+            }
             let status = status::read(status)?;
             take(request)?.fail(status);
         }

@@ -29,6 +29,34 @@ pub use request::Request;
 pub use service::{Service, ServiceOptions};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::mechanisms::channel::{Address, ChannelOptions, MAX_MESSAGE, Scheme};
+
+/// The least that `max_message` may be: what clients and services say of themselves fits.
+const LEAST_MESSAGE: usize = 1024;
+
+fn check(noun: &str, name: &str, options: &ChannelOptions) -> Result<()> {
+    if (LEAST_MESSAGE..=MAX_MESSAGE).contains(&options.max_message) {
+        return Ok(());
+    }
+    let text = format!(
+        "{noun} '{name}': max_message is {}, {LEAST_MESSAGE} to {MAX_MESSAGE} are possible",
+        options.max_message
+    );
+    Err(Error::new(ErrorKind::InvalidArgument, text))
+}
+
+/// Calls cannot end once where messages get lost or have no bounds, nor where nobody is told that the other end is gone.
+fn check_carrier(address: &Address) -> Result<()> {
+    let why = if address.scheme() == Scheme::Udp || address.setting("type") == Some("datagram") {
+        "datagrams get lost, and nobody tells that who sent them is gone"
+    } else if address.setting("framing") == Some("none") {
+        "without framing there are no messages"
+    } else {
+        return Ok(());
+    };
+    let text = format!("address '{address}': it carries no calls: {why}; use another, such as unix: or tcp:");
+    Err(Error::new(ErrorKind::Unsupported, text))
+}
 
 /// How many bytes of a stream may be on their way before who receives it takes some.
 const WINDOW: u32 = 256 << 10;

@@ -166,13 +166,10 @@ impl Call {
         self.check_result()?;
         // What came before the end is there.
         let pumped = self.connection.pump();
-        if let Some(result) = self.connection.close_with_result(self.id) {
-            return self.finish(result).map(Some);
-        }
-        pumped?;
-        match self.connection.with(self.id, |_| None::<()>)? {
+        match self.connection.result_so_far(self.id)? {
+            Some(result) => self.finish(result).map(Some),
             None if self.deadline.passed() => Err(self.out_of_time()),
-            _ => Ok(None),
+            None => pumped.map(|()| None),
         }
     }
 
@@ -217,7 +214,7 @@ impl Call {
     fn take_next(&mut self, next: Option<Next>) -> Result<Option<Body>> {
         match next {
             Some(Next::Item(item)) => {
-                self.connection.took(self.id, &item);
+                self.connection.took(self.id, item.weight());
                 Ok(Some(item))
             }
             Some(Next::End) => Ok(None),

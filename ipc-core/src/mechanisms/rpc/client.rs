@@ -83,6 +83,10 @@ impl Domain {
     /// Calls the service `service`, whoever provides a version in `range` (such as `^1.2`). That nobody does is told by calls.
     pub fn client(&self, service: &str, range: &str, options: &ClientOptions) -> Result<Client> {
         let range = providers::check_range(service, range)?;
+        super::check("client of", service, &options.channel)?;
+        if let Some(address) = &options.address {
+            super::check_carrier(&address.parse()?)?;
+        }
         Ok(Client {
             domain: self.current()?,
             service: service.into(),

@@ -123,15 +123,13 @@ struct AwaitedResult<'a> {
 
 impl Waits<Outcome> for AwaitedResult<'_> {
     fn ready(&mut self) -> Result<Option<Outcome>> {
-        match self.connection.close_with_result(self.call) {
-            None => self.connection.with(self.call, |_| None),
-            result => Ok(result),
-        }
+        self.connection.result_so_far(self.call)
     }
 
     fn take(&mut self, came: &dyn Inbound) -> Result<Option<Outcome>> {
         match self.connection.dispatch(came, self.call)? {
             Came::Result(result) => Ok(Some(result)),
+            Came::For(call) if call == self.call => self.ready(),
             _ => Ok(None),
         }
     }
@@ -241,6 +239,20 @@ impl Connection {
         let result = calls.slots[usize::from(call as u16)].result.take()?;
         self.close_locked(calls, call);
         Some(result)
+    }
+
+    /// The result if it is there, with which the call is closed. Otherwise items are dropped: who streams them waits until they
+    /// are taken, and would never come to its result.
+    pub fn result_so_far(&self, call: u32) -> Result<Option<Outcome>> {
+        if let Some(result) = self.close_with_result(call) {
+            return Ok(Some(result));
+        }
+        let dropped = self.with(call, |slot| {
+            let items = std::mem::take(&mut slot.items);
+            (!items.is_empty()).then(|| items.iter().map(Body::weight).sum())
+        })?;
+        dropped.into_iter().for_each(|bytes| self.took(call, bytes));
+        Ok(None)
     }
 
     /// Looks at what has come for a call, and takes something of it. An error when nothing more can come.
@@ -398,9 +410,8 @@ impl Connection {
         Ok(Came::For(call))
     }
 
-    /// An item of a stream was taken: the service may send as many bytes more, which it is told now and then.
-    pub fn took(&self, call: u32, item: &Body) {
-        let bytes = item.weight();
+    /// Items of a stream were taken: the service may send as many bytes more, which it is told now and then.
+    pub fn took(&self, call: u32, bytes: usize) {
         let told = self.with(call, |slot| slot.window.take(bytes, slot.result.is_none()));
         if let Ok(Some(value)) = told {
             // Should nothing go out any more, whoever waits for what comes is told.

@@ -25,6 +25,8 @@ pub struct Porter {
     looked: Instant,
     /// It was said that nobody can be let in.
     lacking: bool,
+    /// Who has come, and cannot be let in for want of a descriptor.
+    at_the_door: Option<(Channel, bool)>,
     /// Pipes that it was told to listen at, and how many of them have ended.
     pipes: usize,
     ended_pipes: usize,
@@ -61,6 +63,7 @@ impl Porter {
             last_token: 0,
             looked: Instant::now(),
             lacking: false,
+            at_the_door: None,
             pipes: 0,
             ended_pipes: 0,
             set_aside: false,
@@ -250,8 +253,12 @@ impl Porter {
     fn let_in(&mut self, listener: usize, desk: &Desk) -> Result<()> {
         let mut failures = 0;
         loop {
-            let accepted = match self.listeners[listener].try_accept() {
-                Ok(Some(channel)) => self.admit(channel, self.listeners[listener].is_one(), desk),
+            let came = match self.at_the_door.take() {
+                None => self.accept(listener),
+                came => Ok(came),
+            };
+            let accepted = match came {
+                Ok(Some((channel, is_only))) => self.admit(channel, is_only, desk),
                 Ok(None) => {
                     self.lacking = false;
                     return Ok(());
@@ -285,11 +292,26 @@ impl Porter {
         self.set_listeners_aside()
     }
 
-    fn admit(&mut self, channel: Channel, is_only: bool, desk: &Desk) -> Result<()> {
-        self.last_token += 1;
+    fn watch_client(&self, channel: &Channel) -> Result<()> {
         let fd = channel.fd()?;
         // SAFETY: the channel is kept until it is closed, which takes its descriptor out of the set.
-        self.set.add(unsafe { BorrowedFd::borrow_raw(fd) }, self.last_token)?;
+        self.set.add(unsafe { BorrowedFd::borrow_raw(fd) }, self.last_token)
+    }
+
+    /// The next one who came, and whether no others do.
+    fn accept(&self, listener: usize) -> Result<Option<(Channel, bool)>> {
+        let listener = &self.listeners[listener];
+        Ok(listener.try_accept()?.map(|channel| (channel, listener.is_one())))
+    }
+
+    /// Who cannot be for want of a descriptor stays at the door.
+    fn admit(&mut self, channel: Channel, is_only: bool, desk: &Desk) -> Result<()> {
+        self.last_token += 1;
+        if let Err(e) = self.watch_client(&channel) {
+            let lacks = matches!(e.kind(), ErrorKind::LimitReached | ErrorKind::NoSpace);
+            self.at_the_door = lacks.then_some((channel, is_only));
+            return Err(e);
+        }
         let Some(desk) = desk.shared() else {
             return Err(Error::new(ErrorKind::Closed, "the service was closed"));
         };

@@ -84,6 +84,7 @@ impl Request {
     /// takes one result is told `INVALID_ARGUMENT` with the reason `stream`, whatever else the call is answered, which the
     /// error has as its status.
     pub fn begin_stream(&self) -> Result<()> {
+        self.check_process()?;
         self.streams.store(true, Ordering::Relaxed);
         match self.is_stream() {
             true => Ok(()),
@@ -126,6 +127,7 @@ impl Request {
 
     /// The next item that the caller streams; `None`: that was all. `Cancelled` when it gave the call up.
     pub fn next(&self, timeout: Option<Duration>) -> Result<Option<Body>> {
+        self.check_process()?;
         let mut ready = || {
             let next = self.active.with(|streams| match streams.input.pop_front() {
                 Some(item) => Some(Ok(Some(item))),
@@ -161,6 +163,7 @@ impl Request {
     /// Answers it; where nothing was streamed, to who takes a stream only, by a stream of that one item. After its time is over
     /// that is what its caller is told, however late it looks.
     pub fn reply(mut self, payload: Payload<'_>) -> Result<()> {
+        self.check_process()?;
         if let Some(status) = self.overruled() {
             self.answer_failure(status);
             return Ok(());
@@ -200,6 +203,18 @@ impl Request {
         let (service, method) = (self.serving.desk.name(), self.method());
         let text = format!("service '{service}' has no method '{method}'; it has {has}");
         self.fail(Status::new(Code::Unimplemented, text));
+    }
+
+    /// It is the parent's in a forked child, from which nothing reaches the caller.
+    fn check_process(&self) -> Result<()> {
+        if !self.serving.wire.channel.is_forked() {
+            return Ok(());
+        }
+        let text = format!(
+            "call of {} was carried over a fork, and the parent process has it; answer it there",
+            self.method()
+        );
+        Err(Error::new(ErrorKind::Forked, text))
     }
 
     /// What the caller is told, whatever its call is answered.

@@ -53,6 +53,7 @@ impl Domain {
     pub fn service(&self, name: &str, version: &str, options: &ServiceOptions) -> Result<Service> {
         let domain = self.current()?;
         let version = providers::check(name, version)?;
+        super::check("service", name, &options.channel)?;
         if options.concurrency == 0 {
             let text =
                 format!("service '{name}': concurrency is 0, so that no call would ever be taken; 1 or more");
@@ -100,6 +101,7 @@ impl Service {
     /// called by whoever has the other ends, and is there for it: once that has ended, see [`Service::next`].
     pub fn listen(&self, address: &str) -> Result<String> {
         let service = self.usable()?;
+        super::check_carrier(&address.parse()?)?;
         let listener = service.domain.listen_to(address, &service.options.channel, json::recognize)?;
         let there = listener.address().to_string();
         service.desk.add_listener(listener);

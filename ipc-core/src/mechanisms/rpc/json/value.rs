@@ -28,5 +28,5 @@ fn checked(json: &[u8]) -> Result<String, Status> {
     let value: Result<&RawValue, _> = serde_json::from_slice(json);
     value
         .map(|value| value.get().to_owned())
-        .map_err(|e| Status::new(Code::Internal, format!("what is said to be JSON is none: {e}")))
+        .map_err(|e| Status::new(Code::Internal, format!("no JSON, though it is said to be: {e}")))
 }
