@@ -82,12 +82,14 @@ static void fail(axonic_request *request) {
     OK(axonic_request_fail(request, &status));
     CHECK(request->held == NULL);
     ANSWERS(AXONIC_ERROR_CLOSED, axonic_request_fail(request, &status));
+    CHECK(strstr(axonic_last_error_message(), "answered") != NULL);
 }
 
 /* Says no more than that it cannot now. */
 static void busy(axonic_request *request) {
     axonic_status status = AXONIC_STATUS_INIT;
     status.code = AXONIC_CODE_UNAVAILABLE;
+    ANSWERS(AXONIC_ERROR_INVALID_ARGUMENT, axonic_request_fail(request, NULL));
     OK(axonic_request_fail(request, &status));
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <pthread.h>
 #include <thread>
 
 using namespace std::chrono_literals;
@@ -284,6 +285,22 @@ static void prompt(axonic::Domain& ax) {
     SETS(Closed, service.take_given_up(ec));
 }
 
+// A thread that ends in a handler takes its call with it, and nobody else's.
+static void thread_that_ends(const axonic::Domain& ax) {
+    auto service = ax.service("leaving", "1.0.0");
+    const axonic::Handlers both{{"leave", [](axonic::Request&) { pthread_exit(nullptr); }},
+                                {"echo", [](axonic::Request& request) { request.reply(request.data()); }}};
+    std::thread leaving([&] { service.serve(both); });
+    const auto client = ax.client("leaving");
+    std::error_code ec;
+    CHECK(!client.call("leave", "", 5s, ec) && axonic::last_status()->code == axonic::Code::Internal);
+    leaving.join();
+    std::thread next([&] { service.serve(both); });
+    CHECK(client.call("echo", "still", 5s).text() == "still");
+    service.shutdown();
+    next.join();
+}
+
 int main() {
     return check_main([] {
         Serving serving;
@@ -300,5 +317,6 @@ int main() {
         without_serve(ax);
         at_a_pipe(ax);
         prompt(ax);
+        thread_that_ends(ax);
     });
 }

@@ -103,10 +103,9 @@ unsafe fn look<'a>(request: *const axonic_request) -> Outcome<&'a Request> {
 }
 
 fn check_held(place: &axonic_request) -> Outcome<()> {
-    if place.held.is_null() {
-        Err(Failure::argument("the call was answered already, or is none"))
-    } else {
-        Ok(())
+    match place.held.is_null() {
+        false => Ok(()),
+        true => Err(Failure::new(ErrorKind::Closed, "the call was answered or released already, or is none")),
     }
 }
 
