@@ -3,12 +3,14 @@
 // What calls carry, on its way to and from the native half.
 
 const internal = require('./internal.js')
-const { LENGTH, CONTENT } = internal
+const { LENGTH, CONTENT, MISSED } = internal
 const values = require('./value.js')
 const { JSON_TEXT, RAW, TENSOR } = values
 
 // Flags beside the content type in the table: see `body.rs`.
 const HELD = 256
+/** Where the table says how many milliseconds a call may take: see `client.rs`. */
+const TIMEOUT = MISSED
 const CONTENT_MASK = 0xff
 
 /**
@@ -40,16 +42,20 @@ function bodyValue (what, name, take) {
  * @param {string} cannot how an error about the value begins
  * @param {(number: number, view: Uint8Array) => any} send
  * @param {(number: number, length: number) => any} sendScratch
+ * @param {number} [timeout] of a call, in milliseconds; -1: as long as it takes
  */
-function quickly (value, cannot, number, send, sendScratch) {
+function quickly (value, cannot, number, send, sendScratch, timeout = -1) {
   const { bytes, table } = internal.getScratch()
   if (values.isBytes(value)) {
     table[CONTENT] = RAW
+    table[TIMEOUT] = timeout
     return send(number, value)
   }
   if (values.isBinary(value) || values.asTensor(value, cannot) !== undefined) return undefined
   const text = values.jsonText(value, cannot)
+  // Only now: what is encoded may call others itself.
   table[CONTENT] = JSON_TEXT
+  table[TIMEOUT] = timeout
   // A UTF-16 unit takes three bytes of UTF-8 at most.
   if (text.length * 3 <= bytes.length) return sendScratch(number, bytes.write(text))
   return send(number, Buffer.from(text))

@@ -6,14 +6,12 @@ const { bodyValue, quickly } = require('./body.js')
 const { awaited } = require('./channel.js')
 const { AxonicError, failure } = require('./error.js')
 const internal = require('./internal.js')
-const { MISSED, TICKET } = internal
+const { TICKET } = internal
 const native = require('./native.js')
 const { tracing } = require('./trace.js')
 const values = require('./value.js')
 const { AGAIN, DONE, MAX_TIMEOUT, limited, rounded, settled, within } = require('./wait.js')
 
-/** Where the table says how many milliseconds a call may take: see `client.rs`. */
-const TIMEOUT = MISSED
 
 // What native calls answer.
 const UNCONNECTED = -1
@@ -355,8 +353,8 @@ class Client {
         if (options.signal?.aborted) throw options.signal.reason
       }
       if (tracing() === undefined && isPlain(options)) {
-        this.#table[TIMEOUT] = limited(options?.timeout) ?? -1
-        const answer = quickly(params, this.#cannot(method), number, this.#call, this.#callScratch) ?? UNCONNECTED
+        const timeout = limited(options?.timeout) ?? -1
+        const answer = quickly(params, this.#cannot(method), number, this.#call, this.#callScratch, timeout) ?? UNCONNECTED
         if (answer !== UNCONNECTED) return this.#begun(answer, method, options)
       }
     } catch (error) {

@@ -31,6 +31,9 @@ class Status extends Error {
     if (!callCodes.includes(code)) {
       throw invalid(`a status has the code ${JSON.stringify(code)}; it must be one of ${callCodes.join(', ')}`)
     }
+    if (typeof reason !== 'string' || typeof retryable !== 'boolean') {
+      throw invalid(`a status has a reason that is a string, and is retryable or not (true or false); given ${typeof reason} and ${typeof retryable}`)
+    }
     this.code = code
     this.reason = reason
     this.details = details

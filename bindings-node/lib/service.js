@@ -226,7 +226,7 @@ class Service {
     const { context } = call
     const isLate = !this.#closed && context.remaining === 0
     // Whoever streams may find out before the others are told.
-    if (isLate || (error instanceof AxonicError && error.kind === 'Cancelled')) giveUp(context)
+    if (isLate || isCancelled(error)) giveUp(context)
     const isGivenUp = context.cancelled
     const number = this.#settle(call)
     if (number < 0) return
@@ -241,16 +241,17 @@ class Service {
   }
 
   #refuse (number, method, error, isGivenUp = false) {
-    const thrown = thrownOf(error, this.#cannot(method))
-    if (!isGivenUp && !(error instanceof Status) && error?.status === undefined) {
-      const why = error instanceof Error ? error.stack : String(error)
-      tell('warn', `service '${this.name}': a call of ${method} failed: ${why}`)
-    }
     try {
+      const thrown = thrownOf(error, this.#cannot(method))
+      if (!isGivenUp && !(error instanceof Status) && error?.status === undefined) {
+        const why = error instanceof Error ? error.stack : String(error)
+        tell('warn', `service '${this.name}': a call of ${method} failed: ${why}`)
+      }
       this.#native.fail(number, thrown)
-    } catch (late) {
-      // Of a result that is too large the core has told the caller.
-      if (!(late instanceof AxonicError && late.kind === 'Closed')) throw late
+    } catch (wrong) {
+      // Of a result that is too large the core has told the caller. Otherwise something is wrong with what was thrown, such as a
+      // getter that throws, or a status that was changed: the call ends all the same.
+      if (!(wrong instanceof AxonicError && wrong.kind === 'Closed')) this.#native.fail(number, UNTOLD)
     }
   }
 
@@ -318,7 +319,24 @@ class Service {
 }
 
 /** What Node's own errors mean: of `AbortSignal.timeout`, and of whatever was aborted. */
-const KINDS = { TimeoutError: 'Timeout', AbortError: 'Cancelled' }
+const KINDS = Object.freeze({ __proto__: null, TimeoutError: 'Timeout', AbortError: 'Cancelled' })
+
+const UNTOLD = Object.freeze({
+  class: '',
+  text: '',
+  status: Object.freeze({
+    code: 'INTERNAL', reason: '', message: 'what the handler threw cannot be told', retryable: false, details: 'null', origin: ''
+  })
+})
+
+/** Whether a handler ended since its caller gave it up. */
+function isCancelled (error) {
+  try {
+    return error instanceof AxonicError && error.kind === 'Cancelled'
+  } catch {
+    return false
+  }
+}
 
 /** Whether a handler generates items, rather than having one answer. */
 function isStreaming (result) {

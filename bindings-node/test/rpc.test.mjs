@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
-import { Client, Status, child, domain, is, setLogger, sleep, until } from './helper.mjs'
+import { AxonicError, Client, Status, child, domain, is, setLogger, sleep, until } from './helper.mjs'
 
 let last
 
@@ -198,6 +198,39 @@ for (const wait of WAITS) {
       setLogger(null)
     })
 
+    it('answers whatever a handler throws', async () => {
+      const changed = (changes) => Object.assign(new Status('NOT_FOUND', 'no'), changes)
+      const throwing = (key) => Object.defineProperty(new Error('x'), key, { get () { throw new Error('getter') } })
+      const { proxy, revoke } = Proxy.revocable(new Error('x'), {})
+      revoke()
+      const thrown = {
+        UNKNOWN: [undefined, null, 5n, Symbol('s'), Object.freeze(new Error('x')), Object.assign(new Error('x'), { name: 'constructor' })],
+        INTERNAL: [
+          Object.create(null), proxy, ...['message', 'name', 'stack', 'status'].map(throwing),
+          changed({ code: 'NONE' }), changed({ reason: 5 }), changed({ retryable: 'yes' }), changed({ message: Symbol('s') }),
+          Object.assign(new AxonicError('Timeout', 'x'), { status: null })
+        ]
+      }
+      const { client, service } = pair({
+        now ([code, index]) { throw thrown[code][index] },
+        async later ([code, index]) { await null; throw thrown[code][index] },
+        odd: () => ({ toJSON () { throw Object.create(null) } })
+      }, { wait })
+      setLogger(() => {})
+      for (const [code, all] of Object.entries(thrown)) {
+        for (const index of all.keys()) {
+          await assert.rejects(client.now([code, index], { timeout: 5000 }), failed('CallFailed', code), `${code} ${index}`)
+          await assert.rejects(client.later([code, index], { timeout: 5000 }), failed('CallFailed', code), `${code} ${index}`)
+        }
+      }
+      await assert.rejects(client.odd({}, { timeout: 5000 }), failed('CallFailed', 'INTERNAL'))
+      assert.equal(service.atWork, 0)
+      setLogger(null)
+      for (const options of [{ reason: 5 }, { reason: null }, { retryable: 'yes' }]) {
+        assert.throws(() => new Status('ABORTED', 'x', options), is('InvalidArgument'))
+      }
+    })
+
     it('gives up when the time is over, when told to, and when nobody takes a stream', async () => {
       const given = []
       const { client, service } = pair({
@@ -243,6 +276,14 @@ for (const wait of WAITS) {
       const spare = new AbortController().signal
       await assert.rejects(client.hang({}, { signal: spare, timeout: 1 }), failed('Timeout', 'DEADLINE_EXCEEDED'))
       assert.equal(getEventListeners(spare, 'abort').length, 0)
+    })
+
+    it('calls while it says what it calls with', async () => {
+      const { client } = pair({ left: (params, ctx) => ctx.remaining < Infinity }, { wait })
+      await client.left({})
+      const calling = (options) => ({ toJSON () { client.left({}, options).catch(() => {}); return {} } })
+      assert.equal(await client.left(calling({ timeout: 5000 })), false)
+      assert.equal(await client.left(calling({}), { timeout: 5000 }), true)
     })
 
     it('has no more calls at work than may be', async () => {
