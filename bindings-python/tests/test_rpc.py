@@ -664,6 +664,8 @@ def test_what_a_service_refuses(ax: axonic.Domain) -> None:
         assert repr(svc) == '<axonic.Service "s" 1.0.0 in "test", 0 calls at work>'
         with pytest.raises(axonic.InvalidArgumentError, match="function"):
             svc.method(7)  # type: ignore[type-var]
+        with pytest.raises(axonic.InvalidArgumentError, match="'max'"):
+            svc.method(max)
         with pytest.raises(axonic.InvalidArgumentError, match="threads=0"):
             svc.serve(threads=0)
 

@@ -221,7 +221,11 @@ def add(service: Service, function: Callable[..., Any]) -> None:
         raise InvalidArgumentError(
             f"service {service.name!r}: method() is given {function!r}; give a function"
         )
-    service._methods[name] = Method(function)
+    try:
+        service._methods[name] = Method(function)
+    except ValueError as error:
+        # One that was not written in Python may not tell what it takes.
+        raise InvalidArgumentError(f"service {service.name!r}: method {name!r}: {error}") from error
 
 
 def logger(ctx: Context, service: str) -> logging.LoggerAdapter[logging.Logger]:
