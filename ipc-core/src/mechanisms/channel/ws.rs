@@ -97,39 +97,54 @@ pub fn connect(
     let fd = tcp::connect_to(&host, deadline)?;
     tcp::Settings::of(address)?.apply(&fd)?;
     let wire = Wire::new(fd)?;
-    let request = format!("ws://{}{path}", host.place());
-    let mut request = request.into_client_request().map_err(refused)?;
-    request.headers_mut().insert(door::MAX_MESSAGE, options.max_message.into());
-    let begun = tungstenite::client::client_with_config(request, wire.clone(), Some(config(options)));
+    let begun = ask(&wire, &format!("{}{path}", host.place()), options)?;
     let (socket, limit) = shake(domain, &wire, begun, deadline)?;
     Ok(link(socket, limit, Signal::new()?))
 }
 
-type Shaken = std::result::Result<
-    (WebSocket<Wire>, tungstenite::handshake::client::Response),
-    HandshakeError<ClientHandshake<Wire>>,
->;
+/// Asks to be let in.
+fn ask(wire: &Wire, place: &str, options: &ChannelOptions) -> Result<Heard> {
+    let mut request = format!("ws://{place}").into_client_request().map_err(refused)?;
+    request.headers_mut().insert(door::MAX_MESSAGE, options.max_message.into());
+    heard(tungstenite::client::client_with_config(request, wire.clone(), Some(config(options))))
+}
 
-/// Shakes hands; the connection, and the largest message the other end takes, if it has said so.
+/// The connection, and the largest message the other end takes, if it has said so; or a handshake that is not over.
+type Heard = std::result::Result<(WebSocket<Wire>, Option<usize>), MidHandshake<ClientHandshake<Wire>>>;
+
+fn heard(
+    shaken: std::result::Result<
+        (WebSocket<Wire>, tungstenite::handshake::client::Response),
+        HandshakeError<ClientHandshake<Wire>>,
+    >,
+) -> Result<Heard> {
+    match shaken {
+        Ok((socket, answer)) => Ok(Ok((socket, door::limit_in(answer.headers())))),
+        Err(HandshakeError::Interrupted(unfinished)) => Ok(Err(unfinished)),
+        Err(HandshakeError::Failure(e)) => Err(refused(e)),
+    }
+}
+
+/// Shakes hands to the end.
 fn shake(
     domain: &Domain,
     wire: &Wire,
-    shaken: Shaken,
+    begun: Heard,
     deadline: &Deadline,
 ) -> Result<(WebSocket<Wire>, Option<usize>)> {
-    let mut unfinished = match shaken {
-        Ok((socket, answer)) => return Ok((socket, door::limit_in(answer.headers()))),
-        Err(HandshakeError::Failure(e)) => return Err(refused(e)),
-        Err(HandshakeError::Interrupted(unfinished)) => Some(unfinished),
+    let mut unfinished = match begun {
+        Ok(done) => return Ok(done),
+        Err(unfinished) => Some(unfinished),
     };
     complete(domain, wire.0.as_fd(), deadline, "WebSocket", || {
-        match unfinished.take().map(MidHandshake::handshake) {
-            Some(Ok((socket, answer))) => return Ok(Some((socket, door::limit_in(answer.headers())))),
-            Some(Err(HandshakeError::Failure(e))) => return Err(refused(e)),
-            Some(Err(HandshakeError::Interrupted(rest))) => unfinished = Some(rest),
-            None => {}
+        let Some(handshake) = unfinished.take() else { return Ok(None) };
+        match heard(handshake.handshake())? {
+            Ok(done) => Ok(Some(done)),
+            Err(rest) => {
+                unfinished = Some(rest);
+                Ok(None)
+            }
         }
-        Ok(None)
     })
 }
 

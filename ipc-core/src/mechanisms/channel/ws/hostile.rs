@@ -1,5 +1,5 @@
-//! Requests at a WebSocket listener's door made of what a fuzzer thought of, and what follows them: who is not let in is
-//! told so, and the same comes of it however it is cut.
+//! What a fuzzer thought of as one end of a WebSocket: requests at a listener's door, and a server's answers to a client, and what
+//! follows them. Who is not let in is told so, who is answered wrongly gives up, and the same comes of it however it is cut.
 
 use super::door::{Door, Guard};
 use super::listener::Asking;
@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::server::ServerHandshake;
 
 const LIMIT: usize = 1 << 12;
@@ -68,19 +69,87 @@ impl Visit {
         let Some(end) = request.chunks(at_a_time).find_map(|piece| self.say(piece)) else { return made };
         made.answer = self.answer();
         let Some(mut link) = end else { return made };
-        (made.let_in, made.limit) = (true, link.peer_limit);
-        for piece in rest.chunks(at_a_time) {
+        made.receive(&mut link, &self.there, rest, at_a_time);
+        made
+    }
+}
+
+impl Made {
+    /// What follows the handshake.
+    fn receive(&mut self, link: &mut Link, mut there: &UnixStream, bytes: &[u8], at_a_time: usize) {
+        (self.let_in, self.limit) = (true, link.peer_limit);
+        // Some may have come with the end of the handshake.
+        for piece in std::iter::once(&b""[..]).chain(bytes.chunks(at_a_time)) {
             // It may have left, having had enough.
-            let _ = self.there.write_all(piece);
+            let _ = there.write_all(piece);
             loop {
                 match link.inbound.next() {
-                    Ok(true) => made.messages.push(link.inbound.message().to_vec()),
+                    Ok(true) => self.messages.push(link.inbound.message().to_vec()),
                     Ok(false) => break,
-                    Err(e) => return Made { error: Some(e.kind()), ..made },
+                    Err(e) => {
+                        self.error = Some(e.kind());
+                        return;
+                    }
                 }
             }
         }
-        made
+    }
+}
+
+/// What says in an answer that the request was understood, which has a number of its own each time.
+const ACCEPT: &[u8] = b"{accept}";
+
+/// Asks to be let in, and is answered so.
+fn ask_and_hear(answer: &[u8], at_a_time: usize) -> Made {
+    let (here, mut there) = UnixStream::pair().unwrap();
+    there.set_nonblocking(true).unwrap();
+    let wire = Wire::new(here.into()).unwrap();
+    let options = ChannelOptions { max_message: LIMIT, ..Default::default() };
+    let mut unfinished = match super::ask(&wire, "localhost:1/chat", &options).unwrap() {
+        Ok(_) => panic!("nobody has answered"),
+        Err(unfinished) => unfinished,
+    };
+    let answer = accepting(answer, &mut there);
+    let mut made = Made::default();
+    let mut pieces = answer.chunks(at_a_time);
+    while let Some(piece) = pieces.next() {
+        there.write_all(piece).unwrap();
+        match super::heard(unfinished.handshake()) {
+            Ok(Err(rest)) => unfinished = rest,
+            Ok(Ok((socket, limit))) => {
+                let mut link = super::link(socket, limit, Signal::new().unwrap());
+                let rest: Vec<u8> = pieces.flatten().copied().collect();
+                made.receive(&mut link, &there, &rest, at_a_time);
+                return made;
+            }
+            Err(e) => {
+                made.error = Some(e.kind());
+                return made;
+            }
+        }
+    }
+    made
+}
+
+/// The answer with what belongs to this request.
+fn accepting(answer: &[u8], there: &mut UnixStream) -> Vec<u8> {
+    let mut request = [0; 4096];
+    let size = there.read(&mut request).unwrap();
+    let request = String::from_utf8_lossy(&request[..size]);
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    let accept = derive_accept_key(key.as_bytes());
+    match answer.windows(ACCEPT.len()).position(|found| found == ACCEPT) {
+        Some(at) => [&answer[..at], accept.as_bytes(), &answer[at + ACCEPT.len()..]].concat(),
+        None => answer.to_vec(),
+    }
+}
+
+fn answer(cut: usize, bytes: &[u8]) {
+    let made = ask_and_hear(bytes, bytes.len().max(1));
+    assert_eq!(ask_and_hear(bytes, cut), made);
+    assert!(made.limit != Some(0) && made.messages.iter().all(|message| message.len() <= LIMIT), "{made:?}");
+    if made.let_in {
+        assert!(bytes.windows(ACCEPT.len()).any(|found| found == ACCEPT), "{made:?}");
     }
 }
 
@@ -101,9 +170,14 @@ fn is_meant(request: &[u8], origins: &[&str]) -> bool {
         })
 }
 
-/// Asks to be let in, and sends messages; the first byte says where, the second how it is cut.
+/// Asks to be let in, and sends messages, or answers who asks; the first byte says where, and which, the second how it is cut.
 pub fn visit(data: &[u8]) {
     let Some((&[how, cut], bytes)) = data.split_first_chunk() else { return };
+    // Very many small pieces are an attack.
+    let at_a_time = usize::from(cut).max(bytes.len() / 32 + 1);
+    if how & 4 != 0 {
+        return answer(at_a_time, bytes);
+    }
     let (address, origins): (_, &[&str]) = if how & 1 == 0 {
         ("ws://localhost:1/chat", &["//localhost", "//127.", "//[::"])
     } else {
@@ -115,8 +189,6 @@ pub fn visit(data: &[u8]) {
     let reached = (how & 2 == 0).then_some(Ipv4Addr::LOCALHOST.into());
     let (request, rest) = bytes.split_at(end_of(bytes));
     let made = Visit::new(&door, reached).make(request, rest, bytes.len().max(1));
-    // Very many small pieces are an attack.
-    let at_a_time = usize::from(cut).max(bytes.len() / 32 + 1);
     assert_eq!(Visit::new(&door, reached).make(request, rest, at_a_time), made);
     if made.let_in {
         assert!(made.answer.starts_with("HTTP/1.1 101 "), "{made:?}");
@@ -166,5 +238,28 @@ mod tests {
         assert_eq!(made("large").error, Some(ErrorKind::TooLarge));
         assert!(made("strange-page").answer.contains("403") && made("other-path").answer.contains("404"));
         assert!(made("plain-http").answer.contains("400"));
+    }
+
+    /// The same of answers.
+    #[test]
+    fn answers_can_be_understood() {
+        let made = |name: &str| {
+            let path = format!("{}/../fuzz/corpus/websocket/{name}", env!("CARGO_MANIFEST_DIR"));
+            let input = std::fs::read(path).unwrap();
+            assert_eq!(input[0], 4);
+            ask_and_hear(&input[2..], input.len())
+        };
+        let let_in = made("answer-ours");
+        assert_eq!((let_in.let_in, let_in.limit), (true, Some(65536)));
+        assert_eq!(let_in.messages, [b"hello".to_vec(), b"text".to_vec()]);
+        assert_eq!(made("answer-theirs").messages, [b"".to_vec()]);
+        assert_eq!(made("answer-large").error, Some(ErrorKind::TooLarge));
+        assert_eq!(made("answer-masked").error, Some(ErrorKind::Corrupt));
+        assert_eq!(made("answer-404").error, Some(ErrorKind::NotFound));
+        for name in ["answer-other-accept", "answer-200", "answer-extension", "answer-junk"] {
+            let refused = made(name);
+            assert!(!refused.let_in && refused.error == Some(ErrorKind::Corrupt), "{name}: {refused:?}");
+        }
+        assert_eq!(made("answer-torn"), Made::default());
     }
 }
