@@ -90,7 +90,7 @@ class Channel {
   /** Sends one after another as soon as there is room, which costs less than one by one. */
   async sendMany (all, options) {
     check('the messages', all, LIST)
-    const messages = Array.from(all, (data) => outgoing(data)[0])
+    const messages = Array.from(all, (data) => bytesOf(outgoing(data)[0]))
     let sent = 0
     const attempt = () => {
       while (sent < messages.length) {
@@ -101,9 +101,13 @@ class Channel {
         sent++
       }
     }
-    await this.#sending.wait(attempt, options).catch((error) => {
+    try {
+      await this.#sending.wait(attempt, options)
+    } catch (error) {
+      // A part of the last one may be kept.
+      if (!this.#closed) this.#keepFlushing()
       if (!(error instanceof AxonicError) || sent === 0) throw error
-    })
+    }
     return sent
   }
 
@@ -151,10 +155,18 @@ class Channel {
 
   /** Sees that what was kept goes out, also if nothing more is sent. */
   #keepFlushing () {
-    if (this.#flushing || this.#native.flush()) return
-    this.#flushing = true
     // What goes wrong is told by the next call, or by the end of the channel.
+    if (this.#flushing || this.#isFlushed()) return
+    this.#flushing = true
     this.flush().catch(() => {}).finally(() => { this.#flushing = false })
+  }
+
+  #isFlushed () {
+    try {
+      return this.#native.flush()
+    } catch {
+      return true
+    }
   }
 
   /** The message of row 0. */

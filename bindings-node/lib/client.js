@@ -10,7 +10,7 @@ const { TICKET } = internal
 const native = require('./native.js')
 const { tracing } = require('./trace.js')
 const values = require('./value.js')
-const { AGAIN, DONE, MAX_TIMEOUT, limited, rounded, settled, within } = require('./wait.js')
+const { AGAIN, DONE, MAX_TIMEOUT, iteratorOf, leave, limited, rounded, settled, within } = require('./wait.js')
 
 
 // What native calls answer.
@@ -37,8 +37,14 @@ class Call {
    * @type {{ attempt: () => any, resolve: (value: any) => void, reject: (reason: any) => void } | null}
    */
   #sending = null
-  /** Why it has ended early. */
+  /**
+   * Why it has ended early.
+   *
+   * @type {{ reason: any } | null}
+   */
   #failed = null
+  /** What its input is read by. */
+  #input = null
   #told = -1
 
   constructor (native, calls, id, options = {}, begun = performance.now()) {
@@ -91,9 +97,10 @@ class Call {
   }
 
   /** It is over: what was not taken of it is dropped, and its service is told, if it has not answered. */
-  end (reason) {
+  end (failed = null) {
     if (!this.#calls.delete(this.id)) return
-    this.#failed ??= reason ?? null
+    this.#failed ??= failed
+    if (this.#input !== null) leave(this.#input)
     clearTimeout(this.#timer)
     leaveAbort(this.#options.signal, this.#onAbort)
     this.#native.cancel(this.id)
@@ -104,7 +111,7 @@ class Call {
 
   #try ({ attempt, resolve, reject }) {
     try {
-      if (this.#failed !== null) throw this.#failed
+      if (this.#failed !== null) throw this.#failed.reason
       const result = attempt()
       if (result === AGAIN) return false
       resolve(result)
@@ -114,7 +121,12 @@ class Call {
     return true
   }
 
-  #onAbort = () => this.end(this.#options.signal.reason)
+  #onAbort = () => this.end({ reason: this.#options.signal.reason })
+
+  /** It is fed from an iterator, or (null) no more. */
+  feed (iterator) {
+    this.#input = iterator
+  }
 
   /** Once its time is over, the next attempt is told so. */
   #time (left) {
@@ -176,7 +188,7 @@ class Calls {
   }
 
   close (error) {
-    for (const call of this.#all.values()) call.end(error)
+    for (const call of this.#all.values()) call.end({ reason: error })
     this.#poll.close()
   }
 
@@ -454,14 +466,19 @@ class Client {
   /** Streams a call's input, as its service takes it. */
   async #stream (call, method, input) {
     try {
-      for await (const item of input) {
-        const { data, parts } = values.encode(item, this.#cannot(method))
+      const iterator = iteratorOf(input)
+      call.feed(iterator)
+      for (;;) {
+        const { value, done } = await iterator.next()
+        if (done) break
+        const { data, parts } = values.encode(await value, this.#cannot(method))
         await call.waitToSend(() => this.#native.send(call.id, data, parts) || AGAIN)
       }
+      call.feed(null)
       await call.waitToSend(() => this.#native.finishInput(call.id))
-    } catch (error) {
+    } catch (reason) {
       // What comes of an answered call is its result.
-      call.end(error)
+      call.end({ reason })
     }
   }
 }

@@ -1,5 +1,7 @@
 'use strict'
 
+const { types } = require('node:util')
+
 const { OBJECT, TEXT, check } = require('./check.js')
 const { bodyValue, quickly } = require('./body.js')
 const { Context, Input, answer, giveUp, numberOf } = require('./context.js')
@@ -10,7 +12,7 @@ const { tell } = require('./log.js')
 const native = require('./native.js')
 const { traced } = require('./trace.js')
 const values = require('./value.js')
-const { AGAIN, DONE, MAX_TIMEOUT, settled } = require('./wait.js')
+const { AGAIN, DONE, MAX_TIMEOUT, iteratorOf, leave, settled } = require('./wait.js')
 
 // Where the table says what it does of calls, and a flag beside the content type: see `service.rs`.
 const METHOD = SOURCE
@@ -243,8 +245,8 @@ class Service {
   #refuse (number, method, error, isGivenUp = false) {
     try {
       const thrown = thrownOf(error, this.#cannot(method))
-      if (!isGivenUp && !(error instanceof Status) && error?.status === undefined) {
-        const why = error instanceof Error ? error.stack : String(error)
+      if (!isGivenUp && thrown.status === undefined) {
+        const why = isError(error) ? error.stack : String(error)
         tell('warn', `service '${this.name}': a call of ${method} failed: ${why}`)
       }
       this.#native.fail(number, thrown)
@@ -262,7 +264,12 @@ class Service {
   /** Streams what a handler generates, as its caller takes it; what the handler returns is the result. */
   async #stream (call, items) {
     const { id, context } = call
-    const iterator = (items[Symbol.asyncIterator] ?? items[Symbol.iterator]).call(items)
+    const iterator = iteratorOf(items)
+    // One that waits for something else comes to its end only after that: neither its caller nor the next one waits for it.
+    context.signal.addEventListener('abort', () => {
+      this.#fail(call, context.signal.reason)
+      leave(iterator)
+    }, { once: true })
     try {
       this.#native.beginStream(numberOf(context))
       for (;;) {
@@ -272,8 +279,7 @@ class Service {
         await this.#whenPossible(context, id, (number) => this.#native.send(number, data, parts) || AGAIN)
       }
     } catch (error) {
-      // Its `finally` runs. What goes wrong there has nobody to hear of it.
-      Promise.resolve(iterator.return?.()).catch(() => {})
+      leave(iterator)
       throw error
     }
   }
@@ -329,6 +335,9 @@ const UNTOLD = Object.freeze({
   })
 })
 
+/** Errors of other realms are none of this one's class. */
+const isError = (error) => error instanceof Error || types.isNativeError(error)
+
 /** Whether a handler ended since its caller gave it up. */
 function isCancelled (error) {
   try {
@@ -363,7 +372,7 @@ function thrownOf (error, cannot) {
       return thrownOf(wrong, cannot)
     }
   }
-  if (!(error instanceof Error)) return { class: '', text: String(error) }
+  if (!isError(error)) return { class: '', text: String(error) }
   if (error instanceof AxonicError) return { class: '', text: error.message, kind: error.kind }
   return { class: classOf(error), text: String(error.message), kind: KINDS[error.name] }
 }

@@ -61,6 +61,16 @@ function within (promise, options = {}, timedOut) {
   })
 }
 
+/** What an iterable is read by. */
+const iteratorOf = (items) => (items[Symbol.asyncIterator] ?? items[Symbol.iterator]).call(items)
+
+/** Nobody takes more of it: its `finally` runs. What goes wrong there has nobody to hear of it. */
+async function leave (iterator) {
+  try {
+    await iterator.return?.()
+  } catch {}
+}
+
 class Waiters {
   #handle
   /** @type {native.Poll | null} */
@@ -268,4 +278,4 @@ class Iteration {
   }
 }
 
-module.exports = { AGAIN, DONE, Iteration, MAX_TIMEOUT, Waiters, limited, rounded, settled, within }
+module.exports = { AGAIN, DONE, Iteration, MAX_TIMEOUT, Waiters, iteratorOf, leave, limited, rounded, settled, within }

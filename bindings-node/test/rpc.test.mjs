@@ -206,7 +206,7 @@ for (const wait of WAITS) {
       const thrown = {
         UNKNOWN: [undefined, null, 5n, Symbol('s'), Object.freeze(new Error('x')), Object.assign(new Error('x'), { name: 'constructor' })],
         INTERNAL: [
-          Object.create(null), proxy, ...['message', 'name', 'stack', 'status'].map(throwing),
+          Object.create(null), proxy, ...['message', 'name', 'stack'].map(throwing),
           changed({ code: 'NONE' }), changed({ reason: 5 }), changed({ retryable: 'yes' }), changed({ message: Symbol('s') }),
           Object.assign(new AxonicError('Timeout', 'x'), { status: null })
         ]
@@ -258,6 +258,35 @@ for (const wait of WAITS) {
       assert.deepEqual(given.map(([id]) => id), [1, 2, 'stream', 'stream', 'stream'])
       for (const [, kind, cancelled] of given) assert.deepEqual([kind, cancelled], ['Cancelled', true])
       await until(() => service.atWork === 0, 'nothing is left')
+    })
+
+    it('stands by no stream that its caller has left', async () => {
+      const never = { left: 0, next: () => new Promise(() => {}), return () { this.left++; return {} }, [Symbol.asyncIterator] () { return this } }
+      let ended = 0
+      const { client, service } = pair({
+        quiet: () => never,
+        async * silent () { try { yield 1; await new Promise(() => {}) } finally { ended++ } },
+        sum: async (params, ctx) => (await ctx.input.next()).value
+      }, { wait, concurrency: 4 })
+      for (let i = 0; i < 10; i++) {
+        const [quiet, silent] = [client.quiet.stream({}, { timeout: 20 }), client.silent.stream()]
+        assert.equal((await silent.next()).value, 1)
+        await silent.return()
+        await assert.rejects(quiet.next(), failed('Timeout', 'DEADLINE_EXCEEDED'))
+      }
+      await until(() => service.atWork === 0 && never.left === 10, 'no place is held')
+      const input = { left: 0, first: true, next () { return this.first ? { value: 7, first: this.first = false } : new Promise(() => {}) }, return () { this.left++; return {} }, [Symbol.asyncIterator] () { return this } }
+      assert.equal(await client.sum({}, { input }), 7)
+      await until(() => input.left === 1, 'nobody reads what feeds a call that is over')
+      for (const reason of [null, undefined]) {
+        const thrown = await client.sum({}, { input: (async function * () { throw reason })() }).then(() => 'none', (error) => error)
+        assert.equal(thrown, reason)
+      }
+      const controller = new AbortController()
+      const aborted = client.quiet.stream({}, { signal: controller.signal }).next()
+      await until(() => service.atWork === 1, 'it has begun')
+      controller.abort(null)
+      assert.equal(await aborted.then(() => 'none', (error) => error), null)
     })
 
     it('waits for one signal with many calls', async () => {

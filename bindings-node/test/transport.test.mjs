@@ -94,6 +94,19 @@ for (const transport of Object.keys(ADDRESSES)) {
       assert.throws(() => near.send(Buffer.alloc(17 << 20)), is('TooLarge'))
     })
 
+    it('sends all of what it says that it has sent of many', async () => {
+      const { near, far } = await pair(transport)
+      if (!near.can.backPressure) return
+      const views = [new Float64Array([1]), new DataView(new ArrayBuffer(3)), new ArrayBuffer(2), Buffer.from('b')]
+      assert.equal(await near.sendMany(views, { timeout: 5000 }), 4)
+      for (const length of [8, 3, 2, 1]) assert.equal((await far.receive({ timeout: 5000 })).data.length, length)
+      const size = Math.min(near.maxMessage, 60_000)
+      const sent = await near.sendMany(Array.from({ length: 2000 }, () => Buffer.alloc(size)), { timeout: 30 })
+      assert.ok(sent < 2000, 'there is no room for so much')
+      for (let i = 0; i < sent; i++) assert.equal((await far.receive({ timeout: 5000 })).data.length, size)
+      await assert.rejects(far.receive({ timeout: 20 }), is('Timeout'))
+    })
+
     it('is iterated to its end, or left', async () => {
       const { near, far } = await pair(transport)
       for (const word of ['a', 'b', 'c']) near.send(Buffer.from(word))

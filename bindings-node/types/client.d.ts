@@ -35,7 +35,7 @@ type ParamsOf<F> = F extends (params: infer P, ...rest: any[]) => unknown ? P : 
 type Returned<F> = F extends (...all: any[]) => infer R ? Awaited<R> : never
 type ItemOf<F> = Returned<F> extends AsyncIterable<infer T> | Generator<infer T> ? T : any
 type ResultOf<F> = Returned<F> extends AsyncGenerator<any, infer R> | Generator<any, infer R> ? R : Returned<F>
-type ArgumentsOf<F> = unknown extends ParamsOf<F>
+type ArgumentsOf<F> = undefined extends ParamsOf<F>
   ? [params?: ParamsOf<F>, options?: CallOptions]
   : [params: ParamsOf<F>, options?: CallOptions]
 

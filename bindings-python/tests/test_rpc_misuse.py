@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import logging
 import resource
@@ -141,6 +142,121 @@ def test_a_method_that_exits_ends_no_other_thread(
                     client.fail_exiting(what=what, timeout=10)
                 assert (failed.value.code, failed.value.reason) == ("UNKNOWN", reason)
     assert len(caplog.records) == 9
+
+
+def test_a_log_handler_that_raises_stops_no_service(
+    ax: axonic.Domain, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Raising(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("no room for records")
+
+    svc = ax.service("shop", "1.0.0")
+    svc.method(fail)
+    handler = Raising()
+    logging.getLogger().addHandler(handler)
+    try:
+        with serving(svc), ax.client("shop", "^1") as client:
+            for _ in range(2):
+                with pytest.raises(axonic.CallFailedError) as failed:
+                    client.fail(what="surrogates", timeout=10)
+                assert (failed.value.code, failed.value.reason) == ("UNKNOWN", "ValueError")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert "no room for records" in capfd.readouterr().err
+
+
+def around(function: Any) -> Any:
+    """As decorators do it."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@around
+def ones(count: int) -> Iterator[int]:
+    yield from [1] * count
+
+
+@around
+async def later(value: Any) -> Any:
+    return value
+
+
+@around
+def plain(a: int, b: int = 2) -> int:
+    return a + b
+
+
+@around
+def inside(a: int) -> int:
+    return len(a)  # type: ignore[arg-type]
+
+
+def test_functions_around_others(ax: axonic.Domain) -> None:
+    svc = ax.service("shop", "1.0.0")
+    for function in (ones, later, plain, inside):
+        svc.method(function)
+    with serving(svc), ax.client("shop", "^1") as client:
+        assert list(client.ones.stream(count=3, timeout=10)) == [1, 1, 1]
+        assert client.plain(a=1, timeout=10) == 3
+        for call, code, reason in (
+            (lambda: client.ones(count=3, timeout=10), "INVALID_ARGUMENT", "stream"),
+            (lambda: client.plain(c=1, timeout=10), "INVALID_ARGUMENT", "arguments"),
+            (lambda: client.inside(a=1, timeout=10), "UNKNOWN", "TypeError"),
+        ):
+            with pytest.raises(axonic.CallFailedError) as failed:
+                call()
+            assert (failed.value.code, failed.value.reason) == (code, reason)
+        for data in ({"value": 1}, b"x"):
+            with pytest.raises(axonic.CallFailedError, match=r"axonic\.aio"):
+                client.call("later", data, timeout=10)
+
+
+def test_functions_around_others_in_an_event_loop() -> None:
+    async def main(ax: axonic.aio.Domain) -> None:
+        async with ax.service("shop", "1.0.0") as svc, ax.client("shop", "^1") as client:
+            for function in (ones, later, plain):
+                svc.method(function)
+            serving = asyncio.create_task(svc.serve())
+            assert [item async for item in client.ones.stream(count=2, timeout=10)] == [1, 1]
+            assert await client.later(value=5, timeout=10) == 5
+            assert await client.plain(a=5, timeout=10) == 7
+            svc.close()
+            await serving
+
+    run(main)
+
+
+def test_what_comes_besides_may_be_by_position_alone(ax: axonic.Domain) -> None:
+    svc = ax.service("shop", "1.0.0")
+    kind = axonic.Context
+
+    @svc.method
+    def none(ctx: kind, /) -> Any:  # type: ignore[valid-type]
+        return type(ctx) is kind
+
+    @svc.method
+    def last(a: str, ctx: kind, /) -> Any:  # type: ignore[valid-type]
+        return [a, type(ctx) is kind]
+
+    @svc.method
+    def default(a: str, b: int = 2, ctx: Any = None, /) -> Any:
+        return [a, b, type(ctx) is kind]
+
+    @svc.method
+    def rest(ctx: kind, /, **more: Any) -> Any:  # type: ignore[valid-type]
+        return [more, type(ctx) is kind]
+
+    with serving(svc), ax.client("shop", "^1") as client:
+        assert client.none(timeout=10) is True
+        assert client.last("x", timeout=10) == ["x", True]
+        assert client.default("x", timeout=10) == ["x", 2, True]
+        assert client.rest(c=3, timeout=10) == [{"c": 3}, True]
+        assert client.rest(timeout=10) == [{}, True]
 
 
 def test_serving_threads_end_when_the_service_is_closed(ax: axonic.Domain) -> None:

@@ -216,3 +216,28 @@ fn two_sockets_are_as_good_as_two_pipes() {
     from_service.read_to_string(&mut said).unwrap();
     assert_eq!(said, response(7));
 }
+
+/// However the last of it went out: by a turn of the event loop that had something else to do, too.
+#[test]
+fn an_event_loop_is_told_that_answers_without_room_have_gone_out() {
+    let large = format!("\"{}\"", "x".repeat(300_000));
+    for _ in 0..20 {
+        let place = Place::new();
+        let (service, mut parent) = start(&place);
+        (0..6).for_each(|id| parent.ask("large", id));
+        let hearing = std::thread::spawn(|| parent.hear_out());
+        let over = loop {
+            assert!(
+                common::wait_readable(service.fd().unwrap(), Duration::from_secs(10)),
+                "it sleeps for ever"
+            );
+            match service.try_next() {
+                Ok(Some(request)) => request.reply(Payload::json(large.as_bytes())).unwrap(),
+                Ok(None) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(over.kind(), ErrorKind::Disconnected);
+        assert_eq!(hearing.join().unwrap().lines().count(), 6);
+    }
+}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import builtins
 import functools
+import inspect
+import types
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
@@ -413,9 +415,12 @@ class Service(Handle):
     async def _work(self, method: _Function, ctx: Context) -> Any:
         if method.streams:
             ctx._begin_stream()
-            return await self._stream(ctx, method.call(ctx, self._items))
         result = method.call(ctx, self._items)
-        return await result if method.is_async else result
+        if isinstance(result, (types.GeneratorType, types.AsyncGeneratorType)):
+            if not method.streams:
+                ctx._begin_stream()
+            return await self._stream(ctx, result)
+        return await result if inspect.isawaitable(result) else result
 
     async def _stream(self, ctx: Context, items: Any) -> Any:
         """Send what a generator yields; what a plain one returns."""

@@ -8,6 +8,7 @@ import inspect
 import json
 import logging
 import threading
+import traceback
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -101,20 +102,27 @@ class Method:
         hints = _hints(function)
         self.context = self.input = None
         self.kinds: dict[str, Any] = {}
-        # Those that may be given by position, in order.
+        # Those that may be given by position, in order, and how many of them must.
         self.positions: list[str] = []
+        self.by_position_only = 0
         parameters = inspect.signature(function).parameters
         for name, parameter in parameters.items():
             hint = hints.get(name)
             by_position = parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
             if by_position:
                 self.positions.append(name)
+                self.by_position_only += parameter.kind is parameter.POSITIONAL_ONLY
             if name == "ctx" or hint is Context:
                 self.context = name
             elif _is_stream(hint):
                 self.input = name
             elif by_position or parameter.kind is parameter.KEYWORD_ONLY:
                 self._add_kind(name, hint)
+        self.defaults: dict[str, Any] = {
+            name: parameter.default
+            for name, parameter in parameters.items()
+            if parameter.default is not parameter.empty
+        }
         # The same of a caller's.
         self.taken = [name for name in self.positions if name not in (self.context, self.input)]
         kinds = [parameters[name].kind for name in self.taken[:1]]
@@ -162,17 +170,28 @@ class Method:
 
     def _placed(self, values: list[Any], own: dict[str, Any]) -> Iterator[Any]:
         """The arguments by position: the caller's, and in its place what comes besides."""
-        given = iter(values)
-        left = len(values)
-        for name in self.positions:
-            if left == 0:
+        given = list(reversed(values))
+        for index, name in enumerate(self.positions):
+            if not given and index >= self.by_position_only:
                 return
             if name in own:
                 yield own.pop(name)
+            elif given:
+                yield given.pop()
+            elif name in self.defaults:
+                yield self.defaults[name]
             else:
-                left -= 1
-                yield next(given)
-        yield from given
+                # The function says that this one is missing.
+                return
+        yield from reversed(given)
+
+    def _takes(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether these arguments fit the function."""
+        try:
+            inspect.signature(self.function).bind(*args, **kwargs)
+        except TypeError:
+            return False
+        return True
 
     def call(self, ctx: Context, source: Callable[[Context], Any]) -> Any:
         """Call the function; `source` makes what the caller streams. Wrong arguments are a Status."""
@@ -185,12 +204,11 @@ class Method:
             own[self.context] = ctx
         if self.input is not None:
             own[self.input] = source(ctx)
-        args = tuple(self._placed(values, own)) if values else ()
+        args = tuple(self._placed(values, own)) if values or self.by_position_only else ()
         try:
             return self.function(*args, **named, **own)
         except TypeError as error:
-            # Where the function itself was not entered, its arguments were wrong.
-            if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            if named.keys() & own.keys() or not self._takes(args, {**named, **own}):
                 raise Status("INVALID_ARGUMENT", str(error), reason="arguments") from error
             raise
 
@@ -287,9 +305,14 @@ def _printable(text: str) -> str:
 def note(service: str, method: Method, name: str, error: BaseException) -> None:
     """Log an exception of which the caller is not told all: what a call says that failed it is."""
     told = isinstance(error, AxonicError) and error.code
-    if not told and not isinstance(error, (Status, CancelledError)):
+    if told or isinstance(error, (Status, CancelledError)):
+        return
+    try:
         log = logging.getLogger(getattr(method.function, "__module__", None))
         log.error("service %r: method %r failed", service, name, exc_info=error)
+    except Exception:
+        # The program's own handler of records; the call is answered, and the service goes on.
+        traceback.print_exc()
 
 
 def find(service: Service, ctx: Context) -> Method | None:
@@ -314,14 +337,22 @@ def answer(service: Service, ctx: Context) -> None:
     token = None
     try:
         if method.direct and (data := ctx._direct) is not None:
-            ctx._reply(method.function(data))
-            return
-        if (traceparent := ctx.traceparent) is not None:
-            token = trace.set(traceparent)
-        if method.streams:
-            ctx._begin_stream()
-        result = method.call(ctx, _items)
-        ctx._reply(_stream(ctx, result) if method.streams else result)
+            result = method.function(data)
+        else:
+            if (traceparent := ctx.traceparent) is not None:
+                token = trace.set(traceparent)
+            if method.streams:
+                ctx._begin_stream()
+            result = method.call(ctx, _items)
+        # A function around the one that does it has them, too.
+        if isinstance(result, types.CoroutineType):
+            result.close()
+            raise InvalidArgumentError(f"method {ctx.method!r} is async; open the service with axonic.aio")
+        if isinstance(result, types.GeneratorType):
+            if not method.streams:
+                ctx._begin_stream()
+            result = _stream(ctx, result)
+        ctx._reply(result)
     except BaseException as error:
         # In the main thread it may have come from outside: Ctrl-C, or a signal's handler that exits.
         if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():

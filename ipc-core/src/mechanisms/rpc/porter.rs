@@ -206,9 +206,10 @@ impl Porter {
             if let Some(request) = self.take(desk) {
                 return Ok(Some(request));
             }
-            let armed = self.arm(desk);
+            let more = self.arm(desk) || self.look_around(desk, Some(Duration::ZERO))?;
+            // What went out just now may have been the last.
             self.check_end()?;
-            if !armed && !self.look_around(desk, Some(Duration::ZERO))? {
+            if !more {
                 return Ok(None);
             }
         }
