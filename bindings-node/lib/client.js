@@ -96,7 +96,11 @@ class Call {
     this.#isWaited = isWaited
   }
 
-  /** It is over: what was not taken of it is dropped, and its service is told, if it has not answered. */
+  /**
+   * It is over: what was not taken of it is dropped, and its service is told, if it has not answered.
+   *
+   * @param {{ reason: any } | null} failed why it has ended early
+   */
   end (failed = null) {
     if (!this.#calls.delete(this.id)) return
     this.#failed ??= failed
