@@ -202,12 +202,16 @@ export async function surface (): Promise<void> {
   ax.service('shop', '1.0.0', { price: 7 })
   // @ts-expect-error there is no such code
   void new Status('NONSENSE', '')
-  interface Shop { price (params: { item: string }): number, items (): AsyncGenerator<string, boolean>, now (): Promise<Date> }
+  interface Shop { price (params: { item: string }): number, sale (params?: { item: string }): number, items (): AsyncGenerator<string, boolean>, now (): Promise<Date> }
   const shop = ax.client<Shop>('shop', '^1', { address: service.listen('shm://d/y') })
   const client: Client = shop
   same<Awaited<ReturnType<typeof shop.price>>, number>(true)
   same<Awaited<ReturnType<typeof shop.now>>, Date>(true)
   await shop.price({ item: 'x' }, { timeout: 5, input: [1], attributes: { traceparent: 'x' }, progress: (done, note) => void [done, note] })
+  await shop.sale()
+  await shop.sale({ item: 'x' })
+  // @ts-expect-error this one is given something
+  await shop.price()
   // @ts-expect-error an item is text
   await shop.price({ item: 5 })
   // @ts-expect-error there is no such method
