@@ -383,6 +383,7 @@ impl Porter {
     /// Nobody is let in any more, and everybody is told.
     pub fn close(&mut self) {
         self.listeners.iter().for_each(Listener::close);
+        self.at_the_door = None;
         for client in self.clients.drain(..) {
             client.end();
             see_off(&self.set, &client);
